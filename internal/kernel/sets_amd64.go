@@ -1,0 +1,27 @@
+//go:build !purego
+
+package kernel
+
+import "golang.org/x/sys/cpu"
+
+var archSets = []*Set{
+	{
+		Name:      "avx2",
+		Available: cpu.X86.HasAVX2 && cpu.X86.HasFMA,
+		gemm:      genericGemm,
+		conv:      genericConv,
+		wino:      genericWino,
+		vec:       genericVec,
+		nnet:      genericNN,
+	},
+	{
+		Name: "avx512",
+		Available: cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ &&
+			cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL,
+		gemm: genericGemm,
+		conv: genericConv,
+		wino: genericWino,
+		vec:  genericVec,
+		nnet: genericNN,
+	},
+}

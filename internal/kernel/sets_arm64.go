@@ -1,0 +1,13 @@
+//go:build !purego
+
+package kernel
+
+var archSets = []*Set{{
+	Name:      "neon",
+	Available: true, // part of the arm64 baseline
+	gemm:      genericGemm,
+	conv:      genericConv,
+	wino:      genericWino,
+	vec:       genericVec,
+	nnet:      genericNN,
+}}

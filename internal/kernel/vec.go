@@ -1,0 +1,6 @@
+package kernel
+
+// vecOps are the innermost loops of elementwise operations, reductions and updates.
+type vecOps struct{}
+
+var genericVec = vecOps{}
