@@ -60,7 +60,7 @@ func (r *run) leave(done chan<- struct{}) {
 // wait returns when all who joined the closed run have left.
 func (r *run) wait(done <-chan struct{}) {
 	empty := func() bool { return r.word.Load()&inside == 0 }
-	if spin(empty) {
+	if runtime.GOMAXPROCS(0) > 1 && spin(empty) {
 		return
 	}
 	if w := r.word.Or(sleeping); w&inside != 0 {
@@ -98,7 +98,7 @@ func (h *helper) main() {
 		return ok
 	}
 	for {
-		for !spin(joined) {
+		for !spinSpared(joined) {
 			h.parked.Store(true)
 			// A run that opened before the line above has not seen it.
 			if joined() {
@@ -131,18 +131,23 @@ func (h *helper) work() {
 	whole = true
 }
 
-// spinners counts the goroutines inside spin.
+// spinners counts the helpers that spin.
 var spinners atomic.Int64
 
-// spin waits until ready returns true, for spinTime at most. With no processor
-// to spare for it, it tries just once.
-func spin(ready func() bool) bool {
+// spinSpared spins if that leaves a processor to the caller, and tries just
+// once otherwise.
+func spinSpared(ready func() bool) bool {
 	if ready() {
 		return true
 	}
 	defer spinners.Add(-1)
-	if int(spinners.Add(1)) >= runtime.GOMAXPROCS(0) {
-		return false
+	return int(spinners.Add(1)) < runtime.GOMAXPROCS(0) && spin(ready)
+}
+
+// spin waits until ready returns true, for spinTime at most.
+func spin(ready func() bool) bool {
+	if ready() {
+		return true
 	}
 	for start := time.Now(); ; {
 		for range 16 {
