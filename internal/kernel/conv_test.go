@@ -296,13 +296,10 @@ func goldenShape(c *golden.Case) (s ConvShape) {
 func TestConvGolden(t *testing.T) {
 	eachSet(t, func(t *testing.T) {
 		for _, op := range []string{"conv2d", "conv3d", "conv_transpose2d"} {
-			for _, c := range golden.Cases(op) {
-				s := goldenShape(&c)
+			for _, c := range golden.Cases(t, op) {
+				s := goldenShape(c)
 				x, w, cot := c.Inputs["x"].Data, c.Inputs["w"].Data, c.Cotangent.Data
-				var b []float32
-				if c.Inputs["b"] != nil {
-					b = c.Inputs["b"].Data
-				}
+				b := c.Inputs["b"].Data
 				out, dx, dw := make([]float32, len(cot)), make([]float32, len(x)), make([]float32, len(w))
 				db := make([]float32, len(b))
 				if op == "conv_transpose2d" {
@@ -320,11 +317,11 @@ func TestConvGolden(t *testing.T) {
 						ConvBiasGrad(&s, db, cot)
 					}
 				}
-				closeTo(t, c.Name+" output", out, widen(c.Output.Data), convTol)
-				closeTo(t, c.Name+" grad x", dx, widen(c.Grads["x"].Data), convTol)
-				closeTo(t, c.Name+" grad w", dw, widen(c.Grads["w"].Data), convTol)
+				golden.Check(t, c.Name+" output", out, c.Output, convTol)
+				golden.Check(t, c.Name+" grad x", dx, c.Grads["x"], convTol)
+				golden.Check(t, c.Name+" grad w", dw, c.Grads["w"], convTol)
 				if b != nil {
-					closeTo(t, c.Name+" grad b", db, widen(c.Grads["b"].Data), convTol)
+					golden.Check(t, c.Name+" grad b", db, c.Grads["b"], convTol)
 				}
 			}
 		}
