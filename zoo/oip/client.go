@@ -1,0 +1,504 @@
+package oip
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/mettleml/mettle/tensor"
+	"github.com/mettleml/mettle/zoo"
+)
+
+// Encoding says how tensors travel.
+type Encoding uint8
+
+// The encodings of a tensor in a request.
+const (
+	Binary Encoding = iota // the binary tensor extension: raw little-endian values
+	JSON                   // numbers in the JSON body; every server understands it
+)
+
+// Options describe a remote victim and how to talk to it. The zero value asks
+// the server for everything it can tell.
+type Options struct {
+	Model   string // name of the model; empty if the URL ends in /v2/models/NAME
+	Version string // empty: the server's choice
+	Input   string // name of the image input; empty: the model's only one
+	Output  string // name of the score output; empty: the model's only one
+
+	Scores  zoo.ScoreKind // what the output holds; not part of the protocol's metadata
+	Shape   []int         // of one sample in [0,1], [C, H, W]; needed where the metadata has -1 or Preprocess reshapes
+	Classes int           // needed where the metadata has -1
+
+	Preprocess zoo.Preprocess // from [0,1] CHW to what the model takes
+
+	Encoding    Encoding
+	Batch       int           // samples a request; 0: 64, or 1 if the model has no batch axis
+	Concurrency int           // requests in flight; 0: 4
+	Timeout     time.Duration // of one request; 0: 30 s
+	Retries     int           // further tries after a failure that may pass; 0: 4, negative: none
+	Backoff     time.Duration // before the first retry, doubled for each further one; 0: 100 ms
+	Rate        float64       // samples a second; 0: no limit
+
+	Token  string      // sent as a bearer token
+	TLS    *tls.Config // nil: the system's roots
+	Client *http.Client
+}
+
+// A Client is a victim behind the Open Inference Protocol. It implements
+// zoo.Scorer, and zoo.Labeler by the largest score. It is safe for concurrent
+// use.
+//
+// A request that fails in transit is sent again with the same id; a server may
+// have counted it already. Stats tells how many were.
+type Client struct {
+	opt     Options
+	base    string // .../v2/models/NAME[/versions/V]
+	http    *http.Client
+	info    zoo.Info
+	batched bool // the model's input has a batch axis
+	wire    []int64
+
+	slots   chan struct{}
+	mu      sync.Mutex
+	nextRun time.Time // when the rate limit lets the next request go
+
+	sent, retried, samples atomic.Int64
+}
+
+// Stats counts what a client sent.
+type Stats struct {
+	Requests int // HTTP requests for inference, retries included
+	Retries  int
+	Samples  int // in all requests, retries included
+}
+
+// Stats returns the counts so far.
+func (c *Client) Stats() Stats {
+	return Stats{int(c.sent.Load()), int(c.retried.Load()), int(c.samples.Load())}
+}
+
+// Dial asks the server at address for the model's readiness and metadata, and
+// returns a client for it. address is the server's root, or the model's URL
+// ending in /v2/models/NAME. Every failure says what to do about it.
+func Dial(ctx context.Context, address string, opt Options) (*Client, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("oip: %q is no address of a server; write http://HOST:PORT or http://HOST:PORT/v2/models/NAME", address)
+	}
+	if root, name, ok := strings.Cut(strings.TrimSuffix(u.Path, "/"), "/v2/models/"); ok && opt.Model == "" {
+		u.Path = root
+		opt.Model, opt.Version, _ = strings.Cut(name, "/versions/")
+	}
+	if opt.Model == "" {
+		return nil, fmt.Errorf("oip: %s: which model? Name it, or end the address in /v2/models/NAME", address)
+	}
+	setDefaults(&opt)
+	base := strings.TrimSuffix(u.String(), "/") + "/v2/models/" + url.PathEscape(opt.Model)
+	if opt.Version != "" {
+		base += "/versions/" + url.PathEscape(opt.Version)
+	}
+	c := &Client{opt: opt, base: base, http: opt.Client, slots: make(chan struct{}, opt.Concurrency)}
+	if c.http == nil {
+		t := http.DefaultTransport.(*http.Transport).Clone()
+		t.TLSClientConfig = opt.TLS
+		t.MaxIdleConnsPerHost = opt.Concurrency
+		c.http = &http.Client{Transport: t}
+	}
+	if _, err := c.retrying(ctx, "GET", base+"/ready", nil, "", 0); err != nil {
+		return nil, fmt.Errorf("oip: model %q at %s is not ready: %w", opt.Model, address, err)
+	}
+	reply, err := c.retrying(ctx, "GET", base, nil, "", 0)
+	if err != nil {
+		return nil, fmt.Errorf("oip: metadata of model %q: %w", opt.Model, err)
+	}
+	var meta ModelMetadata
+	if err := json.Unmarshal(reply.body, &meta); err != nil {
+		return nil, fmt.Errorf("oip: metadata of model %q: %w", opt.Model, err)
+	}
+	if err := c.describe(&meta); err != nil {
+		return nil, fmt.Errorf("oip: model %q: %w", opt.Model, err)
+	}
+	return c, nil
+}
+
+func setDefaults(o *Options) {
+	if o.Concurrency <= 0 {
+		o.Concurrency = 4
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = 30 * time.Second
+	}
+	if o.Retries == 0 {
+		o.Retries = 4
+	}
+	if o.Backoff <= 0 {
+		o.Backoff = 100 * time.Millisecond
+	}
+}
+
+// describe fills the client's Info from the metadata and the options.
+func (c *Client) describe(meta *ModelMetadata) error {
+	in, err := pick("input", c.opt.Input, meta.Inputs)
+	if err != nil {
+		return err
+	}
+	out, err := pick("output", c.opt.Output, meta.Outputs)
+	if err != nil {
+		return err
+	}
+	if in.Datatype != "FP32" {
+		return fmt.Errorf("input %q takes %s; only FP32 is sent", in.Name, in.Datatype)
+	}
+	c.opt.Input, c.opt.Output = in.Name, out.Name
+	// Three dimensions are one image; a fourth in front is the batch.
+	shape := in.Shape
+	c.batched = len(shape) > 0 && shape[0] < 0 || len(shape) == 4 || len(shape) == 5
+	if c.batched {
+		if fixed := shape[0]; fixed > 0 && (c.opt.Batch == 0 || c.opt.Batch > int(fixed)) {
+			c.opt.Batch = int(fixed)
+		}
+		shape = shape[1:]
+	} else {
+		c.opt.Batch = 1
+	}
+	if c.opt.Batch == 0 {
+		c.opt.Batch = 64
+	}
+	sample := c.opt.Shape
+	if sample == nil {
+		for _, d := range shape {
+			if d <= 0 {
+				return fmt.Errorf("input %q has shape %v; say which sample shape to send", in.Name, in.Shape)
+			}
+			sample = append(sample, int(d))
+		}
+		if sample, err = c.opt.Preprocess.SampleShape(sample); err != nil {
+			return fmt.Errorf("input %q of shape %v: %w", in.Name, in.Shape, err)
+		}
+	}
+	wire, err := c.opt.Preprocess.VictimShape(sample)
+	if err != nil {
+		return err
+	}
+	if len(wire) != len(shape) {
+		return fmt.Errorf("input %q has shape %v; samples of shape %v reach it as %v", in.Name, in.Shape, sample, wire)
+	}
+	for i, d := range shape {
+		if d >= 0 && int(d) != wire[i] {
+			return fmt.Errorf("input %q has shape %v; samples of shape %v reach it as %v", in.Name, in.Shape, sample, wire)
+		}
+		c.wire = append(c.wire, int64(wire[i]))
+	}
+	classes := c.opt.Classes
+	if n := len(out.Shape); classes == 0 && n > 0 {
+		classes = int(max(out.Shape[n-1], 0))
+	}
+	if classes == 0 {
+		return fmt.Errorf("output %q has shape %v; say how many classes it has", out.Name, out.Shape)
+	}
+	c.info = zoo.Info{Name: c.opt.Model, Shape: sample, Classes: classes, Scores: c.opt.Scores}
+	return c.info.Check()
+}
+
+func pick(what, name string, all []TensorMetadata) (TensorMetadata, error) {
+	var names []string
+	for _, t := range all {
+		if t.Name == name || name == "" && len(all) == 1 {
+			return t, nil
+		}
+		names = append(names, t.Name)
+	}
+	if name == "" {
+		return TensorMetadata{}, fmt.Errorf("it has %d %ss %q; name the one to use", len(all), what, names)
+	}
+	return TensorMetadata{}, fmt.Errorf("it has no %s %q (it has %q)", what, name, names)
+}
+
+// Info describes the model as a victim.
+func (c *Client) Info() zoo.Info { return c.info }
+
+// Labels answers with the class of the largest score.
+func (c *Client) Labels(ctx context.Context, x *tensor.Tensor, out []int) error {
+	return zoo.LabelsOf(c).Labels(ctx, x, out)
+}
+
+// Scores sends the samples of x in requests of at most Options.Batch, several
+// at once. If ctx carries a request id (zoo.WithRequestID), the requests are
+// named after it, so that a server which remembers ids serves each once.
+func (c *Client) Scores(ctx context.Context, x *tensor.Tensor, out []float64) error {
+	n, k, size := x.Dim(0), c.info.Classes, c.info.Size()
+	if x.Len() != n*size || len(out) != n*k {
+		return fmt.Errorf("oip: model %q takes samples of shape %v and answers %d scores each; got a batch of shape %v and room for %d",
+			c.info.Name, c.info.Shape, k, x.Shape(), len(out))
+	}
+	id := zoo.RequestID(ctx)
+	if id == "" {
+		var b [12]byte
+		rand.Read(b[:])
+		id = hex.EncodeToString(b[:])
+	}
+	if n <= c.opt.Batch {
+		return c.request(ctx, id, x.Data(), n, out)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	for lo := 0; lo < n; lo += c.opt.Batch {
+		hi := min(lo+c.opt.Batch, n)
+		wg.Go(func() {
+			part := id + "/" + strconv.Itoa(lo)
+			if err := c.request(ctx, part, x.Data()[lo*size:hi*size], hi-lo, out[lo*k:hi*k]); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// request evaluates n samples by one request.
+func (c *Client) request(ctx context.Context, id string, x []float32, n int, out []float64) error {
+	select {
+	case c.slots <- struct{}{}:
+		defer func() { <-c.slots }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	values := make([]float32, n*int(product(c.wire)))
+	for i := range n {
+		c.opt.Preprocess.Apply(values[i*len(values)/n:(i+1)*len(values)/n], x[i*c.info.Size():(i+1)*c.info.Size()], c.info.Shape)
+	}
+	shape := c.wire
+	if c.batched {
+		shape = append([]int64{int64(n)}, c.wire...)
+	}
+	isBinary := c.opt.Encoding == Binary
+	req := Request{
+		ID:      id,
+		Inputs:  []Tensor{float32Tensor(c.opt.Input, shape, values, isBinary)},
+		Outputs: []OutputRequest{{Name: c.opt.Output}},
+	}
+	if isBinary {
+		req.Outputs[0].Parameters = &TensorParams{Binary: true}
+	}
+	body, jsonLen, err := encode(req, req.Inputs)
+	if err != nil {
+		return fmt.Errorf("oip: %w", err)
+	}
+	reply, err := c.retrying(ctx, "POST", c.base+"/infer", body, header(jsonLen), n)
+	if err != nil {
+		return fmt.Errorf("oip: model %q: %w", c.info.Name, err)
+	}
+	return c.read(reply, id, n, out)
+}
+
+func header(jsonLen int) string {
+	if jsonLen == 0 {
+		return ""
+	}
+	return strconv.Itoa(jsonLen)
+}
+
+func product(shape []int64) int64 {
+	n := int64(1)
+	for _, d := range shape {
+		n *= d
+	}
+	return n
+}
+
+// read takes the scores out of an answer and checks them.
+func (c *Client) read(r *reply, id string, n int, out []float64) error {
+	bad := func(format string, args ...any) error {
+		return fmt.Errorf("oip: model %q: answer: %w: %w", c.info.Name, fmt.Errorf(format, args...), zoo.ErrBadVictim)
+	}
+	var res Response
+	if err := decode(r.body, r.header, &res, func() []Tensor { return res.Outputs }); err != nil {
+		return bad("%w", err)
+	}
+	if res.ID != "" && res.ID != id {
+		return bad("it is for request %q, not %q", res.ID, id)
+	}
+	for i := range res.Outputs {
+		t := &res.Outputs[i]
+		if t.Name != c.opt.Output {
+			continue
+		}
+		v, err := t.Values(int64(len(out)) + 1)
+		if err != nil {
+			return bad("%w", err)
+		}
+		want := c.info.Classes
+		if len(v) != n*want || n > 1 && (len(t.Shape) == 0 || t.Shape[0] != int64(n)) {
+			return bad("output %q has shape %v, need [%d, %d]", t.Name, t.Shape, n, want)
+		}
+		copy(out, v)
+		return zoo.CheckScores(c.info, out)
+	}
+	return bad("it lacks output %q", c.opt.Output)
+}
+
+// A reply is an HTTP answer with status 200.
+type reply struct {
+	body   []byte
+	header string
+}
+
+// maxReply bounds what is read of one answer.
+const maxReply = 1 << 28
+
+// statusError is an answer with another status.
+type statusError struct {
+	code  int
+	text  string
+	after time.Duration
+}
+
+func (e *statusError) Error() string {
+	return strings.TrimSpace(fmt.Sprintf("status %d %s: %s", e.code, http.StatusText(e.code), e.text))
+}
+
+// passing reports whether trying again may help.
+func passing(err error) (bool, time.Duration) {
+	var s *statusError
+	if errors.As(err, &s) {
+		return s.code == http.StatusTooManyRequests || s.code == http.StatusRequestTimeout || s.code >= 500, s.after
+	}
+	return true, 0
+}
+
+// retrying sends a request until it is answered, retries are used up, or the
+// failure is one that trying again will not mend.
+func (c *Client) retrying(ctx context.Context, method, address string, body []byte, header string, samples int) (*reply, error) {
+	wait := c.opt.Backoff
+	for try := 0; ; try++ {
+		if err := c.pace(ctx, samples); err != nil {
+			return nil, err
+		}
+		if samples > 0 {
+			c.sent.Add(1)
+			c.samples.Add(int64(samples))
+		}
+		r, err := c.once(ctx, method, address, body, header)
+		if err == nil {
+			return r, nil
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		again, after := passing(err)
+		if !again {
+			return nil, err
+		}
+		if try >= c.opt.Retries {
+			return nil, fmt.Errorf("%w (after %d tries)", err, try+1)
+		}
+		if samples > 0 {
+			c.retried.Add(1)
+		}
+		if err := sleep(ctx, max(wait, after)); err != nil {
+			return nil, err
+		}
+		wait = min(2*wait, 30*time.Second)
+	}
+}
+
+// pace waits until the rate limit lets a request of that many samples go.
+func (c *Client) pace(ctx context.Context, samples int) error {
+	if c.opt.Rate <= 0 || samples == 0 {
+		return nil
+	}
+	c.mu.Lock()
+	now := time.Now()
+	at := c.nextRun
+	if at.Before(now) {
+		at = now
+	}
+	c.nextRun = at.Add(time.Duration(float64(samples) / c.opt.Rate * float64(time.Second)))
+	c.mu.Unlock()
+	return sleep(ctx, at.Sub(now))
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// once sends a request once.
+func (c *Client) once(ctx context.Context, method, address string, body []byte, header string) (*reply, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.opt.Timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+		if header != "" {
+			req.Header.Set("Content-Type", "application/octet-stream")
+			req.Header.Set(HeaderLength, header)
+		}
+	}
+	if c.opt.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.opt.Token)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(res.Body, maxReply+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > maxReply {
+		return nil, &statusError{code: http.StatusRequestEntityTooLarge, text: fmt.Sprintf("an answer of more than %d bytes", maxReply)}
+	}
+	if res.StatusCode != http.StatusOK {
+		e := &statusError{code: res.StatusCode}
+		var msg ErrorBody
+		if json.Unmarshal(b, &msg) == nil {
+			e.text = msg.Error
+		} else {
+			e.text = string(b[:min(len(b), 200)])
+		}
+		e.after = retryAfter(res.Header.Get("Retry-After"))
+		return nil, e
+	}
+	return &reply{b, res.Header.Get(HeaderLength)}, nil
+}
+
+// retryAfter reads the header's two forms, seconds or a date; at most a minute
+// is granted.
+func retryAfter(v string) time.Duration {
+	var d time.Duration
+	if s, err := strconv.Atoi(v); err == nil {
+		d = time.Duration(s) * time.Second
+	} else if t, err := http.ParseTime(v); err == nil {
+		d = time.Until(t)
+	}
+	return min(max(d, 0), time.Minute)
+}

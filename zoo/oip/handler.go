@@ -1,0 +1,252 @@
+package oip
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/mettleml/mettle/tensor"
+	"github.com/mettleml/mettle/zoo"
+)
+
+// HandlerOptions say how a Handler serves its victim.
+type HandlerOptions struct {
+	// Remember is how many answered requests are kept by id; one that comes
+	// again is served from memory and not counted. 0 remembers none.
+	Remember int
+	// MaxSamples bounds the samples of one request; 0: 1024.
+	MaxSamples int
+	// Token, if set, is demanded as a bearer token.
+	Token string
+	// Input and Output name the model's tensors; empty: "image" and "scores".
+	Input, Output string
+}
+
+// A Handler serves one victim under the Open Inference Protocol: readiness,
+// metadata and inference below /v2. It is an http.Handler.
+type Handler struct {
+	victim zoo.Scorer
+	info   zoo.Info
+	opt    HandlerOptions
+	mux    *http.ServeMux
+	served atomic.Int64
+
+	mu     sync.Mutex
+	calls  map[string]*call
+	recent []string // ids in calls, oldest first
+}
+
+// A call is a request being served or remembered.
+type call struct {
+	done   chan struct{}
+	scores []float64
+	err    error
+}
+
+// NewHandler returns a handler for the victim under the name in its Info.
+func NewHandler(victim zoo.Scorer, opt HandlerOptions) *Handler {
+	if opt.MaxSamples <= 0 {
+		opt.MaxSamples = 1024
+	}
+	if opt.Input == "" {
+		opt.Input = "image"
+	}
+	if opt.Output == "" {
+		opt.Output = "scores"
+	}
+	h := &Handler{victim: victim, info: victim.Info(), opt: opt, mux: http.NewServeMux(), calls: map[string]*call{}}
+	ok := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }
+	h.mux.HandleFunc("GET /v2/health/live", ok)
+	h.mux.HandleFunc("GET /v2/health/ready", ok)
+	h.mux.HandleFunc("GET /v2", h.server)
+	for _, prefix := range []string{"/v2/models/{model}", "/v2/models/{model}/versions/{version}"} {
+		h.mux.HandleFunc("GET "+prefix, h.model(h.metadata))
+		h.mux.HandleFunc("GET "+prefix+"/ready", h.model(ok))
+		h.mux.HandleFunc("POST "+prefix+"/infer", h.model(h.infer))
+	}
+	return h
+}
+
+// Served is the number of samples that went through the victim.
+func (h *Handler) Served() int { return int(h.served.Load()) }
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h.opt.Token != "" && r.Header.Get("Authorization") != "Bearer "+h.opt.Token {
+		fail(w, http.StatusUnauthorized, "a bearer token is needed")
+		return
+	}
+	h.mux.ServeHTTP(w, r)
+}
+
+func fail(w http.ResponseWriter, code int, format string, args ...any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	json.NewEncoder(w).Encode(ErrorBody{fmt.Sprintf(format, args...)})
+}
+
+func reply200(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(v)
+}
+
+func (h *Handler) server(w http.ResponseWriter, _ *http.Request) {
+	reply200(w, map[string]any{"name": "mettle", "version": "2", "extensions": []string{"binary_tensor_data"}})
+}
+
+// model lets only requests for the served model and version through.
+func (h *Handler) model(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if m := r.PathValue("model"); m != h.info.Name {
+			fail(w, http.StatusNotFound, "no model %q here (there is %q)", m, h.info.Name)
+			return
+		}
+		if v := r.PathValue("version"); v != "" && v != "1" {
+			fail(w, http.StatusNotFound, "no version %q of model %q (there is 1)", v, h.info.Name)
+			return
+		}
+		next(w, r)
+	}
+}
+
+func (h *Handler) shape(first int64) []int64 {
+	s := []int64{first}
+	for _, d := range h.info.Shape {
+		s = append(s, int64(d))
+	}
+	return s
+}
+
+func (h *Handler) metadata(w http.ResponseWriter, _ *http.Request) {
+	reply200(w, ModelMetadata{
+		Name: h.info.Name, Versions: []string{"1"}, Platform: "mettle",
+		Inputs:  []TensorMetadata{{h.opt.Input, "FP32", h.shape(-1)}},
+		Outputs: []TensorMetadata{{h.opt.Output, "FP32", []int64{-1, int64(h.info.Classes)}}},
+	})
+}
+
+// infer serves one inference request.
+func (h *Handler) infer(w http.ResponseWriter, r *http.Request) {
+	limit := int64(h.opt.MaxSamples) * int64(h.info.Size())
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 32*limit+1<<16))
+	if err != nil {
+		fail(w, http.StatusRequestEntityTooLarge, "%v", err)
+		return
+	}
+	var req Request
+	if err := decode(body, r.Header.Get(HeaderLength), &req, func() []Tensor { return req.Inputs }); err != nil {
+		fail(w, http.StatusBadRequest, "%v", err)
+		return
+	}
+	x, err := h.input(&req, limit)
+	if err != nil {
+		fail(w, http.StatusBadRequest, "%v", err)
+		return
+	}
+	scores, err := h.scores(r.Context(), req.ID, x)
+	if err != nil {
+		fail(w, http.StatusInternalServerError, "%v", err)
+		return
+	}
+	h.answer(w, &req, x.Dim(0), scores)
+}
+
+// input finds and checks the one input.
+func (h *Handler) input(req *Request, limit int64) (*tensor.Tensor, error) {
+	if len(req.Inputs) != 1 || req.Inputs[0].Name != h.opt.Input {
+		return nil, fmt.Errorf("one input named %q is needed", h.opt.Input)
+	}
+	for _, o := range req.Outputs {
+		if o.Name != h.opt.Output {
+			return nil, fmt.Errorf("there is no output %q (there is %q)", o.Name, h.opt.Output)
+		}
+	}
+	t := &req.Inputs[0]
+	if t.Datatype != "FP32" {
+		return nil, fmt.Errorf("input %q: datatype %s; FP32 is needed", t.Name, t.Datatype)
+	}
+	if len(t.Shape) == 0 || t.Shape[0] < 1 || !slices.Equal(t.Shape[1:], h.shape(0)[1:]) {
+		return nil, fmt.Errorf("input %q: shape %v; %v is needed", t.Name, t.Shape, h.shape(-1))
+	}
+	v, err := t.Values(limit)
+	if err != nil {
+		return nil, err
+	}
+	x := tensor.New(append([]int{int(t.Shape[0])}, h.info.Shape...)...)
+	for i, f := range v {
+		x.Data()[i] = float32(f)
+	}
+	return x, nil
+}
+
+// scores asks the victim, or the memory of what it answered. A request that
+// comes again while it is being served waits for the first.
+func (h *Handler) scores(ctx context.Context, id string, x *tensor.Tensor) ([]float64, error) {
+	if id == "" || h.opt.Remember <= 0 {
+		return h.ask(ctx, x)
+	}
+	h.mu.Lock()
+	if c, ok := h.calls[id]; ok {
+		h.mu.Unlock()
+		select {
+		case <-c.done:
+			return c.scores, c.err
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	c := &call{done: make(chan struct{})}
+	h.calls[id] = c
+	h.recent = append(h.recent, id)
+	if len(h.recent) > h.opt.Remember {
+		delete(h.calls, h.recent[0])
+		h.recent = h.recent[1:]
+	}
+	h.mu.Unlock()
+	// The sender may hang up and ask again: what was begun is finished.
+	c.scores, c.err = h.ask(context.WithoutCancel(ctx), x)
+	if c.err != nil {
+		h.mu.Lock()
+		if h.calls[id] == c {
+			delete(h.calls, id)
+			h.recent = slices.DeleteFunc(h.recent, func(s string) bool { return s == id })
+		}
+		h.mu.Unlock()
+	}
+	close(c.done)
+	return c.scores, c.err
+}
+
+func (h *Handler) ask(ctx context.Context, x *tensor.Tensor) ([]float64, error) {
+	h.served.Add(int64(x.Dim(0)))
+	out := make([]float64, x.Dim(0)*h.info.Classes)
+	return out, h.victim.Scores(ctx, x, out)
+}
+
+// answer writes the scores in the encoding asked for.
+func (h *Handler) answer(w http.ResponseWriter, req *Request, n int, scores []float64) {
+	asRaw := len(req.Outputs) > 0 && req.Outputs[0].Parameters != nil && req.Outputs[0].Parameters.Binary
+	values := make([]float32, len(scores))
+	for i, s := range scores {
+		values[i] = float32(s)
+	}
+	out := float32Tensor(h.opt.Output, []int64{int64(n), int64(h.info.Classes)}, values, asRaw)
+	res := Response{ModelName: h.info.Name, ModelVersion: "1", ID: req.ID, Outputs: []Tensor{out}}
+	body, jsonLen, err := encode(res, res.Outputs)
+	if err != nil {
+		fail(w, http.StatusInternalServerError, "%v", err)
+		return
+	}
+	if jsonLen > 0 {
+		w.Header().Set(HeaderLength, header(jsonLen))
+		w.Header().Set("Content-Type", "application/octet-stream")
+	} else {
+		w.Header().Set("Content-Type", "application/json")
+	}
+	w.Write(body)
+}
