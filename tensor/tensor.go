@@ -15,7 +15,7 @@ type Tensor struct {
 }
 
 // New returns a tensor of zeros. New() has rank 0 and one element. It panics if
-// a dimension is negative or the number of elements overflows an int.
+// a dimension is negative or the number of bytes overflows an int.
 func New(shape ...int) *Tensor {
 	n := checkShape("tensor.New", shape)
 	return &Tensor{shape: slices.Clone(shape), data: make([]float32, n)}
@@ -44,7 +44,7 @@ func checkShape(op string, shape []int) int {
 }
 
 // elements returns the product of the dimensions. It is not ok if one is
-// negative or if a product, taken without the zeros, overflows an int.
+// negative or if the bytes of the others would overflow an int.
 func elements(shape []int) (n int, ok bool) {
 	n, empty := 1, false
 	for _, d := range shape {
@@ -56,7 +56,7 @@ func elements(shape []int) (n int, ok bool) {
 			continue
 		}
 		hi, lo := bits.Mul64(uint64(n), uint64(d))
-		if hi != 0 || lo > math.MaxInt {
+		if hi != 0 || lo > math.MaxInt/4 {
 			return 0, false
 		}
 		n = int(lo)

@@ -1,0 +1,70 @@
+// Package atomicfile replaces files whole: a reader sees the old content or the
+// new, never a part, and a failed write leaves the old file as it was.
+package atomicfile
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+)
+
+// Write creates or replaces the file at path with what fn writes. The content
+// goes to a temporary file in the same directory, is flushed to the disk, and is
+// renamed over path; if anything fails, fn included, the temporary file is
+// removed and path is untouched. A file that is replaced keeps its permissions,
+// and a symbolic link keeps pointing at it.
+func Write(path string, fn func(w io.Writer) error) error {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	f, err := create(path)
+	if err != nil {
+		return err
+	}
+	if err := fill(f, path, fn); err != nil {
+		os.Remove(f.Name())
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		os.Remove(f.Name())
+		return err
+	}
+	return nil
+}
+
+// create opens a new file beside path, with the mode that os.Create would give.
+func create(path string) (*os.File, error) {
+	for {
+		name := fmt.Sprintf("%s.tmp%08x", path, rand.Uint32())
+		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+		if !errors.Is(err, fs.ErrExist) {
+			return f, err
+		}
+	}
+}
+
+// fill writes the content of f and closes it.
+func fill(f *os.File, path string, fn func(w io.Writer) error) error {
+	defer f.Close()
+	if old, err := os.Stat(path); err == nil {
+		if err := f.Chmod(old.Mode().Perm()); err != nil {
+			return err
+		}
+	}
+	w := bufio.NewWriterSize(f, 1<<16)
+	if err := fn(w); err != nil {
+		return err
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	return f.Close()
+}
