@@ -65,38 +65,10 @@ func MatMulBatch(count int, c []float32, ldc, strideC int, a []float32, lda, str
 		panic(fmt.Sprintf("kernel: MatMul: biases of %d rows and %d columns for a result of %dx%d",
 			len(ep.RowBias), len(ep.ColBias), m, n))
 	}
-	aRow, aCol := lda, 1
-	if transA {
-		aRow, aCol = 1, lda
+	if k == 0 {
+		a, b, strideA, strideB = nil, nil, 0, 0
 	}
-	bRow, bCol := ldb, 1
-	if transB {
-		bRow, bCol = 1, ldb
-	}
-	for q := range count {
-		c, a, b := c[q*strideC:], a[q*strideA:], b[q*strideB:]
-		for i := range m {
-			for j := range n {
-				var sum float32
-				for p := range k {
-					sum += float32(a[i*aRow+p*aCol] * b[p*bRow+j*bCol])
-				}
-				if ep.Accumulate {
-					sum += c[i*ldc+j]
-				}
-				if ep.RowBias != nil {
-					sum += ep.RowBias[i]
-				}
-				if ep.ColBias != nil {
-					sum += ep.ColBias[j]
-				}
-				if ep.Act == ActReLU && sum < 0 {
-					sum = 0
-				}
-				c[i*ldc+j] = sum
-			}
-		}
-	}
+	batch(count, gemmArgs{c, a, b, ldc, lda, ldb, transA, transB, m, n, k, ep}, strideC, strideA, strideB)
 }
 
 // checkMatrix panics unless count matrices of rows x cols fit into length floats.
@@ -109,8 +81,3 @@ func checkMatrix(name string, length, ld, rows, cols, count, stride int) {
 			name, count, rows, cols, ld, stride, length))
 	}
 }
-
-// gemmOps are the innermost loops of the packed matrix product.
-type gemmOps struct{}
-
-var genericGemm = gemmOps{}

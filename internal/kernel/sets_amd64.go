@@ -8,7 +8,7 @@ var archSets = []*Set{
 	{
 		Name:      "avx2",
 		Available: cpu.X86.HasAVX2 && cpu.X86.HasFMA,
-		gemm:      genericGemm,
+		gemm:      avx2Gemm,
 		conv:      genericConv,
 		wino:      genericWino,
 		vec:       genericVec,
@@ -18,7 +18,7 @@ var archSets = []*Set{
 		Name: "avx512",
 		Available: cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ &&
 			cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL,
-		gemm: genericGemm,
+		gemm: avx512Gemm,
 		conv: genericConv,
 		wino: genericWino,
 		vec:  genericVec,

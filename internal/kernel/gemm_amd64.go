@@ -1,0 +1,34 @@
+//go:build !purego
+
+package kernel
+
+//go:generate go run -C _asm ./gemm -out ../gemm_amd64.s -stubs ../gemm_amd64_stubs.go -pkg kernel
+
+var avx512Gemm = gemmOps{
+	rows: 14, cols: 32, depth: 256,
+	masked:         true,
+	tile:           gemmTileAVX512,
+	packCopy:       packCopyAVX512,
+	packTranspose:  packTransposeAVX512,
+	transposeLanes: 16,
+}
+
+var avx2Gemm = gemmOps{
+	rows: 6, cols: 16, depth: 256,
+	tile:           tileAVX2,
+	packCopy:       packCopyGeneric,
+	packTranspose:  packTransposeGeneric,
+	transposeLanes: 16,
+}
+
+// tileAVX2 has the columns of a narrow tile computed like those of a whole one.
+func tileAVX2(c []float32, ldc int, a []float32, as int, b []float32, bs int,
+	k, rows, cols, flags int, rowBias, colBias []float32) {
+	if cols == 16 {
+		gemmTileAVX2(c, ldc, a, as, b, bs, k, rows, cols, flags, rowBias, colBias)
+		return
+	}
+	var sums [6 * 16]float32
+	gemmTileAVX2(sums[:], 16, a, as, b, bs, k, rows, 16, 0, nil, nil)
+	storeTile(c, ldc, sums[:], 16, rows, cols, flags, rowBias, colBias)
+}
