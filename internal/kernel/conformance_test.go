@@ -65,27 +65,6 @@ func misaligned(n, off int) []float32 {
 	return x[off : off+n : off+n]
 }
 
-// guardValue is what guarded memory holds: a NaN that no arithmetic makes.
-var guardValue = math.Float32frombits(0x7fc0beef)
-
-// guarded returns n numbers with guard cells on both sides and a function that
-// fails the test if a guard has changed.
-func guarded(n, off int) (x []float32, check func(t *testing.T)) {
-	const guard = 40
-	whole := misaligned(n+2*guard, off)
-	for i := range whole {
-		whole[i] = guardValue
-	}
-	return whole[guard : guard+n : guard+n], func(t *testing.T) {
-		t.Helper()
-		for i, v := range whole {
-			if (i < guard || i >= guard+n) && math.Float32bits(v) != math.Float32bits(guardValue) {
-				t.Fatalf("guard cell %d of %d numbers was overwritten with %v", i-guard, n, v)
-			}
-		}
-	}
-}
-
 // sameBits reports the first index where x and y differ in bits, or -1.
 func sameBits(x, y []float32) int {
 	for i := range x {

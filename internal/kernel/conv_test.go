@@ -10,28 +10,6 @@ import (
 	"github.com/mettleml/mettle/internal/golden"
 )
 
-// eachSet runs f once for every available implementation.
-func eachSet(t *testing.T, f func(t *testing.T)) {
-	t.Helper()
-	old := Active()
-	defer func() {
-		if err := Use(old.Name); err != nil {
-			t.Fatal(err)
-		}
-	}()
-	for _, s := range Sets() {
-		if !s.Available {
-			continue
-		}
-		t.Run(s.Name, func(t *testing.T) {
-			if err := Use(s.Name); err != nil {
-				t.Fatal(err)
-			}
-			f(t)
-		})
-	}
-}
-
 // convRef holds a convolution in float64, one product at a time.
 type convRef struct {
 	s       *ConvShape
