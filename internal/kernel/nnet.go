@@ -1,6 +1,81 @@
 package kernel
 
-// nnOps are the innermost loops of pooling, normalisation, softmax and resampling.
-type nnOps struct{}
+import (
+	"fmt"
+	"sync"
 
-var genericNN = nnOps{}
+	"github.com/mettleml/mettle/internal/parallel"
+)
+
+// nnOps are the innermost loops of pooling, normalisation, softmax, transposes
+// and block matching. Loops over several rows take the distance between the
+// starts of consecutive rows (stride) and the length of each (n).
+type nnOps struct {
+	bnStats func(x []float32, rows, stride, n int, pivot, pre float32) (sum, squares float64)
+	bnApply func(y, x, r []float32, rows, stride, n int, c *bnAffine)
+	bnSums  func(dr, dy, x, y []float32, rows, stride, n int, c *bnAffine) (sum, dot float64)
+	bnGrad  func(dx, dy, x []float32, rows, stride, n int, c *bnAffine)
+
+	maxPool2     func(y, x []float32, codes []uint8, oh, ow, xw int)
+	maxPool2Grad func(dx, dy []float32, codes []uint8, oh, ow, xw int)
+
+	expSum func(dst, x []float32, shift float32) float64
+
+	transpose func(dst []float32, ds int, src []float32, ss int, rows, cols int)
+
+	sadBytes  func(a []uint8, as int, b []uint8, bs, w, h int) uint32
+	sadFloats func(a []float32, as int, b []float32, bs, w, h int) float32
+}
+
+var genericNN = nnOps{
+	bnStats:      bnStatsGeneric,
+	bnApply:      bnApplyGeneric,
+	bnSums:       bnSumsGeneric,
+	bnGrad:       bnGradGeneric,
+	maxPool2:     maxPool2Generic,
+	maxPool2Grad: maxPool2GradGeneric,
+	expSum:       expSumGeneric,
+	transpose:    transposeGeneric,
+	sadBytes:     sadBytesGeneric,
+	sadFloats:    sadFloatsGeneric,
+}
+
+// partSize is the number of elements a part of memory-bound work should hold:
+// enough to pay for handing it to another worker, small enough for a core's
+// second-level cache.
+const partSize = 32 << 10
+
+// cut returns how many of n items, each of size elements, make a part, and how
+// many parts that gives.
+func cut(n, size int) (per, parts int) {
+	per = max(1, partSize/max(size, 1))
+	return per, (n + per - 1) / per
+}
+
+// A taskPool keeps the tasks of one kind between calls, so that handing work
+// to the workers allocates nothing.
+type taskPool[T any] struct{ free sync.Pool }
+
+// runPooled runs v as a task of so many parts.
+func runPooled[T any, P interface {
+	*T
+	parallel.Task
+}](pool *taskPool[T], parts int, v T) {
+	t, _ := pool.free.Get().(*T)
+	if t == nil {
+		t = new(T)
+	}
+	*t = v
+	parallel.Run(parts, P(t))
+	var zero T
+	*t = zero
+	pool.free.Put(t)
+}
+
+// need panics if got, the length of the argument called name of operation op,
+// is not what the shape asks for.
+func need(op, name string, got, want int) {
+	if got != want {
+		panic(fmt.Sprintf("kernel: %s: %s has length %d, the shape needs %d", op, name, got, want))
+	}
+}
