@@ -2,7 +2,7 @@ package kernel
 
 import (
 	"fmt"
-	"sync"
+	"math"
 
 	"github.com/mettleml/mettle/internal/parallel"
 )
@@ -12,9 +12,9 @@ import (
 // starts of consecutive rows (stride) and the length of each (n).
 type nnOps struct {
 	bnStats func(x []float32, rows, stride, n int, pivot, pre float32) (sum, squares float64)
-	bnApply func(y, x, r []float32, rows, stride, n int, c *bnAffine)
-	bnSums  func(dr, dy, x, y []float32, rows, stride, n int, c *bnAffine) (sum, dot float64)
-	bnGrad  func(dx, dy, x []float32, rows, stride, n int, c *bnAffine)
+	bnApply func(y, x, r []float32, rows, stride, n int, scale, shift, pre, post float32)
+	bnSums  func(dr, dy, x, y []float32, rows, stride, n int, mean, scale, shift, pre, post float32) (sum, dot float64)
+	bnGrad  func(dx, dy, x []float32, rows, stride, n int, a, b, c, mean, scale, shift, pre, post float32)
 
 	maxPool2     func(y, x []float32, codes []uint8, oh, ow, xw int)
 	maxPool2Grad func(dx, dy []float32, codes []uint8, oh, ow, xw int)
@@ -23,7 +23,7 @@ type nnOps struct {
 
 	transpose func(dst []float32, ds int, src []float32, ss int, rows, cols int)
 
-	sadBytes  func(a []uint8, as int, b []uint8, bs, w, h int) uint32
+	sadBytes  func(a []uint8, as int, b []uint8, bs, w, h int) int
 	sadFloats func(a []float32, as int, b []float32, bs, w, h int) float32
 }
 
@@ -40,6 +40,18 @@ var genericNN = nnOps{
 	sadFloats:    sadFloatsGeneric,
 }
 
+// noReLU is the floor of a loop that may apply a ReLU, where it shall not: no
+// number is at or below it.
+var noReLU = float32(math.NaN())
+
+// reluFloor returns the number below which a loop cuts off.
+func reluFloor(relu bool) float32 {
+	if relu {
+		return 0
+	}
+	return noReLU
+}
+
 // partSize is the number of elements a part of memory-bound work should hold:
 // enough to pay for handing it to another worker, small enough for a core's
 // second-level cache.
@@ -52,24 +64,17 @@ func cut(n, size int) (per, parts int) {
 	return per, (n + per - 1) / per
 }
 
-// A taskPool keeps the tasks of one kind between calls, so that handing work
-// to the workers allocates nothing.
-type taskPool[T any] struct{ free sync.Pool }
-
-// runPooled runs v as a task of so many parts.
+// runPooled runs v as a task of so many parts, without allocating.
 func runPooled[T any, P interface {
 	*T
 	parallel.Task
-}](pool *taskPool[T], parts int, v T) {
-	t, _ := pool.free.Get().(*T)
-	if t == nil {
-		t = new(T)
-	}
+}](free *freeList[T], parts int, v T) {
+	t := free.get()
 	*t = v
 	parallel.Run(parts, P(t))
 	var zero T
 	*t = zero
-	pool.free.Put(t)
+	free.put(t)
 }
 
 // need panics if got, the length of the argument called name of operation op,

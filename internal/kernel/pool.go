@@ -58,8 +58,6 @@ func (p *Pool) wide() bool {
 	return n > 1<<8
 }
 
-func volume(v [3]int) int { return v[0] * v[1] * v[2] }
-
 // window returns the part [lo, hi) of the kernel, along axis i, that lies on
 // the input for output o, and the input position of the kernel's first element.
 func (p *Pool) window(i, o int) (lo, hi, base int) {
@@ -110,7 +108,7 @@ type maxPoolTask struct {
 	codes          []uint8
 }
 
-var maxPools taskPool[maxPoolTask]
+var maxPools freeList[maxPoolTask]
 
 // Part pools some planes, or sends their gradients back.
 func (t *maxPoolTask) Part(part int) {

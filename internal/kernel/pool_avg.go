@@ -28,7 +28,7 @@ type avgPoolTask struct {
 	y, x []float32
 }
 
-var avgPools taskPool[avgPoolTask]
+var avgPools freeList[avgPoolTask]
 
 // Part averages over some planes, or sends their gradients back.
 func (t *avgPoolTask) Part(part int) {
@@ -111,7 +111,7 @@ type globalPoolTask struct {
 	y, x      []float32
 }
 
-var globalPools taskPool[globalPoolTask]
+var globalPools freeList[globalPoolTask]
 
 // Part averages some planes, or spreads their gradients.
 func (t *globalPoolTask) Part(part int) {
