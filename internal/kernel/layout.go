@@ -49,6 +49,7 @@ func (t *copyTask) run() {
 		w = 1
 	}
 	t.n = w
+	t.pairUp()
 	inner := 1
 	for _, d := range t.dim[1:w] {
 		inner *= d
@@ -57,6 +58,21 @@ func (t *copyTask) run() {
 	t.per, parts = cut(t.dim[0], inner)
 	t.op = &Active().nnet
 	runPooled(&copyTasks, parts, *t)
+}
+
+// pairUp moves the axis along which the source is contiguous next to the last
+// one, so that the two make a transposition. The order of the axes is free.
+func (t *copyTask) pairUp() {
+	for k := 0; k < t.n-2; k++ {
+		if t.src.step[k] == 1 {
+			for i := k; i < t.n-2; i++ {
+				t.dim[i], t.dim[i+1] = t.dim[i+1], t.dim[i]
+				t.dst.step[i], t.dst.step[i+1] = t.dst.step[i+1], t.dst.step[i]
+				t.src.step[i], t.src.step[i+1] = t.src.step[i+1], t.src.step[i]
+			}
+			return
+		}
+	}
 }
 
 // Part copies some indices of the first axis.
@@ -72,10 +88,6 @@ func (t *copyTask) walk(axis, d, s, n int) {
 	switch left := t.n - axis; {
 	case left == 1:
 		t.line(d, s, n, ds, ss)
-		return
-	case left == 2 && !t.add && n > 1 && ds == 1 && t.src.step[axis+1] == 1 && t.dst.step[axis+1] > 0 && ss > 0:
-		// The inner axis of the source is the outer one of the destination.
-		t.op.transpose(t.dst.data[d:], t.dst.step[axis+1], t.src.data[s:], ss, n, t.dim[axis+1])
 		return
 	case left == 2 && !t.add && n > 1 && ss == 1 && t.dst.step[axis+1] == 1 && t.src.step[axis+1] > 0 && ds > 0:
 		t.op.transpose(t.dst.data[d:], ds, t.src.data[s:], t.src.step[axis+1], t.dim[axis+1], n)
@@ -127,9 +139,9 @@ func transposeGeneric(dst []float32, ds int, src []float32, ss int, rows, cols i
 	}
 }
 
-// dims returns the number of axes and the row-major strides of shape. It panics
+// layoutOf returns the number of axes and the row-major strides of shape. It panics
 // if there are too many axes or a size is negative.
-func dims(op string, shape []int) (strides [MaxDims]int, size int) {
+func layoutOf(op string, shape []int) (strides [MaxDims]int, size int) {
 	if len(shape) > MaxDims {
 		panic(fmt.Sprintf("kernel: %s: shape %v has more than %d axes", op, shape, MaxDims))
 	}
@@ -147,7 +159,7 @@ func dims(op string, shape []int) (strides [MaxDims]int, size int) {
 // Permute writes x, of the given shape, to y with its axes in the order perm:
 // axis i of y is axis perm[i] of x. The adjoint is Permute by the inverse.
 func Permute(y, x []float32, shape, perm []int) {
-	strides, size := dims("Permute", shape)
+	strides, size := layoutOf("Permute", shape)
 	need("Permute", "x", len(x), size)
 	need("Permute", "y", len(y), size)
 	need("Permute", "perm", len(perm), len(shape))
@@ -194,8 +206,8 @@ func SetSlice(y []float32, shape []int, x []float32, count, start, step []int, a
 
 // slice prepares a copy from small, of shape count, to elements of big.
 func (t *copyTask) slice(op string, small []float32, count []int, big []float32, shape, start, step []int) {
-	bigStep, bigSize := dims(op, shape)
-	smallStep, smallSize := dims(op, count)
+	bigStep, bigSize := layoutOf(op, shape)
+	smallStep, smallSize := layoutOf(op, count)
 	need(op, "the whole", len(big), bigSize)
 	need(op, "the part", len(small), smallSize)
 	need(op, "count", len(count), len(shape))
@@ -225,7 +237,7 @@ func (t *copyTask) slice(op string, small []float32, count []int, big []float32,
 // the given value added at the ends of axis i; negative numbers crop. The
 // adjoint is Pad with both negated and a value of 0.
 func Pad(y, x []float32, shape, before, after []int, value float32) {
-	xStep, xSize := dims("Pad", shape)
+	xStep, xSize := layoutOf("Pad", shape)
 	need("Pad", "x", len(x), xSize)
 	need("Pad", "before", len(before), len(shape))
 	need("Pad", "after", len(after), len(shape))
@@ -266,7 +278,7 @@ func fill(y []float32, v float32) {
 // Flip writes x, of the given shape, to y with the listed axes reversed. It is
 // its own adjoint.
 func Flip(y, x []float32, shape []int, axes ...int) {
-	strides, size := dims("Flip", shape)
+	strides, size := layoutOf("Flip", shape)
 	need("Flip", "x", len(x), size)
 	need("Flip", "y", len(y), size)
 	var t copyTask
@@ -314,7 +326,7 @@ func Rot90(y, x []float32, planes, h, w, turns int) {
 // Roll writes x, of the given shape, to y moved cyclically by shift[i] along
 // axis i. The adjoint is Roll by the negated shifts.
 func Roll(y, x []float32, shape, shift []int) {
-	strides, size := dims("Roll", shape)
+	strides, size := layoutOf("Roll", shape)
 	need("Roll", "x", len(x), size)
 	need("Roll", "y", len(y), size)
 	need("Roll", "shift", len(shift), len(shape))
