@@ -4,7 +4,7 @@ package main
 
 import "golang.org/x/sys/cpu"
 
-//go:generate go run -C ../kernel/_asm ./peak -out ../../bench/peak_amd64.s -stubs ../../bench/peak_amd64_stubs.go -pkg main
+//go:generate go run -C ../kernel/_asm ./peak -out ../../bench/peak_amd64.s -stubs ../../bench/peak_stubs_amd64.go -pkg main
 
 // fmaChains is the number of multiply-adds in the loops of peak_amd64.s.
 const fmaChains = 12
