@@ -2,22 +2,19 @@ package kernel
 
 import "fmt"
 
-// MaxDims is the largest number of axes that the functions of this file take.
-const MaxDims = 8
-
-// A strided is an array of up to MaxDims axes laid over a slice: the element at
+// A strided is an array of up to maxDims axes laid over a slice: the element at
 // index i is at off plus the sum of i·stride.
 type strided struct {
 	data []float32
 	off  int
-	step [MaxDims]int
+	step [maxDims]int
 }
 
 // A copyTask copies one strided array onto another of the same shape.
 type copyTask struct {
 	op       *nnOps
 	dst, src strided
-	dim      [MaxDims]int
+	dim      [maxDims]int
 	n        int // axes
 	per      int // of the first axis, in a part
 	add      bool
@@ -141,9 +138,9 @@ func transposeGeneric(dst []float32, ds int, src []float32, ss int, rows, cols i
 
 // layoutOf returns the number of axes and the row-major strides of shape. It panics
 // if there are too many axes or a size is negative.
-func layoutOf(op string, shape []int) (strides [MaxDims]int, size int) {
-	if len(shape) > MaxDims {
-		panic(fmt.Sprintf("kernel: %s: shape %v has more than %d axes", op, shape, MaxDims))
+func layoutOf(op string, shape []int) (strides [maxDims]int, size int) {
+	if len(shape) > maxDims {
+		panic(fmt.Sprintf("kernel: %s: shape %v has more than %d axes", op, shape, maxDims))
 	}
 	size = 1
 	for i := len(shape) - 1; i >= 0; i-- {
@@ -165,7 +162,7 @@ func Permute(y, x []float32, shape, perm []int) {
 	need("Permute", "perm", len(perm), len(shape))
 	var t copyTask
 	t.n = len(shape)
-	var seen [MaxDims]bool
+	var seen [maxDims]bool
 	step := 1
 	for i := len(perm) - 1; i >= 0; i-- {
 		p := perm[i]
@@ -302,22 +299,22 @@ func Rot90(y, x []float32, planes, h, w, turns int) {
 	need("Rot90", "y", len(y), planes*h*w)
 	t := copyTask{n: 3}
 	t.dst.data, t.src.data = y, x
-	t.dim = [MaxDims]int{planes, h, w}
-	t.src.step = [MaxDims]int{h * w, w, 1}
+	t.dim = [maxDims]int{planes, h, w}
+	t.src.step = [maxDims]int{h * w, w, 1}
 	switch turns & 3 {
 	case 1: // y[i, j] = x[j, w-1-i]
-		t.dim = [MaxDims]int{planes, w, h}
-		t.src.step = [MaxDims]int{h * w, -1, w}
+		t.dim = [maxDims]int{planes, w, h}
+		t.src.step = [maxDims]int{h * w, -1, w}
 		t.src.off = w - 1
 	case 2:
-		t.src.step = [MaxDims]int{h * w, -w, -1}
+		t.src.step = [maxDims]int{h * w, -w, -1}
 		t.src.off = h*w - 1
 	case 3: // y[i, j] = x[h-1-j, i]
-		t.dim = [MaxDims]int{planes, w, h}
-		t.src.step = [MaxDims]int{h * w, 1, -w}
+		t.dim = [maxDims]int{planes, w, h}
+		t.src.step = [maxDims]int{h * w, 1, -w}
 		t.src.off = (h - 1) * w
 	}
-	t.dst.step = [MaxDims]int{h * w, t.dim[2], 1}
+	t.dst.step = [maxDims]int{h * w, t.dim[2], 1}
 	if planes*h*w > 0 {
 		t.run()
 	}
