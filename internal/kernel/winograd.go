@@ -1,6 +1,219 @@
 package kernel
 
-// winoOps are the innermost loops of Winograd convolution.
-type winoOps struct{}
+import (
+	"math"
 
-var genericWino = winoOps{}
+	"github.com/mettleml/mettle/internal/parallel"
+)
+
+// Winograd convolution F(4x4, 3x3) (Lavin and Gray, Fast Algorithms for
+// Convolutional Neural Networks, CVPR 2016, section 4): a tile of 4x4 results
+// costs 36 multiplications a pair of channels, not 144,
+//
+//	Y = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A
+//
+// with g a 3x3 filter and d the 6x6 inputs of the tile. Summed over channels, each
+// of the 36 positions is a matrix product of its own. The matrices are those of
+// the points 0, ±√½, ±√2 and infinity, see winograd_generic.go: the points lie
+// closer together in logarithm than the usual 0, ±1, ±2, which makes the
+// rounding error about a quarter of theirs at no cost.
+//
+// The gradient to data is the same convolution with the filters flipped and their
+// channels swapped. The gradient to the weights is the adjoint of the line above
+// in g,
+//
+//	dg = Gᵀ [ (A dY Aᵀ) ⊙ (Bᵀ d B) ] G,
+//
+// summed over the tiles within the brackets. Three-dimensional kernels of 1 or 3
+// frames are Winograd in height and width and direct in depth: the sum over
+// kernel frames is taken within the brackets too, every frame being transformed
+// once.
+//
+// Each tile's arithmetic is the same whatever its neighbours, so results do not
+// depend on how tiles are grouped.
+
+// winogradSuits reports whether the functions of this file can do the convolution
+// s and are expected to be the fastest that can. The answer does not depend on N.
+func winogradSuits(s *ConvShape) bool {
+	return winogradCan(s) && s.C >= 8 && s.O >= 8
+}
+
+// winogradCan reports whether the functions of this file can do s at all.
+func winogradCan(s *ConvShape) bool {
+	one := [3]int{1, 1, 1}
+	return s.Groups == 1 && s.Stride == one && s.Dilation == one &&
+		(s.Kernel == [3]int{1, 3, 3} || s.Kernel == [3]int{3, 3, 3}) &&
+		s.C > 0 && s.O > 0 && volume(s.In) > 0 && volume(s.Out) > 0
+}
+
+// winogradForward computes y = act(conv(x, w) + bias); bias may be nil.
+func winogradForward(s *ConvShape, y, x, w, bias []float32, act Act) {
+	t := winoTasks.get()
+	t.winoShape = winoShape{n: s.N, c: s.C, o: s.O, in: s.In, out: s.Out, pad: s.Pad, frames: s.Kernel[0]}
+	t.src, t.dst, t.w, t.bias = x, y, w, bias
+	t.swap = false
+	t.forward(act)
+}
+
+// winogradBackwardData computes dx = act(convᵀ(dy, w) + bias), the gradient to the
+// input, or the result of the transposed convolution whose channels bias, if not
+// nil, belongs to.
+func winogradBackwardData(s *ConvShape, dx, dy, w, bias []float32, act Act) {
+	t := winoTasks.get()
+	t.winoShape = winoShape{n: s.N, c: s.O, o: s.C, in: s.Out, out: s.In, frames: s.Kernel[0]}
+	for d := range 3 {
+		t.pad[d] = s.Kernel[d] - 1 - s.Pad[d]
+	}
+	t.src, t.dst, t.w, t.bias = dy, dx, w, bias
+	t.swap = true
+	t.forward(act)
+}
+
+// A winoShape is a convolution from src, c channels of in, to dst, o channels of
+// out, and its division into tiles.
+type winoShape struct {
+	n, c, o int
+	in, out [3]int
+	pad     [3]int // may be negative: that much of src is left out
+	frames  int    // of the kernel
+
+	th, tw int // tiles in an image, down and across
+	c16    int // c rounded up to whole blocks
+	o16    int
+
+	// A chunk is chunkRows rows of tiles, counted through all images, by
+	// chunkFrames frames of the result.
+	chunkRows, chunkFrames int
+	rowChunks, frameChunks int
+}
+
+// winoBlocks rounds n up to whole blocks of channels.
+func winoBlocks(n int) int { return (n + winoLanes - 1) / winoLanes * winoLanes }
+
+// divide fills in the tiles and cuts chunks of about want tiles and at most limit.
+func (s *winoShape) divide(want, limit int) {
+	s.th, s.tw = (s.out[1]+3)/4, (s.out[2]+3)/4
+	s.c16, s.o16 = winoBlocks(s.c), winoBlocks(s.o)
+	s.chunkFrames = min(s.out[0], max(1, limit/s.tw))
+	s.chunkRows = max(1, want/(s.tw*s.chunkFrames))
+	s.rowChunks = (s.n*s.th + s.chunkRows - 1) / s.chunkRows
+	s.frameChunks = (s.out[0] + s.chunkFrames - 1) / s.chunkFrames
+}
+
+// A winoChunk is the part of the work that is transformed and multiplied at once.
+// Its tiles stand frame by frame.
+type winoChunk struct {
+	r0, r1 int // rows of tiles
+	f0, f1 int // frames of the result
+	tiles  int // in a frame
+}
+
+func (s *winoShape) chunk(i int) winoChunk {
+	r, f := i/s.frameChunks, i%s.frameChunks
+	c := winoChunk{
+		r0: r * s.chunkRows, r1: min((r+1)*s.chunkRows, s.n*s.th),
+		f0: f * s.chunkFrames, f1: min((f+1)*s.chunkFrames, s.out[0]),
+	}
+	c.tiles = (c.r1 - c.r0) * s.tw
+	return c
+}
+
+// winoStride is the distance between the positions of n floats each: a multiple of
+// a cache line, and an odd one, so that a tile's 36 positions do not all fall into
+// the same cache set.
+func winoStride(n int) int { return (n+15)/32*32 + 16 }
+
+// winoEven rounds a number of rows up to what the products take.
+func winoEven(n int) int { return (n + 1) &^ 1 }
+
+// A run is rows of tiles of one image, few enough for their pixels to stay in the
+// first-level cache.
+type winoRun struct {
+	image  int
+	ty, n  int // first row of tiles within the image, and how many
+	offset int // rows of tiles from the chunk's first
+}
+
+// winoRunPixels bounds the pixels of a run.
+const winoRunPixels = 320
+
+// runRows is the largest number of rows of tiles in a run.
+func (s *winoShape) runRows() int {
+	return max(1, min(s.th, (winoRunPixels/(4*s.tw+2)-2)/4))
+}
+
+// next returns the run that begins at row r of tiles, in a chunk of c.
+func (s *winoShape) next(c *winoChunk, r, most int) winoRun {
+	image, ty := r/s.th, r%s.th
+	return winoRun{image, ty, min(most, s.th-ty, c.r1-r), r - c.r0}
+}
+
+// A winoTask is one call of a pass, cut into parts.
+type winoTask struct {
+	winoShape
+	ops *winoOps
+
+	src, dst, w, bias []float32
+	swap              bool // w has its channels the other way round: the gradient to data
+	floor             float32
+
+	phase     winoPhase
+	u         []float32 // transformed filters, or the gradients to them
+	biasBlock []float32 // the bias in whole blocks
+	group     int       // columns of the result in a chunk's product
+	parts     int       // of the gradient to the weights
+}
+
+type winoPhase int
+
+const (
+	winoFilters winoPhase = iota
+	winoImages
+	winoSums
+	winoGather
+)
+
+var winoTasks freeList[winoTask]
+
+// release gives the task back.
+func (t *winoTask) release() {
+	*t = winoTask{}
+	winoTasks.put(t)
+}
+
+// Part implements parallel.Task.
+func (t *winoTask) Part(i int) {
+	switch t.phase {
+	case winoFilters:
+		t.filterPart(i)
+	case winoImages:
+		t.imagePart(i)
+	case winoSums:
+		t.sumPart(i)
+	case winoGather:
+		t.gatherPart(i)
+	}
+}
+
+func (t *winoTask) run(phase winoPhase, parts int) {
+	t.phase = phase
+	parallel.Run(parts, t)
+}
+
+// forward does the convolution from src to dst.
+func (t *winoTask) forward(act Act) {
+	t.ops = &Active().wino
+	t.floor = float32(math.Inf(-1))
+	if act == ActReLU {
+		t.floor = 0
+	}
+	t.planForward()
+	s := getScratch(t.filterFloats() + t.o16)
+	t.u, t.biasBlock = s.f[:t.filterFloats()], s.f[t.filterFloats():]
+	clear(t.biasBlock)
+	copy(t.biasBlock, t.bias)
+	t.run(winoFilters, t.filterParts())
+	t.run(winoImages, t.rowChunks*t.frameChunks)
+	putScratch(s)
+	t.release()
+}

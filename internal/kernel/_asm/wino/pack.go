@@ -1,0 +1,306 @@
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// transpose turns a square of rows, one a register, over. It reuses the registers
+// and returns them in their new order.
+func (g *gen) transpose(r []reg.VecVirtual) []reg.VecVirtual {
+	a := [4]reg.VecVirtual{g.vec(), g.vec(), g.vec(), g.vec()}
+	// Within 128 bits: 4x4 blocks.
+	for i := 0; i < len(r); i += 4 {
+		q := r[i : i+4]
+		VUNPCKLPS(q[1], q[0], a[0])
+		VUNPCKHPS(q[1], q[0], a[1])
+		VUNPCKLPS(q[3], q[2], a[2])
+		VUNPCKHPS(q[3], q[2], a[3])
+		VUNPCKLPD(a[2], a[0], q[0])
+		VUNPCKHPD(a[2], a[0], q[1])
+		VUNPCKLPD(a[3], a[1], q[2])
+		VUNPCKHPD(a[3], a[1], q[3])
+	}
+	if !g.wide() {
+		for j := range 4 {
+			VPERM2F128(Imm(0x20), r[j+4], r[j], a[j])
+			VPERM2F128(Imm(0x31), r[j+4], r[j], r[j+4])
+		}
+		return append(a[:], r[4:]...)
+	}
+	// Blocks of 128 bits: a 4x4 transposition for each of the four rows in a block.
+	for j := range 4 {
+		VSHUFF32X4(Imm(0x44), r[j+4], r[j], a[0])
+		VSHUFF32X4(Imm(0xee), r[j+4], r[j], a[1])
+		VSHUFF32X4(Imm(0x44), r[j+12], r[j+8], a[2])
+		VSHUFF32X4(Imm(0xee), r[j+12], r[j+8], a[3])
+		VSHUFF32X4(Imm(0x88), a[2], a[0], r[j])
+		VSHUFF32X4(Imm(0xdd), a[2], a[0], r[4+j])
+		VSHUFF32X4(Imm(0x88), a[3], a[1], r[8+j])
+		VSHUFF32X4(Imm(0xdd), a[3], a[1], r[12+j])
+	}
+	return r
+}
+
+// A window selects the first n floats of a vector.
+type window struct {
+	g *gen
+	k reg.OpmaskVirtual
+	v reg.VecVirtual
+}
+
+// newWindow returns the window of min(n, vector) floats.
+func (g *gen) newWindow(n reg.Register) window {
+	m, full := GP64(), GP64()
+	MOVQ(n, m)
+	MOVQ(U32(uint32(g.bytes/4)), full)
+	CMPQ(m, full)
+	CMOVQGT(full, m)
+	if g.wide() {
+		all, k := GP32(), K()
+		MOVL(U32(0xffff), all)
+		BZHIL(m.As32(), all, all)
+		KMOVW(all, k)
+		return window{g: g, k: k}
+	}
+	base := GP64()
+	LEAQ(tailMask, base)
+	NEGQ(m)
+	v := YMM()
+	VMOVUPS(Mem{Base: base, Index: m, Scale: 4, Disp: 32}, v)
+	return window{g: g, v: v}
+}
+
+var tailMask Mem
+
+func (w window) load(m Mem, r reg.VecVirtual) {
+	if w.g.wide() {
+		VMOVUPS_Z(m, w.k, r)
+	} else {
+		VMASKMOVPS(m, w.v, r)
+	}
+}
+
+func (w window) store(r reg.VecVirtual, m Mem) {
+	if w.g.wide() {
+		VMOVUPS(r, w.k, m)
+	} else {
+		VMASKMOVPS(r, w.v, m)
+	}
+}
+
+// channels are the addresses of neighbouring planes of an image.
+type channels struct {
+	base             []reg.GPVirtual // every fourth
+	plane, plane3    reg.Register
+	plane4, plane4x4 reg.Register
+}
+
+func newChannels(count int) channels {
+	c := channels{plane: param("plane", 2)}
+	c.plane3 = times(3, c.plane)
+	for range count / 4 {
+		c.base = append(c.base, GP64())
+	}
+	return c
+}
+
+func (c channels) start(at reg.Register) {
+	MOVQ(at, c.base[0])
+	for i := 1; i < len(c.base); i++ {
+		LEAQ(Mem{Base: c.base[i-1], Index: c.plane, Scale: 4}, c.base[i])
+	}
+}
+
+func (c channels) advance(bytes int) {
+	for _, b := range c.base {
+		ADDQ(U32(uint32(bytes)), b)
+	}
+}
+
+func (c channels) at(i int) Mem { return strided(c.base[i/4], c.plane, c.plane3, nil, i%4, 0) }
+
+// pack: planes to pixels.
+func (g *gen) pack() {
+	if !g.wide() {
+		tailMask = GLOBL("winoTail", RODATA|NOPTR)
+		for i := range 16 {
+			v := uint32(0)
+			if i < 8 {
+				v = 0xffffffff
+			}
+			DATA(4*i, U32(v))
+		}
+	}
+	g.function("Pack", "func(dst, src *float32, dstRow, srcRow, plane, rows, cols, nch int)",
+		"gathers 16 channels into pixels.")
+	c := newChannels(g.bytes / 4)
+	rows, nch := argument("rows"), argument("nch")
+	step := g.bytes / 4 // pixels and channels in a square
+	if g.wide() {
+		// Rows of eight pixels that follow each other go in pairs.
+		CMPQ(argument("cols"), Imm(8))
+		JNE(LabelRef("rows"))
+		CMPQ(argument("srcRow"), Imm(8))
+		JNE(LabelRef("rows"))
+		pairs := param("rows", 0)
+		SHRQ(Imm(1), pairs)
+		JCS(LabelRef("rows"))
+		dst, dstRow := param("dst", 0), param("dstRow", 6)
+		c.start(param("src", 0))
+		align()
+		Label("pair")
+		for p, r := range g.square(c, nch, "pair", nil) {
+			if p < 8 {
+				VMOVUPS(r, Mem{Base: dst, Disp: p * pixel})
+			} else {
+				VMOVUPS(r, Mem{Base: dst, Index: dstRow, Scale: 1, Disp: (p - 8) * pixel})
+			}
+		}
+		LEAQ(Mem{Base: dst, Index: dstRow, Scale: 2}, dst)
+		c.advance(g.bytes)
+		DECQ(pairs)
+		JNE(LabelRef("pair"))
+		finish()
+	}
+	Label("rows")
+	SHLQ(Imm(6), argument("dstRow"))
+	SHLQ(Imm(2), argument("srcRow"))
+	Label("row")
+	n, dst, at := param("cols", 0), param("dst", 0), param("src", 0)
+	if g.wide() {
+		c.start(at)
+	}
+	align()
+	Label("block")
+	win := g.newWindow(n)
+	g.halves(func(off int) {
+		name := fmt.Sprintf("half%d", off)
+		count := g.half(c, at, nch, off)
+		for p, r := range g.square(c, count, name, &win) {
+			if p > 0 {
+				CMPQ(n, Imm(uint64(p)))
+				JLE(LabelRef(name + "stored"))
+			}
+			VMOVUPS(r, Mem{Base: dst, Disp: p*pixel + off})
+		}
+		Label(name + "stored")
+	})
+	ADDQ(U32(uint32(step*pixel)), dst)
+	g.next(c, at)
+	SUBQ(Imm(uint64(step)), n)
+	JGT(LabelRef("block"))
+	g.nextRow(rows)
+}
+
+// half points c at the channels from off bytes on in a block, whose first channel
+// is at at, and returns how many there are. AVX-512 has whole blocks and keeps c
+// up to date itself.
+func (g *gen) half(c channels, at reg.Register, nch Op, off int) Op {
+	if g.wide() {
+		return nch
+	}
+	left := GP64()
+	MOVQ(nch, left)
+	if off == 0 {
+		c.start(at)
+	} else {
+		half := GP64()
+		LEAQ(Mem{Base: at, Index: c.plane, Scale: 8}, half)
+		c.start(half)
+		SUBQ(Imm(8), left)
+	}
+	return left
+}
+
+// next moves the planes on by a vector.
+func (g *gen) next(c channels, at reg.Register) {
+	if g.wide() {
+		c.advance(g.bytes)
+	} else {
+		ADDQ(Imm(uint64(g.bytes)), at)
+	}
+}
+
+// nextRow ends the loop over rows, whose strides are in memory.
+func (g *gen) nextRow(rows Op) {
+	step := GP64()
+	for _, p := range []string{"dst", "src"} {
+		MOVQ(argument(p+"Row"), step)
+		ADDQ(step, argument(p))
+	}
+	DECQ(rows)
+	JNE(LabelRef("row"))
+	finish()
+}
+
+// square loads a square of the first count channels, zeros for the others, and
+// transposes it.
+func (g *gen) square(c channels, count Op, name string, win *window) []reg.VecVirtual {
+	in := make([]reg.VecVirtual, g.bytes/4)
+	for i := range in {
+		in[i] = g.vec()
+		g.zero(in[i])
+	}
+	for i := range in {
+		CMPQ(count, Imm(uint64(i)))
+		JLE(LabelRef(name + "loaded"))
+		if win == nil {
+			VMOVUPS(c.at(i), in[i])
+		} else {
+			win.load(c.at(i), in[i])
+		}
+	}
+	Label(name + "loaded")
+	return g.transpose(in)
+}
+
+// unpack: pixels to planes.
+func (g *gen) unpack() {
+	g.function("Unpack", "func(dst, src *float32, dstRow, srcRow, plane, rows, cols, nch int)",
+		"scatters pixels of 16 channels to their planes.")
+	SHLQ(Imm(2), argument("dstRow"))
+	SHLQ(Imm(6), argument("srcRow"))
+	c := newChannels(g.bytes / 4)
+	rows, nch := argument("rows"), argument("nch")
+	step := g.bytes / 4
+	Label("row")
+	n, src, at := param("cols", 0), param("src", 0), param("dst", 0)
+	if g.wide() {
+		c.start(at)
+	}
+	align()
+	Label("block")
+	win := g.newWindow(n)
+	g.halves(func(off int) {
+		name := fmt.Sprintf("half%d", off)
+		count := g.half(c, at, nch, off)
+		in := make([]reg.VecVirtual, step)
+		for p := range in {
+			in[p] = g.vec()
+			g.zero(in[p])
+		}
+		for p := range in {
+			if p > 0 {
+				CMPQ(n, Imm(uint64(p)))
+				JLE(LabelRef(name + "loaded"))
+			}
+			VMOVUPS(Mem{Base: src, Disp: p*pixel + off}, in[p])
+		}
+		Label(name + "loaded")
+		for i, r := range g.transpose(in) {
+			CMPQ(count, Imm(uint64(i)))
+			JLE(LabelRef(name + "stored"))
+			win.store(r, c.at(i))
+		}
+		Label(name + "stored")
+	})
+	ADDQ(U32(uint32(step*pixel)), src)
+	g.next(c, at)
+	SUBQ(Imm(uint64(step)), n)
+	JGT(LabelRef("block"))
+	g.nextRow(rows)
+}
