@@ -1,0 +1,223 @@
+package data
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+
+	"github.com/mettleml/mettle/tensor"
+)
+
+// ErrEmpty is what [NewLoader] returns for a data set from which no batch can be
+// made.
+var ErrEmpty = errors.New("data: the data set has no samples for a batch")
+
+// LoaderOptions says how batches are made. The zero value gives batches of 32 in
+// the order of the data set.
+type LoaderOptions struct {
+	BatchSize int    // samples in a batch; 0 means 32
+	Shuffle   bool   // draw a new order every epoch
+	Seed      uint64 // of the order and of the transforms
+	DropLast  bool   // leave out a last batch that is not full
+
+	// Order, if not nil, gives the indices of the samples of an epoch, in order,
+	// in place of the whole data set; Shuffle is then ignored. Indices may
+	// repeat. It must depend on its argument alone, and every epoch must have the
+	// same length.
+	Order func(epoch int) []int `json:"-"`
+
+	// Transform, if not nil, is applied to every sample. What it draws depends
+	// on the seed, the epoch, the index of the sample, how often the index came
+	// before in the epoch, and the view.
+	Transform Transform `json:"-"`
+
+	// Views is the number of times a sample is transformed, each with draws of
+	// its own; 0 means 1. With V views a batch of n samples has V·n entries,
+	// view after view.
+	Views int
+
+	Workers  int // goroutines that prepare batches; 0 means tensor.Workers()
+	Prefetch int // batches prepared ahead of the one in use; 0 means 2
+}
+
+// A Batch is a number of samples and their labels. Its memory belongs to the
+// loader, which uses it again: a batch is valid in the body of the loop that
+// receives it. Clone what is to be kept.
+type Batch struct {
+	X       *tensor.Tensor // [V·n, C, H, W] for images: entry v·n+k is view v of sample k
+	Y       []int          // the n labels
+	Indices []int          // where the n samples are in the data set
+}
+
+// A Loader cuts a data set into batches, epoch after epoch, and prepares them
+// ahead of use. What it delivers depends on the data set and the options alone,
+// not on the number of workers. It is used by one goroutine at a time.
+type Loader struct {
+	data    Dataset
+	opt     LoaderOptions
+	samples int   // in an epoch
+	batches int   // in an epoch
+	out     []int // the shape of a transformed sample
+	rate    int   // samples prepared at a time by one worker
+
+	epoch, batch int  // what comes next
+	running      bool // in a loop
+	order        []int
+	repeats      []int32 // how often the index at this place came before; nil if never
+	ordered      int     // the epoch that order is for, -1 if none
+	slots        []*slot
+	scratch      []*scratch
+}
+
+// NewLoader returns a loader at the start of epoch 0. There is an error if the
+// data set has a label that is out of range, or no sample for a batch
+// ([ErrEmpty]). It panics if an option is negative or the transform does not
+// fit the samples.
+func NewLoader(d Dataset, opt LoaderOptions) (*Loader, error) {
+	if opt.BatchSize < 0 || opt.Views < 0 || opt.Workers < 0 || opt.Prefetch < 0 {
+		tensor.Panic("data.NewLoader", fmt.Sprintf("a negative option: batch size %d, views %d, workers %d, prefetch %d", opt.BatchSize, opt.Views, opt.Workers, opt.Prefetch))
+	}
+	defaults := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	defaults(&opt.BatchSize, 32)
+	defaults(&opt.Views, 1)
+	defaults(&opt.Prefetch, 2)
+	for i := range d.Len() {
+		if c := d.Label(i); c < 0 || c >= d.Classes() {
+			return nil, fmt.Errorf("data: sample %d has label %d, outside [0, %d)", i, c, d.Classes())
+		}
+	}
+	l := &Loader{data: d, opt: opt, samples: d.Len(), ordered: -1, out: d.Shape()}
+	if opt.Order != nil {
+		l.samples = len(opt.Order(0))
+	}
+	l.batches = l.samples / opt.BatchSize
+	if !opt.DropLast && l.samples%opt.BatchSize > 0 {
+		l.batches++
+	}
+	if l.batches == 0 {
+		return nil, ErrEmpty
+	}
+	if opt.Transform != nil {
+		l.out = opt.Transform.Shape(l.out)
+	}
+	// A job is worth the hand-over, and small enough to share a batch.
+	l.rate = min(max(1<<14/max(product(l.out)*opt.Views, 1), 1), opt.BatchSize)
+	return l, nil
+}
+
+// Dataset returns the data set.
+func (l *Loader) Dataset() Dataset { return l.data }
+
+// Len returns the number of batches in an epoch.
+func (l *Loader) Len() int { return l.batches }
+
+// Position returns the epoch and the batch in it that come next. While a batch
+// is in use that is the one after it, so a program that saves its state at the
+// end of a loop's body saves this.
+func (l *Loader) Position() (epoch, batch int) { return l.epoch, l.batch }
+
+// Seek makes the given batch of the given epoch the next, as if all before it
+// had been delivered. In the body of a loop over [Loader.Batches] it ends that
+// loop after the body. It panics if there is no such batch.
+func (l *Loader) Seek(epoch, batch int) {
+	if epoch < 0 || batch < 0 || batch >= l.batches {
+		tensor.Panic("data.Loader.Seek", fmt.Sprintf("no batch %d of %d in epoch %d", batch, l.batches, epoch))
+	}
+	l.epoch, l.batch = epoch, batch
+}
+
+// mix hashes counters into a seed (Steele, Lea and Flood, "Fast splittable
+// pseudorandom number generators", 2014, the finaliser).
+func mix(seed uint64, counters ...uint64) uint64 {
+	for _, c := range counters {
+		seed += 0x9e3779b97f4a7c15 * (c + 1)
+		seed = (seed ^ seed>>30) * 0xbf58476d1ce4e5b9
+		seed = (seed ^ seed>>27) * 0x94d049bb133111eb
+		seed ^= seed >> 31
+	}
+	return seed
+}
+
+// prepareOrder makes l.order the order of the current epoch.
+func (l *Loader) prepareOrder() error {
+	if l.ordered == l.epoch {
+		return nil
+	}
+	l.ordered = -1
+	if l.opt.Order != nil {
+		l.order = append(l.order[:0], l.opt.Order(l.epoch)...)
+		if len(l.order) != l.samples {
+			return fmt.Errorf("data: the order of epoch %d has %d samples, that of epoch 0 has %d", l.epoch, len(l.order), l.samples)
+		}
+		seen := make([]int32, l.data.Len())
+		l.repeats = append(l.repeats[:0], make([]int32, l.samples)...)
+		for k, i := range l.order {
+			if i < 0 || i >= len(seen) {
+				return fmt.Errorf("data: the order of epoch %d has sample %d of %d", l.epoch, i, len(seen))
+			}
+			l.repeats[k] = seen[i]
+			seen[i]++
+		}
+	} else {
+		if l.order == nil {
+			l.order = make([]int, l.samples)
+		}
+		for i := range l.order {
+			l.order[i] = i
+		}
+		if l.opt.Shuffle {
+			rng := rand.New(rand.NewPCG(mix(l.opt.Seed, uint64(l.epoch)), 0x6f72646572))
+			rng.Shuffle(len(l.order), func(i, j int) { l.order[i], l.order[j] = l.order[j], l.order[i] })
+		}
+	}
+	l.ordered = l.epoch
+	return nil
+}
+
+// Batches delivers what is left of the current epoch: all of it at first, and
+// after a loop that was left early the batches that follow. The position then
+// moves to the next epoch.
+//
+// An error ends the sequence: one of the data set, with the batch that it
+// belongs to not delivered and the position before it, or the context's. Every
+// goroutine that the loop started has ended when the loop ends, however it ends.
+// A panic in a worker, such as a transform's, reaches the caller. Batches itself
+// panics inside a loop over the batches of the same loader.
+func (l *Loader) Batches(ctx context.Context) iter.Seq2[Batch, error] {
+	return func(yield func(Batch, error) bool) {
+		if l.running {
+			tensor.Panic("data.Loader.Batches", "a loop over the batches of this loader is running")
+		}
+		if err := l.prepareOrder(); err != nil {
+			yield(Batch{}, err)
+			return
+		}
+		l.running = true
+		r := l.start()
+		defer func() {
+			r.stop()
+			l.running = false
+		}()
+		for {
+			s, err := r.receive(ctx)
+			if err != nil {
+				yield(Batch{}, err)
+				return
+			}
+			if l.batch++; l.batch == l.batches {
+				l.epoch, l.batch = l.epoch+1, 0
+			}
+			epoch, batch := l.epoch, l.batch
+			if !yield(s.batch, nil) || batch == 0 || epoch != l.epoch || batch != l.batch {
+				return
+			}
+			r.release(s)
+		}
+	}
+}

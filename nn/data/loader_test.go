@@ -1,0 +1,462 @@
+package data
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/mettleml/mettle/tensor"
+)
+
+// numbered returns n images of shape [c, h, w], each value telling where it is.
+func numbered(n, c, h, w, classes int) *Tensors {
+	x := tensor.New(n, c, h, w)
+	for i := range x.Data() {
+		x.Data()[i] = float32(i%4001) / 4001
+	}
+	y := make([]int, n)
+	for i := range y {
+		y[i] = i * 7 % classes
+	}
+	d, err := NewTensors(x, y, classes)
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
+// augment is a transform that draws much.
+func augment() Transform {
+	return Compose(
+		PadCrop{2}, Randomly{0.5, Flip{}}, RandomResizedCrop{H: 6, W: 6, MinScale: 0.3},
+		Randomly{0.8, ColorJitter{0.4, 0.4, 0.4, 0.1}}, Randomly{0.2, Grayscale{}}, Randomly{0.5, GaussianBlur{}},
+		RandomQuarterTurns{}, Normalize{[]float32{0.5}, []float32{0.25}},
+	)
+}
+
+// trace collects what a loader delivers from its position on, for a number of
+// batches.
+func trace(t *testing.T, l *Loader, batches int) []string {
+	t.Helper()
+	var out []string
+	for len(out) < batches {
+		for b, err := range l.Batches(context.Background()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, fmt.Sprint(b.Indices, b.Y, b.X.Shape(), b.X.Data()))
+			if len(out) == batches {
+				break
+			}
+		}
+	}
+	return out
+}
+
+func newLoader(t *testing.T, d Dataset, opt LoaderOptions) *Loader {
+	t.Helper()
+	l, err := NewLoader(d, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func TestLoaderCoversTheData(t *testing.T) {
+	d := numbered(23, 1, 2, 3, 5)
+	for _, opt := range []LoaderOptions{{BatchSize: 5}, {BatchSize: 5, Shuffle: true, Seed: 3}, {BatchSize: 5, Shuffle: true, DropLast: true}, {}, {BatchSize: 23}, {BatchSize: 1, Views: 2}} {
+		l := newLoader(t, d, opt)
+		for epoch := range 3 {
+			var seen []int
+			batches := 0
+			for b, err := range l.Batches(t.Context()) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				views := max(opt.Views, 1)
+				if b.X.Dim(0) != views*len(b.Y) || len(b.Y) != len(b.Indices) {
+					t.Fatalf("shape %v for %d labels", b.X.Shape(), len(b.Y))
+				}
+				for v := range views {
+					for k, i := range b.Indices {
+						if b.Y[k] != d.Label(i) || !slices.Equal(b.X.Index(v*len(b.Y)+k).Data(), d.x.Index(i).Data()) {
+							t.Fatalf("%+v: entry %d is not sample %d", opt, k, i)
+						}
+					}
+				}
+				seen = append(seen, b.Indices...)
+				batches++
+			}
+			want := 23
+			if opt.DropLast {
+				want = 20
+			}
+			if batches != l.Len() {
+				t.Errorf("%+v: %d batches, Len says %d", opt, batches, l.Len())
+			}
+			ordered := slices.IsSorted(seen)
+			slices.Sort(seen)
+			if len(seen) != want || len(slices.Compact(seen)) != want || ordered == opt.Shuffle {
+				t.Errorf("%+v: epoch %d had %d samples, %d different, sorted: %v", opt, epoch, len(seen), len(slices.Compact(seen)), ordered)
+			}
+			if e, b := l.Position(); e != epoch+1 || b != 0 {
+				t.Errorf("position (%d, %d) after epoch %d", e, b, epoch)
+			}
+		}
+	}
+}
+
+func TestLoaderSameBytesForAnyWorkers(t *testing.T) {
+	d := numbered(37, 3, 8, 8, 10)
+	opt := LoaderOptions{BatchSize: 8, Shuffle: true, Seed: 11, Views: 2, Transform: augment(), Workers: 1, Prefetch: 1}
+	want := trace(t, newLoader(t, d, opt), 12)
+	for _, workers := range []int{2, 3, 8} {
+		opt.Workers, opt.Prefetch = workers, workers
+		if got := trace(t, newLoader(t, d, opt), 12); !slices.Equal(got, want) {
+			t.Errorf("%d workers gave other batches than 1", workers)
+		}
+	}
+	if want[0] == want[5] {
+		t.Error("the second epoch repeats the first")
+	}
+	opt.Seed++
+	if got := trace(t, newLoader(t, d, opt), 1); got[0] == want[0] {
+		t.Error("another seed gave the same batch")
+	}
+}
+
+// TestLoaderDrawsBelongToSamples checks that a sample is transformed the same in
+// a batch of any size.
+func TestLoaderDrawsBelongToSamples(t *testing.T) {
+	d := numbered(30, 3, 8, 8, 10)
+	samples := func(size int) []string {
+		out := make([]string, 30)
+		for b, err := range newLoader(t, d, LoaderOptions{BatchSize: size, Seed: 5, Shuffle: true, Transform: augment()}).Batches(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			for k, i := range b.Indices {
+				out[i] = fmt.Sprint(b.X.Index(k).Data())
+			}
+		}
+		return out
+	}
+	want := samples(30)
+	for _, size := range []int{1, 7} {
+		if !slices.Equal(samples(size), want) {
+			t.Errorf("batches of %d transform the samples otherwise than batches of 30", size)
+		}
+	}
+}
+
+func TestLoaderSeek(t *testing.T) {
+	d := numbered(37, 3, 8, 8, 10)
+	opt := LoaderOptions{BatchSize: 8, Shuffle: true, Seed: 4, Transform: augment()}
+	l := newLoader(t, d, opt)
+	want := trace(t, l, 15)
+	if e, b := l.Position(); e != 3 || b != 0 {
+		t.Errorf("position (%d, %d) after 15 batches of 5 an epoch", e, b)
+	}
+	for _, at := range []int{0, 1, 4, 5, 12} {
+		l := newLoader(t, d, opt)
+		l.Seek(at/5, at%5)
+		if got := trace(t, l, 15-at); !slices.Equal(got, want[at:]) {
+			t.Errorf("from batch %d the loader goes on otherwise", at)
+		}
+		l.Seek(0, 0)
+		if got := trace(t, l, 2); !slices.Equal(got, want[:2]) {
+			t.Errorf("back from batch %d the loader starts otherwise", at)
+		}
+	}
+	// In a loop: the loop ends, the next goes on from there.
+	l = newLoader(t, d, opt)
+	n := 0
+	for range l.Batches(t.Context()) {
+		n++
+		l.Seek(2, 3)
+	}
+	if got := trace(t, l, 2); n != 1 || !slices.Equal(got, want[13:]) {
+		t.Errorf("%d bodies ran after Seek", n)
+	}
+}
+
+func TestLoaderOrder(t *testing.T) {
+	d := numbered(10, 3, 8, 8, 3)
+	order := func(epoch int) []int { return []int{3, 3, 1 + epoch, 3, 9} }
+	l := newLoader(t, d, LoaderOptions{BatchSize: 2, Order: order, Transform: augment()})
+	var seen []int
+	var threes []string
+	for b, err := range l.Batches(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen = append(seen, b.Indices...)
+		for k, i := range b.Indices {
+			if i == 3 {
+				threes = append(threes, fmt.Sprint(b.X.Index(k).Data()))
+			}
+		}
+	}
+	if !slices.Equal(seen, order(0)) || l.Len() != 3 {
+		t.Errorf("delivered %v in %d batches", seen, l.Len())
+	}
+	slices.Sort(threes)
+	if len(slices.Compact(threes)) != 3 {
+		t.Error("a sample that comes again is transformed the same")
+	}
+	for _, bad := range [][]int{{10}, {-1}, {1, 2}} {
+		l := newLoader(t, d, LoaderOptions{Order: func(epoch int) []int {
+			if epoch == 0 {
+				return []int{0}
+			}
+			return bad
+		}})
+		l.Seek(1, 0)
+		for _, err := range l.Batches(t.Context()) {
+			if err == nil || !strings.Contains(err.Error(), "order of epoch 1") {
+				t.Errorf("order %v: error %v", bad, err)
+			}
+		}
+	}
+}
+
+// flaky is a data set with samples that cannot be read.
+type flaky struct {
+	*Tensors
+	bad   []int
+	reads atomic.Int64
+}
+
+var errBad = errors.New("bad sector")
+
+func (f *flaky) Read(i int, dst *tensor.Tensor) error {
+	f.reads.Add(1)
+	if slices.Contains(f.bad, i) {
+		return errBad
+	}
+	return f.Tensors.Read(i, dst)
+}
+
+// settle waits until no more goroutines run than before a test.
+func settle(t *testing.T, before int) {
+	t.Helper()
+	for range 200 {
+		if runtime.NumGoroutine() <= before {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	buf := make([]byte, 1<<16)
+	t.Errorf("%d goroutines, %d before\n%s", runtime.NumGoroutine(), before, buf[:runtime.Stack(buf, true)])
+}
+
+func TestLoaderReadError(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for _, workers := range []int{1, 8} {
+		d := &flaky{Tensors: numbered(40, 3, 64, 64, 3), bad: []int{19, 13, 17, 31}}
+		l := newLoader(t, d, LoaderOptions{BatchSize: 5, Workers: workers, Prefetch: 6})
+		n := 0
+		for b, err := range l.Batches(t.Context()) {
+			if n == 2 {
+				if !errors.Is(err, errBad) || !strings.Contains(err.Error(), "sample 13") || b.X != nil {
+					t.Errorf("%d workers: error %v, want that of sample 13", workers, err)
+				}
+			} else if err != nil || n > 2 {
+				t.Errorf("batch %d: %v", n, err)
+			}
+			n++
+		}
+		if e, b := l.Position(); n != 3 || e != 0 || b != 2 {
+			t.Errorf("%d workers: position (%d, %d) after %d bodies", workers, e, b, n)
+		}
+		d.bad = nil
+		if got := trace(t, l, 6); !strings.HasPrefix(got[0], "[10 ") {
+			t.Errorf("after the fault was mended the loader goes on with %.20s", got[0])
+		}
+	}
+	settle(t, before)
+}
+
+func TestLoaderCancel(t *testing.T) {
+	before := runtime.NumGoroutine()
+	l := newLoader(t, numbered(400, 1, 4, 4, 3), LoaderOptions{BatchSize: 4, Workers: 8})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	n := 0
+	for b, err := range l.Batches(ctx) {
+		n++
+		if n == 3 {
+			if !errors.Is(err, context.Canceled) || b.X != nil {
+				t.Errorf("error %v after cancel", err)
+			}
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if n == 2 {
+			cancel()
+		}
+	}
+	if e, b := l.Position(); n != 3 || e != 0 || b != 2 {
+		t.Errorf("position (%d, %d) after %d bodies", e, b, n)
+	}
+	for _, err := range l.Batches(ctx) {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v from a cancelled context", err)
+		}
+	}
+	// Leaving a loop early ends its goroutines too.
+	for range 20 {
+		for _, err := range l.Batches(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			break
+		}
+	}
+	settle(t, before)
+}
+
+// stuck blocks its first reader until it is let go.
+type stuck struct {
+	*Tensors
+	gate chan struct{}
+}
+
+func (s *stuck) Read(i int, dst *tensor.Tensor) error {
+	<-s.gate
+	return s.Tensors.Read(i, dst)
+}
+
+func TestLoaderCancelWhileWaiting(t *testing.T) {
+	before := runtime.NumGoroutine()
+	d := &stuck{numbered(8, 1, 2, 2, 2), make(chan struct{})}
+	l := newLoader(t, d, LoaderOptions{BatchSize: 4})
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	go func() {
+		<-ctx.Done()
+		time.Sleep(20 * time.Millisecond)
+		close(d.gate)
+	}()
+	for _, err := range l.Batches(ctx) {
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error %v, want the deadline", err)
+		}
+	}
+	settle(t, before)
+}
+
+// explode panics for one sample.
+type explode struct{ value float32 }
+
+func (explode) Shape(in []int) []int { return in }
+
+func (e explode) Apply(dst, src *tensor.Tensor, rng *rand.Rand) {
+	if src.Data()[0] == e.value {
+		tensor.Panic("test.explode", "on purpose", src.Shape())
+	}
+	dst.CopyFrom(src)
+}
+
+func TestLoaderPanics(t *testing.T) {
+	before := runtime.NumGoroutine()
+	d := numbered(40, 1, 2, 2, 3)
+	l := newLoader(t, d, LoaderOptions{BatchSize: 4, Workers: 3, Transform: explode{d.x.At(22, 0, 0, 0)}})
+	n := 0
+	err := tensor.Try(func() error {
+		for range l.Batches(t.Context()) {
+			n++
+		}
+		return nil
+	})
+	var e *tensor.Error
+	if !errors.As(err, &e) || e.Op != "test.explode" || n != 5 {
+		t.Errorf("error %v after %d batches, want the panic of the transform after 5", err, n)
+	}
+	settle(t, before)
+
+	// A loop inside a loop over the same loader, and a panic of the body.
+	l = newLoader(t, d, LoaderOptions{})
+	err = tensor.Try(func() error {
+		for range l.Batches(t.Context()) {
+			for range l.Batches(t.Context()) {
+			}
+		}
+		return nil
+	})
+	if !errors.As(err, &e) || e.Op != "data.Loader.Batches" {
+		t.Errorf("error %v from a nested loop", err)
+	}
+	settle(t, before)
+	if got := trace(t, l, 2); len(got) != 2 {
+		t.Error("the loader does not go on after a panic")
+	}
+
+	for op, f := range map[string]func(){
+		"data.NewLoader":   func() { NewLoader(d, LoaderOptions{BatchSize: -1}) },
+		"data.Grayscale":   func() { NewLoader(d, LoaderOptions{Transform: Grayscale{}}) },
+		"data.Loader.Seek": func() { l.Seek(0, 2) },
+	} {
+		if err := tensor.Try(func() error { f(); return nil }); !errors.As(err, &e) || e.Op != op {
+			t.Errorf("error %v, want a panic of %s", err, op)
+		}
+	}
+}
+
+func TestLoaderRefuses(t *testing.T) {
+	d := numbered(3, 1, 2, 2, 3)
+	for name, c := range map[string]struct {
+		d   Dataset
+		opt LoaderOptions
+	}{
+		"no samples":     {Subset(d, nil), LoaderOptions{}},
+		"no full batch":  {d, LoaderOptions{BatchSize: 4, DropLast: true}},
+		"an empty order": {d, LoaderOptions{Order: func(int) []int { return nil }}},
+	} {
+		if _, err := NewLoader(c.d, c.opt); !errors.Is(err, ErrEmpty) {
+			t.Errorf("%s: error %v, want ErrEmpty", name, err)
+		}
+	}
+	if _, err := NewLoader(mislabelled{d}, LoaderOptions{}); err == nil || !strings.Contains(err.Error(), "sample 1 has label 7, outside [0, 3)") {
+		t.Errorf("error %v, want one about the label", err)
+	}
+}
+
+type mislabelled struct{ Dataset }
+
+func (m mislabelled) Label(i int) int { return i * 7 }
+
+// TestLoaderRecycles counts the memory that an epoch takes once the loader is
+// warm.
+func TestLoaderRecycles(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector makes sync.Pool forget")
+	}
+	d := numbered(512, 3, 32, 32, 10)
+	l := newLoader(t, d, LoaderOptions{BatchSize: 16, Shuffle: true, Workers: 2, Transform: Compose(PadCrop{4}, Randomly{0.5, Flip{}})})
+	epoch := func() {
+		for _, err := range l.Batches(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	epoch()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 4 {
+		epoch()
+	}
+	runtime.ReadMemStats(&after)
+	// Channels and goroutines of four epochs; a batch is 196,608 bytes.
+	if got := after.TotalAlloc - before.TotalAlloc; got > 1<<16 {
+		t.Errorf("four epochs of 32 batches allocate %d bytes", got)
+	}
+}

@@ -1,0 +1,69 @@
+package data
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/mettleml/mettle/tensor"
+)
+
+// subset is part of a data set, in an order of its own.
+type subset struct {
+	Dataset
+	indices []int
+}
+
+// Subset returns the samples of d at the given indices, in that order, which may
+// repeat. It panics if an index is out of range.
+func Subset(d Dataset, indices []int) Dataset {
+	for _, i := range indices {
+		if i < 0 || i >= d.Len() {
+			tensor.Panic("data.Subset", fmt.Sprintf("no sample %d of %d", i, d.Len()))
+		}
+	}
+	return &subset{d, slices.Clone(indices)}
+}
+
+func (s *subset) Len() int                             { return len(s.indices) }
+func (s *subset) Label(i int) int                      { return s.Dataset.Label(s.indices[i]) }
+func (s *subset) Read(i int, dst *tensor.Tensor) error { return s.Dataset.Read(s.indices[i], dst) }
+
+// Split divides d at random: the first part gets the fraction, rounded to whole
+// samples, the second the rest. Both keep the order of d. The result depends on
+// the arguments alone. It panics if fraction is not in [0,1].
+func Split(d Dataset, fraction float64, seed uint64) (first, second Dataset) {
+	all := make([]int, d.Len())
+	for i := range all {
+		all[i] = i
+	}
+	return split(d, fraction, seed, [][]int{all})
+}
+
+// SplitStratified divides d as [Split] does, but every class on its own, so that
+// both parts have the class proportions of d up to rounding.
+func SplitStratified(d Dataset, fraction float64, seed uint64) (first, second Dataset) {
+	groups := make([][]int, d.Classes())
+	for i := range d.Len() {
+		c := d.Label(i)
+		groups[c] = append(groups[c], i)
+	}
+	return split(d, fraction, seed, groups)
+}
+
+func split(d Dataset, fraction float64, seed uint64, groups [][]int) (first, second Dataset) {
+	if !(fraction >= 0 && fraction <= 1) {
+		tensor.Panic("data.Split", fmt.Sprintf("fraction %v is not in [0,1]", fraction))
+	}
+	rng := rand.New(rand.NewPCG(seed, 0x73706c6974))
+	var a, b []int
+	for _, g := range groups {
+		rng.Shuffle(len(g), func(i, j int) { g[i], g[j] = g[j], g[i] })
+		n := int(math.Round(fraction * float64(len(g))))
+		a, b = append(a, g[:n]...), append(b, g[n:]...)
+	}
+	slices.Sort(a)
+	slices.Sort(b)
+	return &subset{d, a}, &subset{d, b}
+}
