@@ -1,0 +1,139 @@
+package nn
+
+import (
+	"fmt"
+	"iter"
+
+	"github.com/mettleml/mettle/autograd"
+	"github.com/mettleml/mettle/tensor"
+)
+
+// A Tree has named parameters, buffers and children: a layer, a network, or
+// several networks that are trained together.
+type Tree interface {
+	// Walk tells w the tree's parameters, buffers and children, in a fixed order.
+	Walk(w *Walker)
+}
+
+// A Module is a Tree that maps one Var to another.
+type Module interface {
+	Tree
+	Forward(x autograd.Var) autograd.Var
+}
+
+// A Walker is what a [Tree] describes itself to. Names of children and of what they
+// hold are joined by dots, as in a PyTorch state_dict.
+type Walker struct {
+	prefix string
+	visit  func(e Entry) bool
+	done   bool
+}
+
+// An Entry is a parameter or a buffer with its dotted name. Exactly one of Param and
+// Buffer is set.
+type Entry struct {
+	Name   string
+	Param  *autograd.Param
+	Buffer *tensor.Tensor
+	DType  tensor.DType // what a file stores it as
+}
+
+// Value returns the tensor of the parameter or buffer.
+func (e Entry) Value() *tensor.Tensor {
+	if e.Param != nil {
+		return e.Param.Value()
+	}
+	return e.Buffer
+}
+
+func (w *Walker) entry(name string, e Entry) {
+	e.Name = w.prefix + name
+	w.done = w.done || !w.visit(e)
+}
+
+// Param names a parameter. A nil parameter is left out.
+func (w *Walker) Param(name string, p *autograd.Param) {
+	if p != nil && !w.done {
+		w.entry(name, Entry{Param: p, DType: tensor.F32})
+	}
+}
+
+// Buffer names a tensor that is saved with the parameters but not trained. A nil
+// tensor is left out.
+func (w *Walker) Buffer(name string, t *tensor.Tensor) {
+	if t != nil && !w.done {
+		w.entry(name, Entry{Buffer: t, DType: tensor.F32})
+	}
+}
+
+// Counter names a buffer of whole numbers, which files store as 64-bit integers.
+func (w *Walker) Counter(name string, t *tensor.Tensor) {
+	if t != nil && !w.done {
+		w.entry(name, Entry{Buffer: t, DType: tensor.I64})
+	}
+}
+
+// Child names a subtree.
+func (w *Walker) Child(name string, m Tree) {
+	if w.done {
+		return
+	}
+	outer := w.prefix
+	w.prefix += name + "."
+	m.Walk(w)
+	w.prefix = outer
+}
+
+// State iterates over all parameters and buffers of m in the order in which it
+// names them. It panics if a name occurs twice.
+func State(m Tree) iter.Seq[Entry] {
+	return func(yield func(Entry) bool) {
+		seen := make(map[string]bool)
+		m.Walk(&Walker{visit: func(e Entry) bool {
+			if seen[e.Name] {
+				tensor.Panic("nn.State", fmt.Sprintf("two parameters or buffers are called %q", e.Name))
+			}
+			seen[e.Name] = true
+			return yield(e)
+		}})
+	}
+}
+
+// Params returns the parameters of m, each once, in the order of their names.
+func Params(m Tree) []*autograd.Param {
+	var params []*autograd.Param
+	seen := make(map[*autograd.Param]bool)
+	for e := range State(m) {
+		if e.Param != nil && !seen[e.Param] {
+			seen[e.Param] = true
+			params = append(params, e.Param)
+		}
+	}
+	return params
+}
+
+// Count returns the number of elements of all parameters of m.
+func Count(m Tree) int {
+	n := 0
+	for _, p := range Params(m) {
+		n += p.Len()
+	}
+	return n
+}
+
+// SetFrozen freezes all parameters of m, or thaws them. It does not touch batch
+// statistics: see [BatchNorm].
+func SetFrozen(m Tree, frozen bool) {
+	for _, p := range Params(m) {
+		p.SetFrozen(frozen)
+	}
+}
+
+// Func makes a Module without parameters out of a function.
+type Func func(x autograd.Var) autograd.Var
+
+// Forward applies f.
+func (f Func) Forward(x autograd.Var) autograd.Var { return f(x) }
+
+// Walk names nothing.
+func (Func) Walk(*Walker) {}

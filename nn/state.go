@@ -1,0 +1,214 @@
+package nn
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/mettleml/mettle/tensor"
+)
+
+// A StateError says how the tensors at hand differ from those a network names.
+type StateError struct {
+	Source     string   // the file, or what else the tensors came from
+	Missing    []string // named by the network and not there
+	Unexpected []string // there and not named by the network
+	Misshapen  []string // "name: have [..], want [..]"
+}
+
+// Error lists the names.
+func (e *StateError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "nn: %s does not fit the network", e.Source)
+	for _, part := range []struct {
+		what  string
+		names []string
+	}{{"missing", e.Missing}, {"unexpected", e.Unexpected}, {"of another shape", e.Misshapen}} {
+		if len(part.names) > 0 {
+			fmt.Fprintf(&b, "; %s: %s", part.what, strings.Join(part.names, ", "))
+		}
+	}
+	return b.String()
+}
+
+// LoadOptions say what [Load] lets pass.
+type LoadOptions struct {
+	// Partial loads the tensors whose name and shape fit and leaves the rest of
+	// the network as it is.
+	Partial bool
+
+	// Rename maps a name in the file to one in the network; "" drops the tensor.
+	// Nil leaves names alone.
+	Rename func(name string) string
+}
+
+// Save writes the parameters and buffers of m to a safetensors file under the names
+// of [State]. The file appears whole or not at all: a failure leaves one that was
+// there before untouched.
+func Save(path string, m Tree) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	fail := func(err error) error {
+		f.Close()
+		os.Remove(f.Name())
+		return fmt.Errorf("nn: saving %s: %w", path, err)
+	}
+	if err := Write(f, m); err != nil {
+		return fail(err)
+	}
+	if err := f.Chmod(0o644); err != nil {
+		return fail(err)
+	}
+	if err := f.Sync(); err != nil {
+		return fail(err)
+	}
+	if err := f.Close(); err != nil {
+		return fail(err)
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return fail(err)
+	}
+	return nil
+}
+
+// Write writes the parameters and buffers of m in the safetensors format.
+func Write(w io.Writer, m Tree) error {
+	var entries []tensor.Entry
+	byName := make(map[string]*tensor.Tensor)
+	for e := range State(m) {
+		entries = append(entries, tensor.Entry{Name: e.Name, DType: e.DType, Shape: e.Value().Shape()})
+		byName[e.Name] = e.Value()
+	}
+	slices.SortFunc(entries, func(a, b tensor.Entry) int {
+		if n := b.DType.Size() - a.DType.Size(); n != 0 { // wide types first, so that all are aligned
+			return n
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	s, err := tensor.NewSafetensorsWriter(w, entries, map[string]string{"format": "pt"})
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := s.Write(byName[e.Name]); err != nil {
+			return err
+		}
+	}
+	return s.Close()
+}
+
+// Load reads the parameters and buffers of m from a safetensors file. Names and
+// shapes must agree exactly, or the error is a [*StateError] and m is unchanged;
+// PyTorch's num_batches_tracked may be absent.
+func Load(path string, m Tree) error { return LoadWith(path, m, LoadOptions{}) }
+
+// LoadWith is [Load] with options.
+func LoadWith(path string, m Tree, o LoadOptions) error {
+	s, err := tensor.OpenSafetensors(path)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return restore(path, s, m, o)
+}
+
+// Read is [Load] from what need not be a file: size bytes in the safetensors format.
+func Read(src io.ReaderAt, size int64, m Tree, o LoadOptions) error {
+	s, err := tensor.NewSafetensors(src, size)
+	if err != nil {
+		return err
+	}
+	return restore("the safetensors data", s, m, o)
+}
+
+func restore(source string, s *tensor.Safetensors, m Tree, o LoadOptions) error {
+	stored := make(map[string]tensor.Entry) // by the name in the network
+	inFile := make(map[string]string)
+	for _, e := range s.Entries() {
+		name := e.Name
+		if o.Rename != nil {
+			name = o.Rename(name)
+		}
+		if name == "" {
+			continue
+		}
+		if other, ok := inFile[name]; ok {
+			return fmt.Errorf("nn: %s: %s and %s are both renamed to %s", source, other, e.Name, name)
+		}
+		stored[name], inFile[name] = e, e.Name
+	}
+	bad := &StateError{Source: source}
+	var entries []Entry
+	for e := range State(m) {
+		have, ok := stored[e.Name]
+		delete(stored, e.Name)
+		switch {
+		case ok && slices.Equal(have.Shape, e.Value().Shape()):
+			entries = append(entries, e)
+		case ok:
+			bad.Misshapen = append(bad.Misshapen, fmt.Sprintf("%s: have %v, want %v", e.Name, have.Shape, e.Value().Shape()))
+		case e.DType != tensor.I64: // a counter may be absent
+			bad.Missing = append(bad.Missing, e.Name)
+		}
+	}
+	for name := range stored {
+		bad.Unexpected = append(bad.Unexpected, name)
+	}
+	slices.Sort(bad.Unexpected)
+	if !o.Partial && len(bad.Missing)+len(bad.Unexpected)+len(bad.Misshapen) > 0 {
+		return bad
+	}
+	values := make([]*tensor.Tensor, len(entries))
+	for i, e := range entries { // all are read before any is stored
+		v, err := s.Load(inFile[e.Name])
+		if err != nil {
+			return err
+		}
+		values[i] = v
+	}
+	for i, e := range entries {
+		e.set(values[i])
+	}
+	return nil
+}
+
+// set copies the elements of t, which has the entry's shape, into the entry.
+func (e Entry) set(t *tensor.Tensor) {
+	if e.Param == nil {
+		e.Buffer.CopyFrom(t)
+		return
+	}
+	e.Param.Update(func(v []float32) { copy(v, t.Data()) })
+}
+
+// Copy copies parameters and buffers from src to dst, networks that name the same
+// things. It panics if they do not.
+func Copy(dst, src Tree) {
+	const op = "nn.Copy"
+	from := make(map[string]*tensor.Tensor)
+	for e := range State(src) {
+		from[e.Name] = e.Value()
+	}
+	var to []Entry
+	for e := range State(dst) {
+		v, ok := from[e.Name]
+		if !ok {
+			tensor.Panic(op, fmt.Sprintf("the source has no %q", e.Name))
+		}
+		if !slices.Equal(v.Shape(), e.Value().Shape()) {
+			tensor.Panic(op, fmt.Sprintf("the shapes of %q differ", e.Name), e.Value().Shape(), v.Shape())
+		}
+		to = append(to, e)
+	}
+	if len(to) != len(from) {
+		tensor.Panic(op, fmt.Sprintf("the source names %d tensors, the destination %d", len(from), len(to)))
+	}
+	for _, e := range to {
+		e.set(from[e.Name])
+	}
+}
