@@ -121,3 +121,13 @@ func poison(f []float32) {
 		f[i] = nan
 	}
 }
+
+// floats64 and bytes see the memory of a block, which is aligned for both, as
+// numbers of another type: statistics and the positions that pooling chose.
+func (b *block) floats64(n int) []float64 {
+	return unsafe.Slice((*float64)(unsafe.Pointer(unsafe.SliceData(b.buf))), len(b.buf)/2)[:n]
+}
+
+func (b *block) bytes(n int) []uint8 {
+	return unsafe.Slice((*uint8)(unsafe.Pointer(unsafe.SliceData(b.buf))), 4*len(b.buf))[:n]
+}

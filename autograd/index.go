@@ -1,0 +1,173 @@
+package autograd
+
+import (
+	"fmt"
+
+	"github.com/mettleml/mettle/internal/kernel"
+	"github.com/mettleml/mettle/tensor"
+)
+
+// GatherCopy returns the entries of x along the first axis that index names, in its
+// order and as often as it names them. It copies. It keeps index, which must not
+// change before Reset.
+func GatherCopy(x Var, index []int) Var {
+	const op = "autograd.GatherCopy"
+	n := x.node(op)
+	t := x.tape
+	if n.rank == 0 {
+		tensor.Panic(op, "want at least one axis", n.shape())
+	}
+	dims := n.dims
+	dims[0] = len(index)
+	y := t.newNode(dims[:n.rank]...)
+	row := 1
+	for _, d := range n.dims[1:n.rank] {
+		row *= d
+	}
+	for i, j := range index {
+		if uint(j) >= uint(n.dims[0]) {
+			tensor.Panic(op, fmt.Sprintf("no entry %d", j), n.shape())
+		}
+		copy(y.data[i*row:(i+1)*row], n.data[j*row:])
+	}
+	if t.records(n) {
+		*record[gatherOp](t, y, n) = gatherOp{index, row}
+	}
+	return y.v(t)
+}
+
+type gatherOp struct {
+	index []int
+	row   int
+}
+
+func (o *gatherOp) backward(t *Tape, y *node) {
+	dx, add := t.gradInto(y.in[0])
+	if !add {
+		clear(dx)
+	}
+	dy := y.gradient()
+	for i, j := range o.index {
+		kernel.Axpy(dx[j*o.row:(j+1)*o.row], 1, dy[i*o.row:(i+1)*o.row])
+	}
+}
+
+// Pick returns [N] with element index[i] of row i of x [N, K]: the logit of each
+// label. It keeps index, which must not change before Reset.
+func Pick(x Var, index []int) Var {
+	const op = "autograd.Pick"
+	n := x.node(op)
+	t := x.tape
+	if n.rank != 2 || n.dims[0] != len(index) {
+		tensor.Panic(op, fmt.Sprintf("want a matrix with one row for each of %d indices", len(index)), n.shape())
+	}
+	k := n.dims[1]
+	y := t.newNode(len(index))
+	for i, j := range index {
+		if uint(j) >= uint(k) {
+			tensor.Panic(op, fmt.Sprintf("no column %d for row %d", j, i), n.shape())
+		}
+		y.data[i] = n.data[i*k+j]
+	}
+	if t.records(n) {
+		record[pickOp](t, y, n).index = index
+	}
+	return y.v(t)
+}
+
+type pickOp struct{ index []int }
+
+func (o *pickOp) backward(t *Tape, y *node) {
+	x := y.in[0]
+	dx, add := t.gradInto(x)
+	if !add {
+		clear(dx)
+	}
+	k := x.dims[1]
+	for i, g := range y.gradient() {
+		dx[i*k+o.index[i]] += g
+	}
+}
+
+// MaxRow returns [N] with the largest element of each row of x [N, K] but for the
+// column except[i], which does not count; a nil except leaves none out. The
+// derivative goes to the first of equal ones. It panics if a row has nothing left.
+func MaxRow(x Var, except []int) Var {
+	const op = "autograd.MaxRow"
+	n := x.node(op)
+	t := x.tape
+	if n.rank != 2 || except != nil && len(except) != n.dims[0] {
+		tensor.Panic(op, fmt.Sprintf("want a matrix with one row for each of %d exceptions", len(except)), n.shape())
+	}
+	k := n.dims[1]
+	y := t.newNode(n.dims[0])
+	best := make([]int, n.dims[0])
+	for i := range best {
+		row := n.data[i*k : (i+1)*k]
+		b := -1
+		for j, v := range row {
+			if except != nil && j == except[i] {
+				continue
+			}
+			if b < 0 || v > row[b] || v != v && row[b] == row[b] {
+				b = j
+			}
+		}
+		if b < 0 {
+			tensor.Panic(op, "a row has no column left", n.shape())
+		}
+		best[i] = b
+		y.data[i] = row[b]
+	}
+	if t.records(n) {
+		record[pickOp](t, y, n).index = best
+	}
+	return y.v(t)
+}
+
+// PadConstant returns x with so many entries of the value around each of its last
+// axes: pad holds a pair (before, after) for each of them, the last axis first, as
+// PyTorch has it. Negative numbers are not allowed.
+func PadConstant(x Var, value float32, pad ...int) Var {
+	const op = "autograd.PadConstant"
+	n := x.node(op)
+	t := x.tape
+	if len(pad)%2 != 0 || len(pad)/2 > n.rank {
+		tensor.Panic(op, fmt.Sprintf("%d numbers are not pairs for the axes", len(pad)), n.shape())
+	}
+	dims := n.dims
+	start := [MaxRank]int{}
+	for i := 0; i < len(pad); i += 2 {
+		a := n.rank - 1 - i/2
+		if pad[i] < 0 || pad[i+1] < 0 {
+			tensor.Panic(op, "a negative number of entries", n.shape())
+		}
+		start[a] = pad[i]
+		dims[a] += pad[i] + pad[i+1]
+	}
+	y := t.newNode(dims[:n.rank]...)
+	for i := range y.data {
+		y.data[i] = value
+	}
+	// Seen from x, the result is the operand that the elements of x lie in.
+	l := layout{rank: n.rank, dims: n.dims, steps: y.strides()}
+	for a := range n.rank {
+		l.start += start[a] * l.steps[a]
+	}
+	l.each(func(dst, src, n_, step int) {
+		for i, v := range n.data[dst : dst+n_] {
+			y.data[src+i*step] = v
+		}
+	})
+	if t.records(n) {
+		record[padOp](t, y, n).l = l
+	}
+	return y.v(t)
+}
+
+type padOp struct{ l layout }
+
+func (o *padOp) backward(t *Tape, y *node) {
+	dy := y.gradient()
+	t.give(y.in[0], func(dx []float32) { o.l.gather(dx, dy) })
+}
