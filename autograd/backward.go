@@ -137,3 +137,17 @@ func (t *Tape) pass(x, y *node) {
 	}
 	kernel.Axpy(t.own(x), 1, y.gradient())
 }
+
+// adopt makes b, memory with a contribution to the gradient of x, that gradient, or
+// adds it to what is there. A nil b is no contribution.
+func (t *Tape) adopt(x *node, b *block) {
+	switch {
+	case b == nil:
+	case x.grad == nil:
+		x.grad = b
+	default:
+		dx := t.own(x)
+		kernel.Axpy(dx, 1, b.buf[:len(dx)])
+		t.mem.put(b)
+	}
+}

@@ -1,7 +1,6 @@
 package autograd
 
 import (
-	"github.com/mettleml/mettle/internal/kernel"
 	"github.com/mettleml/mettle/tensor"
 )
 
@@ -62,14 +61,6 @@ func (o *functionOp) backward(t *Tape, y *node) {
 	}
 	o.f.Backward(dx, tensor.FromSlice(y.gradient(), y.shape()...), o.y, o.x)
 	for i, x := range y.in {
-		if dx[i] == nil {
-			continue
-		}
-		if x.grad == nil {
-			x.grad = mem[i]
-			continue
-		}
-		kernel.Axpy(t.own(x), 1, dx[i].Data())
-		t.mem.put(mem[i])
+		t.adopt(x, mem[i])
 	}
 }

@@ -24,12 +24,12 @@ func GatherCopy(x Var, index []int) Var {
 	for _, d := range n.dims[1:n.rank] {
 		row *= d
 	}
-	for i, j := range index {
+	for _, j := range index {
 		if uint(j) >= uint(n.dims[0]) {
 			tensor.Panic(op, fmt.Sprintf("no entry %d", j), n.shape())
 		}
-		copy(y.data[i*row:(i+1)*row], n.data[j*row:])
 	}
+	kernel.GatherRows(y.data, n.data, index, row)
 	if t.records(n) {
 		*record[gatherOp](t, y, n) = gatherOp{index, row}
 	}
@@ -46,10 +46,7 @@ func (o *gatherOp) backward(t *Tape, y *node) {
 	if !add {
 		clear(dx)
 	}
-	dy := y.gradient()
-	for i, j := range o.index {
-		kernel.Axpy(dx[j*o.row:(j+1)*o.row], 1, dy[i*o.row:(i+1)*o.row])
-	}
+	kernel.ScatterAddRows(dx, y.gradient(), o.index, o.row)
 }
 
 // Pick returns [N] with element index[i] of row i of x [N, K]: the logit of each
@@ -123,51 +120,4 @@ func MaxRow(x Var, except []int) Var {
 		record[pickOp](t, y, n).index = best
 	}
 	return y.v(t)
-}
-
-// PadConstant returns x with so many entries of the value around each of its last
-// axes: pad holds a pair (before, after) for each of them, the last axis first, as
-// PyTorch has it. Negative numbers are not allowed.
-func PadConstant(x Var, value float32, pad ...int) Var {
-	const op = "autograd.PadConstant"
-	n := x.node(op)
-	t := x.tape
-	if len(pad)%2 != 0 || len(pad)/2 > n.rank {
-		tensor.Panic(op, fmt.Sprintf("%d numbers are not pairs for the axes", len(pad)), n.shape())
-	}
-	dims := n.dims
-	start := [MaxRank]int{}
-	for i := 0; i < len(pad); i += 2 {
-		a := n.rank - 1 - i/2
-		if pad[i] < 0 || pad[i+1] < 0 {
-			tensor.Panic(op, "a negative number of entries", n.shape())
-		}
-		start[a] = pad[i]
-		dims[a] += pad[i] + pad[i+1]
-	}
-	y := t.newNode(dims[:n.rank]...)
-	for i := range y.data {
-		y.data[i] = value
-	}
-	// Seen from x, the result is the operand that the elements of x lie in.
-	l := layout{rank: n.rank, dims: n.dims, steps: y.strides()}
-	for a := range n.rank {
-		l.start += start[a] * l.steps[a]
-	}
-	l.each(func(dst, src, n_, step int) {
-		for i, v := range n.data[dst : dst+n_] {
-			y.data[src+i*step] = v
-		}
-	})
-	if t.records(n) {
-		record[padOp](t, y, n).l = l
-	}
-	return y.v(t)
-}
-
-type padOp struct{ l layout }
-
-func (o *padOp) backward(t *Tape, y *node) {
-	dy := y.gradient()
-	t.give(y.in[0], func(dx []float32) { o.l.gather(dx, dy) })
 }

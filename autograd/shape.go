@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/mettleml/mettle/internal/kernel"
 	"github.com/mettleml/mettle/tensor"
 )
 
@@ -64,120 +65,38 @@ func Flatten(x Var) Var {
 	return reshape(x.tape, n, []int{n.dims[0], rest})
 }
 
-// A layout says where the elements of a result lie in an operand: result index
-// (i0, i1, ...) is at start + i0·step0 + i1·step1 + ... of the operand.
-type layout struct {
-	start int
-	rank  int
-	dims  [MaxRank]int
-	steps [MaxRank]int
-}
-
-// strides returns the distances between neighbours along each axis of n.
-func (n *node) strides() (s [MaxRank]int) {
-	step := 1
-	for i := n.rank - 1; i >= 0; i-- {
-		s[i] = step
-		step *= n.dims[i]
-	}
-	return s
-}
-
-// each calls f with every run of the last axis: where it begins in the result and
-// in the operand, its length, and its step in the operand.
-func (l *layout) each(f func(dst, src, n, step int)) {
-	if slices.Contains(l.dims[:l.rank], 0) {
-		return
-	}
-	if l.rank == 0 {
-		f(0, l.start, 1, 1)
-		return
-	}
-	last := l.rank - 1
-	var index [MaxRank]int
-	src := l.start
-	for dst := 0; ; dst += l.dims[last] {
-		f(dst, src, l.dims[last], l.steps[last])
-		a := last - 1
-		for ; a >= 0; a-- {
-			index[a]++
-			src += l.steps[a]
-			if index[a] < l.dims[a] {
-				break
-			}
-			src -= index[a] * l.steps[a]
-			index[a] = 0
-		}
-		if a < 0 {
-			return
-		}
-	}
-}
-
-// gather copies out of x along l.
-func (l *layout) gather(y, x []float32) {
-	l.each(func(dst, src, n, step int) {
-		if step == 1 {
-			copy(y[dst:dst+n], x[src:])
-			return
-		}
-		for i := range y[dst : dst+n] {
-			y[dst+i] = x[src+i*step]
-		}
-	})
-}
-
-// scatterAdd adds dy into dx along l.
-func (l *layout) scatterAdd(dx, dy []float32) {
-	l.each(func(dst, src, n, step int) {
-		for i, g := range dy[dst : dst+n] {
-			dx[src+i*step] += g
-		}
-	})
-}
-
-// rearrange records a copy along l, which meets every element of x at most once.
-func rearrange(t *Tape, x *node, l layout) Var {
-	y := t.newNode(l.dims[:l.rank]...)
-	l.gather(y.data, x.data)
-	if t.records(x) {
-		record[rearrangeOp](t, y, x).l = l
-	}
-	return y.v(t)
-}
-
-type rearrangeOp struct{ l layout }
-
-func (o *rearrangeOp) backward(t *Tape, y *node) {
-	dx, add := t.gradInto(y.in[0])
-	if !add {
-		clear(dx)
-	}
-	o.l.scatterAdd(dx, y.gradient())
-}
-
-// identity is the layout of x itself.
-func identity(x *node) layout { return layout{rank: x.rank, dims: x.dims, steps: x.strides()} }
-
 // PermuteCopy returns x with its axes in another order: axis i of the result is axis
 // order[i] of x. It copies.
 func PermuteCopy(x Var, order ...int) Var {
 	const op = "autograd.PermuteCopy"
 	n := x.node(op)
+	t := x.tape
 	if len(order) != n.rank {
 		tensor.Panic(op, fmt.Sprintf("the order %v does not name every axis", slices.Clone(order)), n.shape())
 	}
-	from, l := identity(n), layout{rank: n.rank}
+	var o permuteOp
 	var seen [MaxRank]bool
+	var dims [MaxRank]int
 	for i, a := range order {
 		a = n.axis(op, a)
 		if seen[a] {
 			tensor.Panic(op, fmt.Sprintf("the order %v names an axis twice", slices.Clone(order)), n.shape())
 		}
 		seen[a] = true
-		l.dims[i], l.steps[i] = from.dims[a], from.steps[a]
+		o.order[i], o.inverse[a], dims[i] = a, i, n.dims[a]
 	}
-	return rearrange(x.tape, n, l)
+	y := t.newNode(dims[:n.rank]...)
+	kernel.Permute(y.data, n.data, n.shape(), o.order[:n.rank])
+	if t.records(n) {
+		*record[permuteOp](t, y, n) = o
+	}
+	return y.v(t)
+}
+
+type permuteOp struct{ order, inverse [MaxRank]int }
+
+func (o *permuteOp) backward(t *Tape, y *node) {
+	t.give(y.in[0], func(dx []float32) { kernel.Permute(dx, y.gradient(), y.shape(), o.inverse[:y.rank]) })
 }
 
 // TransposeCopy returns a matrix with rows and columns exchanged. It copies.
@@ -199,72 +118,168 @@ func NarrowCopy(x Var, axis, from, to, step int) Var {
 	if from < 0 || to < from || to > n.dims[a] {
 		tensor.Panic(op, fmt.Sprintf("no range [%d:%d] along axis %d", from, to, axis), n.shape())
 	}
-	l := identity(n)
-	l.start = from * l.steps[a]
-	l.dims[a] = (to - from + step - 1) / step
-	l.steps[a] *= step
-	return rearrange(x.tape, n, l)
+	o := unitSteps()
+	dims := n.dims
+	o.start[a], o.step[a] = from, step
+	dims[a] = (to - from + step - 1) / step
+	return slice(x.tape, n, dims, o)
 }
 
 // FlipCopy reverses x along the given axes. It copies.
 func FlipCopy(x Var, axes ...int) Var {
 	const op = "autograd.FlipCopy"
 	n := x.node(op)
-	l := identity(n)
+	o := unitSteps()
 	for _, axis := range axes {
-		l.flip(n.axis(op, axis))
+		if a := n.axis(op, axis); n.dims[a] > 0 {
+			o.start[a], o.step[a] = n.dims[a]-1, -1
+		}
 	}
-	return rearrange(x.tape, n, l)
+	return slice(x.tape, n, n.dims, o)
 }
 
-func (l *layout) flip(a int) {
-	l.start += (l.dims[a] - 1) * l.steps[a]
-	l.steps[a] = -l.steps[a]
+// SubsampleCopy returns every step-th row and column of the last two axes of x, from
+// the first: a convolution by [[1]] with that stride. It copies.
+func SubsampleCopy(x Var, step int) Var {
+	const op = "autograd.SubsampleCopy"
+	n := x.node(op)
+	if n.rank < 2 || step < 1 {
+		tensor.Panic(op, fmt.Sprintf("want at least two axes and a positive step, not %d", step), n.shape())
+	}
+	o := unitSteps()
+	dims := n.dims
+	for _, a := range []int{n.rank - 2, n.rank - 1} {
+		o.step[a] = step
+		dims[a] = (dims[a] + step - 1) / step
+	}
+	return slice(x.tape, n, dims, o)
+}
+
+// sliceOp is a copy of the elements at start + i·step along each axis.
+type sliceOp struct{ start, step [MaxRank]int }
+
+func unitSteps() (o sliceOp) {
+	for i := range o.step {
+		o.step[i] = 1
+	}
+	return o
+}
+
+func slice(t *Tape, x *node, dims [MaxRank]int, o sliceOp) Var {
+	y := t.newNode(dims[:x.rank]...)
+	kernel.Slice(y.data, y.shape(), x.data, x.shape(), o.start[:x.rank], o.step[:x.rank])
+	if t.records(x) {
+		*record[sliceOp](t, y, x) = o
+	}
+	return y.v(t)
+}
+
+func (o *sliceOp) backward(t *Tape, y *node) {
+	x := y.in[0]
+	dx, add := t.gradInto(x)
+	if !add {
+		clear(dx)
+	}
+	kernel.SetSlice(dx, x.shape(), y.gradient(), y.shape(), o.start[:x.rank], o.step[:x.rank], true)
 }
 
 // Rot90Copy turns the plane of the last two axes by quarter turns, counter-clockwise
-// where the first axis of the plane points down. It copies.
+// with rows counted downwards. It copies.
 func Rot90Copy(x Var, turns int) Var {
 	const op = "autograd.Rot90Copy"
 	n := x.node(op)
+	t := x.tape
 	if n.rank < 2 {
 		tensor.Panic(op, "want at least two axes", n.shape())
 	}
-	l := identity(n)
-	h, w := n.rank-2, n.rank-1
-	swap := func() {
-		l.dims[h], l.dims[w] = l.dims[w], l.dims[h]
-		l.steps[h], l.steps[w] = l.steps[w], l.steps[h]
+	dims := n.dims
+	h, w := dims[n.rank-2], dims[n.rank-1]
+	if turns&1 != 0 {
+		dims[n.rank-2], dims[n.rank-1] = w, h
 	}
-	switch turns & 3 {
-	case 1: // y[i][j] = x[j][W-1-i]
-		l.flip(w)
-		swap()
-	case 2:
-		l.flip(h)
-		l.flip(w)
-	case 3: // y[i][j] = x[H-1-j][i]
-		l.flip(h)
-		swap()
+	planes := 1
+	for _, d := range dims[:n.rank-2] {
+		planes *= d
 	}
-	return rearrange(x.tape, n, l)
+	y := t.newNode(dims[:n.rank]...)
+	kernel.Rot90(y.data, n.data, planes, h, w, turns)
+	if t.records(n) {
+		*record[rot90Op](t, y, n) = rot90Op{planes, turns}
+	}
+	return y.v(t)
+}
+
+type rot90Op struct{ planes, turns int }
+
+func (o *rot90Op) backward(t *Tape, y *node) {
+	t.give(y.in[0], func(dx []float32) {
+		kernel.Rot90(dx, y.gradient(), o.planes, y.dims[y.rank-2], y.dims[y.rank-1], -o.turns)
+	})
 }
 
 // RollCopy shifts x along an axis by so many entries; what leaves at one end enters
 // at the other. It copies.
 func RollCopy(x Var, axis, shift int) Var {
-	const op = "autograd.RollCopy"
+	n := x.node("autograd.RollCopy")
+	t := x.tape
+	var o rollOp
+	o.shift[n.axis("autograd.RollCopy", axis)] = shift
+	y := t.like(n)
+	kernel.Roll(y.data, n.data, n.shape(), o.shift[:n.rank])
+	if t.records(n) {
+		*record[rollOp](t, y, n) = o
+	}
+	return y.v(t)
+}
+
+type rollOp struct{ shift [MaxRank]int }
+
+func (o *rollOp) backward(t *Tape, y *node) {
+	var back [MaxRank]int
+	for i, s := range o.shift {
+		back[i] = -s
+	}
+	t.give(y.in[0], func(dx []float32) { kernel.Roll(dx, y.gradient(), y.shape(), back[:y.rank]) })
+}
+
+// PadConstant returns x with so many entries of the value around each of its last
+// axes: pad holds a pair (before, after) for each of them, the last axis first, as
+// PyTorch has it. Negative numbers crop.
+func PadConstant(x Var, value float32, pad ...int) Var {
+	const op = "autograd.PadConstant"
 	n := x.node(op)
-	a := n.axis(op, axis)
-	size := n.dims[a]
-	if size == 0 {
-		return rearrange(x.tape, n, identity(n))
+	t := x.tape
+	if len(pad)%2 != 0 || len(pad)/2 > n.rank {
+		tensor.Panic(op, fmt.Sprintf("%d numbers are not pairs for the axes", len(pad)), n.shape())
 	}
-	cut := ((-shift)%size + size) % size
-	if cut == 0 {
-		return rearrange(x.tape, n, identity(n))
+	var o padOp
+	dims := n.dims
+	for i := 0; i < len(pad); i += 2 {
+		a := n.rank - 1 - i/2
+		o.before[a], o.after[a] = pad[i], pad[i+1]
+		dims[a] += pad[i] + pad[i+1]
+		if dims[a] < 0 {
+			tensor.Panic(op, "cropped beyond nothing", n.shape())
+		}
 	}
-	return ConcatCopy(axis, NarrowCopy(x, axis, cut, size, 1), NarrowCopy(x, axis, 0, cut, 1))
+	y := t.newNode(dims[:n.rank]...)
+	kernel.Pad(y.data, n.data, n.shape(), o.before[:n.rank], o.after[:n.rank], value)
+	if t.records(n) {
+		*record[padOp](t, y, n) = o
+	}
+	return y.v(t)
+}
+
+type padOp struct{ before, after [MaxRank]int }
+
+func (o *padOp) backward(t *Tape, y *node) {
+	var before, after [MaxRank]int
+	for i := range before {
+		before[i], after[i] = -o.before[i], -o.after[i]
+	}
+	t.give(y.in[0], func(dx []float32) {
+		kernel.Pad(dx, y.gradient(), y.shape(), before[:y.rank], after[:y.rank], 0)
+	})
 }
 
 // ConcatCopy joins Vars along an axis; their other dimensions must be equal. It

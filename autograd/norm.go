@@ -1,0 +1,232 @@
+package autograd
+
+import (
+	"fmt"
+
+	"github.com/mettleml/mettle/internal/kernel"
+	"github.com/mettleml/mettle/tensor"
+)
+
+// BatchNormOptions are the settings of [BatchNorm].
+type BatchNormOptions struct {
+	// Mean and Var are the running estimates [C], or nil if there are none.
+	Mean, Var *tensor.Tensor
+
+	// UseRunning normalises by the running estimates, which are constants then;
+	// otherwise by the statistics of the batch, which also move the running
+	// estimates if Update is set.
+	UseRunning bool
+	Update     bool
+
+	Momentum float64 // the weight of the new in the running estimates
+	Eps      float64 // added to the variance
+
+	PreReLU  bool // max(x, 0) takes the place of x
+	PostReLU bool // negative results are replaced by 0
+
+	// Residual, unless zero, is added to the normalised values, before PostReLU.
+	Residual Var
+}
+
+// BatchNorm normalises each channel of x [N, C, ...] and returns (x-mean) /
+// sqrt(variance+Eps) · gamma + beta (Ioffe and Szegedy, 2015). gamma and beta have
+// shape [C], or are zero Vars and stand for 1 and 0. With batch statistics it
+// panics if a channel has no values.
+func BatchNorm(x, gamma, beta Var, o BatchNormOptions) Var {
+	const op = "autograd.BatchNorm"
+	n := x.node(op)
+	t := x.tape
+	g, b, r := gamma.optional(op, t), beta.optional(op, t), o.Residual.optional(op, t)
+	if n.rank < 2 {
+		tensor.Panic(op, "want [N, C, ...]", n.shape())
+	}
+	c := n.dims[1]
+	bn := kernel.BatchNorm{
+		N: n.dims[0], C: c, S: 1, PreReLU: o.PreReLU, PostReLU: o.PostReLU, Eps: o.Eps, Momentum: o.Momentum,
+		Gamma: checkBias(op, g, c), Beta: checkBias(op, b, c),
+	}
+	for _, d := range n.dims[2:n.rank] {
+		bn.S *= d
+	}
+	var residual []float32
+	if r != nil {
+		sameShape(op, n, r)
+		residual = r.data
+	}
+	for _, s := range []*tensor.Tensor{o.Mean, o.Var} {
+		if s != nil && s.Len() != c {
+			tensor.Panic(op, fmt.Sprintf("running estimates of %d channels", s.Len()), n.shape())
+		}
+	}
+	if (o.UseRunning || o.Update) && (o.Mean == nil || o.Var == nil) {
+		tensor.Panic(op, "no running estimates")
+	}
+	y := t.like(n)
+	if o.UseRunning {
+		bn.RunningMean, bn.RunningVar = o.Mean.Data(), o.Var.Data()
+		bn.Infer(y.data, n.data, residual)
+	} else {
+		if bn.N*bn.S == 0 {
+			tensor.Panic(op, "batch statistics of no values", n.shape())
+		}
+		if o.Update {
+			bn.RunningMean, bn.RunningVar = o.Mean.Data(), o.Var.Data()
+		}
+		stats := t.mem.get(2 * c).buf
+		bn.Mean, bn.InvStd = stats[:c], stats[c:2*c]
+		bn.Train(y.data, n.data, residual)
+	}
+	if t.records(n, g, b, r) {
+		*record[batchNormOp](t, y, n, g, b, r) = batchNormOp{bn, o.UseRunning}
+	}
+	return y.v(t)
+}
+
+type batchNormOp struct {
+	bn      kernel.BatchNorm
+	running bool
+}
+
+func (o *batchNormOp) backward(t *Tape, y *node) {
+	x, g, b, r := y.in[0], y.in[1], y.in[2], y.in[3]
+	var grads kernel.BatchNormGrads
+	var dgamma, dbeta *block
+	if t.wants(g) {
+		dgamma = t.mem.get(o.bn.C)
+		grads.DGamma = dgamma.buf[:o.bn.C]
+	}
+	if t.wants(b) {
+		dbeta = t.mem.get(o.bn.C)
+		grads.DBeta = dbeta.buf[:o.bn.C]
+	}
+	var result []float32
+	// The gradient of y turns, in place, into that of the residual if there is one,
+	// into that of x otherwise.
+	var dx *block
+	dy := y.gradient()
+	masked := r != nil && o.bn.PostReLU
+	switch {
+	case masked:
+		dy = t.own(y)
+		grads.DR, result = dy, y.data
+		dx = t.mem.get(len(dy))
+		grads.DX = dx.buf[:len(dy)]
+	case r == nil:
+		dy = t.own(y)
+		grads.DX = dy
+	default:
+		dx = t.mem.get(len(dy))
+		grads.DX = dx.buf[:len(dy)]
+	}
+	if o.running {
+		o.bn.InferGrad(&grads, dy, x.data, result)
+	} else {
+		o.bn.TrainGrad(&grads, dy, x.data, result)
+	}
+	t.adopt(g, dgamma)
+	t.adopt(b, dbeta)
+	if t.wants(r) {
+		t.pass(r, y)
+	}
+	switch {
+	case !t.wants(x):
+		if dx != nil {
+			t.mem.put(dx)
+		}
+	case dx != nil:
+		t.adopt(x, dx)
+	default:
+		t.pass(x, y)
+	}
+}
+
+// LayerNorm normalises each row of x [..., K] by its own mean and variance and
+// returns (x-mean)/sqrt(variance+eps) · gamma + beta (Ba, Kiros and Hinton, 2016).
+// gamma and beta have shape [K], or are zero Vars and stand for 1 and 0.
+func LayerNorm(x, gamma, beta Var, eps float64) Var {
+	const op = "autograd.LayerNorm"
+	n := x.node(op)
+	t := x.tape
+	g, b := gamma.optional(op, t), beta.optional(op, t)
+	rows, k := n.rows(op)
+	gd, bd := checkBias(op, g, k), checkBias(op, b, k)
+	y := t.like(n)
+	stats := t.mem.get(2 * rows).buf
+	mean, invStd := stats[:rows], stats[rows:2*rows]
+	kernel.LayerNorm(y.data, n.data, gd, bd, mean, invStd, k, eps)
+	if t.records(n, g, b) {
+		*record[layerNormOp](t, y, n, g, b) = layerNormOp{k, mean, invStd}
+	}
+	return y.v(t)
+}
+
+type layerNormOp struct {
+	k            int
+	mean, invStd []float32
+}
+
+func (o *layerNormOp) backward(t *Tape, y *node) {
+	x, g, b := y.in[0], y.in[1], y.in[2]
+	var gamma, dg, db []float32
+	var dgamma, dbeta *block
+	if g != nil {
+		gamma = g.data
+	}
+	if t.wants(g) {
+		dgamma = t.mem.get(o.k)
+		dg = dgamma.buf[:o.k]
+	}
+	if t.wants(b) {
+		dbeta = t.mem.get(o.k)
+		db = dbeta.buf[:o.k]
+	}
+	dx := t.mem.get(len(x.data))
+	kernel.LayerNormGrad(dx.buf[:len(x.data)], dg, db, y.gradient(), x.data, gamma, o.mean, o.invStd, o.k)
+	t.adopt(g, dgamma)
+	t.adopt(b, dbeta)
+	if t.wants(x) {
+		t.adopt(x, dx)
+	} else {
+		t.mem.put(dx)
+	}
+}
+
+// NormalizeRows divides each row of x [..., K] by its Euclidean norm, or by eps if
+// that is larger.
+func NormalizeRows(x Var, eps float64) Var {
+	const op = "autograd.NormalizeRows"
+	n := x.node(op)
+	t := x.tape
+	rows, k := n.rows(op)
+	y := t.like(n)
+	norms := t.mem.get(2 * rows).floats64(rows)
+	for i := range norms {
+		row := n.data[i*k : (i+1)*k]
+		norms[i] = kernel.Norm2(row)
+		kernel.Scale(y.data[i*k:(i+1)*k], row, float32(1/max(norms[i], eps)))
+	}
+	if t.records(n) {
+		*record[normalizeOp](t, y, n) = normalizeOp{k, norms, eps}
+	}
+	return y.v(t)
+}
+
+type normalizeOp struct {
+	k     int
+	norms []float64
+	eps   float64
+}
+
+func (o *normalizeOp) backward(t *Tape, y *node) {
+	dy := y.gradient()
+	t.give(y.in[0], func(dx []float32) {
+		for i, norm := range o.norms {
+			g, v := dy[i*o.k:(i+1)*o.k], y.data[i*o.k:(i+1)*o.k]
+			along := kernel.Dot(g, v)
+			if norm <= o.eps {
+				norm, along = o.eps, 0
+			}
+			kernel.Combine(dx[i*o.k:(i+1)*o.k], float32(1/norm), g, float32(-along/norm), v, 0)
+		}
+	})
+}
