@@ -152,12 +152,3 @@ func (c *ConvTranspose) Walk(w *Walker) {
 	w.Param("weight", c.Weight)
 	w.Param("bias", c.Bias)
 }
-
-// Flatten turns [N, ...] into [N, rest].
-type Flatten struct{}
-
-// Forward applies the layer.
-func (Flatten) Forward(x autograd.Var) autograd.Var { return autograd.Flatten(x) }
-
-// Walk names nothing.
-func (Flatten) Walk(*Walker) {}

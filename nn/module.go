@@ -26,6 +26,7 @@ type Module interface {
 type Walker struct {
 	prefix string
 	visit  func(e Entry) bool
+	enter  func(m Tree) // if not nil, is told every child before it walks
 	done   bool
 }
 
@@ -80,6 +81,9 @@ func (w *Walker) Child(name string, m Tree) {
 	}
 	outer := w.prefix
 	w.prefix += name + "."
+	if w.enter != nil {
+		w.enter(m)
+	}
 	m.Walk(w)
 	w.prefix = outer
 }

@@ -1,0 +1,112 @@
+package nn
+
+import (
+	"github.com/mettleml/mettle/autograd"
+	"github.com/mettleml/mettle/tensor"
+)
+
+// Statistics says what a [BatchNorm] normalises by.
+type Statistics uint8
+
+const (
+	// Running is the usual behaviour: the statistics of the batch in Training
+	// mode, where they move the running estimates, and these in the other modes.
+	Running Statistics = iota
+
+	// Frozen uses the running estimates in every mode and leaves them alone.
+	Frozen
+
+	// Batch uses the statistics of the batch in every mode. In Training mode they
+	// move the running estimates, which are never read.
+	Batch
+)
+
+// BatchNorm normalises the channels of [N, C, ...] (Ioffe and Szegedy, 2015). It
+// serves vectors, images and volumes alike.
+type BatchNorm struct {
+	Weight, Bias            *autograd.Param // [C], or nil: 1 and 0
+	RunningMean, RunningVar *tensor.Tensor  // [C]
+	Batches                 *tensor.Tensor  // [], the number of batches seen in training
+	Momentum                float64         // the weight of the new in the running estimates
+	Eps                     float64         // added to the variance
+	Statistics              Statistics
+}
+
+// NewBatchNorm returns a layer with weights 1, biases 0, momentum 0.1 and eps 1e-5.
+func NewBatchNorm(channels int) *BatchNorm {
+	b := &BatchNorm{
+		Weight: newParam(channels), Bias: newParam(channels),
+		RunningMean: tensor.New(channels), RunningVar: tensor.New(channels), Batches: tensor.New(),
+		Momentum: 0.1, Eps: 1e-5,
+	}
+	Constant(b.Weight, 1)
+	b.RunningVar.Fill(1)
+	return b
+}
+
+// Forward applies the layer.
+func (b *BatchNorm) Forward(x autograd.Var) autograd.Var {
+	return b.forward(x, false, false, autograd.Var{})
+}
+
+// forward normalises x, or max(x, 0), adds a residual unless that is zero, and
+// applies a ReLU if asked.
+func (b *BatchNorm) forward(x autograd.Var, preReLU, postReLU bool, residual autograd.Var) autograd.Var {
+	training := x.Tape().Mode() == autograd.Training
+	o := autograd.BatchNormOptions{
+		Mean: b.RunningMean, Var: b.RunningVar, Momentum: b.Momentum, Eps: b.Eps,
+		UseRunning: b.Statistics == Frozen || b.Statistics == Running && !training,
+		PreReLU:    preReLU, PostReLU: postReLU, Residual: residual,
+	}
+	if training && b.Statistics != Frozen {
+		o.Update = true
+		b.Batches.Data()[0]++
+	}
+	return autograd.BatchNorm(x, param(x, b.Weight), param(x, b.Bias), o)
+}
+
+// Walk names weight, bias, running_mean, running_var and num_batches_tracked.
+func (b *BatchNorm) Walk(w *Walker) {
+	w.Param("weight", b.Weight)
+	w.Param("bias", b.Bias)
+	w.Buffer("running_mean", b.RunningMean)
+	w.Buffer("running_var", b.RunningVar)
+	w.Counter("num_batches_tracked", b.Batches)
+}
+
+// SetStatistics changes what every [BatchNorm] in m that its Walk reaches
+// normalises by.
+func SetStatistics(m Tree, s Statistics) {
+	set := func(m Tree) {
+		if b, ok := m.(*BatchNorm); ok {
+			b.Statistics = s
+		}
+	}
+	set(m)
+	m.Walk(&Walker{visit: func(Entry) bool { return true }, enter: set})
+}
+
+// LayerNorm normalises the last axis (Ba, Kiros and Hinton, 2016).
+type LayerNorm struct {
+	Weight, Bias *autograd.Param // [K], or nil: 1 and 0
+	Eps          float64
+}
+
+// NewLayerNorm returns a layer for rows of length n with weights 1, biases 0 and eps
+// 1e-5.
+func NewLayerNorm(n int) *LayerNorm {
+	l := &LayerNorm{Weight: newParam(n), Bias: newParam(n), Eps: 1e-5}
+	Constant(l.Weight, 1)
+	return l
+}
+
+// Forward applies the layer.
+func (l *LayerNorm) Forward(x autograd.Var) autograd.Var {
+	return autograd.LayerNorm(x, param(x, l.Weight), param(x, l.Bias), l.Eps)
+}
+
+// Walk names weight and bias.
+func (l *LayerNorm) Walk(w *Walker) {
+	w.Param("weight", l.Weight)
+	w.Param("bias", l.Bias)
+}
