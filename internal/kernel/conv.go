@@ -100,20 +100,20 @@ func (s *ConvShape) check(op string, x, y, w, bias []float32, biasLen int) {
 // functions of this file do.
 func ConvForward(s *ConvShape, y, x, w, bias []float32, act Act) {
 	s.check("ConvForward", x, y, w, bias, s.O)
-	naiveForward(s, y, x, w, bias, act)
+	directConv(s, y, x, w, bias, act, false)
 }
 
 // ConvBackwardData computes dx, the gradient to x of a convolution whose result
 // has the gradient dy.
 func ConvBackwardData(s *ConvShape, dx, dy, w []float32) {
 	s.check("ConvBackwardData", dx, dy, w, nil, 0)
-	naiveBackwardData(s, dx, dy, w, nil, ActNone)
+	directConv(s, dx, dy, w, nil, ActNone, true)
 }
 
 // ConvBackwardWeights computes dw, the gradient to w.
 func ConvBackwardWeights(s *ConvShape, dw, dy, x []float32) {
 	s.check("ConvBackwardWeights", x, dy, dw, nil, 0)
-	naiveBackwardWeights(s, dw, dy, x)
+	directConvWeights(s, dw, dy, x)
 }
 
 // ConvBiasGrad computes db [O], the sums of dy over images and positions.
@@ -142,7 +142,7 @@ func ConvBiasGrad(s *ConvShape, db, dy []float32) {
 // ConvBackwardWeights(s, dw, y, dx); to the bias, ConvTransposeBiasGrad.
 func ConvTransposeForward(s *ConvShape, x, y, w, bias []float32, act Act) {
 	s.check("ConvTransposeForward", x, y, w, bias, s.C)
-	naiveBackwardData(s, x, y, w, bias, act)
+	directConv(s, x, y, w, bias, act, true)
 }
 
 // ConvTransposeBiasGrad computes db [C], the sums of dx over images and positions.
@@ -150,8 +150,3 @@ func ConvTransposeBiasGrad(s *ConvShape, db, dx []float32) {
 	t := ConvShape{N: s.N, O: s.C, Out: s.In}
 	ConvBiasGrad(&t, db, dx)
 }
-
-// convOps are the innermost loops of direct convolution.
-type convOps struct{}
-
-var genericConv = convOps{}

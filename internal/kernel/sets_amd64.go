@@ -9,7 +9,7 @@ var archSets = []*Set{
 		Name:      "avx2",
 		Available: cpu.X86.HasAVX2 && cpu.X86.HasFMA,
 		gemm:      avx2Gemm,
-		conv:      genericConv,
+		conv:      avx2Conv,
 		wino:      avx2Wino,
 		vec:       genericVec,
 		nnet:      genericNN,
@@ -19,7 +19,7 @@ var archSets = []*Set{
 		Available: cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ &&
 			cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL,
 		gemm: avx512Gemm,
-		conv: genericConv,
+		conv: avx512Conv,
 		wino: avx512Wino,
 		vec:  genericVec,
 		nnet: genericNN,
