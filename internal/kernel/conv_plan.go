@@ -102,8 +102,6 @@ func floorDiv(a, b int) (q, r int) {
 	return q, r
 }
 
-func ceilDiv(a, b int) int { return (a + b - 1) / b }
-
 // reset prepares p for the groups, sizes and channels of s; data says whether
 // the source is y and the result x.
 func (p *convPlan) reset(s *ConvShape, data bool) {
