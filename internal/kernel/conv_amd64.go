@@ -2,7 +2,7 @@
 
 package kernel
 
-//go:generate go run -C _asm ./conv -out ../conv_amd64.s -stubs ../conv_amd64_stubs.go -pkg kernel
+//go:generate go run -C _asm ./conv -out ../conv_amd64.s -stubs ../conv_stubs_amd64.go -pkg kernel
 
 var avx512Conv = convOps{
 	lanes: 16,
