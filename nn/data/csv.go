@@ -44,7 +44,6 @@ func ReadCSV(r io.Reader, opt CSVOptions) (*Tensors, error) {
 		if _, err := c.Read(); err != nil && err != io.EOF {
 			return nil, csvError(err)
 		}
-		c.FieldsPerRecord = 0
 	}
 	scale := opt.Scale
 	if scale == 0 {
