@@ -158,3 +158,31 @@ func (m *labelMeter) Labels(ctx context.Context, x *tensor.Tensor, out []int) er
 	}
 	return short
 }
+
+// MeterGradients is MeterScores for a white box. A gradient costs one query, as
+// its forward pass does.
+func MeterGradients(l *Ledger, a Account, v Differentiable) Differentiable {
+	return &gradientMeter{scoreMeter{l, a, v, v.Info()}, v}
+}
+
+type gradientMeter struct {
+	scoreMeter
+	v Differentiable
+}
+
+func (m *gradientMeter) Gradients(ctx context.Context, x *tensor.Tensor, loss Loss, goals []Goal, out []float64, grad *tensor.Tensor) error {
+	if err := checkBatch(m.info, x, len(out), m.info.Classes); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	x, n, short := m.l.granted(m.a, x, x.Dim(0))
+	if n == 0 {
+		return short
+	}
+	if err := m.v.Gradients(ctx, x, loss, goals[:n], out[:n*m.info.Classes], grad.Slice(0, n)); err != nil {
+		return err
+	}
+	return short
+}

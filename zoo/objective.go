@@ -47,12 +47,21 @@ func (o *Objective) Batch(n int) *tensor.Tensor {
 func (o *Objective) Losses(ctx context.Context, n int, loss []float64) ([]float64, error) {
 	k := o.info.Classes
 	scores := o.scores[:n*k]
-	err := o.Victim.Scores(ctx, o.room.Slice(0, n), scores)
-	n = answered(err, n)
-	for i := range n {
+	most := n
+	if o.info.Batch > 0 {
+		most = o.info.Batch
+	}
+	got := 0
+	var err error
+	for got < n && err == nil {
+		end := min(got+most, n)
+		err = o.Victim.Scores(ctx, o.room.Slice(got, end), scores[got*k:end*k])
+		got += answered(err, end-got)
+	}
+	for i := range got {
 		loss[i] = o.Loss.Value(scores[i*k:(i+1)*k], o.info.Scores, o.Goal)
 	}
-	return scores[:n*k], err
+	return scores[:got*k], err
 }
 
 // At evaluates one image, C·H·W values: its loss and the class the victim

@@ -1,0 +1,233 @@
+package attack
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+
+	"github.com/mettleml/mettle/tensor"
+	"github.com/mettleml/mettle/zoo"
+)
+
+// labeled asks a labeler about single images and reports to a Try.
+type labeled struct {
+	v     zoo.Labeler
+	t     *Try
+	batch *tensor.Tensor
+	out   []int
+}
+
+func newLabeled(v zoo.Labeler, t *Try) *labeled {
+	return &labeled{v: v, t: t}
+}
+
+func (l *labeled) room(n int) *tensor.Tensor {
+	if l.batch == nil || l.batch.Dim(0) < n {
+		l.batch = tensor.New(append([]int{n}, l.t.Clean.Shape()...)...)
+		l.out = make([]int, n)
+	}
+	return l.batch.Slice(0, n)
+}
+
+// hit asks whether the victim's answer for x achieves the goal, and offers x.
+func (l *labeled) hit(ctx context.Context, x []float32) (bool, error) {
+	b := l.room(1)
+	copy(b.Data(), x)
+	if err := l.v.Labels(ctx, b, l.out[:1]); err != nil {
+		return false, err
+	}
+	return l.t.Offer(x, l.out[0]), nil
+}
+
+// bisect moves the adversarial image far towards near, along the line between
+// them, until the gap is within tol of their distance, and leaves the last
+// image that achieved the goal in far.
+func (l *labeled) bisect(ctx context.Context, near, far []float32, tol float64) error {
+	lo, hi := 0.0, 1.0
+	mid := make([]float32, len(far))
+	from := append([]float32(nil), far...)
+	for hi-lo > tol {
+		a := (lo + hi) / 2
+		blend(mid, near, from, a)
+		ok, err := l.hit(ctx, mid)
+		if err != nil {
+			return err
+		}
+		if ok {
+			hi = a
+			copy(far, mid)
+		} else {
+			lo = a
+		}
+	}
+	return nil
+}
+
+// blend writes (1-a)·near + a·far.
+func blend(dst, near, far []float32, a float64) {
+	for i, v := range near {
+		dst[i] = clip01(float64(v) + a*(float64(far[i])-float64(v)))
+	}
+}
+
+// A Start is an image that already achieves the goal, for attacks on labels. The
+// zero Start searches one: uniform noise images untargeted.
+//
+// A targeted attack on labels needs one; a sample of the target class that the
+// victim gets right is the usual choice.
+type Start func(goal zoo.Goal) *tensor.Tensor
+
+// begin finds an image that achieves the goal: the given one, else noise.
+func (l *labeled) begin(ctx context.Context, start Start, r *rand.Rand, tries int) ([]float32, error) {
+	x := make([]float32, l.t.Clean.Len())
+	if start != nil {
+		if s := start(l.t.Goal); s != nil {
+			copy(x, s.Data())
+			ok, err := l.hit(ctx, x)
+			if err != nil || ok {
+				return x, err
+			}
+		}
+	}
+	for range tries {
+		for i := range x {
+			x[i] = r.Float32()
+		}
+		ok, err := l.hit(ctx, x)
+		if err != nil || ok {
+			return x, err
+		}
+	}
+	return nil, nil
+}
+
+// Boundary is the decision-based attack of Brendel et al. (2018): a random walk
+// along the decision boundary towards the clean image. One query a step, one
+// more every ten steps. HopSkipJump needs fewer queries for the same distance.
+type Boundary struct {
+	Steps  int     // at most; 0: 25,000
+	Sphere float64 // first length of the step along the sphere, relative to the distance; 0: 0.01
+	Source float64 // first length of the step towards the clean image; 0: 0.01
+	Adapt  float64 // factor by which the two adapt; 0: 1.5
+	Start  Start   `json:"-"`
+}
+
+// About describes the attack.
+func (a Boundary) About() About { return About{"boundary", L2} }
+
+// AttackLabels implements LabelAttack.
+func (a Boundary) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error {
+	r := t.Rand(0)
+	l := newLabeled(v, t)
+	clean := t.Clean.Data()
+	x, err := l.begin(ctx, a.Start, r, 1000)
+	if err != nil || x == nil {
+		return err
+	}
+	if err := l.bisect(ctx, clean, x, 1e-3); err != nil {
+		return err
+	}
+	sphere, source, adapt := orDefault(a.Sphere, 0.01), orDefault(a.Source, 0.01), orDefault(a.Adapt, 1.5)
+	var onSphere, onStep window
+	onSphere.size, onStep.size = 100, 30
+	side := make([]float32, len(x))
+	next := make([]float32, len(x))
+	for i := range orDefault(a.Steps, 25000) {
+		dist := L2.Distance(x, clean)
+		if dist == 0 {
+			t.Converged()
+			return nil
+		}
+		along(side, x, clean, sphere, dist, r)
+		if i%10 == 0 {
+			ok, err := l.hit(ctx, side)
+			if err != nil {
+				return err
+			}
+			onSphere.add(ok)
+		}
+		towards(next, side, clean, source, dist)
+		ok, err := l.hit(ctx, next)
+		if err != nil {
+			return err
+		}
+		onStep.add(ok)
+		if ok && L2.Distance(next, clean) < dist {
+			x, next = next, x
+		}
+		if rate, full := onSphere.rate(); full && rate > 0.5 {
+			sphere, source = sphere*adapt, source*adapt
+			onSphere.reset()
+		} else if full && rate < 0.2 {
+			sphere, source = sphere/adapt, source/adapt
+			onSphere.reset()
+		}
+		if rate, full := onStep.rate(); full && rate > 0.25 {
+			source *= adapt
+			onStep.reset()
+		} else if full && rate < 0.1 {
+			source /= adapt
+			onStep.reset()
+		}
+		if source < 1e-7 {
+			t.Converged()
+			return nil
+		}
+	}
+	return nil
+}
+
+// along writes a step of relative length delta on the sphere round clean through x.
+func along(dst, x, clean []float32, delta, dist float64, r *rand.Rand) {
+	d := len(x)
+	eta := make([]float64, d)
+	var dot float64
+	for i := range eta {
+		eta[i] = r.NormFloat64()
+		dot += eta[i] * (float64(x[i]) - float64(clean[i]))
+	}
+	dot /= dist * dist
+	var sum float64
+	for i := range eta {
+		eta[i] -= dot * (float64(x[i]) - float64(clean[i]))
+		sum += eta[i] * eta[i]
+	}
+	f := delta * dist / math.Sqrt(sum)
+	shrink := 1 / math.Sqrt(1+delta*delta)
+	for i := range eta {
+		dst[i] = clip01(float64(clean[i]) + shrink*(float64(x[i])-float64(clean[i])+f*eta[i]))
+	}
+}
+
+// towards writes a step from x to clean that brings the distance to
+// (1-eps)·dist, or shortens it by that much if x is no longer at dist.
+func towards(dst, x, clean []float32, eps, dist float64) {
+	now := L2.Distance(x, clean)
+	length := max(now-(1-eps)*dist, 0) // the correction to the sphere is part of the step
+	f := 1 - length/max(now, 1e-30)
+	for i, c := range clean {
+		dst[i] = clip01(float64(c) + f*(float64(x[i])-float64(c)))
+	}
+}
+
+// A window counts successes among the last few.
+type window struct {
+	size, n, hits int
+}
+
+func (w *window) add(ok bool) {
+	w.n++
+	if ok {
+		w.hits++
+	}
+}
+
+// rate is the share of successes once the window is full.
+func (w *window) rate() (float64, bool) {
+	if w.n < w.size {
+		return 0, false
+	}
+	return float64(w.hits) / float64(w.n), true
+}
+
+func (w *window) reset() { w.n, w.hits = 0, 0 }

@@ -1,0 +1,353 @@
+package attack
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/mettleml/mettle/internal/kernel"
+	"github.com/mettleml/mettle/tensor"
+	"github.com/mettleml/mettle/zoo"
+)
+
+// journalVersion changes whenever an attack would ask other queries than before
+// under the same options.
+const journalVersion = "1"
+
+// DefaultBudget is the queries an attack may spend on a sample unless told
+// otherwise.
+const DefaultBudget = 10000
+
+// A Sample is an image or a clip to be attacked, with its true class.
+type Sample struct {
+	Name  string         // optional; the sample's randomness follows from it, or from the index
+	X     *tensor.Tensor // [C, H, W] or [T, C, H, W] in [0,1]
+	Label int
+}
+
+// A Campaign runs a job over many samples. Its results do not depend on the
+// number of workers, on the order of the samples, or on whether calls are
+// gathered, provided that the victim's answer to a query does not depend on
+// what else is in the call.
+type Campaign struct {
+	Job      Job
+	Targeted bool                         // whether to want a certain class
+	Target   func(label, classes int) int // which; nil: zoo.NextClass
+	Budget   int                          // queries a sample; 0: DefaultBudget
+	Seed     uint64
+	Workers  int                              // samples at a time; 0: GOMAXPROCS
+	Gather   int                              // joins the calls of samples under way into calls of up to so many queries; 0: off
+	Journal  string                           // file to write and, if it exists, to resume from; "": none
+	Fsync    bool                             // after every frame of the journal
+	Progress func(done, total int, r *Record) // after each sample, one call at a time; may be nil
+}
+
+// A Result is what a campaign found.
+type Result struct {
+	Attack  string          `json:"attack"`
+	Norm    Norm            `json:"norm"`
+	Options json.RawMessage `json:"options"`
+	Goal    string          `json:"goal"`
+	Budget  int             `json:"budget"`
+	Seed    uint64          `json:"seed"`
+	Victim  string          `json:"victim"`
+	Records []Record        `json:"records"` // in the order of the samples
+	Intents int             `json:"intents"` // queries announced in the journal, over all its runs
+	Answers int             `json:"answers"` // of them answered; the rest may have been charged twice
+	Resumed int             `json:"resumed"` // how often the campaign was taken up again
+}
+
+// Summary is the result as a row of a table.
+func (r *Result) Summary() Summary { return Summarize(r.Attack, r.Goal, r.Budget, r.Records) }
+
+// Run attacks the samples. On an error, or when ctx ends, it returns what is
+// finished beside the error: records of samples not finished have Stop "".
+// A sample that the victim gets wrong is skipped.
+func (c *Campaign) Run(ctx context.Context, samples []Sample) (*Result, error) {
+	job := &c.Job
+	if err := job.info.Check(); err != nil {
+		return nil, err
+	}
+	budget := c.Budget
+	if budget == 0 {
+		budget = DefaultBudget
+	}
+	res := &Result{Attack: job.about.Name, Norm: job.about.Norm, Options: job.options, Goal: c.goalName(),
+		Budget: budget, Seed: c.Seed, Victim: job.info.Name, Records: make([]Record, len(samples))}
+	goals := make([]zoo.Goal, len(samples))
+	for i, s := range samples {
+		var err error
+		if goals[i], err = c.check(i, s); err != nil {
+			return nil, err
+		}
+	}
+	run := &campaignRun{c: c, samples: samples, goals: goals, budget: budget, res: res}
+	if err := run.open(); err != nil {
+		return nil, err
+	}
+	err := run.all(ctx)
+	if j := run.journal; j != nil {
+		res.Intents, res.Answers, res.Resumed = j.intents, j.answers, j.resumed
+		err = errors.Join(err, j.close())
+	}
+	return res, err
+}
+
+func (c *Campaign) goalName() string {
+	if c.Targeted {
+		return "targeted"
+	}
+	return "untargeted"
+}
+
+// check verifies a sample and makes its goal.
+func (c *Campaign) check(i int, s Sample) (zoo.Goal, error) {
+	info := c.Job.info
+	if s.X == nil || !slices.Equal(s.X.Shape(), info.Shape) {
+		var shape []int
+		if s.X != nil {
+			shape = s.X.Shape()
+		}
+		return zoo.Goal{}, fmt.Errorf("attack: sample %d %s has shape %v; victim %q takes %v", i, s.Name, shape, info.Name, info.Shape)
+	}
+	for p, v := range s.X.Data() {
+		if !(v >= 0 && v <= 1) {
+			return zoo.Goal{}, fmt.Errorf("attack: sample %d %s: value %d is %g; pixels lie in [0,1] (what the victim wants beyond that is its adapter's to do)", i, s.Name, p, v)
+		}
+	}
+	g := zoo.Untargeted(s.Label)
+	if c.Targeted {
+		target := c.Target
+		if target == nil {
+			target = zoo.NextClass
+		}
+		g = zoo.Targeted(s.Label, target(s.Label, info.Classes))
+	}
+	if err := g.Check(info.Classes); err != nil {
+		return g, fmt.Errorf("attack: sample %d %s: %w", i, s.Name, err)
+	}
+	return g, nil
+}
+
+// campaignRun is one call of Campaign.Run.
+type campaignRun struct {
+	c       *Campaign
+	samples []Sample
+	goals   []zoo.Goal
+	budget  int
+	res     *Result
+	journal *journal
+	print   string
+	scores  *gather[float64]
+	labels  *gather[int]
+}
+
+// open makes the journal and the gathering of calls, as asked.
+func (r *campaignRun) open() error {
+	c := r.c
+	if c.Gather > 1 {
+		most := c.Gather
+		if b := c.Job.info.Batch; b > 0 {
+			most = min(most, b)
+		}
+		r.scores, r.labels = c.Job.gathers(most)
+	}
+	if c.Journal == "" {
+		return nil
+	}
+	p := fingerprint{
+		Attack: c.Job.about.Name, Options: c.Job.options, Goal: c.goalName(), Budget: r.budget, Seed: c.Seed,
+		Data: digestSamples(r.samples, r.goals), Victim: fmt.Sprintf("%+v", c.Job.info),
+		Kernel: kernel.Active().Name, Arch: runtime.GOARCH, Go: runtime.Version(), Version: journalVersion,
+	}
+	b, err := json.Marshal(p)
+	if err != nil {
+		return fmt.Errorf("attack: journal: %w", err)
+	}
+	sum := sha256.Sum256(b)
+	r.print = hex.EncodeToString(sum[:8])
+	r.journal, err = openJournal(c.Journal, p, c.Fsync)
+	return err
+}
+
+func digestSamples(samples []Sample, goals []zoo.Goal) string {
+	h := sha256.New()
+	var b []byte
+	for i, s := range samples {
+		b = append(b[:0], s.Name...)
+		b = append(b, 0)
+		b = append(b, goals[i].String()...)
+		for _, v := range s.X.Data() {
+			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
+		}
+		h.Write(b)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// all runs the samples on the campaign's workers.
+func (r *campaignRun) all(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	workers := r.c.Workers
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	var next, done atomic.Int64
+	var wg sync.WaitGroup
+	var progress sync.Mutex
+	for range min(workers, len(r.samples)) {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= len(r.samples) {
+					return
+				}
+				rec, err := r.one(ctx, i)
+				if err != nil {
+					cancel(err)
+					return
+				}
+				r.res.Records[i] = *rec
+				progress.Lock()
+				n := int(done.Add(1))
+				if r.c.Progress != nil {
+					r.c.Progress(n, len(r.samples), rec)
+				}
+				progress.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// one attacks sample i, or takes its record from the journal.
+func (r *campaignRun) one(ctx context.Context, i int) (*Record, error) {
+	q := &line{sample: i, journal: r.journal, print: r.print, scores: r.scores, labels: r.labels}
+	if r.journal != nil {
+		if rec := r.journal.done[uint32(i)]; rec != nil {
+			return rec, nil
+		}
+		q.replay = r.journal.calls[uint32(i)]
+	}
+	r.scores.enter()
+	r.labels.enter()
+	rec, err := r.c.Job.attack(ctx, q, r.samples[i], r.goals[i], r.budget, sampleSeed(r.c.Seed, r.samples[i].Name, i))
+	r.scores.leave(ctx)
+	r.labels.leave(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		return nil, fmt.Errorf("sample %d %s: %w", i, r.samples[i].Name, err)
+	}
+	rec.Index = i
+	if r.journal != nil {
+		if err := r.journal.finish(i, rec); err != nil {
+			return nil, err
+		}
+	}
+	return rec, nil
+}
+
+// sampleSeed follows from the campaign's seed and the sample's name, or its
+// index if it has none.
+func sampleSeed(seed uint64, name string, index int) uint64 {
+	h := fnv.New64a()
+	if name == "" {
+		name = fmt.Sprint("#", index)
+	}
+	fmt.Fprintf(h, "%d/%s", seed, name)
+	return h.Sum64()
+}
+
+// Attack is the unit of a campaign: it attacks one sample, and shares no state
+// with other samples. A sample that the victim gets wrong is skipped.
+func (j *Job) Attack(ctx context.Context, s Sample, goal zoo.Goal, budget int, seed uint64) (*Record, error) {
+	return j.attack(ctx, nil, s, goal, budget, seed)
+}
+
+func (j *Job) attack(ctx context.Context, q *line, s Sample, goal zoo.Goal, budget int, seed uint64) (*Record, error) {
+	start := time.Now()
+	ledger := &zoo.Ledger{Budget: budget}
+	rec := &Record{Name: s.Name, Label: goal.Label, Target: -1}
+	if goal.Targeted {
+		rec.Target = goal.Target
+	}
+	answer, err := j.label(ctx, ledger, zoo.CleanAccount, q, s.X)
+	if err != nil {
+		return nil, err
+	}
+	rec.Answer, rec.Clean = answer, ledger.Used(zoo.CleanAccount)
+	if answer != goal.Label {
+		rec.Stop = StopSkipped
+		return rec, nil
+	}
+	t := &Try{Clean: s.X, Goal: goal, Seed: seed, norm: j.about.Norm, ledger: ledger}
+	switch err := j.run(ctx, ledger, q, t); {
+	case errors.Is(err, zoo.ErrBudget):
+		rec.Stop = StopBudget
+	case err != nil:
+		return nil, err
+	case t.stop != "":
+		rec.Stop = t.stop
+	case t.Success():
+		rec.Stop = StopSuccess
+	default:
+		rec.Stop = StopIterations
+	}
+	rec.Queries = ledger.Used(zoo.AttackAccount)
+	rec.Trace = t.trace
+	if n := len(t.trace); n > 0 {
+		rec.Success, rec.First, rec.Best = true, t.trace[0], t.trace[n-1]
+		rec.Answer, rec.Adversarial = t.label, t.best
+		if err := j.verify(ctx, ledger, q, t, rec); err != nil {
+			return nil, err
+		}
+	}
+	rec.Verify = ledger.Used(zoo.VerifyAccount)
+	rec.Seconds = time.Since(start).Seconds()
+	return rec, nil
+}
+
+func (j *Job) label(ctx context.Context, l *zoo.Ledger, a zoo.Account, q *line, x *tensor.Tensor) (int, error) {
+	var out [1]int
+	batch := x.Reshape(append([]int{1}, x.Shape()...)...)
+	err := j.labels(ctx, l, a, q, batch, out[:])
+	return out[0], err
+}
+
+// verify asks the victim again about the best success, as it is and rounded to
+// 8 bits.
+func (j *Job) verify(ctx context.Context, l *zoo.Ledger, q *line, t *Try, rec *Record) error {
+	x := tensor.FromSlice(slices.Clone(t.best), t.Clean.Shape()...)
+	label, err := j.label(ctx, l, zoo.VerifyAccount, q, x)
+	if err != nil {
+		return err
+	}
+	rec.Verified = t.Goal.Achieved(label)
+	Round8(x.Data())
+	label, err = j.label(ctx, l, zoo.VerifyAccount, q, x)
+	rec.Rounded = t.Goal.Achieved(label)
+	return err
+}
+
+// Round8 rounds pixels in [0,1] to the nearest of the 256 values that 8 bits
+// hold, halves up.
+func Round8(x []float32) {
+	for i, v := range x {
+		x[i] = float32(math.Floor(float64(v)*255+0.5) / 255)
+	}
+}

@@ -1,0 +1,188 @@
+package attack
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+
+	"github.com/mettleml/mettle/zoo"
+)
+
+// HopSkipJump is the decision-based attack of Chen, Jordan and Wainwright
+// (2020): bisect to the boundary, estimate its normal from the labels of random
+// probes, step, repeat. It is the right default for a victim that answers with
+// labels only, when the distance is to be small; RayS is quicker to a given Linf.
+// It goes on until the budget or its iterations end, coming nearer all the time.
+type HopSkipJump struct {
+	Norm       Norm
+	Iterations int     // 0: no limit
+	Probes     int     // of the first estimate, growing as the square root of the iteration; 0: 100
+	MaxProbes  int     // 0: 10,000
+	Gamma      float64 // sets the tolerance of the bisection; 0: 1
+	Start      Start   `json:"-"`
+}
+
+// About describes the attack.
+func (a HopSkipJump) About() About { return About{"hopskipjump", a.Norm} }
+
+// AttackLabels implements LabelAttack.
+func (a HopSkipJump) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error {
+	r := t.Rand(0)
+	l := newLabeled(v, t)
+	clean := t.Clean.Data()
+	x, err := l.begin(ctx, a.Start, r, 1000)
+	if err != nil || x == nil {
+		return err
+	}
+	d := float64(len(x))
+	theta := orDefault(a.Gamma, 1) / (d * math.Sqrt(d))
+	if a.Norm == Linf {
+		theta = orDefault(a.Gamma, 1) / (d * d)
+	}
+	// The first bisection starts far away, and is as fine as the later ones.
+	if err := a.bisect(ctx, l, clean, x, theta); err != nil {
+		return err
+	}
+	g := make([]float64, len(x))
+	next := make([]float32, len(x))
+	for i := 1; a.Iterations == 0 || i <= a.Iterations; i++ {
+		dist := a.Norm.Distance(x, clean)
+		if dist == 0 {
+			t.Converged()
+			return nil
+		}
+		delta := math.Sqrt(d) * theta * dist
+		if a.Norm == Linf {
+			delta = d * theta * dist
+		}
+		if i == 1 {
+			delta = 0.1
+		}
+		probes := min(int(float64(orDefault(a.Probes, 100))*math.Sqrt(float64(i))), orDefault(a.MaxProbes, 10000))
+		if err := a.normal(ctx, l, x, g, delta, probes, r); err != nil {
+			return err
+		}
+		for step := dist / math.Sqrt(float64(i)); ; step /= 2 {
+			for j, v := range g {
+				next[j] = clip01(float64(x[j]) + step*v)
+			}
+			ok, err := l.hit(ctx, next)
+			if err != nil {
+				return err
+			}
+			if ok {
+				break
+			}
+			if step < 1e-9*dist {
+				copy(next, x)
+				break
+			}
+		}
+		copy(x, next)
+		if err := a.bisect(ctx, l, clean, x, theta); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bisect brings the adversarial image x back to the boundary: along the line to
+// the clean image, or for Linf by shrinking the ball it is clipped to.
+func (a HopSkipJump) bisect(ctx context.Context, l *labeled, clean, x []float32, theta float64) error {
+	if a.Norm == L2 {
+		return l.bisect(ctx, clean, x, theta)
+	}
+	far := append([]float32(nil), x...)
+	lo, hi := 0.0, Linf.Distance(x, clean)
+	mid := make([]float32, len(x))
+	for tol := min(hi*theta, theta); hi-lo > tol; {
+		r := (lo + hi) / 2
+		if r == lo || r == hi {
+			break
+		}
+		copy(mid, far)
+		Linf.Project(mid, clean, r)
+		ok, err := l.hit(ctx, mid)
+		if err != nil {
+			return err
+		}
+		if ok {
+			hi = r
+			copy(x, mid)
+		} else {
+			lo = r
+		}
+	}
+	return nil
+}
+
+// normal estimates the direction in which the goal is reached, from the labels
+// of probes round x.
+func (a HopSkipJump) normal(ctx context.Context, l *labeled, x []float32, g []float64, delta float64, probes int, r *rand.Rand) error {
+	clear(g)
+	sum := make([]float64, len(g)) // of all displacements
+	var hits, asked float64
+	u := make([]float64, len(g))
+	for asked < float64(probes) {
+		n := min(probes-int(asked), 128)
+		batch := l.room(n)
+		for i := range n {
+			a.direction(u, r)
+			row := batch.Data()[i*len(x):][:len(x)]
+			for j, v := range u {
+				row[j] = clip01(float64(x[j]) + delta*v)
+			}
+		}
+		if err := l.v.Labels(ctx, batch, l.out[:n]); err != nil {
+			return err
+		}
+		for i := range n {
+			row := batch.Data()[i*len(x):][:len(x)]
+			phi := -1.0
+			if l.t.Offer(row, l.out[i]) {
+				phi = 1
+				hits++
+			}
+			for j, v := range row {
+				e := (float64(v) - float64(x[j])) / delta // what clipping left of the displacement
+				g[j] += phi * e
+				sum[j] += e
+			}
+		}
+		asked += float64(n)
+	}
+	// The mean of the answers is taken off, unless they are all the same.
+	mean := 2*hits/asked - 1
+	var length float64
+	for j := range g {
+		if mean > -1 && mean < 1 {
+			g[j] -= mean * sum[j]
+		}
+		length += g[j] * g[j]
+	}
+	f := 1 / max(math.Sqrt(length), 1e-30)
+	for j, v := range g {
+		g[j] = f * v
+		if a.Norm == Linf {
+			g[j] = float64(sign(float32(v)))
+		}
+	}
+	return nil
+}
+
+// direction draws a unit vector: Gaussian for L2, uniform in a cube for Linf.
+func (a HopSkipJump) direction(u []float64, r *rand.Rand) {
+	var sum float64
+	for i := range u {
+		if a.Norm == Linf {
+			u[i] = 2*r.Float64() - 1
+		} else {
+			u[i] = r.NormFloat64()
+		}
+		sum += u[i] * u[i]
+	}
+	f := 1 / math.Sqrt(sum)
+	for i := range u {
+		u[i] *= f
+	}
+}

@@ -1,0 +1,116 @@
+package attack
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/mettleml/mettle/tensor"
+	"github.com/mettleml/mettle/zoo"
+)
+
+// About describes an attack with its options filled in.
+type About struct {
+	Name string
+	Norm Norm // by which it prefers one success over another
+}
+
+// A ScoreAttack needs a victim that answers with scores. AttackScores reports
+// successes to t and returns nil when it is done, or the error of a query; an
+// exhausted budget is such an error and no failure.
+type ScoreAttack interface {
+	About() About
+	AttackScores(ctx context.Context, victim zoo.Scorer, t *Try) error
+}
+
+// A LabelAttack needs no more than the victim's class.
+type LabelAttack interface {
+	About() About
+	AttackLabels(ctx context.Context, victim zoo.Labeler, t *Try) error
+}
+
+// A GradientAttack needs a white box.
+type GradientAttack interface {
+	About() About
+	AttackGradients(ctx context.Context, victim zoo.Differentiable, t *Try) error
+}
+
+// A Job is an attack bound to a victim of the kind it needs. It is what a
+// Campaign runs.
+type Job struct {
+	about   About
+	options json.RawMessage
+	info    zoo.Info
+	// run attacks one sample; query sends what is asked of the victim to it.
+	run func(ctx context.Context, l *zoo.Ledger, q *line, t *Try) error
+	// gathers makes what joins the calls of several samples.
+	gathers func(most int) (*gather[float64], *gather[int])
+	// labels asks the victim for classes, charged to an account.
+	labels func(ctx context.Context, l *zoo.Ledger, a zoo.Account, q *line, x *tensor.Tensor, out []int) error
+}
+
+// About describes the job's attack.
+func (j *Job) About() About { return j.about }
+
+// Victim describes the job's victim.
+func (j *Job) Victim() zoo.Info { return j.info }
+
+func newJob(about About, attack any, info zoo.Info) Job {
+	options, err := json.Marshal(attack)
+	if err != nil {
+		panic(fmt.Sprintf("attack: options of %s: %v", about.Name, err))
+	}
+	return Job{about: about, options: options, info: info}
+}
+
+// WithScores binds an attack that needs scores to a victim that gives them.
+func WithScores(a ScoreAttack, v zoo.Scorer) Job {
+	j := newJob(a.About(), a, v.Info())
+	j.run = func(ctx context.Context, l *zoo.Ledger, q *line, t *Try) error {
+		return a.AttackScores(ctx, zoo.MeterScores(l, zoo.AttackAccount, q.scorer(v)), t)
+	}
+	j.labels = scoreLabels(v)
+	j.gathers = scoreGather(v)
+	return j
+}
+
+func scoreGather(v zoo.Scorer) func(int) (*gather[float64], *gather[int]) {
+	return func(most int) (*gather[float64], *gather[int]) {
+		info := v.Info()
+		return &gather[float64]{most: most, each: info.Classes, shape: info.Shape, call: v.Scores}, nil
+	}
+}
+
+func scoreLabels(v zoo.Scorer) func(context.Context, *zoo.Ledger, zoo.Account, *line, *tensor.Tensor, []int) error {
+	return func(ctx context.Context, l *zoo.Ledger, a zoo.Account, q *line, x *tensor.Tensor, out []int) error {
+		return zoo.LabelsOf(zoo.MeterScores(l, a, q.scorer(v))).Labels(ctx, x, out)
+	}
+}
+
+// WithLabels binds an attack that needs labels to a victim that gives them. A
+// victim with scores is bound by WithLabels(a, zoo.LabelsOf(v)).
+func WithLabels(a LabelAttack, v zoo.Labeler) Job {
+	j := newJob(a.About(), a, v.Info())
+	j.run = func(ctx context.Context, l *zoo.Ledger, q *line, t *Try) error {
+		return a.AttackLabels(ctx, zoo.MeterLabels(l, zoo.AttackAccount, q.labeler(v)), t)
+	}
+	j.labels = func(ctx context.Context, l *zoo.Ledger, a zoo.Account, q *line, x *tensor.Tensor, out []int) error {
+		return zoo.MeterLabels(l, a, q.labeler(v)).Labels(ctx, x, out)
+	}
+	j.gathers = func(most int) (*gather[float64], *gather[int]) {
+		return nil, &gather[int]{most: most, each: 1, shape: v.Info().Shape, call: v.Labels}
+	}
+	return j
+}
+
+// WithGradients binds an attack that needs gradients to a white box. A gradient
+// costs one query, as its forward pass does.
+func WithGradients(a GradientAttack, v zoo.Differentiable) Job {
+	j := newJob(a.About(), a, v.Info())
+	j.run = func(ctx context.Context, l *zoo.Ledger, _ *line, t *Try) error {
+		return a.AttackGradients(ctx, zoo.MeterGradients(l, zoo.AttackAccount, v), t)
+	}
+	j.labels = scoreLabels(v)
+	j.gathers = scoreGather(v)
+	return j
+}

@@ -1,0 +1,75 @@
+package attack
+
+import (
+	"context"
+
+	"github.com/mettleml/mettle/zoo"
+)
+
+// NES is the query-limited attack of Ilyas et al. (2018, "Black-box Adversarial
+// Attacks with Limited Queries and Information"): antithetic Gaussian estimates,
+// momentum, and steps within a ball. An iteration costs Queries + 1. It suits a
+// victim with scores, a fixed Linf or L2 ball and a tight budget where Square,
+// which is usually more frugal, is not wanted.
+type NES struct {
+	Norm     Norm    // L2 by the zero value; the paper's is Linf
+	Eps      float64 // radius of the ball; 0: 0.05 for Linf, 2 for L2
+	Queries  int     // an estimate's, even; 0: 50
+	Sigma    float64 // of the draws; 0: 1e-3
+	LR       float64 // step; 0: 0.01 for Linf, 0.1 for L2
+	MinLR    float64 // floor of the step as it is halved; 0: LR/200
+	Momentum float64 // weight of the last gradient; 0: 0.9, negative: none
+	Loss     zoo.Loss
+}
+
+// About describes the attack.
+func (a NES) About() About { return About{"nes", a.Norm} }
+
+// plateau is how many losses the step rule of NES compares.
+const plateau = 5
+
+// AttackScores implements ScoreAttack.
+func (a NES) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
+	eps, lr := orDefault(a.Eps, 2), orDefault(a.LR, 0.1)
+	if a.Norm == Linf {
+		eps, lr = orDefault(a.Eps, 0.05), orDefault(a.LR, 0.01)
+	}
+	floor := orDefault(a.MinLR, lr/200)
+	var losses []float64
+	est := &zoo.NES{Queries: a.Queries, Sigma: a.Sigma, Rand: t.Rand(0)}
+	d := descent{
+		obj: zoo.NewObjective(v, t.Goal, a.Loss), try: t,
+		est:  &momentum{est: est, keep: float32(max(orDefault(a.Momentum, 0.9), 0))},
+		step: ballStep(a.Norm, eps, &lr, t.Clean.Data()),
+		seen: func(loss float64) {
+			losses = append(losses, loss)
+			if n := len(losses); n >= plateau && losses[n-1] > losses[n-plateau] {
+				lr = max(lr/2, floor)
+				losses = losses[:0]
+			}
+		},
+	}
+	return d.run(ctx)
+}
+
+// momentum smooths the gradients of another estimator.
+type momentum struct {
+	est  zoo.Estimator
+	keep float32
+	last []float32
+}
+
+func (m *momentum) Estimate(ctx context.Context, o *zoo.Objective, p zoo.Point, g []float32) error {
+	if err := m.est.Estimate(ctx, o, p, g); err != nil {
+		return err
+	}
+	if m.last == nil {
+		m.last = append(m.last, g...)
+		return nil
+	}
+	for i, v := range g {
+		m.last[i] = m.keep*m.last[i] + (1-m.keep)*v
+	}
+	copy(g, m.last)
+	return nil
+}

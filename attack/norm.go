@@ -1,0 +1,86 @@
+package attack
+
+import (
+	"fmt"
+	"math"
+)
+
+// A Norm measures a perturbation, in units of [0,1] pixels.
+type Norm uint8
+
+// The norms.
+const (
+	L2   Norm = iota // square root of the sum of squared differences
+	Linf             // largest difference
+)
+
+var normNames = [...]string{"L2", "Linf"}
+
+// String names the norm.
+func (n Norm) String() string {
+	if int(n) < len(normNames) {
+		return normNames[n]
+	}
+	return fmt.Sprintf("Norm(%d)", n)
+}
+
+// MarshalText writes the name.
+func (n Norm) MarshalText() ([]byte, error) { return []byte(n.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (n *Norm) UnmarshalText(b []byte) error {
+	for i, name := range normNames {
+		if string(b) == name {
+			*n = Norm(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("attack: unknown norm %q (have %v)", b, normNames)
+}
+
+// Distance is the norm of x - y.
+func (n Norm) Distance(x, y []float32) float64 {
+	_, l2, linf := distances(x, y)
+	if n == Linf {
+		return linf
+	}
+	return l2
+}
+
+// distances returns the number of values that differ, the L2 and the Linf norm
+// of x - y.
+func distances(x, y []float32) (l0 int, l2, linf float64) {
+	var sum float64
+	for i, v := range x {
+		d := math.Abs(float64(v) - float64(y[i]))
+		if d != 0 {
+			l0++
+		}
+		sum += d * d
+		linf = max(linf, d)
+	}
+	return l0, math.Sqrt(sum), linf
+}
+
+// Project moves x, in place, to the point of [0,1] that a projection on the ball
+// of radius eps round center followed by clipping gives. Both sets are convex
+// and center lies in [0,1], so the result lies in both.
+func (n Norm) Project(x, center []float32, eps float64) {
+	if n == L2 {
+		if d := n.Distance(x, center); d > eps {
+			// The factor is a hair short, so that rounding to float32 stays inside.
+			f := float32(eps / d * (1 - 1e-6))
+			for i, c := range center {
+				x[i] = c + float32(f*(x[i]-c))
+			}
+		}
+	}
+	e := float32(eps)
+	for i, c := range center {
+		v := x[i]
+		if n == Linf {
+			v = min(max(v, c-e), c+e)
+		}
+		x[i] = min(max(v, 0), 1)
+	}
+}

@@ -1,0 +1,87 @@
+package attack
+
+import (
+	"context"
+	"math"
+
+	"github.com/mettleml/mettle/zoo"
+)
+
+// RayS is the Ray Searching attack of Chen and Gu (2020): it searches a vector
+// of signs along which the Linf distance to the boundary is least, flipping
+// blocks that halve in size. One query rejects a flip, a bisection measures one
+// that helps. It is the right choice for a victim that answers with labels when
+// Linf is what counts, and has nothing to tune.
+type RayS struct {
+	Eps       float64 // stop at this Linf distance; 0: go on until the budget ends
+	Tolerance float64 // of the bisection, in pixels; 0: 1e-3
+}
+
+// About describes the attack.
+func (a RayS) About() About { return About{"rays", Linf} }
+
+// AttackLabels implements LabelAttack.
+func (a RayS) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error {
+	l := newLabeled(v, t)
+	clean := t.Clean.Data()
+	d := len(clean)
+	signs := make([]float32, d)
+	for i := range signs {
+		signs[i] = 1
+	}
+	probe := make([]float32, d)
+	at := func(r float64) (bool, error) {
+		for i, c := range clean {
+			probe[i] = clip01(float64(c) + r*float64(signs[i]))
+		}
+		return l.hit(ctx, probe)
+	}
+	radius := math.Inf(1)
+	// improve measures the present signs, if they reach the goal nearer than radius.
+	improve := func() (bool, error) {
+		hi := min(radius, 1) // beyond 1 every pixel is at a bound
+		ok, err := at(hi)
+		if err != nil || !ok {
+			return false, err
+		}
+		lo := 0.0
+		for hi-lo > orDefault(a.Tolerance, 1e-3) {
+			mid := (lo + hi) / 2
+			ok, err := at(mid)
+			if err != nil {
+				return false, err
+			}
+			if ok {
+				hi = mid
+			} else {
+				lo = mid
+			}
+		}
+		better := hi < radius
+		radius = min(radius, hi)
+		return better, nil
+	}
+	if _, err := improve(); err != nil {
+		return err
+	}
+	for level := 0; ; level++ {
+		if 1<<level >= 2*d { // every single sign has been tried
+			level = 0
+		}
+		size := (d + (1 << level) - 1) >> level
+		for lo := 0; lo < d; lo += size {
+			if a.Eps > 0 && radius <= a.Eps {
+				return nil
+			}
+			hi := min(lo+size, d)
+			flip(signs[lo:hi])
+			better, err := improve()
+			if err != nil {
+				return err
+			}
+			if !better {
+				flip(signs[lo:hi])
+			}
+		}
+	}
+}

@@ -1,0 +1,162 @@
+package attack
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+// A Record is what became of one sample.
+type Record struct {
+	Index    int     `json:"index"` // in the campaign's list
+	Name     string  `json:"name,omitempty"`
+	Label    int     `json:"label"`
+	Target   int     `json:"target"` // -1 if untargeted
+	Stop     Stop    `json:"stop"`
+	Success  bool    `json:"success"`
+	Answer   int     `json:"answer"`        // the victim's class for the best success, else for the clean sample
+	First    Point   `json:"first"`         // the first success
+	Best     Point   `json:"best"`          // the nearest success in the attack's norm
+	Trace    []Point `json:"trace"`         // every success nearer than those before
+	Queries  int     `json:"queries"`       // charged to the attack, in all
+	Clean    int     `json:"clean"`         // queries of the clean check
+	Verify   int     `json:"verify"`        // queries of the verification
+	Verified bool    `json:"verified"`      // a separate pass over the best success achieves the goal
+	Rounded  bool    `json:"verified_8bit"` // and so does one over it rounded to 8 bits
+	Seconds  float64 `json:"seconds"`
+
+	// Adversarial is the best success, shaped like the sample; nil without one.
+	Adversarial []float32 `json:"-"`
+}
+
+// Skipped reports whether the sample was not attacked.
+func (r *Record) Skipped() bool { return r.Stop == StopSkipped }
+
+// At returns the nearest success, in norm n, found within the first q queries.
+func (r *Record) At(q int, n Norm) (Point, bool) {
+	var best Point
+	ok := false
+	for _, p := range r.Trace {
+		if p.Queries <= q && (!ok || p.dist(n) < best.dist(n)) {
+			best, ok = p, true
+		}
+	}
+	return best, ok
+}
+
+// An Interval is a 95 % confidence interval.
+type Interval struct {
+	Lo float64 `json:"lo"`
+	Hi float64 `json:"hi"`
+}
+
+// A Summary is a row of a table: one attack over many samples. Skipped samples
+// are left out and counted. Means of queries and distances are over successes
+// at the first success and for the best one; QueriesMeanAll is over all samples,
+// a failure counting as the budget.
+type Summary struct {
+	Attack         string   `json:"attack"`
+	Goal           string   `json:"goal"`
+	Budget         int      `json:"budget"`
+	Samples        int      `json:"samples"` // attacked
+	Skipped        int      `json:"skipped"`
+	SuccessRate    float64  `json:"success_rate"`
+	SuccessCI      Interval `json:"success_ci95"` // Wilson's
+	QueriesMean    float64  `json:"queries_mean"`
+	QueriesCI      Interval `json:"queries_mean_ci95"` // mean ± 1.96 standard errors
+	QueriesMedian  float64  `json:"queries_median"`
+	QueriesMeanAll float64  `json:"queries_mean_all"`
+	L0Mean         float64  `json:"l0_mean"`
+	L2Mean         float64  `json:"l2_mean"`
+	L2CI           Interval `json:"l2_mean_ci95"`
+	LinfMean       float64  `json:"linf_mean"`
+	VerifiedRate   float64  `json:"verified_rate"`
+	Verified8Rate  float64  `json:"verified8_rate"`
+	Seconds        float64  `json:"seconds"`
+}
+
+// Summarize makes a row of records. Rates are over the attacked samples; means
+// and medians are 0 when there is nothing to average.
+func Summarize(attack, goal string, budget int, records []Record) Summary {
+	s := Summary{Attack: attack, Goal: goal, Budget: budget}
+	var queries, l0, l2, linf []float64
+	var won, verified, verified8, all float64
+	for i := range records {
+		r := &records[i]
+		if r.Skipped() {
+			s.Skipped++
+			continue
+		}
+		s.Samples++
+		s.Seconds += r.Seconds
+		if !r.Success {
+			all += float64(budget)
+			continue
+		}
+		won++
+		all += float64(r.First.Queries)
+		queries = append(queries, float64(r.First.Queries))
+		l0 = append(l0, float64(r.Best.L0))
+		l2 = append(l2, r.Best.L2)
+		linf = append(linf, r.Best.Linf)
+		if r.Verified {
+			verified++
+		}
+		if r.Rounded {
+			verified8++
+		}
+	}
+	if s.Samples == 0 {
+		return s
+	}
+	n := float64(s.Samples)
+	s.SuccessRate, s.VerifiedRate, s.Verified8Rate = won/n, verified/n, verified8/n
+	s.SuccessCI = wilson(won, n)
+	s.QueriesMeanAll = all / n
+	s.QueriesMean, s.QueriesCI = meanCI(queries)
+	s.QueriesMedian = median(queries)
+	s.L0Mean, _ = meanCI(l0)
+	s.L2Mean, s.L2CI = meanCI(l2)
+	s.LinfMean, _ = meanCI(linf)
+	return s
+}
+
+const z95 = 1.959963984540054
+
+// wilson is the score interval of k successes in n trials.
+func wilson(k, n float64) Interval {
+	p, z := k/n, z95*z95/n
+	mid := (p + z/2) / (1 + z)
+	half := z95 / (1 + z) * math.Sqrt(p*(1-p)/n+z/(4*n))
+	return Interval{max(mid-half, 0), min(mid+half, 1)}
+}
+
+// meanCI is the mean and its normal interval, from the sample's own deviation.
+func meanCI(v []float64) (float64, Interval) {
+	if len(v) == 0 {
+		return 0, Interval{}
+	}
+	var sum, sq float64
+	for _, x := range v {
+		sum += x
+	}
+	n := float64(len(v))
+	mean := sum / n
+	for _, x := range v {
+		sq += (x - mean) * (x - mean)
+	}
+	var half float64
+	if n > 1 {
+		half = z95 * math.Sqrt(sq/(n-1)/n)
+	}
+	return mean, Interval{mean - half, mean + half}
+}
+
+func median(v []float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	v = slices.SortedFunc(slices.Values(v), cmp.Compare)
+	n := len(v)
+	return (v[(n-1)/2] + v[n/2]) / 2
+}

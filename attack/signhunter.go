@@ -1,0 +1,84 @@
+package attack
+
+import (
+	"context"
+	"math"
+	"math/bits"
+
+	"github.com/mettleml/mettle/zoo"
+)
+
+// SignHunter is the attack of Al-Dujaili and O'Reilly (2020): it stands at a
+// corner of the ball and flips the signs of ever smaller blocks, keeping a flip
+// if the loss does not rise. One query a flip, nothing to tune. After
+// log2 d halvings it starts again from the image it has reached.
+type SignHunter struct {
+	Norm Norm
+	Eps  float64  // radius of the ball; 0: 2 for L2, 0.05 for Linf
+	Loss zoo.Loss // the zero Loss means cross-entropy, the paper's
+}
+
+// About describes the attack.
+func (a SignHunter) About() About { return About{"signhunter", a.Norm} }
+
+// AttackScores implements ScoreAttack.
+func (a SignHunter) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
+	obj := zoo.NewObjective(v, t.Goal, orDefault(a.Loss, zoo.Loss{Kind: zoo.CrossEntropy, Scale: 1}))
+	clean := t.Clean.Data()
+	d := len(clean)
+	eps := orDefault(a.Eps, 2)
+	if a.Norm == Linf {
+		eps = orDefault(a.Eps, 0.05)
+	}
+	step := eps
+	if a.Norm == L2 {
+		step /= math.Sqrt(float64(d))
+	}
+	from := t.start()
+	x := make([]float32, d)
+	signs := make([]float32, d)
+	for i := range signs {
+		signs[i] = 1
+	}
+	ask := func() (float64, bool, error) {
+		for i, s := range signs {
+			x[i] = from[i] + s*float32(step)
+		}
+		a.Norm.Project(x, clean, eps)
+		loss, label, err := obj.At(ctx, x)
+		return loss, err == nil && t.Offer(x, label), err
+	}
+	best, done, err := ask()
+	if err != nil || done {
+		return err
+	}
+	levels := bits.Len(uint(d - 1))
+	for {
+		for h := 0; h <= levels; h++ {
+			size := max((d+(1<<h)-1)>>h, 1)
+			for lo := 0; lo < d; lo += size {
+				hi := min(lo+size, d)
+				flip(signs[lo:hi])
+				loss, done, err := ask()
+				if err != nil || done {
+					return err
+				}
+				if loss <= best {
+					best = loss
+				} else {
+					flip(signs[lo:hi])
+				}
+			}
+		}
+		for i, s := range signs {
+			from[i] += s * float32(step)
+		}
+		a.Norm.Project(from, clean, eps)
+	}
+}
+
+func flip(s []float32) {
+	for i := range s {
+		s[i] = -s[i]
+	}
+}

@@ -1,0 +1,102 @@
+package attack
+
+import (
+	"context"
+	"math"
+
+	"github.com/mettleml/mettle/zoo"
+)
+
+// SimBA is the Simple Black-box Attack of Guo et al. (2019): it walks a random
+// permutation of an orthonormal basis and keeps a step along a basis vector, one
+// way or the other, if the loss falls. One or two queries a vector; after T kept
+// steps the L2 norm is at most Eps·sqrt(T). It has nothing to tune, and suits a
+// victim with scores when a minimal L2 matters less than simplicity.
+type SimBA struct {
+	Eps      float64  // length of a step; 0: 0.2
+	DCT      bool     // the basis of the discrete cosine transform, a channel at a time, not of pixels
+	Fraction float64  // with DCT: the share of frequencies used along each axis, lowest first; 0: 1/8
+	Loss     zoo.Loss // the zero Loss means cross-entropy, the paper's
+}
+
+// About describes the attack.
+func (a SimBA) About() About {
+	if a.DCT {
+		return About{"simba-dct", L2}
+	}
+	return About{"simba", L2}
+}
+
+// AttackScores implements ScoreAttack.
+func (a SimBA) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
+	obj := zoo.NewObjective(v, t.Goal, orDefault(a.Loss, zoo.Loss{Kind: zoo.CrossEntropy, Scale: 1}))
+	x := t.start()
+	best, label, err := obj.At(ctx, x)
+	if err != nil || t.Offer(x, label) {
+		return err
+	}
+	eps := orDefault(a.Eps, 0.2)
+	basis := a.basis(t.Clean.Shape())
+	probe := make([]float32, len(x))
+	for _, k := range t.Rand(0).Perm(basis.count) {
+		for _, step := range []float64{-eps, eps} {
+			copy(probe, x)
+			basis.add(probe, k, step)
+			for i, p := range probe {
+				probe[i] = min(max(p, 0), 1)
+			}
+			loss, label, err := obj.At(ctx, probe)
+			if err != nil {
+				return err
+			}
+			if t.Offer(probe, label) {
+				return nil
+			}
+			if loss < best {
+				best = loss
+				copy(x, probe)
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// A basis is an orthonormal set of images.
+type basis struct {
+	count int
+	add   func(x []float32, k int, step float64) // x += step · vector k
+}
+
+func (a SimBA) basis(shape []int) basis {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	if !a.DCT {
+		return basis{n, func(x []float32, k int, step float64) { x[k] += float32(step) }}
+	}
+	h, w := shape[len(shape)-2], shape[len(shape)-1]
+	part := orDefault(a.Fraction, 0.125)
+	fh, fw := low(h, part), low(w, part)
+	return basis{n / (h * w) * fh * fw, func(x []float32, k int, step float64) {
+		plane, u, v := k/(fh*fw), k/fw%fh, k%fw
+		for i := range h {
+			s := step * cosine(u, i, h)
+			for j := range w {
+				x[(plane*h+i)*w+j] += float32(s * cosine(v, j, w))
+			}
+		}
+	}}
+}
+
+func low(n int, part float64) int { return min(max(int(math.Ceil(part*float64(n))), 1), n) }
+
+// cosine is value i of the orthonormal DCT-II vector of frequency f.
+func cosine(f, i, n int) float64 {
+	c := math.Sqrt(2 / float64(n))
+	if f == 0 {
+		c = math.Sqrt(1 / float64(n))
+	}
+	return c * math.Cos(math.Pi*(float64(i)+0.5)*float64(f)/float64(n))
+}

@@ -1,0 +1,262 @@
+package attack
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+
+	"github.com/mettleml/mettle/zoo"
+)
+
+// Square is the Square Attack of Andriushchenko et al. (2020): random search by
+// squares at the corners of the ball. One query an iteration. It is the right
+// default for a victim with scores under a fixed Linf or L2 ball.
+type Square struct {
+	Norm Norm
+	Eps  float64  // radius of the ball; 0: 2 for L2, 0.05 for Linf
+	P    float64  // share of the pixels in the first squares; 0: 0.1 for L2, 0.05 for Linf; 0.3 to 0.8 for robust victims
+	Loss zoo.Loss // the zero Loss means the paper's: margin untargeted, cross-entropy targeted
+}
+
+// About describes the attack.
+func (a Square) About() About { return About{"square", a.Norm} }
+
+// AttackScores implements ScoreAttack. Clips are attacked with one window for
+// all frames.
+func (a Square) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
+	def := zoo.Loss{Kind: zoo.Margin, Scale: 1}
+	if t.Goal.Targeted {
+		def.Kind = zoo.CrossEntropy
+	}
+	shape := t.Clean.Shape()
+	s := squareSearch{
+		clean: t.Clean.Data(), rand: t.Rand(0),
+		h: shape[len(shape)-2], w: shape[len(shape)-1],
+		eps: orDefault(a.Eps, 2), p: orDefault(a.P, 0.1),
+	}
+	s.planes = len(s.clean) / (s.h * s.w)
+	begin, propose := s.beginL2, s.proposeL2
+	if a.Norm == Linf {
+		s.eps, s.p = orDefault(a.Eps, 0.05), orDefault(a.P, 0.05)
+		begin, propose = s.beginLinf, s.proposeLinf
+	}
+	obj := zoo.NewObjective(v, t.Goal, orDefault(a.Loss, def))
+	x := make([]float32, len(s.clean))
+	begin(x)
+	best, label, err := obj.At(ctx, x)
+	if err != nil || t.Offer(x, label) {
+		return err
+	}
+	next := make([]float32, len(x))
+	for i := 0; ; i++ {
+		copy(next, x)
+		propose(next, s.share(i, t.Budget()))
+		loss, label, err := obj.At(ctx, next)
+		if err != nil {
+			return err
+		}
+		if t.Offer(next, label) {
+			return nil
+		}
+		if loss < best {
+			best = loss
+			x, next = next, x
+		}
+	}
+}
+
+type squareSearch struct {
+	clean        []float32
+	rand         *rand.Rand
+	planes, h, w int
+	eps, p       float64
+}
+
+// share is p after i iterations: it halves at these iterations of 10,000,
+// scaled to the budget.
+func (s *squareSearch) share(i, budget int) float64 {
+	p := s.p
+	for _, at := range []int{10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000} {
+		if i > at*budget/10000 {
+			p /= 2
+		}
+	}
+	return p
+}
+
+func (s *squareSearch) side(p float64, least int) int {
+	n := int(math.Round(math.Sqrt(p * float64(s.h*s.w))))
+	return min(max(n, least), min(s.h, s.w)-1)
+}
+
+func (s *squareSearch) sign() float64 { return float64(2*s.rand.IntN(2) - 1) }
+
+func (s *squareSearch) corner(side int) (top, left int) {
+	return s.rand.IntN(s.h - side + 1), s.rand.IntN(s.w - side + 1)
+}
+
+// set writes pixel i as the clean one displaced by d and clipped.
+func (s *squareSearch) set(x []float32, i int, d float64) {
+	x[i] = clip01(float64(s.clean[i]) + d)
+}
+
+func clip01(v float64) float32 { return float32(min(max(v, 0), 1)) }
+
+// beginLinf displaces every column of every plane by ±eps.
+func (s *squareSearch) beginLinf(x []float32) {
+	for c := range s.planes {
+		for col := range s.w {
+			d := s.eps * s.sign()
+			for row := range s.h {
+				s.set(x, (c*s.h+row)*s.w+col, d)
+			}
+		}
+	}
+}
+
+// proposeLinf gives a random square a new displacement of ±eps, one for each
+// plane, drawn again until something changes.
+func (s *squareSearch) proposeLinf(x []float32, p float64) {
+	side := s.side(p, 1)
+	top, left := s.corner(side)
+	for try := 0; try < 20; try++ { // where clipping lets nothing move, give up
+		changed := false
+		for c := range s.planes {
+			d := s.eps * s.sign()
+			for row := top; row < top+side; row++ {
+				for i := (c*s.h+row)*s.w + left; i < (c*s.h+row)*s.w+left+side; i++ {
+					old := x[i]
+					s.set(x, i, d)
+					changed = changed || x[i] != old
+				}
+			}
+		}
+		if changed {
+			return
+		}
+	}
+}
+
+// bump is the square pattern of the L2 attack: two halves of opposite sign, each
+// of nested rectangles of weight 1/k², together of unit length.
+func (s *squareSearch) bump(side int) []float64 {
+	b := make([]float64, side*side)
+	half := side / 2
+	fill := func(top, rows int, sign float64) {
+		for r := range rows {
+			for c := range side {
+				// Rectangle k covers what lies at least k cells from the edge of the half.
+				depth := min(min(r, rows-1-r)*side/max(rows, 1), min(c, side-1-c))
+				for k := 0; k <= depth; k++ {
+					b[(top+r)*side+c] += sign / float64((k+1)*(k+1))
+				}
+			}
+		}
+	}
+	fill(0, half, 1)
+	fill(half, side-half, -1)
+	if s.rand.IntN(2) == 1 {
+		for r := range side {
+			for c := range r {
+				b[r*side+c], b[c*side+r] = b[c*side+r], b[r*side+c]
+			}
+		}
+	}
+	var sum float64
+	for _, v := range b {
+		sum += v * v
+	}
+	f := 1 / math.Sqrt(sum)
+	for i := range b {
+		b[i] *= f
+	}
+	return b
+}
+
+// scale clips clean + d to [0,1] after giving d the length eps.
+func (s *squareSearch) scale(x []float32, d []float64) {
+	var sum float64
+	for _, v := range d {
+		sum += v * v
+	}
+	f := s.eps / max(math.Sqrt(sum), 1e-30)
+	for i, v := range d {
+		s.set(x, i, f*v)
+	}
+}
+
+// beginL2 tiles the image with bumps of random signs, five to a side.
+func (s *squareSearch) beginL2(x []float32) {
+	d := make([]float64, len(x))
+	side := max(min(s.h, s.w)/5, 1)
+	for top := 0; top+side <= s.h; top += side {
+		for left := 0; left+side <= s.w; left += side {
+			b := s.bump(side)
+			for c := range s.planes {
+				sign := s.sign()
+				for r := range side {
+					for k := range side {
+						d[(c*s.h+top+r)*s.w+left+k] += sign * b[r*side+k]
+					}
+				}
+			}
+		}
+	}
+	s.scale(x, d)
+}
+
+// proposeL2 moves the length that lies in one window, and what the ball leaves
+// unused, into a bump in another window.
+func (s *squareSearch) proposeL2(x []float32, p float64) {
+	side := s.side(p, 3)
+	if side%2 == 0 {
+		side = max(side-1, 1)
+	}
+	d := make([]float64, len(x))
+	var used float64
+	for i, v := range x {
+		d[i] = float64(v) - float64(s.clean[i])
+		used += d[i] * d[i]
+	}
+	spare := max(s.eps*s.eps-used, 0) / float64(s.planes)
+	top, left := s.corner(side)
+	fromTop, fromLeft := s.corner(side)
+	b := s.bump(side)
+	for c := range s.planes {
+		at := func(top, left, r, k int) *float64 { return &d[(c*s.h+top+r)*s.w+left+k] }
+		var inside float64 // squared length in the window and, once, in the other
+		for r := range side {
+			for k := range side {
+				v := *at(top, left, r, k)
+				inside += v * v
+			}
+		}
+		length := math.Sqrt(inside)
+		for r := range side {
+			for k := range side {
+				y, z := fromTop+r, fromLeft+k
+				v := *at(fromTop, fromLeft, r, k)
+				if y < top || y >= top+side || z < left || z >= left+side {
+					inside += v * v
+					*at(fromTop, fromLeft, r, k) = 0
+				}
+			}
+		}
+		sign := s.sign()
+		var sum float64
+		for r := range side {
+			for k := range side {
+				v := at(top, left, r, k)
+				*v = sign*b[r*side+k] + *v/max(length, 1e-10)
+				sum += *v * *v
+			}
+		}
+		f := math.Sqrt(inside+spare) / max(math.Sqrt(sum), 1e-10)
+		for r := range side {
+			for k := range side {
+				*at(top, left, r, k) *= f
+			}
+		}
+	}
+	s.scale(x, d)
+}

@@ -1,0 +1,91 @@
+package attack
+
+import (
+	"math/rand/v2"
+	"slices"
+
+	"github.com/mettleml/mettle/tensor"
+	"github.com/mettleml/mettle/zoo"
+)
+
+// Stop says why an attack on a sample ended.
+type Stop string
+
+// The reasons to stop.
+const (
+	StopSuccess    Stop = "success"    // the goal was reached, and the attack asks for no more
+	StopBudget     Stop = "budget"     // the query budget was spent
+	StopIterations Stop = "iterations" // the attack's own limit of steps was reached
+	StopConverged  Stop = "converged"  // further steps would change nothing
+	StopSkipped    Stop = "skipped"    // the victim already gets the clean sample wrong
+)
+
+// A Point is a success on the way: how many of the attack's queries had been
+// spent, and how far from the clean sample it lies.
+type Point struct {
+	Queries int     `json:"queries"`
+	L0      int     `json:"l0"` // values that differ
+	L2      float64 `json:"l2"`
+	Linf    float64 `json:"linf"`
+}
+
+func (p Point) dist(n Norm) float64 {
+	if n == Linf {
+		return p.Linf
+	}
+	return p.L2
+}
+
+// A Try is one attack on one sample as the attack sees it: the clean sample, the
+// goal, the randomness, and the place to report successes. It does not hold the
+// victim, nor the ledger that counts its queries.
+type Try struct {
+	Clean *tensor.Tensor // the sample, [C, H, W] or [T, C, H, W] in [0,1]; read only
+	Goal  zoo.Goal
+	Seed  uint64 // of this sample; every draw of the attack follows from it
+
+	norm   Norm
+	ledger *zoo.Ledger
+	best   []float32
+	label  int // the victim's answer for best
+	trace  []Point
+	stop   Stop
+}
+
+// Rand returns a generator seeded for this sample. stream tells apart the
+// generators of one attack.
+func (t *Try) Rand(stream uint64) *rand.Rand { return rand.New(rand.NewPCG(t.Seed, stream)) }
+
+// Budget is the number of queries the attack may spend on this sample, and Left
+// what remains of it.
+func (t *Try) Budget() int { return t.ledger.Budget }
+
+// Left is what remains of the budget.
+func (t *Try) Left() int { return t.ledger.Left() }
+
+// Offer reports that the victim answered label for x. If that achieves the
+// goal, and x is the nearest success so far in the attack's norm, x is copied
+// and remembered. Offer returns whether the goal is achieved by x.
+func (t *Try) Offer(x []float32, label int) bool {
+	if !t.Goal.Achieved(label) {
+		return false
+	}
+	p := Point{Queries: t.ledger.Used(zoo.AttackAccount)}
+	p.L0, p.L2, p.Linf = distances(x, t.Clean.Data())
+	if n := len(t.trace); n == 0 || p.dist(t.norm) < t.trace[n-1].dist(t.norm) {
+		t.trace = append(t.trace, p)
+		t.best = append(t.best[:0], x...)
+		t.label = label
+	}
+	return true
+}
+
+// Success reports whether a success was offered.
+func (t *Try) Success() bool { return len(t.trace) > 0 }
+
+// Best returns a copy of the nearest success so far, or nil.
+func (t *Try) Best() []float32 { return slices.Clone(t.best) }
+
+// Converged records that the attack ends because further steps would change
+// nothing.
+func (t *Try) Converged() { t.stop = StopConverged }

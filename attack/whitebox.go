@@ -1,0 +1,219 @@
+package attack
+
+import (
+	"context"
+	"math"
+
+	"github.com/mettleml/mettle/tensor"
+	"github.com/mettleml/mettle/zoo"
+)
+
+// whiteBox asks a differentiable victim about single images.
+type whiteBox struct {
+	v      zoo.Differentiable
+	t      *Try
+	loss   zoo.Loss
+	x, g   *tensor.Tensor
+	scores []float64
+	kind   zoo.ScoreKind
+}
+
+func newWhiteBox(v zoo.Differentiable, t *Try, loss zoo.Loss) *whiteBox {
+	info := v.Info()
+	shape := append([]int{1}, info.Shape...)
+	return &whiteBox{v, t, loss, tensor.New(shape...), tensor.New(shape...), make([]float64, info.Classes), info.Scores}
+}
+
+// at returns the loss at x, whether x achieves the goal, and the gradient,
+// which is valid until the next call.
+func (b *whiteBox) at(ctx context.Context, x []float32) (loss float64, hit bool, g []float32, err error) {
+	copy(b.x.Data(), x)
+	if err := b.v.Gradients(ctx, b.x, b.loss, []zoo.Goal{b.t.Goal}, b.scores, b.g); err != nil {
+		return 0, false, nil, err
+	}
+	hit = b.t.Offer(x, zoo.Top(b.scores))
+	return b.loss.Value(b.scores, b.kind, b.t.Goal), hit, b.g.Data(), nil
+}
+
+var unitCE = zoo.Loss{Kind: zoo.CrossEntropy, Scale: 1}
+
+// FGSM is the fast gradient sign method of Goodfellow et al. (2015), and for L2
+// its counterpart along the gradient: a single step to the edge of the ball.
+type FGSM struct {
+	Norm Norm
+	Eps  float64 // 0: 2 for L2, 0.3 for Linf
+}
+
+// About describes the attack.
+func (a FGSM) About() About { return About{"fgsm", a.Norm} }
+
+// AttackGradients implements GradientAttack.
+func (a FGSM) AttackGradients(ctx context.Context, v zoo.Differentiable, t *Try) error {
+	eps := a.eps()
+	return PGD{Norm: a.Norm, Eps: eps, Step: eps, Iterations: 1, NoRandom: true}.AttackGradients(ctx, v, t)
+}
+
+func (a FGSM) eps() float64 {
+	if a.Norm == Linf {
+		return orDefault(a.Eps, 0.3)
+	}
+	return orDefault(a.Eps, 2)
+}
+
+// PGD is projected gradient descent from a random point of the ball (Madry et
+// al. 2018). It is the reference for what gradients would achieve.
+type PGD struct {
+	Norm       Norm
+	Eps        float64  // 0: 2 for L2, 0.3 for Linf
+	Step       float64  // 0: 2.5·Eps/Iterations
+	Iterations int      // 0: 40
+	NoRandom   bool     // begin at the clean image
+	Loss       zoo.Loss // the zero Loss means cross-entropy, the paper's
+}
+
+// About describes the attack.
+func (a PGD) About() About { return About{"pgd", a.Norm} }
+
+// AttackGradients implements GradientAttack.
+func (a PGD) AttackGradients(ctx context.Context, v zoo.Differentiable, t *Try) error {
+	eps := FGSM{Norm: a.Norm, Eps: a.Eps}.eps()
+	n := orDefault(a.Iterations, 40)
+	lr := orDefault(a.Step, 2.5*eps/float64(n))
+	clean := t.Clean.Data()
+	x := t.start()
+	if !a.NoRandom {
+		scatter(x, a.Norm, eps, t)
+		a.Norm.Project(x, clean, eps)
+	}
+	b := newWhiteBox(v, t, orDefault(a.Loss, unitCE))
+	step := ballStep(a.Norm, eps, &lr, clean)
+	for i := 0; ; i++ {
+		_, hit, g, err := b.at(ctx, x)
+		if err != nil || hit || i == n {
+			return err
+		}
+		step(x, g)
+	}
+}
+
+// scatter moves x to a uniformly random point of the ball round it.
+func scatter(x []float32, n Norm, eps float64, t *Try) {
+	r := t.Rand(0)
+	if n == Linf {
+		for i := range x {
+			x[i] += float32(eps * (2*r.Float64() - 1))
+		}
+		return
+	}
+	u := make([]float64, len(x))
+	for i := range u {
+		u[i] = r.NormFloat64()
+	}
+	normalise(u)
+	f := eps * math.Pow(r.Float64(), 1/float64(len(u)))
+	for i, v := range u {
+		x[i] += float32(f * v)
+	}
+}
+
+// CarliniWagner is the L2 attack of Carlini and Wagner (2017): Adam on
+// ‖x'-x‖² + c·hinge in the tanh space, with a binary search on c. It is the
+// reference for the least L2 that gradients reach.
+type CarliniWagner struct {
+	Kappa      float64 // confidence
+	C          float64 // first weight of the hinge; 0: 0.01
+	Searches   int     // steps of the search on c; 0: 9
+	Iterations int     // a search step's; 0: 1000
+	LR         float64 // 0: 0.01
+}
+
+// About describes the attack.
+func (a CarliniWagner) About() About { return About{"carlini-wagner", L2} }
+
+// AttackGradients implements GradientAttack.
+func (a CarliniWagner) AttackGradients(ctx context.Context, v zoo.Differentiable, t *Try) error {
+	clean := t.Clean.Data()
+	d := len(clean)
+	b := newWhiteBox(v, t, zoo.Loss{Kind: zoo.Hinge, Kappa: a.Kappa, Scale: 1})
+	c := newWeightSearch(orDefault(a.C, 0.01))
+	n := orDefault(a.Iterations, 1000)
+	w, x, slope := make([]float32, d), make([]float32, d), make([]float32, d)
+	for range orDefault(a.Searches, 9) {
+		clear(w)
+		adam := newAdam(d, orDefault(a.LR, 0.01))
+		won := false
+		best := math.Inf(1)
+		for i := range n {
+			Tanh.Image(x, w, clean)
+			loss, hit, g, err := b.at(ctx, x)
+			if err != nil {
+				return err
+			}
+			won = won || hit && (a.Kappa == 0 || loss <= 0)
+			dist := L2.Distance(x, clean)
+			total := dist*dist + c.value*loss
+			if i%(n/10+1) == n/10 { // no progress in a tenth of the iterations
+				if total > 0.9999*best {
+					break
+				}
+				best = total
+			}
+			Tanh.Slope(slope, x)
+			for j := range w {
+				grad := (2*(float64(x[j])-float64(clean[j])) + c.value*float64(g[j])) * float64(slope[j])
+				w[j] -= float32(adam.step(j, grad))
+			}
+		}
+		c.next(won)
+	}
+	return nil
+}
+
+// A weightSearch looks for the least weight c of the loss, beside the distance,
+// with which an attack succeeds.
+type weightSearch struct{ lo, hi, value float64 }
+
+func newWeightSearch(c float64) *weightSearch { return &weightSearch{0, math.Inf(1), c} }
+
+// next moves on: down after a success, up after a failure, by bisection once
+// there is an upper bound and by a factor of 10 before.
+func (s *weightSearch) next(success bool) {
+	if success {
+		s.hi = min(s.hi, s.value)
+	} else {
+		s.lo = max(s.lo, s.value)
+	}
+	if math.IsInf(s.hi, 1) {
+		s.value *= 10
+	} else {
+		s.value = (s.lo + s.hi) / 2
+	}
+}
+
+// adam is Adam with a step counter for every coordinate, as ZOO uses it.
+type adam struct {
+	lr   float64
+	m, v []float64
+	t    []int
+}
+
+func newAdam(n int, lr float64) *adam {
+	return &adam{lr, make([]float64, n), make([]float64, n), make([]int, n)}
+}
+
+// step returns how far coordinate i is to move against gradient g.
+func (a *adam) step(i int, g float64) float64 {
+	const beta1, beta2 = 0.9, 0.999
+	a.t[i]++
+	a.m[i] = beta1*a.m[i] + (1-beta1)*g
+	a.v[i] = beta2*a.v[i] + (1-beta2)*g*g
+	t := float64(a.t[i])
+	return a.lr * math.Sqrt(1-math.Pow(beta2, t)) / (1 - math.Pow(beta1, t)) * a.m[i] / (math.Sqrt(a.v[i]) + 1e-8)
+}
+
+// reset forgets everything.
+func (a *adam) reset() {
+	clear(a.m)
+	clear(a.v)
+	clear(a.t)
+}

@@ -1,0 +1,231 @@
+package zoo
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+)
+
+// A Point is an image at which the loss is known.
+type Point struct {
+	X    []float32 // flat, in [0,1]
+	Loss float64
+}
+
+// An Estimator guesses the gradient of an objective at a point from queries.
+// Estimate writes it to g, len(p.X) values. The scale of g is the estimator's
+// own; its direction is what counts. An estimator may carry state from call to
+// call and serves one attack at a time.
+type Estimator interface {
+	Estimate(ctx context.Context, o *Objective, p Point, g []float32) error
+}
+
+// chunk is the most probes sent in one call.
+const chunk = 256
+
+// Differences estimates partial derivatives by finite differences, a coordinate
+// at a time. A probe never leaves [0,1]: at a bound the difference is taken on
+// the inner side. Every quotient is divided by the step really taken, which in
+// float32 is not the one asked for.
+//
+// A forward difference costs one query for each coordinate, a central one two.
+type Differences struct {
+	Step    float64 // h; 0 means 1e-4
+	Central bool
+}
+
+func (d Differences) step() float64 {
+	if d.Step == 0 {
+		return 1e-4
+	}
+	return d.Step
+}
+
+// Along writes to g the derivative at p along each of the coordinates, and to
+// curvature, unless it is nil, the second derivative (which needs Central).
+func (d Differences) Along(ctx context.Context, o *Objective, p Point, coords []int, g, curvature []float64) error {
+	if curvature != nil && !d.Central {
+		panic("zoo: Differences.Along: curvature needs central differences")
+	}
+	per := 1
+	if d.Central {
+		per = 2
+	}
+	var loss [chunk]float64
+	var steps [chunk]float64
+	for lo := 0; lo < len(coords); lo += chunk / per {
+		part := coords[lo:min(lo+chunk/per, len(coords))]
+		batch := o.Batch(per * len(part)).Data()
+		for j, c := range part {
+			h := d.moves(p.X[c])
+			for s := range per {
+				x := batch[(per*j+s)*len(p.X):][:len(p.X)]
+				copy(x, p.X)
+				x[c] = float32(float64(x[c]) + h[s])
+				steps[per*j+s] = float64(x[c]) - float64(p.X[c])
+			}
+		}
+		if _, err := o.Losses(ctx, per*len(part), loss[:]); err != nil {
+			return err
+		}
+		for j := range part {
+			if per == 1 {
+				g[lo+j] = (loss[j] - p.Loss) / steps[j]
+				continue
+			}
+			// The parabola through the three points; h1 and h2 may have one sign.
+			h1, h2 := steps[2*j], steps[2*j+1]
+			s1, s2 := (loss[2*j]-p.Loss)/h1, (loss[2*j+1]-p.Loss)/h2
+			second := 2 * (s1 - s2) / (h1 - h2)
+			g[lo+j] = s1 - second*h1/2
+			if curvature != nil {
+				curvature[lo+j] = second
+			}
+		}
+	}
+	return nil
+}
+
+// moves returns the displacements of the two probes of a pixel of value x: the
+// step either way, or, where that would leave [0,1], the step and twice the step
+// on the inner side.
+func (d Differences) moves(x float32) [2]float64 {
+	h := d.step()
+	if float64(x)+h > 1 {
+		h = -h
+	}
+	other := -h
+	if v := float64(x) - h; v < 0 || v > 1 {
+		other = 2 * h
+	}
+	return [2]float64{h, other}
+}
+
+// Estimate takes the differences along every coordinate.
+func (d Differences) Estimate(ctx context.Context, o *Objective, p Point, g []float32) error {
+	coords := make([]int, len(g))
+	for i := range coords {
+		coords[i] = i
+	}
+	wide := make([]float64, len(g))
+	if err := d.Along(ctx, o, p, coords, wide, nil); err != nil {
+		return err
+	}
+	for i, v := range wide {
+		g[i] = float32(v)
+	}
+	return nil
+}
+
+// RandomDirections is the random gradient-free estimator: the mean over
+// Directions unit vectors u of (f(x+βu) - f(x))/β·u, times the dimension, which
+// makes it unbiased for a linear loss. Probes are clipped to [0,1], and u is
+// what the clipping left. It costs Directions queries.
+type RandomDirections struct {
+	Directions int     // q; 0 means 50
+	Smoothing  float64 // β, in L2; 0 means 1e-3·sqrt(d)
+	Rand       *rand.Rand
+
+	probe []float64
+}
+
+// Estimate implements Estimator.
+func (r *RandomDirections) Estimate(ctx context.Context, o *Objective, p Point, g []float32) error {
+	q, d := r.Directions, len(p.X)
+	if q == 0 {
+		q = 50
+	}
+	beta := r.Smoothing
+	if beta == 0 {
+		beta = 1e-3 * math.Sqrt(float64(d))
+	}
+	r.probe = grow(r.probe, d)
+	clear(g)
+	loss := make([]float64, q)
+	batch := o.Batch(q).Data()
+	for i := range q {
+		unit(r.probe, r.Rand)
+		for j, u := range r.probe {
+			batch[i*d+j] = clip01(float64(p.X[j]) + beta*u)
+		}
+	}
+	if _, err := o.Losses(ctx, q, loss); err != nil {
+		return err
+	}
+	for i := range q {
+		f := (loss[i] - p.Loss) / (beta * beta) * float64(d) / float64(q)
+		for j, x := range p.X {
+			g[j] += float32(f * (float64(batch[i*d+j]) - float64(x)))
+		}
+	}
+	return nil
+}
+
+// NES is the antithetic Gaussian estimator of natural evolution strategies
+// (Ilyas et al. 2018): (1/nσ)·Σ u (f(x+σu) - f(x-σu)) over n/2 draws u. It costs
+// n queries and does not use f(x).
+type NES struct {
+	Queries int     // n, even; 0 means 50
+	Sigma   float64 // σ, a pixel's; 0 means 1e-3
+	Rand    *rand.Rand
+}
+
+// Estimate implements Estimator.
+func (e *NES) Estimate(ctx context.Context, o *Objective, p Point, g []float32) error {
+	n, d, sigma := e.Queries, len(p.X), e.Sigma
+	if n == 0 {
+		n = 50
+	}
+	if n < 2 || n%2 != 0 {
+		return fmt.Errorf("zoo: NES.Queries is %d; it is a positive even number", n)
+	}
+	if sigma == 0 {
+		sigma = 1e-3
+	}
+	batch := o.Batch(n).Data()
+	for i := 0; i < n; i += 2 {
+		for j, x := range p.X {
+			u := sigma * e.Rand.NormFloat64()
+			batch[i*d+j] = clip01(float64(x) + u)
+			batch[(i+1)*d+j] = clip01(float64(x) - u)
+		}
+	}
+	loss := make([]float64, n)
+	if _, err := o.Losses(ctx, n, loss); err != nil {
+		return err
+	}
+	clear(g)
+	for i := 0; i < n; i += 2 {
+		// With σ known, half the distance between the probes is the draw that clipping left.
+		f := (loss[i] - loss[i+1]) / (float64(n) * sigma * sigma) / 2
+		for j := range p.X {
+			g[j] += float32(f * (float64(batch[i*d+j]) - float64(batch[(i+1)*d+j])))
+		}
+	}
+	return nil
+}
+
+// unit fills u with a direction drawn uniformly from the unit sphere.
+func unit(u []float64, r *rand.Rand) {
+	var sum float64
+	for sum == 0 {
+		for i := range u {
+			u[i] = r.NormFloat64()
+			sum += u[i] * u[i]
+		}
+	}
+	f := 1 / math.Sqrt(sum)
+	for i := range u {
+		u[i] *= f
+	}
+}
+
+func clip01(v float64) float32 { return float32(min(max(v, 0), 1)) }
+
+func grow(s []float64, n int) []float64 {
+	if cap(s) < n {
+		return make([]float64, n)
+	}
+	return s[:n]
+}

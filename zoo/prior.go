@@ -1,0 +1,93 @@
+package zoo
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+)
+
+// Prior is the bandit estimator of Ilyas, Engstrom and Madry (2019): it keeps a
+// guess v of the gradient, of shape [C, Tile, Tile], improves it at every call
+// by one antithetic pair of probes, and answers with v enlarged to the image.
+// That the gradient changes little between steps is its prior in time, that
+// neighbouring pixels agree its prior in data. A call costs two queries and does
+// not use f(x).
+type Prior struct {
+	Tile        int     // side s of the prior; 0: the image's own, which is no prior in data
+	Probe       float64 // η: L2 length of a probe's displacement; 0 means 0.01
+	Explore     float64 // δ: length of the exploration step; 0 means 0.01
+	LR          float64 // of the prior; 0 means 0.1
+	Exponential bool    // exponentiated-gradient update, which keeps v in (-1,1): for Linf
+	Rand        *rand.Rand
+
+	v, e, q []float64
+}
+
+func orDefault(v, d float64) float64 {
+	if v == 0 {
+		return d
+	}
+	return v
+}
+
+// Estimate implements Estimator.
+func (b *Prior) Estimate(ctx context.Context, o *Objective, p Point, g []float32) error {
+	frames, channels, _, err := planes(o.Info().Shape)
+	if err != nil {
+		return err
+	}
+	shape := o.Info().Shape
+	h, w := shape[len(shape)-2], shape[len(shape)-1]
+	sh, sw := h, w
+	if b.Tile > 0 {
+		sh, sw = min(b.Tile, h), min(b.Tile, w)
+	}
+	if n := frames * channels * sh * sw; len(b.v) != n {
+		b.v, b.e = make([]float64, n), make([]float64, n)
+	}
+	eta, delta, lr := orDefault(b.Probe, 0.01), orDefault(b.Explore, 0.01), orDefault(b.LR, 0.1)
+	sd := delta / math.Sqrt(float64(len(b.v)))
+	for i := range b.e {
+		b.e[i] = sd * b.Rand.NormFloat64()
+	}
+	b.q = grow(b.q, len(p.X))
+	batch := o.Batch(2).Data()
+	for s, sign := range []float64{1, -1} {
+		var sum float64
+		enlarge(b.q, h, w, sh, sw, func(i int) float64 { return b.v[i] + sign*b.e[i] })
+		for _, v := range b.q {
+			sum += v * v
+		}
+		f := eta / max(math.Sqrt(sum), 1e-30)
+		for i, x := range p.X {
+			batch[s*len(p.X)+i] = clip01(float64(x) + f*b.q[i])
+		}
+	}
+	var loss [2]float64
+	if _, err := o.Losses(ctx, 2, loss[:]); err != nil {
+		return err
+	}
+	d := (loss[0] - loss[1]) / (eta * delta)
+	for i, v := range b.v {
+		if b.Exponential {
+			r, a := (v+1)/2, lr*d*b.e[i]
+			up, down := r*math.Exp(a), (1-r)*math.Exp(-a)
+			b.v[i] = 2*up/(up+down) - 1
+		} else {
+			b.v[i] = v + lr*d*b.e[i]
+		}
+	}
+	enlarge(b.q, h, w, sh, sw, func(i int) float64 { return b.v[i] })
+	for i, v := range b.q {
+		g[i] = float32(v)
+	}
+	return nil
+}
+
+// enlarge fills planes of h by w with the nearest values of planes of sh by sw.
+func enlarge(dst []float64, h, w, sh, sw int, small func(i int) float64) {
+	for i := range dst {
+		plane, y, x := i/(h*w), i/w%h, i%w
+		dst[i] = small((plane*sh+y*sh/h)*sw + x*sw/w)
+	}
+}
