@@ -7,9 +7,10 @@ import (
 	"math/rand/v2"
 )
 
-// A Point is an image at which the loss is known.
+// A Point is a parameter vector, in an Objective without a Space the pixels of
+// an image, at which the loss is known.
 type Point struct {
-	X    []float32 // flat, in [0,1]
+	X    []float32
 	Loss float64
 }
 
@@ -25,8 +26,8 @@ type Estimator interface {
 const chunk = 256
 
 // Differences estimates partial derivatives by finite differences, a coordinate
-// at a time. A probe never leaves [0,1]: at a bound the difference is taken on
-// the inner side. Every quotient is divided by the step really taken, which in
+// at a time. A probe of pixels never leaves [0,1]: at a bound the difference is
+// taken on the inner side. Every quotient is divided by the step really taken, which in
 // float32 is not the one asked for.
 //
 // A forward difference costs one query for each coordinate, a central one two.
@@ -56,9 +57,9 @@ func (d Differences) Along(ctx context.Context, o *Objective, p Point, coords []
 	var steps [chunk]float64
 	for lo := 0; lo < len(coords); lo += chunk / per {
 		part := coords[lo:min(lo+chunk/per, len(coords))]
-		batch := o.Batch(per * len(part)).Data()
+		batch := o.Batch(per * len(part))
 		for j, c := range part {
-			h := d.moves(p.X[c])
+			h := d.moves(p.X[c], o.Space == nil)
 			for s := range per {
 				x := batch[(per*j+s)*len(p.X):][:len(p.X)]
 				copy(x, p.X)
@@ -87,16 +88,16 @@ func (d Differences) Along(ctx context.Context, o *Objective, p Point, coords []
 	return nil
 }
 
-// moves returns the displacements of the two probes of a pixel of value x: the
-// step either way, or, where that would leave [0,1], the step and twice the step
-// on the inner side.
-func (d Differences) moves(x float32) [2]float64 {
+// moves returns the displacements of the two probes of a parameter of value x:
+// the step either way, or, where a pixel would leave [0,1], the step and twice
+// the step on the inner side.
+func (d Differences) moves(x float32, pixel bool) [2]float64 {
 	h := d.step()
-	if float64(x)+h > 1 {
+	if pixel && float64(x)+h > 1 {
 		h = -h
 	}
 	other := -h
-	if v := float64(x) - h; v < 0 || v > 1 {
+	if v := float64(x) - h; pixel && (v < 0 || v > 1) {
 		other = 2 * h
 	}
 	return [2]float64{h, other}
@@ -120,8 +121,8 @@ func (d Differences) Estimate(ctx context.Context, o *Objective, p Point, g []fl
 
 // RandomDirections is the random gradient-free estimator: the mean over
 // Directions unit vectors u of (f(x+βu) - f(x))/β·u, times the dimension, which
-// makes it unbiased for a linear loss. Probes are clipped to [0,1], and u is
-// what the clipping left. It costs Directions queries.
+// makes it unbiased for a linear loss. Probes of pixels are clipped to [0,1], and
+// u is what the clipping left. It costs Directions queries.
 type RandomDirections struct {
 	Directions int     // q; 0 means 50
 	Smoothing  float64 // β, in L2; 0 means 1e-3·sqrt(d)
@@ -143,11 +144,11 @@ func (r *RandomDirections) Estimate(ctx context.Context, o *Objective, p Point, 
 	r.probe = grow(r.probe, d)
 	clear(g)
 	loss := make([]float64, q)
-	batch := o.Batch(q).Data()
+	batch := o.Batch(q)
 	for i := range q {
 		unit(r.probe, r.Rand)
 		for j, u := range r.probe {
-			batch[i*d+j] = clip01(float64(p.X[j]) + beta*u)
+			batch[i*d+j] = o.inside(float64(p.X[j]) + beta*u)
 		}
 	}
 	if _, err := o.Losses(ctx, q, loss); err != nil {
@@ -183,12 +184,12 @@ func (e *NES) Estimate(ctx context.Context, o *Objective, p Point, g []float32) 
 	if sigma == 0 {
 		sigma = 1e-3
 	}
-	batch := o.Batch(n).Data()
+	batch := o.Batch(n)
 	for i := 0; i < n; i += 2 {
 		for j, x := range p.X {
 			u := sigma * e.Rand.NormFloat64()
-			batch[i*d+j] = clip01(float64(x) + u)
-			batch[(i+1)*d+j] = clip01(float64(x) - u)
+			batch[i*d+j] = o.inside(float64(x) + u)
+			batch[(i+1)*d+j] = o.inside(float64(x) - u)
 		}
 	}
 	loss := make([]float64, n)
@@ -221,7 +222,13 @@ func unit(u []float64, r *rand.Rand) {
 	}
 }
 
-func clip01(v float64) float32 { return float32(min(max(v, 0), 1)) }
+// inside keeps a pixel in [0,1], and a parameter of another space as it is.
+func (o *Objective) inside(v float64) float32 {
+	if o.Space != nil {
+		return float32(v)
+	}
+	return float32(min(max(v, 0), 1))
+}
 
 func grow(s []float64, n int) []float64 {
 	if cap(s) < n {

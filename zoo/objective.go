@@ -7,21 +7,36 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// An Objective is an attack's loss as a function of one image: a victim, a goal
-// and a loss. It owns the batches it sends, so that a steady stream of
-// evaluations allocates nothing. It is not safe for concurrent use.
+// A Space maps the parameters that an attack moves to an image in [0,1]. It
+// must be defined for every parameter vector.
+type Space interface {
+	Dim() int
+	Render(image, params []float32)
+}
+
+// An Objective is an attack's loss as a function of one image, or of the
+// parameters that a Space makes an image of. It owns the batches it sends, so
+// that a steady stream of evaluations allocates nothing. It is not safe for
+// concurrent use.
 type Objective struct {
 	Victim Scorer
 	Goal   Goal
 	Loss   Loss
+	// Space, if not nil, makes images of parameters; else the parameters are the
+	// pixels, and must lie in [0,1].
+	Space Space
+	// Penalty, if not nil, is added to the loss of an image, such as the squared
+	// distance to the clean one.
+	Penalty func(image []float32) float64
 
 	info   Info
 	size   int
-	room   *tensor.Tensor // [capacity, shape...]
+	images *tensor.Tensor // [capacity, sample...]
+	params []float32      // with a Space: [capacity, Dim]
 	scores []float64
 }
 
-// NewObjective returns the objective of reaching goal on the victim.
+// NewObjective returns the objective of reaching goal on the victim, over pixels.
 func NewObjective(victim Scorer, goal Goal, loss Loss) *Objective {
 	info := victim.Info()
 	return &Objective{Victim: victim, Goal: goal, Loss: loss, info: info, size: info.Size()}
@@ -30,47 +45,74 @@ func NewObjective(victim Scorer, goal Goal, loss Loss) *Objective {
 // Info describes the victim.
 func (o *Objective) Info() Info { return o.info }
 
-// Batch returns a tensor of shape [n, sample...] to be filled and handed to
-// Losses. Its content is undefined; it is valid until the next call of Batch.
-func (o *Objective) Batch(n int) *tensor.Tensor {
-	if o.room == nil || o.room.Dim(0) < n {
-		o.room = tensor.New(append([]int{n}, o.info.Shape...)...)
-		o.scores = make([]float64, n*o.info.Classes)
+// Dim is the number of parameters.
+func (o *Objective) Dim() int {
+	if o.Space != nil {
+		return o.Space.Dim()
 	}
-	return o.room.Slice(0, n)
+	return o.size
 }
 
-// Losses evaluates the first n samples of the tensor last returned by Batch and
+// Batch returns room for n parameter vectors, [n, Dim], to be filled before a
+// call of Losses. Its content is undefined; it is valid until the next call.
+func (o *Objective) Batch(n int) []float32 {
+	if o.images == nil || o.images.Dim(0) < n {
+		o.images = tensor.New(append([]int{n}, o.info.Shape...)...)
+		o.scores = make([]float64, n*o.info.Classes)
+		if o.Space != nil {
+			o.params = make([]float32, n*o.Dim())
+		}
+	}
+	if o.Space != nil {
+		return o.params[:n*o.Dim()]
+	}
+	return o.images.Data()[:n*o.size]
+}
+
+// Losses evaluates the first n vectors of the room last returned by Batch and
 // writes their losses. It returns their scores too, n rows of Info().Classes,
 // valid until the next call. When the budget ends within the batch, the losses
 // that were answered are written and the error wraps ErrBudget.
 func (o *Objective) Losses(ctx context.Context, n int, loss []float64) ([]float64, error) {
-	k := o.info.Classes
-	scores := o.scores[:n*k]
-	most := n
+	if o.Space != nil {
+		d := o.Dim()
+		for i := range n {
+			o.Space.Render(o.Image(i), o.params[i*d:(i+1)*d])
+		}
+	}
+	k, most := o.info.Classes, n
 	if o.info.Batch > 0 {
 		most = o.info.Batch
 	}
+	scores := o.scores[:n*k]
 	got := 0
 	var err error
 	for got < n && err == nil {
 		end := min(got+most, n)
-		err = o.Victim.Scores(ctx, o.room.Slice(got, end), scores[got*k:end*k])
+		err = o.Victim.Scores(ctx, o.images.Slice(got, end), scores[got*k:end*k])
 		got += answered(err, end-got)
 	}
 	for i := range got {
 		loss[i] = o.Loss.Value(scores[i*k:(i+1)*k], o.info.Scores, o.Goal)
+		if o.Penalty != nil {
+			loss[i] += o.Penalty(o.Image(i))
+		}
 	}
 	return scores[:got*k], err
 }
 
-// At evaluates one image, C·H·W values: its loss and the class the victim
-// answers. It costs one query.
-func (o *Objective) At(ctx context.Context, x []float32) (loss float64, label int, err error) {
-	if len(x) != o.size {
-		panic(fmt.Sprintf("zoo: Objective.At: image of %d values for a victim of %d", len(x), o.size))
+// Image is the i-th image of the last batch, after Losses.
+func (o *Objective) Image(i int) []float32 {
+	return o.images.Data()[i*o.size : (i+1)*o.size]
+}
+
+// At evaluates one parameter vector: its loss and the class the victim answers
+// for its image, which is Image(0). It costs one query.
+func (o *Objective) At(ctx context.Context, params []float32) (loss float64, label int, err error) {
+	if len(params) != o.Dim() {
+		panic(fmt.Sprintf("zoo: Objective.At: %d parameters where %d are due", len(params), o.Dim()))
 	}
-	copy(o.Batch(1).Data(), x)
+	copy(o.Batch(1), params)
 	var l [1]float64
 	scores, err := o.Losses(ctx, 1, l[:])
 	if err != nil {

@@ -51,7 +51,7 @@ func (b *Prior) Estimate(ctx context.Context, o *Objective, p Point, g []float32
 		b.e[i] = sd * b.Rand.NormFloat64()
 	}
 	b.q = grow(b.q, len(p.X))
-	batch := o.Batch(2).Data()
+	batch := o.Batch(2)
 	for s, sign := range []float64{1, -1} {
 		var sum float64
 		enlarge(b.q, h, w, sh, sw, func(i int) float64 { return b.v[i] + sign*b.e[i] })
@@ -60,7 +60,7 @@ func (b *Prior) Estimate(ctx context.Context, o *Objective, p Point, g []float32
 		}
 		f := eta / max(math.Sqrt(sum), 1e-30)
 		for i, x := range p.X {
-			batch[s*len(p.X)+i] = clip01(float64(x) + f*b.q[i])
+			batch[s*len(p.X)+i] = o.inside(float64(x) + f*b.q[i])
 		}
 	}
 	var loss [2]float64

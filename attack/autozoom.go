@@ -1,0 +1,131 @@
+package attack
+
+import (
+	"context"
+
+	"github.com/mettleml/mettle/zoo"
+)
+
+// A Decoder makes an image-sized modifier of a short code, so that an attack
+// can search in few dimensions. Dim is the length of a code for samples of a
+// shape; Decode fills dst, as long as a sample.
+type Decoder interface {
+	Dim(shape []int) int
+	Decode(dst, code []float32, shape []int)
+}
+
+// Bilinear is the decoder that enlarges Side x Side planes bilinearly, corners to
+// corners. With the image's own side it is the identity.
+type Bilinear struct{ Side int }
+
+// Dim implements Decoder.
+func (b Bilinear) Dim(shape []int) int { return b.modifier(nil, shape).Dim() }
+
+// Decode implements Decoder.
+func (b Bilinear) Decode(dst, code []float32, shape []int) {
+	m := b.modifier(dst, shape)
+	m.resize(dst, code, m.mh, m.mw, m.h, m.w)
+}
+
+func (b Bilinear) modifier(image []float32, shape []int) *modifier {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	h, w := shape[len(shape)-2], shape[len(shape)-1]
+	m := &modifier{planes: n / (h * w), h: h, w: w}
+	m.size(b.Side)
+	return m
+}
+
+// AutoZOOM is the attack of Tu et al. (2019): random full-gradient estimates in
+// the space of a decoder's codes, few queries at a time, first to reach the goal
+// and then, with more directions, to come nearer. It needs far fewer queries
+// than ZOO for a somewhat larger L2. An iteration costs its directions + 1.
+type AutoZOOM struct {
+	Decoder    Decoder // nil: Bilinear, half the image's side
+	Directions int     // of an estimate once a success is found; 0: 1
+	LR         float64 // of Adam; 0: 0.01
+	Iterations int     // 0: 1000
+	Switch     int     // iterations between changes of the weight; 0: 1000
+	Weight     float64 // first weight of the hinge (λ); 0: 1
+	Kappa      float64 // confidence of the hinge
+	Box        Box
+	First      bool // stop at the first success
+}
+
+// About describes the attack.
+func (a AutoZOOM) About() About { return About{"autozoom", L2} }
+
+// maxWeight is where the weight stops growing.
+const maxWeight = 1e8
+
+// AttackScores implements ScoreAttack.
+func (a AutoZOOM) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
+	clean := t.Clean.Data()
+	shape := t.Clean.Shape()
+	dec := a.Decoder
+	if dec == nil {
+		dec = Bilinear{max(shape[len(shape)-2]/2, 1)}
+	}
+	weight := newWeightSearch(orDefault(a.Weight, 1))
+	obj := zoo.NewObjective(v, t.Goal, zoo.Loss{Kind: zoo.Hinge, Kappa: a.Kappa, Scale: weight.value})
+	obj.Penalty = func(x []float32) float64 { d := L2.Distance(x, clean); return d * d }
+	space := &codeSpace{dec, a.Box, clean, shape, make([]float32, len(clean))}
+	obj.Space = space
+	d := space.Dim()
+	est := &zoo.RandomDirections{Directions: 1, Smoothing: 1 / float64(d), Rand: t.Rand(0)}
+	opt := newAdam(d, orDefault(a.LR, 0.01))
+	code, g := make([]float32, d), make([]float32, d)
+	every := orDefault(a.Switch, 1000)
+	won, ever := false, false
+	for i := range orDefault(a.Iterations, 1000) {
+		loss, label, err := obj.At(ctx, code)
+		if err != nil {
+			return err
+		}
+		if t.Offer(obj.Image(0), label) {
+			if a.First {
+				return nil
+			}
+			if !ever { // from now on the aim is to come nearer
+				opt.reset()
+				est.Directions = orDefault(a.Directions, 1)
+			}
+			won, ever = true, true
+		}
+		if i > 0 && i%every == 0 {
+			weight.next(won)
+			weight.value = min(weight.value, maxWeight)
+			obj.Loss.Scale = weight.value
+			won = false
+			if ever {
+				opt.reset()
+			}
+			continue // the loss at hand was weighed differently
+		}
+		if err := est.Estimate(ctx, obj, zoo.Point{X: code, Loss: loss}, g); err != nil {
+			return err
+		}
+		for j, v := range g {
+			code[j] -= float32(opt.step(j, float64(v)))
+		}
+	}
+	return nil
+}
+
+// codeSpace renders codes by a decoder within a box.
+type codeSpace struct {
+	dec   Decoder
+	box   Box
+	clean []float32
+	shape []int
+	mod   []float32
+}
+
+func (s *codeSpace) Dim() int { return s.dec.Dim(s.shape) }
+
+func (s *codeSpace) Render(image, code []float32) {
+	s.dec.Decode(s.mod, code, s.shape)
+	s.box.Image(image, s.mod, s.clean)
+}

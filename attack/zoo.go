@@ -1,0 +1,240 @@
+package attack
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/mettleml/mettle/internal/kernel"
+	"github.com/mettleml/mettle/zoo"
+)
+
+// Solver is how ZOO turns coordinate differences into steps.
+type Solver uint8
+
+// The solvers of ZOO.
+const (
+	CoordinateAdam   Solver = iota
+	CoordinateNewton        // the step g/h, h the second difference, at least 0.1
+	CoordinateMixed         // Newton where the second difference is not negative, Adam elsewhere
+)
+
+// ZOO is the zeroth-order attack of Chen et al. (2017): it minimises
+// ‖x'-x‖² + c·hinge a few coordinates at a time, by central differences. It
+// needs a great many queries for a small L2; it is here as the baseline that
+// others are measured by. An iteration costs 2·Coordinates + 1 queries.
+//
+// The zero value is the paper's setting for MNIST with c fixed at 0.5. For
+// large images give Sizes: the modifier then lives on a coarse grid, is enlarged
+// bilinearly, and moves to the next size at the iterations in Switch.
+type ZOO struct {
+	Coordinates int     // a step's (B); 0: 128
+	H           float64 // of the differences; 0: 1e-4
+	LR          float64 // 0: 0.01
+	Solver      Solver
+	Iterations  int     // for each c; 0: 3000
+	C           float64 // weight of the hinge, the first if there is a search; 0: 0.5, or 0.01 with a search
+	Searches    int     // values of c tried, by binary search; 0: only C
+	Kappa       float64 // confidence of the hinge
+	Box         Box
+	Importance  bool  // draw coordinates in proportion to the modifier near them, refreshed at every step
+	Sizes       []int // sides of the modifier, coarse to fine; nil: the image's own
+	Switch      []int // iterations at which the next size is taken; one less than Sizes
+	NoAbort     bool  // do not stop when 100 iterations bring less than 0.01 %
+	First       bool  // stop at the first success, instead of bringing it nearer
+}
+
+// About describes the attack.
+func (a ZOO) About() About { return About{"zoo", L2} }
+
+// AttackScores implements ScoreAttack.
+func (a ZOO) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
+	c := newWeightSearch(orDefault(a.C, 0.5))
+	if a.Searches > 1 {
+		c = newWeightSearch(orDefault(a.C, 0.01))
+	}
+	r := t.Rand(0)
+	for range max(a.Searches, 1) {
+		won, err := a.minimise(ctx, v, t, c.value, r)
+		if err != nil || won && a.First {
+			return err
+		}
+		c.next(won)
+	}
+	return nil
+}
+
+// minimise runs the descent for one value of c.
+func (a ZOO) minimise(ctx context.Context, v zoo.Scorer, t *Try, c float64, r *rand.Rand) (won bool, err error) {
+	clean := t.Clean.Data()
+	obj := zoo.NewObjective(v, t.Goal, zoo.Loss{Kind: zoo.Hinge, Kappa: a.Kappa, Scale: c})
+	obj.Penalty = func(x []float32) float64 { d := L2.Distance(x, clean); return d * d }
+	shape := t.Clean.Shape()
+	space := newModifier(a.Box, clean, shape)
+	level := 0
+	var w []float32
+	pixels := a.Box == Clip && len(a.Sizes) == 0
+	if pixels {
+		w = t.start() // differences of pixels know about the bounds
+	} else {
+		if len(a.Sizes) > 0 {
+			space.size(a.Sizes[0])
+		}
+		obj.Space = space
+		w = make([]float32, space.Dim())
+	}
+	diff := zoo.Differences{Step: a.H, Central: true}
+	opt := newAdam(len(w), orDefault(a.LR, 0.01))
+	q := min(orDefault(a.Coordinates, 128), len(w))
+	g, h := make([]float64, q), make([]float64, q)
+	last := math.Inf(1)
+	for i := range orDefault(a.Iterations, 3000) {
+		if level < len(a.Switch) && level+1 < len(a.Sizes) && i == a.Switch[level] {
+			level++
+			w = space.enlarge(w, a.Sizes[level])
+			opt = newAdam(len(w), opt.lr)
+		}
+		loss, label, err := obj.At(ctx, w)
+		if err != nil {
+			return won, err
+		}
+		if t.Offer(obj.Image(0), label) {
+			won = true
+			if a.First {
+				return true, nil
+			}
+		}
+		if !a.NoAbort && i%100 == 99 {
+			if loss > 0.9999*last {
+				return won, nil
+			}
+			last = loss
+		}
+		coords := a.choose(w, pixels, space, q, r)
+		if err := diff.Along(ctx, obj, zoo.Point{X: w, Loss: loss}, coords, g, h); err != nil {
+			return won, err
+		}
+		for j, k := range coords {
+			w[k] -= float32(a.step(opt, k, g[j], h[j]))
+			if pixels {
+				w[k] = min(max(w[k], 0), 1)
+			}
+		}
+	}
+	return won, nil
+}
+
+func (a ZOO) step(opt *adam, k int, g, h float64) float64 {
+	if a.Solver == CoordinateNewton || a.Solver == CoordinateMixed && h >= 0 {
+		if h < 0 {
+			h = 1
+		}
+		return opt.lr * g / max(h, 0.1)
+	}
+	return opt.step(k, g)
+}
+
+// choose draws q coordinates without replacement.
+func (a ZOO) choose(w []float32, pixels bool, m *modifier, q int, r *rand.Rand) []int {
+	if !a.Importance {
+		return r.Perm(len(w))[:q]
+	}
+	if pixels {
+		w = slices.Clone(w)
+		for i, c := range m.clean {
+			w[i] -= c
+		}
+	}
+	// Exponential keys: the q least of E/p are a sample without replacement with
+	// probabilities proportional to p.
+	p := m.importance(w)
+	keys := make([]float64, len(w))
+	order := make([]int, len(w))
+	for i := range keys {
+		keys[i] = r.ExpFloat64() / max(p[i], 1e-12)
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int {
+		switch {
+		case keys[i] < keys[j]:
+			return -1
+		case keys[i] > keys[j]:
+			return 1
+		}
+		return i - j
+	})
+	return order[:q]
+}
+
+// A modifier is the space in which ZOO and AutoZOOM move: what is added to the
+// clean image, perhaps on a coarser grid, before or within the box.
+type modifier struct {
+	box          Box
+	clean        []float32
+	planes, h, w int
+	mh, mw       int       // of the modifier
+	full         []float32 // the modifier, enlarged
+}
+
+func newModifier(box Box, clean []float32, shape []int) *modifier {
+	h, w := shape[len(shape)-2], shape[len(shape)-1]
+	return &modifier{box, clean, len(clean) / (h * w), h, w, h, w, make([]float32, len(clean))}
+}
+
+// size makes the modifier's planes s by s, but no larger than the image.
+func (m *modifier) size(s int) { m.mh, m.mw = min(s, m.h), min(s, m.w) }
+
+func (m *modifier) Dim() int { return m.planes * m.mh * m.mw }
+
+// Render adds the modifier to the clean image within the box.
+func (m *modifier) Render(image, params []float32) {
+	m.resize(m.full, params, m.mh, m.mw, m.h, m.w)
+	m.box.Image(image, m.full, m.clean)
+}
+
+// resize enlarges bilinearly, corners to corners; equal sizes are copied.
+func (m *modifier) resize(dst, src []float32, sh, sw, h, w int) {
+	if sh == h && sw == w {
+		copy(dst, src)
+		return
+	}
+	r := kernel.Resize{Planes: m.planes, H: sh, W: sw, OutH: h, OutW: w, AlignCorners: true}
+	r.Forward(dst, src)
+}
+
+// enlarge moves to a finer grid and carries w along.
+func (m *modifier) enlarge(w []float32, size int) []float32 {
+	sh, sw := m.mh, m.mw
+	m.size(size)
+	next := make([]float32, m.Dim())
+	m.resize(next, w, sh, sw, m.mh, m.mw)
+	return next
+}
+
+// importance is the largest modifier in the block round each coordinate, blocks
+// being an eighth of the side.
+func (m *modifier) importance(w []float32) []float64 {
+	bh, bw := max(m.mh/8, 1), max(m.mw/8, 1)
+	nh, nw := (m.mh+bh-1)/bh, (m.mw+bw-1)/bw
+	top := make([]float64, m.planes*nh*nw)
+	block := func(i int) int {
+		plane, y, x := i/(m.mh*m.mw), i/m.mw%m.mh, i%m.mw
+		return (plane*nh+y/bh)*nw + x/bw
+	}
+	var most float64
+	for i, v := range w {
+		b := block(i)
+		top[b] = max(top[b], math.Abs(float64(v)))
+		most = max(most, top[b])
+	}
+	p := make([]float64, len(w))
+	for i := range p {
+		if most == 0 {
+			p[i] = 1
+		} else {
+			p[i] = top[block(i)]
+		}
+	}
+	return p
+}
