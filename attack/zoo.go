@@ -86,7 +86,7 @@ func (a ZOO) minimise(ctx context.Context, v zoo.Scorer, t *Try, c float64, r *r
 	}
 	diff := zoo.Differences{Step: a.H, Central: true}
 	opt := newAdam(len(w), orDefault(a.LR, 0.01))
-	q := min(orDefault(a.Coordinates, 128), len(w))
+	q := orDefault(a.Coordinates, 128)
 	g, h := make([]float64, q), make([]float64, q)
 	last := math.Inf(1)
 	for i := range orDefault(a.Iterations, 3000) {
@@ -111,7 +111,7 @@ func (a ZOO) minimise(ctx context.Context, v zoo.Scorer, t *Try, c float64, r *r
 			}
 			last = loss
 		}
-		coords := a.choose(w, pixels, space, q, r)
+		coords := a.choose(w, pixels, space, min(q, len(w)), r)
 		if err := diff.Along(ctx, obj, zoo.Point{X: w, Loss: loss}, coords, g, h); err != nil {
 			return won, err
 		}

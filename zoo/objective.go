@@ -59,12 +59,13 @@ func (o *Objective) Batch(n int) []float32 {
 	if o.images == nil || o.images.Dim(0) < n {
 		o.images = tensor.New(append([]int{n}, o.info.Shape...)...)
 		o.scores = make([]float64, n*o.info.Classes)
-		if o.Space != nil {
-			o.params = make([]float32, n*o.Dim())
-		}
 	}
 	if o.Space != nil {
-		return o.params[:n*o.Dim()]
+		need := n * o.Dim() // which may have grown since the last call
+		if cap(o.params) < need {
+			o.params = make([]float32, need)
+		}
+		return o.params[:need]
 	}
 	return o.images.Data()[:n*o.size]
 }

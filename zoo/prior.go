@@ -23,6 +23,9 @@ type Prior struct {
 	v, e, q []float64
 }
 
+// certain is as sure of a sign as the exponentiated update may become.
+const certain = 1 - 1e-6
+
 func orDefault(v, d float64) float64 {
 	if v == 0 {
 		return d
@@ -72,7 +75,8 @@ func (b *Prior) Estimate(ctx context.Context, o *Objective, p Point, g []float32
 		if b.Exponential {
 			r, a := (v+1)/2, lr*d*b.e[i]
 			up, down := r*math.Exp(a), (1-r)*math.Exp(-a)
-			b.v[i] = 2*up/(up+down) - 1
+			// A component that reached a bound in float64 could never leave it.
+			b.v[i] = min(max(2*up/(up+down)-1, -certain), certain)
 		} else {
 			b.v[i] = v + lr*d*b.e[i]
 		}
