@@ -207,3 +207,15 @@ func (o *convTransposeOp) backward(t *Tape, y *node) {
 		t.give(x, func(dx []float32) { kernel.ConvForward(&o.s, dx, dy, w.data, nil, kernel.ActNone) })
 	}
 }
+
+func (o *convOp) multiplyAdds(y *node) int64 { return convMultiplyAdds(&o.s) }
+
+func (o *convTransposeOp) multiplyAdds(y *node) int64 { return convMultiplyAdds(&o.s) }
+
+func convMultiplyAdds(s *kernel.ConvShape) int64 {
+	n := int64(s.WLen()) * int64(s.N)
+	for _, d := range s.Out {
+		n *= int64(d)
+	}
+	return n
+}

@@ -90,6 +90,16 @@ var goldenOps = map[string]func(c *golden.Case, in map[string]Var) Var{
 	"cosine_similarity": func(c *golden.Case, in map[string]Var) Var {
 		return CosineSimilarity(in["a"], in["b"], 1e-8)
 	},
+	"grid_sample": func(c *golden.Case, in map[string]Var) Var {
+		padding := map[string]GridPadding{"zeros": GridZeros, "border": GridBorder, "reflection": GridReflection}
+		return GridSample(in["x"], in["grid"], padding[c.String("padding_mode")], c.Bool("align_corners"))
+	},
+	"upsample_bilinear2d": func(c *golden.Case, in map[string]Var) Var {
+		return ResizeBilinear(in["x"], c.Ints("size")[0], c.Ints("size")[1], c.Bool("align_corners"))
+	},
+	"upsample_nearest2d": func(c *golden.Case, in map[string]Var) Var {
+		return ResizeNearest(in["x"], c.Ints("size")[0], c.Ints("size")[1])
+	},
 	"normalize_l2": func(c *golden.Case, in map[string]Var) Var { return NormalizeRows(in["x"], 1e-12) },
 	"pad2d_constant": func(c *golden.Case, in map[string]Var) Var {
 		return PadConstant(in["x"], 0, int(c.Float("left", 0)), int(c.Float("right", 0)), int(c.Float("top", 0)), int(c.Float("bottom", 0)))

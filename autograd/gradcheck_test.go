@@ -154,6 +154,10 @@ func TestGradCheckOfEveryOperation(t *testing.T) {
 		{"pick", ones(func(x Var) Var { return Pick(x, []int{2, 0}) }), Check{}, []*tensor.Tensor{r(2, 4)}},
 		{"max row", ones(func(x Var) Var { return MaxRow(x, []int{2, 0}) }), Check{}, []*tensor.Tensor{spread(rng, 2, 4)}},
 		{"dropout", ones(func(x Var) Var { return Add(x, Dropout(x, .4)) }), Check{}, []*tensor.Tensor{r(5, 5)}},
+		{"grid sample", twos(func(x, g Var) Var { return GridSample(x, g, GridBorder, false) }), Check{Step: 1e-3, Tol: 3e-3},
+			[]*tensor.Tensor{r(1, 2, 3, 3), tensor.FromSlice([]float32{-.5, .4, .1, -.3, .45, .2, -.15, .35}, 1, 2, 2, 2)}},
+		{"resize bilinear", ones(func(x Var) Var { return ResizeBilinear(x, 5, 3, true) }), Check{}, []*tensor.Tensor{r(1, 2, 3, 4)}},
+		{"resize nearest", ones(func(x Var) Var { return ResizeNearest(x, 5, 3) }), Check{}, []*tensor.Tensor{r(1, 2, 3, 4)}},
 		{"function", func(x ...Var) Var { return Add(Apply(product{}, x...), x[0]) }, Check{}, []*tensor.Tensor{r(3), r(3)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

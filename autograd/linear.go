@@ -111,3 +111,11 @@ func (o *matMulOp) backward(t *Tape, y *node) {
 		kernel.MatMulBatch(o.batch, db, n, n*k, a.data, k, m*k, true, dy, n, m*n, false, k, n, m, kernel.Epilogue{Accumulate: add})
 	}
 }
+
+func (o *linearOp) multiplyAdds(y *node) int64 {
+	return int64(len(y.data)) * int64(y.in[1].dims[1])
+}
+
+func (o *matMulOp) multiplyAdds(*node) int64 {
+	return int64(o.batch) * int64(o.m) * int64(o.n) * int64(o.k)
+}

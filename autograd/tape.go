@@ -267,3 +267,15 @@ func record[T any, P interface {
 
 // scratch returns memory for n floats that lives until Reset or t.mem.put.
 func (t *Tape) scratch(n int) *block { return t.mem.get(n) }
+
+// MultiplyAdds returns the number of multiply-adds in the convolutions and matrix
+// products recorded since Reset: those on a way to a parameter or watched input.
+func (t *Tape) MultiplyAdds() int64 {
+	var sum int64
+	for _, n := range t.nodes[:t.used] {
+		if o, ok := n.op.(interface{ multiplyAdds(y *node) int64 }); ok {
+			sum += o.multiplyAdds(n)
+		}
+	}
+	return sum
+}

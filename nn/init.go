@@ -93,8 +93,11 @@ func XavierUniform(rng *rand.Rand, p *autograd.Param) {
 }
 
 // initDefault is PyTorch's default for linear and convolution layers: weights and
-// biases uniform in ±1/sqrt(in).
+// biases uniform in ±1/sqrt(in). Without a generator it leaves zeros.
 func initDefault(rng *rand.Rand, w, b *autograd.Param) {
+	if rng == nil {
+		return
+	}
 	in, _ := Fans(w.Shape())
 	bound := 1 / math.Sqrt(float64(max(in, 1)))
 	Uniform(rng, w, -bound, bound)

@@ -24,8 +24,11 @@ type Linear struct {
 	Bias   *autograd.Param // [out], or nil
 }
 
-// NewLinear returns a layer with a bias and PyTorch's default initialisation:
-// uniform in ±1/sqrt(in).
+// The constructors of this file draw weights and biases as PyTorch does by default,
+// uniformly from ±1/sqrt(number of inputs). A nil generator leaves them 0, for an
+// initialiser to follow.
+
+// NewLinear returns a layer with a bias.
 func NewLinear(rng *rand.Rand, in, out int) *Linear {
 	l := &Linear{newParam(out, in), newParam(out)}
 	initDefault(rng, l.Weight, l.Bias)
@@ -75,8 +78,7 @@ type Conv struct {
 }
 
 // NewConv returns a convolution with the given kernel size in each spatial
-// dimension and PyTorch's default initialisation. It panics if the groups do not
-// divide both numbers of channels.
+// dimension. It panics if the groups do not divide both numbers of channels.
 func NewConv(rng *rand.Rand, in, out int, kernel []int, o autograd.ConvOptions, bias bool) *Conv {
 	groups := max(o.Groups, 1)
 	if in%groups != 0 || out%groups != 0 {
@@ -122,9 +124,8 @@ type ConvTranspose struct {
 	Options autograd.ConvOptions
 }
 
-// NewConvTranspose2D returns a transposed convolution of images with a square kernel
-// and PyTorch's default initialisation, which takes out·kernel² for the number of
-// inputs.
+// NewConvTranspose2D returns a transposed convolution of images with a square kernel;
+// its number of inputs is taken to be out·kernel², as PyTorch has it.
 func NewConvTranspose2D(rng *rand.Rand, in, out, kernel int, c ConvConfig) *ConvTranspose {
 	groups := max(c.Groups, 1)
 	if in%groups != 0 || out%groups != 0 {

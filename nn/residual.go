@@ -56,7 +56,7 @@ func NewBasicBlock(rng *rand.Rand, in, out, stride int, s Shortcut) *BasicBlock 
 // conv returns a convolution without bias that keeps the size but for the stride,
 // initialised for ReLU.
 func conv(rng *rand.Rand, in, out, kernel, stride int) *Conv {
-	c := NewConv2D(rng, in, out, kernel, ConvConfig{Stride: stride, Padding: kernel / 2, NoBias: true})
+	c := NewConv2D(nil, in, out, kernel, ConvConfig{Stride: stride, Padding: kernel / 2, NoBias: true})
 	KaimingNormalOut(rng, c.Weight)
 	return c
 }

@@ -1,0 +1,93 @@
+// Package models has the named networks of the library, randomly initialised from a
+// seed: the MNIST classifiers and the auto-encoders of the meta attack, residual
+// networks for CIFAR and ImageNet, and VGG with batch normalisation. [All] lists
+// them with their input, parameter count and multiply-adds.
+//
+// Classifiers return logits and take pixels as their preprocessing left them; none
+// normalises its input.
+package models
+
+import (
+	"math/rand/v2"
+	"slices"
+
+	"github.com/mettleml/mettle/nn"
+)
+
+// A Spec describes a network.
+type Spec struct {
+	Name         string // as on a command line
+	Input        []int  // of one example: [C, H, W]
+	Classes      int    // that Params and MultiplyAdds are for; 0 for an auto-encoder
+	Params       int
+	MultiplyAdds int64 // of one example, in convolutions and matrix products
+
+	// New returns the network with so many classes; 0 means Classes.
+	New func(seed uint64, classes int) nn.Module
+}
+
+// All lists the networks of this package.
+var All = []Spec{
+	{"lenet5", mnist, 10, 44_426, 281_640, of(LeNet5)},
+	{"net1", mnist, 10, 431_080, 2_293_000, of(Net1)},
+	{"net2", mnist, 10, 3_382_346, 45_159_680, of(Net2)},
+	{"net3", mnist, 10, 893_258, 136_470_528, of(Net3)},
+	{"net4", mnist, 10, 281_290, 9_905_920, of(Net4)},
+	{"net5", mnist, 10, 509_410, 508_200, of(Net5)},
+	{"net6", mnist, 10, 312_202, 9_952_400, of(Net6)},
+	{"meta-mnist", mnist, 0, 136_081, 4_939_136, func(seed uint64, _ int) nn.Module { return MetaAttackerMNIST(seed) }},
+	{"meta-cifar", cifar, 0, 1_380_099, 52_101_120, func(seed uint64, _ int) nn.Module { return MetaAttackerCIFAR(seed) }},
+	{"resnet20", cifar, 10, 269_722, 40_551_040, of(ResNet20)},
+	{"resnet32", cifar, 10, 464_154, 68_862_592, of(ResNet32)},
+	{"resnet44", cifar, 10, 658_586, 97_174_144, of(ResNet44)},
+	{"resnet56", cifar, 10, 853_018, 125_485_696, of(ResNet56)},
+	{"resnet10", imagenet, 1000, 5_418_792, 889_229_312, of(ResNet10)},
+	{"resnet18", imagenet, 1000, 11_689_512, 1_814_073_344, of(ResNet18)},
+	{"resnet34", imagenet, 1000, 21_797_672, 3_663_761_408, of(ResNet34)},
+	{"resnet50", imagenet, 1000, 25_557_032, 4_089_184_256, of(ResNet50)},
+	{"resnet152", imagenet, 1000, 60_192_808, 11_513_626_624, of(ResNet152)},
+	{"resnet18-small", cifar, 10, 11_173_962, 555_422_720, of(ResNet18Small)},
+	{"resnet34-small", cifar, 10, 21_282_122, 1_159_402_496, of(ResNet34Small)},
+	{"vgg11-32", cifar, 10, 9_231_114, 152_769_536, vgg(VGG11, 32)},
+	{"vgg13-32", cifar, 10, 9_416_010, 228_267_008, vgg(VGG13, 32)},
+	{"vgg16-32", cifar, 10, 14_728_266, 313_201_664, vgg(VGG16, 32)},
+	{"vgg19-32", cifar, 10, 20_040_522, 398_136_320, vgg(VGG19, 32)},
+	{"vgg11-64", tiny, 200, 9_635_784, 611_467_264, vgg(VGG11, 64)},
+	{"vgg13-64", tiny, 200, 9_820_680, 913_457_152, vgg(VGG13, 64)},
+	{"vgg16-64", tiny, 200, 15_132_936, 1_253_195_776, vgg(VGG16, 64)},
+	{"vgg19-64", tiny, 200, 20_445_192, 1_592_934_400, vgg(VGG19, 64)},
+}
+
+var (
+	mnist    = []int{1, 28, 28}
+	cifar    = []int{3, 32, 32}
+	tiny     = []int{3, 64, 64}
+	imagenet = []int{3, 224, 224}
+)
+
+func of[M nn.Module](f func(seed uint64, classes int) M) func(uint64, int) nn.Module {
+	return func(seed uint64, classes int) nn.Module { return f(seed, classes) }
+}
+
+func vgg(f func(seed uint64, size, classes int) *VGG, size int) func(uint64, int) nn.Module {
+	return func(seed uint64, classes int) nn.Module { return f(seed, size, classes) }
+}
+
+// Find returns the network called name. It is not ok if there is none.
+func Find(name string) (s Spec, ok bool) {
+	i := slices.IndexFunc(All, func(s Spec) bool { return s.Name == name })
+	if i < 0 {
+		return Spec{}, false
+	}
+	return All[i], true
+}
+
+func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }
+
+// or returns n, or def if n is 0.
+func or(n, def int) int {
+	if n == 0 {
+		return def
+	}
+	return n
+}

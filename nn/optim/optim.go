@@ -1,0 +1,130 @@
+// Package optim updates parameters: SGD, Adam and AdamW with PyTorch's exact
+// rules, learning-rate schedules, gradient clipping and moving averages of weights.
+//
+// An optimiser belongs to a fixed list of parameters. A step takes the gradients
+// that a tape returned and skips parameters without one, as PyTorch does where grad
+// is None:
+//
+//	opt := optim.NewSGD(nn.Params(model), optim.SGDOptions{LR: 0.01, Momentum: 0.9})
+//	if err := opt.Step(tape.Gradients(loss)); err != nil { ... }
+//
+// Its state is a [nn.Tree], so [nn.Save] and [nn.Load] store it, and a run that
+// restores network, optimiser and step continues bit for bit.
+package optim
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/mettleml/mettle/autograd"
+	"github.com/mettleml/mettle/internal/kernel"
+	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/tensor"
+)
+
+// ErrNotFinite is wrapped by the error of a Step whose gradients hold NaN or an
+// infinity: the run has diverged. The step changes nothing.
+var ErrNotFinite = errors.New("a gradient is not finite")
+
+// An Optimizer updates the parameters it was made for.
+type Optimizer interface {
+	nn.Tree // its state
+
+	// Step updates the parameters that have a gradient in g. It returns an error
+	// that wraps [ErrNotFinite], and changes nothing, if one is not finite.
+	Step(g *autograd.Gradients) error
+
+	// LR returns the learning rate of the next step, SetLR changes it.
+	LR() float64
+	SetLR(lr float64)
+}
+
+// base is what all optimisers share.
+type base struct {
+	params []*autograd.Param
+	lr     float64
+	steps  []*tensor.Tensor // updates of each parameter so far
+}
+
+func newBase(op string, params []*autograd.Param, lr float64) base {
+	b := base{params: params, lr: lr}
+	seen := make(map[*autograd.Param]bool)
+	for _, p := range params {
+		if p == nil || seen[p] {
+			tensor.Panic(op, "a parameter is nil or listed twice")
+		}
+		seen[p] = true
+		b.steps = append(b.steps, tensor.New())
+	}
+	return b
+}
+
+// LR returns the learning rate of the next step.
+func (b *base) LR() float64 { return b.lr }
+
+// SetLR changes the learning rate of the next step.
+func (b *base) SetLR(lr float64) { b.lr = lr }
+
+// each calls update for every parameter with a gradient, after checking all of
+// them. n counts the parameter's updates, this one included.
+func (b *base) each(g *autograd.Gradients, update func(i, n int, p, d []float32)) error {
+	for i, p := range b.params {
+		if d := g.Of(p); d != nil {
+			if sum := kernel.SumSquares(d.Data()); math.IsNaN(sum) || math.IsInf(sum, 0) {
+				return fmt.Errorf("optim: parameter %d of shape %v: %w", i, p.Shape(), ErrNotFinite)
+			}
+		}
+	}
+	for i, p := range b.params {
+		d := g.Of(p)
+		if d == nil {
+			continue
+		}
+		b.steps[i].Data()[0]++
+		n := int(b.steps[i].Data()[0])
+		p.Update(func(v []float32) { update(i, n, v, d.Data()) })
+	}
+	return nil
+}
+
+// walk names the counts and one kind of moment per parameter.
+func (b *base) walk(w *nn.Walker, kind string, moments []*tensor.Tensor) {
+	for i, m := range moments {
+		w.Buffer(fmt.Sprintf("%d.%s", i, kind), m)
+	}
+}
+
+func (b *base) walkSteps(w *nn.Walker) {
+	for i, s := range b.steps {
+		w.Counter(fmt.Sprintf("%d.step", i), s)
+	}
+}
+
+func (b *base) moments() []*tensor.Tensor {
+	m := make([]*tensor.Tensor, len(b.params))
+	for i, p := range b.params {
+		m[i] = tensor.New(p.Shape()...)
+	}
+	return m
+}
+
+// ClipNorm scales all gradients by one factor so that their Euclidean norm, taken as
+// one vector, is at most limit, and returns the norm they had.
+func ClipNorm(g *autograd.Gradients, limit float64) float64 {
+	norm := g.Norm()
+	if norm > limit {
+		s := float32(limit / (norm + 1e-6))
+		for _, d := range g.All() {
+			kernel.Scale(d.Data(), d.Data(), s)
+		}
+	}
+	return norm
+}
+
+// ClipValue limits every element of every gradient to [-limit, limit].
+func ClipValue(g *autograd.Gradients, limit float64) {
+	for _, d := range g.All() {
+		kernel.Clamp(d.Data(), d.Data(), float32(-limit), float32(limit))
+	}
+}
