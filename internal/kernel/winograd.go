@@ -208,8 +208,9 @@ func (t *winoTask) forward(act Act) {
 		t.floor = 0
 	}
 	t.planForward()
-	s := getScratch(t.filterFloats() + t.o16)
-	t.u, t.biasBlock = s.f[:t.filterFloats()], s.f[t.filterFloats():]
+	n := t.filterFloats(t.c)
+	s := getScratch(n + t.o16)
+	t.u, t.biasBlock = s.f[:n], s.f[n:]
 	clear(t.biasBlock)
 	copy(t.biasBlock, t.bias)
 	t.run(winoFilters, t.filterParts())

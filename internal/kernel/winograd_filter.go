@@ -1,25 +1,36 @@
 package kernel
 
-// Transformed filters lie in blocks of winoColumns result channels, the last
-// block perhaps half as wide. Block b begins at 36*sums()*winoColumns*b; in it
-// stand, slowest first, position, kernel frame, channel read, channel of the
-// result.
+// Transformed filters, and the gradients to them, lie in blocks of winoColumns
+// result channels, the last block perhaps half as wide. In a block stand, slowest
+// first, position, kernel frame, channel read, channel of the result.
 const winoColumns = 2 * winoLanes
 
 // winoFilterChannels is how many channels a part of the filters' transform covers.
 const winoFilterChannels = 32
 
-// sums is the number of products summed into a position of the result.
-func (s *winoShape) sums() int { return s.frames * s.c }
+// A winoBlock is the place of a block of columns among transformed filters.
+type winoBlock struct {
+	offset int // of its first number
+	pos    int // stride between positions
+	width  int // columns
+}
 
-// filterFloats is the room of the transformed filters.
-func (s *winoShape) filterFloats() int { return 36 * s.sums() * s.o16 }
-
-// block returns where the block of columns that holds column o begins, and its
-// width.
-func (s *winoShape) block(o int) (offset, width int) {
+// block returns the block that holds column o of filters that take so many rows
+// for a kernel frame.
+func (s *winoShape) block(o, rows int) winoBlock {
 	o -= o % winoColumns
-	return 36 * s.sums() * o, min(winoColumns, s.o16-o)
+	width := min(winoColumns, s.o16-o)
+	return winoBlock{
+		offset: o / winoColumns * 36 * winoStride(s.frames*rows*winoColumns),
+		pos:    winoStride(s.frames * rows * width),
+		width:  width,
+	}
+}
+
+// filterFloats is the room of filters that take so many rows for a kernel frame.
+func (s *winoShape) filterFloats(rows int) int {
+	last := s.block(s.o16-1, rows)
+	return last.offset + 36*last.pos
 }
 
 func (s *winoShape) filterParts() int {
@@ -48,11 +59,11 @@ func (t *winoTask) filterPart(i int) {
 	} else {
 		t.ops.pack(&s.f[0], &t.w[(o*t.c+c0)*taps], 0, 0, t.c*taps, 1, (c1-c0)*taps, columns)
 	}
-	offset, width := t.block(o)
-	u := t.u[offset+o%winoColumns:]
+	b := t.block(o, t.c)
+	u := t.u[b.offset+o%winoColumns:]
 	for f := range t.frames {
-		t.ops.filter(&u[(f*t.c+c0)*width], &s.f[first+f*9*step], &tmp[0],
-			t.sums()*width, width, step, taps*winoLanes, c1-c0)
+		t.ops.filter(&u[(f*t.c+c0)*b.width], &s.f[first+f*9*step], &tmp[0],
+			b.pos, b.width, step, taps*winoLanes, c1-c0)
 	}
 	putScratch(s)
 }

@@ -85,9 +85,9 @@ func (t *winoTask) imagePart(i int) {
 	for o := 0; o < t.o16; o += t.group {
 		group := min(t.group, t.o16-o)
 		for p := range 36 {
-			for b := o; b < o+group; b += winoColumns {
-				offset, width := t.block(b)
-				t.product(m[p*outPos+b-o:], group, v[p*inPos:], t.u[offset+p*t.sums()*width:], width, c.tiles, rows)
+			for col := o; col < o+group; col += winoColumns {
+				b := t.block(col, t.c)
+				t.product(m[p*outPos+col-o:], group, v[p*inPos:], t.u[b.offset+p*b.pos:], b.width, c.tiles, rows)
 			}
 		}
 		t.outputChunk(&c, m, outPos, group, o, px, tmp)

@@ -16,7 +16,7 @@ func winogradBackwardWeights(s *ConvShape, dw, dy, x []float32) {
 	t.ops = &Active().wino
 	t.src, t.dst, t.w = x, dy, dw
 	t.planWeights()
-	sc := getScratch(t.parts * t.sumFloats())
+	sc := getScratch(t.parts * t.filterFloats(winoEven(t.c)))
 	t.u = sc.f
 	t.run(winoSums, t.parts)
 	t.run(winoGather, t.filterParts())
@@ -31,12 +31,6 @@ func (t *winoTask) planWeights() {
 	t.parts = min(t.rowChunks*t.frameChunks, 4)
 }
 
-// sumStride is the distance between positions of dU in a block of so many columns.
-func (t *winoTask) sumStride(width int) int { return t.frames * winoEven(t.c) * width }
-
-// sumFloats is the room of one part's dU.
-func (t *winoTask) sumFloats() int { return 36 * t.sumStride(t.o16) }
-
 // sumPart computes one part's dU.
 func (t *winoTask) sumPart(part int) {
 	chunks := t.rowChunks * t.frameChunks
@@ -49,7 +43,8 @@ func (t *winoTask) sumPart(part int) {
 	v, rest := s.f[:inFloats], s.f[inFloats:]
 	m, rest := rest[:gradFloats], rest[gradFloats:]
 	px, tmp := rest[:pixels], rest[pixels:]
-	u := t.u[part*t.sumFloats():][:t.sumFloats()]
+	even := winoEven(t.c)
+	u := t.u[part*t.filterFloats(even):]
 	for i := first; i < last; i++ {
 		c := t.chunk(i)
 		t.inputChunk(&c, v, t.src, px[:t.inputPixels()], tmp)
@@ -59,9 +54,9 @@ func (t *winoTask) sumPart(part int) {
 		add := min(1, i-first)
 		for p := range 36 {
 			for o := 0; o < t.o16; o += winoColumns {
-				width := min(winoColumns, t.o16-o)
+				b := t.block(o, even)
 				for f := range t.frames {
-					t.outer(u[36*t.sumStride(o)+p*t.sumStride(width)+f*winoEven(t.c)*width:], width,
+					t.outer(u[b.offset+p*b.pos+f*even*b.width:], b.width,
 						v[p*inPos+f*c.tiles*t.c16:], m[p*gradPos+o:], rows, add)
 				}
 			}
@@ -127,12 +122,12 @@ func (t *winoTask) gatherPart(i int) {
 	o, columns, c0, c1 := t.filterRange(i)
 	s := getScratch((c1-c0)*taps*winoLanes + winoTmp(0))
 	tmp := s.f[(c1-c0)*taps*winoLanes:]
-	first := o - o%winoColumns
-	width := min(winoColumns, t.o16-first)
-	u := t.u[36*t.sumStride(first)+o%winoColumns:]
+	even := winoEven(t.c)
+	b := t.block(o, even)
+	u := t.u[b.offset+o%winoColumns:]
 	for f := range t.frames {
-		t.ops.filterGradient(&s.f[f*9*winoLanes], &u[(f*winoEven(t.c)+c0)*width], &tmp[0],
-			t.sumStride(width), width, t.sumFloats(), t.parts, taps*winoLanes, c1-c0)
+		t.ops.filterGradient(&s.f[f*9*winoLanes], &u[(f*even+c0)*b.width], &tmp[0],
+			b.pos, b.width, t.filterFloats(even), t.parts, taps*winoLanes, c1-c0)
 	}
 	t.ops.unpack(&t.w[(o*t.c+c0)*taps], &s.f[0], 0, 0, t.c*taps, 1, (c1-c0)*taps, columns)
 	putScratch(s)
