@@ -160,8 +160,7 @@ type winoTask struct {
 	phase     winoPhase
 	u         []float32 // transformed filters, or the gradients to them
 	biasBlock []float32 // the bias in whole blocks
-	group     int       // columns of the result in a chunk's product
-	parts     int       // of the gradient to the weights
+	winoSums
 }
 
 type winoPhase int
@@ -169,8 +168,10 @@ type winoPhase int
 const (
 	winoFilters winoPhase = iota
 	winoImages
-	winoSums
-	winoGather
+	winoPartialSums
+	winoGatherSums
+	winoTransforms
+	winoWholeSums
 )
 
 var winoTasks freeList[winoTask]
@@ -188,10 +189,14 @@ func (t *winoTask) Part(i int) {
 		t.filterPart(i)
 	case winoImages:
 		t.imagePart(i)
-	case winoSums:
-		t.sumPart(i)
-	case winoGather:
-		t.gatherPart(i)
+	case winoPartialSums:
+		t.partialSums(i)
+	case winoGatherSums:
+		t.gatherSums(i)
+	case winoTransforms:
+		t.transformPart(i)
+	case winoWholeSums:
+		t.wholeSums(i)
 	}
 }
 

@@ -1,38 +1,48 @@
 package kernel
 
-// The tuning of the forward pass: see the benchmark notes of the package.
-const (
-	// winoChunkFloats is the aim for the transformed input of a chunk.
-	winoChunkFloats = 64 << 10
+// winoChunkFloats is the aim for the transformed input of a chunk. Half of it or
+// twice as much is equally fast within a few per cent.
+const winoChunkFloats = 64 << 10
 
-	// winoGroupFloats is how big that may be if the product's columns are to be
-	// taken a block at a time, which reads it again for every block.
-	winoGroupFloats = 96 << 10
-)
+// winoTiles is the number of tiles to aim for in a chunk of so many channels.
+func winoTiles(channels int) int {
+	return min(112, max(28, winoChunkFloats/(36*winoBlocks(channels))))
+}
 
 func (t *winoTask) planForward() {
-	want := min(112, max(28, winoChunkFloats/(36*winoBlocks(t.c))))
+	want := winoTiles(t.c)
 	t.divide(want, 4*want)
-	t.group = t.o16
-	if 36*t.c16*t.chunkRows*t.tw*t.chunkFrames <= winoGroupFloats {
-		t.group = min(t.o16, winoColumns)
-	}
 }
 
-// inputStride is the stride between positions of a chunk's transformed input: one
-// row more than there are tiles, for products to run over.
-func (t *winoTask) inputStride(c *winoChunk) int {
-	return winoStride(((c.f1-c.f0+t.frames-1)*c.tiles + 1) * t.c16)
+// A winoLayout places transformed tiles: blocks of ld channels; in a block, slowest
+// first, position, tile, channel.
+type winoLayout struct {
+	ld     int
+	pos    int // stride between positions
+	floats int // of everything
 }
+
+// layout places tiles of so many channels, a multiple of winoLanes, in blocks of
+// at most ld.
+func (*winoShape) layout(tiles, channels, ld int) winoLayout {
+	ld = min(ld, channels)
+	pos := winoStride(tiles * ld)
+	return winoLayout{ld, pos, (channels + ld - 1) / ld * 36 * pos}
+}
+
+// at returns where channel c of the first tile's first position lies.
+func (l *winoLayout) at(c int) int { return c/l.ld*36*l.pos + c%l.ld }
+
+// frameTiles is the number of tiles in the transformed input of a chunk: the
+// frames that the kernel reaches before and after count.
+func (t *winoTask) frameTiles(c *winoChunk) int { return (c.f1 - c.f0 + t.frames - 1) * c.tiles }
 
 // inputPixels is the room for the pixels of a run.
 func (t *winoTask) inputPixels() int { return (4*t.runRows() + 2) * (4*t.tw + 2) * winoLanes }
 
-// inputChunk transforms the input of a chunk from x into v. Its frames are those
-// of the result and the kernel's reach before and after. pixels and tmp are
-// working memory.
-func (t *winoTask) inputChunk(c *winoChunk, v []float32, x []float32, pixels, tmp []float32) {
-	pos := t.inputStride(c)
+// inputChunk transforms the input of a chunk into v. pixels and tmp are working
+// memory.
+func (t *winoTask) inputChunk(c *winoChunk, v []float32, l winoLayout, pixels, tmp []float32) {
 	wide := 4*t.tw + 2
 	left, skip := max(0, t.pad[2]), max(0, -t.pad[2])
 	cols := max(0, min(t.in[2]-skip, wide-left))
@@ -43,8 +53,10 @@ func (t *winoTask) inputChunk(c *winoChunk, v []float32, x []float32, pixels, tm
 	for g := range c.f1 - c.f0 + t.frames - 1 {
 		z := c.f0 + g - t.pad[0]
 		if z < 0 || z >= t.in[0] {
-			for i := range 36 {
-				clear(v[i*pos+g*c.tiles*t.c16:][:c.tiles*t.c16])
+			for b := 0; b < t.c16; b += l.ld {
+				for i := range 36 {
+					clear(v[l.at(b)+i*l.pos+g*c.tiles*l.ld:][:c.tiles*l.ld])
+				}
 			}
 			continue
 		}
@@ -58,13 +70,13 @@ func (t *winoTask) inputChunk(c *winoChunk, v []float32, x []float32, pixels, tm
 				clear(pixels[:from*wide*winoLanes])
 				if from < to && cols > 0 {
 					t.ops.pack(&pixels[(from*wide+left)*winoLanes],
-						&x[(run.image*t.c+cb)*plane+z*area+(top+from)*t.in[2]+skip],
+						&t.src[(run.image*t.c+cb)*plane+z*area+(top+from)*t.in[2]+skip],
 						wide, t.in[2], plane, to-from, cols, nch)
 				}
 				to = max(from, to)
 				clear(pixels[to*wide*winoLanes : rows*wide*winoLanes])
-				t.ops.input(&v[(g*c.tiles+run.offset*t.tw)*t.c16+cb], &pixels[0], &tmp[0],
-					pos, t.c16, wide, run.n, t.tw)
+				t.ops.input(&v[l.at(cb)+(g*c.tiles+run.offset*t.tw)*l.ld], &pixels[0], &tmp[0],
+					l.pos, l.ld, wide, run.n, t.tw)
 				r += run.n
 			}
 		}
@@ -75,22 +87,20 @@ func (t *winoTask) inputChunk(c *winoChunk, v []float32, x []float32, pixels, tm
 func (t *winoTask) imagePart(i int) {
 	c := t.chunk(i)
 	rows := (c.f1 - c.f0) * c.tiles
-	inPos, outPos := t.inputStride(&c), winoStride(winoEven(rows)*t.group)
+	in := t.layout(t.frameTiles(&c)+1, t.c16, t.c16) // products of an odd number of rows read one more
+	out := t.layout(winoEven(rows), t.o16, winoColumns)
 	pixels := max(t.inputPixels(), t.outputPixels())
-	s := getScratch(36*inPos + 36*outPos + pixels + winoTmp(t.tw))
-	v, rest := s.f[:36*inPos], s.f[36*inPos:]
-	m, rest := rest[:36*outPos], rest[36*outPos:]
+	s := getScratch(in.floats + 36*out.pos + pixels + winoTmp(t.tw))
+	v, rest := s.f[:in.floats], s.f[in.floats:]
+	m, rest := rest[:36*out.pos], rest[36*out.pos:]
 	px, tmp := rest[:pixels], rest[pixels:]
-	t.inputChunk(&c, v, t.src, px[:t.inputPixels()], tmp)
-	for o := 0; o < t.o16; o += t.group {
-		group := min(t.group, t.o16-o)
+	t.inputChunk(&c, v, in, px[:t.inputPixels()], tmp)
+	for o := 0; o < t.o16; o += winoColumns {
+		b := t.block(o, t.c)
 		for p := range 36 {
-			for col := o; col < o+group; col += winoColumns {
-				b := t.block(col, t.c)
-				t.product(m[p*outPos+col-o:], group, v[p*inPos:], t.u[b.offset+p*b.pos:], b.width, c.tiles, rows)
-			}
+			t.product(m[p*out.pos:], out.ld, v[p*in.pos:], t.u[b.offset+p*b.pos:], b.width, c.tiles, rows)
 		}
-		t.outputChunk(&c, m, outPos, group, o, px, tmp)
+		t.outputChunk(&c, m, out, o, px, tmp)
 	}
 	putScratch(s)
 }
@@ -121,19 +131,20 @@ func (t *winoTask) product(m []float32, ldm int, v, u []float32, width, tiles, r
 // outputPixels is the room for the pixels of a run of the result.
 func (t *winoTask) outputPixels() int { return 16 * t.runRows() * t.tw * winoLanes }
 
-// outputChunk transforms the products of columns [o, o+group) back into dst.
-func (t *winoTask) outputChunk(c *winoChunk, m []float32, pos, group, o int, pixels, tmp []float32) {
+// outputChunk transforms the products of the block of columns from o on back into
+// dst.
+func (t *winoTask) outputChunk(c *winoChunk, m []float32, l winoLayout, o int, pixels, tmp []float32) {
 	wide := 4 * t.tw
 	area := t.out[1] * t.out[2]
 	plane := t.out[0] * area
 	most := t.runRows()
-	for b := o; b < min(o+group, t.o); b += winoLanes {
+	for b := o; b < min(o+winoColumns, t.o); b += winoLanes {
 		nch := min(winoLanes, t.o-b)
 		for f := c.f0; f < c.f1; f++ {
 			for r := c.r0; r < c.r1; {
 				run := t.next(c, r, most)
-				t.ops.output(&pixels[0], &m[((f-c.f0)*c.tiles+run.offset*t.tw)*group+b-o], &tmp[0], &t.biasBlock[b], t.floor,
-					pos, group, wide, run.n, t.tw)
+				t.ops.output(&pixels[0], &m[((f-c.f0)*c.tiles+run.offset*t.tw)*l.ld+b-o], &tmp[0], &t.biasBlock[b], t.floor,
+					l.pos, l.ld, wide, run.n, t.tw)
 				rows, cols := min(4*run.n, t.out[1]-4*run.ty), t.out[2]
 				dst := &t.dst[(run.image*t.o+b)*plane+f*area+4*run.ty*cols]
 				if cols == wide {

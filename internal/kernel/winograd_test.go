@@ -199,6 +199,22 @@ func TestWinogradRandomShapes(t *testing.T) {
 	})
 }
 
+// Many channels and few tiles take another way.
+func TestWinogradManyChannels(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	eachSet(t, func(t *testing.T) {
+		rng := rand.New(rand.NewPCG(seed, 7))
+		for _, s := range []ConvShape{
+			{N: 2, C: 131, O: 117, In: [3]int{1, 6, 5}, Kernel: [3]int{1, 3, 3}, Pad: [3]int{0, 1, 1}},
+			{N: 3, C: 70, O: 83, In: [3]int{2, 5, 3}, Kernel: [3]int{3, 3, 3}, Pad: [3]int{1, 1, 1}},
+		} {
+			s.Resolve()
+			checkWinograd(t, &s, rng)
+		}
+	})
+}
+
 func TestWinogradGolden(t *testing.T) {
 	eachSet(t, func(t *testing.T) {
 		done := 0

@@ -1,9 +1,25 @@
 package kernel
 
-// The gradient to the weights. Parts cover whole chunks and sum, each for itself,
-// dU = Σ V ⊗ dM over their tiles; then the parts are added in order and
-// transformed back. dU lies as transformed filters do, but with the channels read
-// rounded up to an even number.
+// The gradient to the weights is dU = sum over tiles of V ⊗ dM, transformed back.
+// There are two ways to it:
+//
+//   - Few channels, many tiles: parts of the work are ranges of chunks; each sums
+//     its own dU, and the parts' are then added in order (winoPartialSums and
+//     winoGatherSums).
+//   - Many channels, few tiles: dU is far bigger than V and dM, so these are
+//     computed first, and parts are blocks of dU that never leave the cache
+//     (winoTransforms and winoWholeSums).
+
+// winoSums is how the gradient to the weights is summed.
+type winoSums struct {
+	parts   int  // of partial sums
+	rows    int  // of dU for a kernel frame, the channels read, even
+	cBlock  int  // channels read in a block of whole sums
+	whole   bool // sum block by block
+	v, m    winoLayout
+	tiles   []float32 // V and dM of all chunks, if whole
+	perPart int       // floats of one part's dU
+}
 
 // winogradBackwardWeights computes dw, the gradient to the weights.
 func winogradBackwardWeights(s *ConvShape, dw, dy, x []float32) {
@@ -16,63 +32,156 @@ func winogradBackwardWeights(s *ConvShape, dw, dy, x []float32) {
 	t.ops = &Active().wino
 	t.src, t.dst, t.w = x, dy, dw
 	t.planWeights()
-	sc := getScratch(t.parts * t.filterFloats(winoEven(t.c)))
-	t.u = sc.f
-	t.run(winoSums, t.parts)
-	t.run(winoGather, t.filterParts())
-	putScratch(sc)
+	chunks := t.rowChunks * t.frameChunks
+	if t.whole {
+		sc := getScratch(chunks * (t.v.floats + t.m.floats))
+		t.tiles = sc.f
+		t.run(winoTransforms, chunks)
+		t.run(winoWholeSums, (t.o16+winoColumns-1)/winoColumns*((t.c+t.cBlock-1)/t.cBlock))
+		putScratch(sc)
+	} else {
+		sc := getScratch(t.parts * t.perPart)
+		t.u = sc.f
+		t.run(winoPartialSums, t.parts)
+		t.run(winoGatherSums, t.filterParts())
+		putScratch(sc)
+	}
 	t.release()
 }
 
+const (
+	// winoPartialFloats is the largest dU that is summed in parts.
+	winoPartialFloats = 512 << 10
+
+	// winoWholeFloats is the most that V and dM of all chunks may take, unless dU
+	// is bigger still.
+	winoWholeFloats = 4 << 20
+)
+
 // planWeights chooses chunks and parts from the shape alone.
 func (t *winoTask) planWeights() {
-	want := min(112, max(28, 64<<10/(36*winoBlocks(max(t.c, t.o)))))
+	want := winoTiles(max(t.c, t.o))
 	t.divide(want, 4*want)
-	t.parts = min(t.rowChunks*t.frameChunks, 4)
+	t.rows = winoEven(t.c)
+	t.perPart = t.filterFloats(t.rows)
+	t.cBlock = 64
+	if t.frames > 1 {
+		t.cBlock = 32
+	}
+	chunks := t.rowChunks * t.frameChunks
+	c := t.chunk(0)
+	t.v = t.layout(t.frameTiles(&c), t.c16, t.cBlock)
+	t.m = t.layout((c.f1-c.f0)*c.tiles, t.o16, winoColumns)
+	t.whole = t.perPart > winoPartialFloats && chunks*(t.v.floats+t.m.floats) <= max(winoWholeFloats, t.perPart)
+	t.parts = min(chunks, 4)
 }
 
-// sumPart computes one part's dU.
-func (t *winoTask) sumPart(part int) {
+// transformChunk computes V and dM of chunk i.
+func (t *winoTask) transformChunk(i int, v, m []float32) {
+	c := t.chunk(i)
+	pixels := max(t.inputPixels(), t.outputPixels())
+	s := getScratch(pixels + winoTmp(t.tw))
+	px, tmp := s.f[:pixels], s.f[pixels:]
+	t.inputChunk(&c, v, t.v, px[:t.inputPixels()], tmp)
+	t.gradientChunk(&c, m, t.m, px[:t.outputPixels()], tmp)
+	putScratch(s)
+}
+
+// transformPart computes V and dM of chunk i for whole sums.
+func (t *winoTask) transformPart(i int) {
+	v, m := t.chunkTiles(i)
+	t.transformChunk(i, v, m)
+}
+
+// chunkTiles returns where V and dM of chunk i lie.
+func (t *winoTask) chunkTiles(i int) (v, m []float32) {
+	v = t.tiles[i*(t.v.floats+t.m.floats):][:t.v.floats+t.m.floats]
+	return v[:t.v.floats], v[t.v.floats:]
+}
+
+// addChunk adds the outer products of chunk i to the dU of columns [o, o+width)
+// and channels [c0, c1), for which u has the given strides between positions and
+// kernel frames. The first chunk overwrites.
+func (t *winoTask) addChunk(i int, first bool, u []float32, pos, frame, o, width, c0, c1 int, v, m []float32) {
+	c := t.chunk(i)
+	rows := (c.f1 - c.f0) * c.tiles
+	add := 1
+	if first {
+		add = 0
+	}
+	for p := range 36 {
+		for f := range t.frames {
+			t.outer(u[p*pos+f*frame:], width, (c1-c0+1)/2, v[t.v.at(c0)+p*t.v.pos+f*c.tiles*t.v.ld:], m[t.m.at(o)+p*t.m.pos:], rows, add)
+		}
+	}
+}
+
+// partialSums computes the dU of one part.
+func (t *winoTask) partialSums(part int) {
 	chunks := t.rowChunks * t.frameChunks
 	first, last := part*chunks/t.parts, (part+1)*chunks/t.parts
-	whole := t.chunk(0)
-	inFloats := 36 * t.inputStride(&whole)
-	gradFloats := 36 * winoStride((whole.f1-whole.f0)*whole.tiles*t.o16)
-	pixels := max(t.inputPixels(), t.outputPixels())
-	s := getScratch(inFloats + gradFloats + pixels + winoTmp(t.tw))
-	v, rest := s.f[:inFloats], s.f[inFloats:]
-	m, rest := rest[:gradFloats], rest[gradFloats:]
-	px, tmp := rest[:pixels], rest[pixels:]
-	even := winoEven(t.c)
-	u := t.u[part*t.filterFloats(even):]
+	s := getScratch(t.v.floats + t.m.floats)
+	v, m := s.f[:t.v.floats], s.f[t.v.floats:]
 	for i := first; i < last; i++ {
-		c := t.chunk(i)
-		t.inputChunk(&c, v, t.src, px[:t.inputPixels()], tmp)
-		rows := (c.f1 - c.f0) * c.tiles
-		inPos, gradPos := t.inputStride(&c), winoStride(rows*t.o16)
-		t.gradientChunk(&c, m, gradPos, px, tmp)
-		add := min(1, i-first)
-		for p := range 36 {
-			for o := 0; o < t.o16; o += winoColumns {
-				b := t.block(o, even)
-				for f := range t.frames {
-					t.outer(u[b.offset+p*b.pos+f*even*b.width:], b.width,
-						v[p*inPos+f*c.tiles*t.c16:], m[p*gradPos+o:], rows, add)
-				}
+		t.transformChunk(i, v, m)
+		for o := 0; o < t.o16; o += winoColumns {
+			b := t.block(o, t.rows)
+			for c0 := 0; c0 < t.c; c0 += t.cBlock {
+				t.addChunk(i, i == first, t.u[part*t.perPart+b.offset+c0*b.width:], b.pos, t.rows*b.width,
+					o, b.width, c0, min(c0+t.cBlock, t.c), v, m)
 			}
 		}
 	}
 	putScratch(s)
 }
 
-// outer adds the outer products of rows tiles' input and gradient to a block of dU.
-func (t *winoTask) outer(u []float32, width int, v, m []float32, rows, add int) {
+// gatherSums adds the parts' dU of one block of columns and a few channels, in
+// order, and transforms them back.
+func (t *winoTask) gatherSums(i int) {
+	o, columns, c0, c1 := t.filterRange(i)
+	b := t.block(o, t.rows)
+	t.filterGradients(o, columns, c0, c1, t.u[b.offset+c0*b.width+o%winoColumns:], b.pos, t.rows*b.width, b.width, t.parts)
+}
+
+// wholeSums computes block i of dU and transforms it back.
+func (t *winoTask) wholeSums(i int) {
+	blocks := (t.o16 + winoColumns - 1) / winoColumns
+	o, c0 := i%blocks*winoColumns, i/blocks*t.cBlock
+	width, c1 := min(winoColumns, t.o16-o), min(c0+t.cBlock, t.c)
+	frame := winoEven(c1-c0) * width
+	pos := winoStride(t.frames * frame)
+	s := getScratch(36 * pos)
+	for i := range t.rowChunks * t.frameChunks {
+		v, m := t.chunkTiles(i)
+		t.addChunk(i, i == 0, s.f, pos, frame, o, width, c0, c1, v, m)
+	}
+	for col := o; col < min(o+width, t.o); col += winoLanes {
+		t.filterGradients(col, min(winoLanes, t.o-col), c0, c1, s.f[col-o:], pos, frame, width, 1)
+	}
+	putScratch(s)
+}
+
+// filterGradients transforms the sum of parts of dU back for up to 16 columns from
+// o on and channels [c0, c1); u begins at these and has the given strides between
+// positions, frames and channels.
+func (t *winoTask) filterGradients(o, columns, c0, c1 int, u []float32, pos, frame, step, parts int) {
+	taps := 9 * t.frames
+	s := getScratch((c1-c0)*taps*winoLanes + winoTmp(0))
+	tmp := s.f[(c1-c0)*taps*winoLanes:]
+	for f := range t.frames {
+		t.ops.filterGradient(&s.f[f*9*winoLanes], &u[f*frame], &tmp[0], pos, step, t.perPart, parts, taps*winoLanes, c1-c0)
+	}
+	t.ops.unpack(&t.w[(o*t.c+c0)*taps], &s.f[0], 0, 0, t.c*taps, 1, (c1-c0)*taps, columns)
+	putScratch(s)
+}
+
+// outer adds the outer products of rows tiles' V and dM to 2*pairs rows of dU.
+func (t *winoTask) outer(u []float32, width, pairs int, v, m []float32, rows, add int) {
 	for col := 0; col < width; {
 		list, step := t.ops.outer, winoLanes
 		if width-col >= winoColumns && len(t.ops.outer2) > 0 {
 			list, step = t.ops.outer2, winoColumns
 		}
-		pairs := (t.c + 1) / 2
 		blocks := (pairs + len(list) - 1) / len(list)
 		c := 0
 		for b := range blocks {
@@ -80,7 +189,7 @@ func (t *winoTask) outer(u []float32, width int, v, m []float32, rows, add int) 
 			if b < pairs%blocks {
 				n++
 			}
-			list[n-1](&u[c*width+col], &v[c], &m[col], width, t.c16, t.o16, rows, add)
+			list[n-1](&u[c*width+col], &v[c], &m[col], width, t.v.ld, t.m.ld, rows, add)
 			c += 2 * n
 		}
 		col += step
@@ -88,12 +197,12 @@ func (t *winoTask) outer(u []float32, width int, v, m []float32, rows, add int) 
 }
 
 // gradientChunk transforms the gradient of the result of a chunk into m.
-func (t *winoTask) gradientChunk(c *winoChunk, m []float32, pos int, pixels, tmp []float32) {
+func (t *winoTask) gradientChunk(c *winoChunk, m []float32, l winoLayout, pixels, tmp []float32) {
 	wide, cols := 4*t.tw, t.out[2]
 	area := t.out[1] * cols
 	plane := t.out[0] * area
 	most := t.runRows()
-	clear(pixels[:t.outputPixels()]) // the padding at the right; the rest is written again
+	clear(pixels) // the padding at the right; the rest is written again
 	for o := 0; o < t.o; o += winoLanes {
 		nch := min(winoLanes, t.o-o)
 		for f := c.f0; f < c.f1; f++ {
@@ -107,28 +216,10 @@ func (t *winoTask) gradientChunk(c *winoChunk, m []float32, pos int, pixels, tmp
 					t.ops.pack(&pixels[0], src, wide, cols, plane, rows, cols, nch)
 				}
 				clear(pixels[rows*wide*winoLanes : 4*run.n*wide*winoLanes])
-				t.ops.gradient(&m[((f-c.f0)*c.tiles+run.offset*t.tw)*t.o16+o], &pixels[0], &tmp[0],
-					pos, t.o16, wide, run.n, t.tw)
+				t.ops.gradient(&m[l.at(o)+((f-c.f0)*c.tiles+run.offset*t.tw)*l.ld], &pixels[0], &tmp[0],
+					l.pos, l.ld, wide, run.n, t.tw)
 				r += run.n
 			}
 		}
 	}
-}
-
-// gatherPart adds the parts' gradients of one block of columns and a few channels,
-// in order, and transforms them back into w.
-func (t *winoTask) gatherPart(i int) {
-	taps := 9 * t.frames
-	o, columns, c0, c1 := t.filterRange(i)
-	s := getScratch((c1-c0)*taps*winoLanes + winoTmp(0))
-	tmp := s.f[(c1-c0)*taps*winoLanes:]
-	even := winoEven(t.c)
-	b := t.block(o, even)
-	u := t.u[b.offset+o%winoColumns:]
-	for f := range t.frames {
-		t.ops.filterGradient(&s.f[f*9*winoLanes], &u[(f*even+c0)*b.width], &tmp[0],
-			b.pos, b.width, t.filterFloats(even), t.parts, taps*winoLanes, c1-c0)
-	}
-	t.ops.unpack(&t.w[(o*t.c+c0)*taps], &s.f[0], 0, 0, t.c*taps, 1, (c1-c0)*taps, columns)
-	putScratch(s)
 }
