@@ -100,6 +100,10 @@ func (s *ConvShape) check(op string, x, y, w, bias []float32, biasLen int) {
 // functions of this file do.
 func ConvForward(s *ConvShape, y, x, w, bias []float32, act Act) {
 	s.check("ConvForward", x, y, w, bias, s.O)
+	if winogradSuits(s) {
+		winogradForward(s, y, x, w, bias, act)
+		return
+	}
 	directConv(s, y, x, w, bias, act, false)
 }
 
@@ -107,7 +111,7 @@ func ConvForward(s *ConvShape, y, x, w, bias []float32, act Act) {
 // has the gradient dy.
 func ConvBackwardData(s *ConvShape, dx, dy, w []float32) {
 	s.check("ConvBackwardData", dx, dy, w, nil, 0)
-	directConv(s, dx, dy, w, nil, ActNone, true)
+	convBackwardData(s, dx, dy, w, nil, ActNone)
 }
 
 // ConvBackwardWeights computes dw, the gradient to w.
@@ -142,7 +146,15 @@ func ConvBiasGrad(s *ConvShape, db, dy []float32) {
 // ConvBackwardWeights(s, dw, y, dx); to the bias, ConvTransposeBiasGrad.
 func ConvTransposeForward(s *ConvShape, x, y, w, bias []float32, act Act) {
 	s.check("ConvTransposeForward", x, y, w, bias, s.C)
-	directConv(s, x, y, w, bias, act, true)
+	convBackwardData(s, x, y, w, bias, act)
+}
+
+func convBackwardData(s *ConvShape, dx, dy, w, bias []float32, act Act) {
+	if winogradSuits(s) {
+		winogradBackwardData(s, dx, dy, w, bias, act)
+		return
+	}
+	directConv(s, dx, dy, w, bias, act, true)
 }
 
 // ConvTransposeBiasGrad computes db [C], the sums of dx over images and positions.
