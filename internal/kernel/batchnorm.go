@@ -134,34 +134,49 @@ type bnTask struct {
 
 var bnTasks freeList[bnTask]
 
+// bnRow is the least number of neighbouring elements of a sample that a part
+// should have: a page of memory.
+const bnRow = 1 << 10
+
 func (b *BatchNorm) run(t bnTask) {
 	if b.C == 0 {
 		return
 	}
 	t.BatchNorm = *b
 	t.op = &Active().nnet
-	var parts int
-	t.per, parts = cut(b.C, b.N*b.S)
-	runPooled(&bnTasks, parts, t)
+	t.per, _ = cut(b.C, b.N*b.S)
+	t.per = max(t.per, bnRow/max(b.S, 1))
+	runPooled(&bnTasks, (b.C+t.per-1)/t.per, t)
 }
 
-// Part does some channels from end to end, so that the second pass over a
-// channel finds it in the cache.
+// A bnScratch holds the numbers of a part's channels.
+type bnScratch struct {
+	coef []float32
+	sums []float64
+}
+
+var bnScratches freeList[bnScratch]
+
+// getBNScratch returns room for so many channels, sums cleared.
+func getBNScratch(channels int) *bnScratch {
+	w := bnScratches.get()
+	w.coef = grow(w.coef, bnCoefs*channels)
+	w.sums = grow(w.sums, 2*bnLanes*channels)
+	clear(w.sums)
+	return w
+}
+
+// Part does some channels from end to end, so that the second pass over them
+// finds much of them in the cache.
 func (t *bnTask) Part(part int) {
-	for c := part * t.per; c < min((part+1)*t.per, t.C); c++ {
-		switch t.kind {
-		case bnTrain:
-			t.train(c)
-		case bnInfer:
-			mean, invStd := t.running(c)
-			t.apply(c, mean, invStd)
-		case bnTrainGrad:
-			t.gradient(c, t.Mean[c], t.InvStd[c])
-		case bnInferGrad:
-			mean, invStd := t.running(c)
-			t.gradient(c, mean, invStd)
-		}
+	lo, hi := part*t.per, min((part+1)*t.per, t.C)
+	w := getBNScratch(hi - lo)
+	if t.kind == bnTrain || t.kind == bnInfer {
+		t.forward(w, lo, hi)
+	} else {
+		t.backward(w, lo, hi)
 	}
+	bnScratches.put(w)
 }
 
 // from returns a slice beginning at channel c; a nil slice stays nil.
@@ -169,32 +184,51 @@ func (t *bnTask) from(v []float32, c int) []float32 {
 	if v == nil {
 		return nil
 	}
-	return v[min(c*t.S, len(v)):]
+	return v[c*t.S:]
 }
 
-// running returns the statistics that the running estimates stand for.
-func (t *bnTask) running(c int) (mean, invStd float32) {
-	return t.RunningMean[c], float32(1 / math.Sqrt(float64(t.RunningVar[c])+t.Eps))
+func (t *bnTask) forward(w *bnScratch, lo, hi int) {
+	pre, post := reluFloor(t.PreReLU), reluFloor(t.PostReLU)
+	n, channels, stride := t.N, hi-lo, t.C*t.S
+	empty := n*t.S == 0
+	if t.kind == bnTrain {
+		if !empty {
+			for i := range channels {
+				w.coef[i*bnCoefs+bnPivot] = t.pivot(lo + i)
+			}
+			t.op.bnStats(w.coef, w.sums, t.from(t.x, lo), n, channels, t.S, stride, pre)
+		}
+		for i := range channels {
+			t.estimate(lo+i, float64(w.coef[i*bnCoefs+bnPivot]), bnSum(w.sums, i, 0), bnSum(w.sums, i, 1))
+		}
+	}
+	if empty {
+		return
+	}
+	for i := range channels {
+		t.affine(w.coef[i*bnCoefs:], lo+i)
+	}
+	t.op.bnApply(w.coef, t.from(t.y, lo), t.from(t.x, lo), t.from(t.r, lo), n, channels, t.S, stride, pre, post)
 }
 
-// train computes the statistics of channel c and applies them. The sums are of
-// differences from the channel's first value, so that a constant channel has a
-// variance of exactly 0 and a mean far from 0 costs no digits.
-func (t *bnTask) train(c int) {
+// pivot returns a value of channel c: statistics are taken of differences from
+// it, so that a constant channel has a variance of exactly 0 and a mean far
+// from 0 costs no digits.
+func (t *bnTask) pivot(c int) float32 {
+	v := t.x[c*t.S]
+	if t.PreReLU && v < 0 {
+		v = 0
+	}
+	return v
+}
+
+// estimate turns the sums of differences from the pivot, and of their squares,
+// into the statistics of channel c.
+func (t *bnTask) estimate(c int, pivot, sum, squares float64) {
 	m := float64(t.N * t.S)
 	var mean, variance float64
 	if m > 0 {
-		x := t.from(t.x, c)
-		pivot := x[0]
-		if t.PreReLU && pivot < 0 {
-			pivot = 0
-		}
-		sum, squares := t.op.bnStats(x, t.N, t.C*t.S, t.S, pivot, reluFloor(t.PreReLU))
-		mean = float64(pivot) + sum/m
-		variance = squares/m - (sum/m)*(sum/m)
-		if variance < 0 {
-			variance = 0
-		}
+		mean, variance = moments(m, pivot, sum, squares)
 	}
 	t.Mean[c] = float32(mean)
 	t.InvStd[c] = float32(1 / math.Sqrt(variance+t.Eps))
@@ -207,72 +241,78 @@ func (t *bnTask) train(c int) {
 		}
 		t.RunningVar[c] = float32((1-t.Momentum)*float64(t.RunningVar[c]) + t.Momentum*variance)
 	}
-	t.apply(c, t.Mean[c], t.InvStd[c])
 }
 
-// affine returns the scale and the shift of channel c. The backward pass
-// recomputes the sign of the ReLU's argument from them: they are functions of
-// what is stored.
-func (t *bnTask) affine(c int, mean, invStd float32) (scale, shift float32) {
-	gamma, beta := 1.0, 0.0
+// moments returns the mean and the biased variance of m values whose
+// differences from the pivot have these sums.
+func moments(m, pivot, sum, squares float64) (mean, variance float64) {
+	d := sum / m
+	variance = squares/m - float64(d*d)
+	if variance < 0 {
+		variance = 0
+	}
+	return pivot + d, variance
+}
+
+// affine fills in the mean, scale and shift of channel c and returns 1/σ. The
+// backward pass recomputes the sign of the ReLU's argument from them: they are
+// functions of what is stored.
+func (t *bnTask) affine(coef []float32, c int) (invStd float32) {
+	if t.kind == bnInfer || t.kind == bnInferGrad {
+		coef[bnMean] = t.RunningMean[c]
+		invStd = float32(1 / math.Sqrt(float64(t.RunningVar[c])+t.Eps))
+	} else {
+		coef[bnMean], invStd = t.Mean[c], t.InvStd[c]
+	}
+	coef[bnScale], coef[bnShift] = invStd, 0
 	if t.Gamma != nil {
-		gamma = float64(t.Gamma[c])
+		coef[bnScale] *= t.Gamma[c]
 	}
 	if t.Beta != nil {
-		beta = float64(t.Beta[c])
+		coef[bnShift] = t.Beta[c]
 	}
-	s := gamma * float64(invStd)
-	return float32(s), float32(beta - float64(float64(mean)*s))
+	return invStd
 }
 
-func (t *bnTask) apply(c int, mean, invStd float32) {
-	if t.N*t.S == 0 {
-		return
-	}
-	scale, shift := t.affine(c, mean, invStd)
-	t.op.bnApply(t.from(t.y, c), t.from(t.x, c), t.from(t.r, c), t.N, t.C*t.S, t.S, scale, shift,
-		reluFloor(t.PreReLU), reluFloor(t.PostReLU))
-}
-
-// gradient does channel c in two passes: one for the sums (and the gradient
-// that passes the second ReLU, if the residual wants it), one for dx.
-func (t *bnTask) gradient(c int, mean, invStd float32) {
-	m := float64(t.N * t.S)
-	if m == 0 {
-		t.sums(c, 0, 0)
-		return
-	}
-	scale, shift := t.affine(c, mean, invStd)
+// backward takes two passes: one for the sums (and the gradient that passes the
+// second ReLU, if the residual wants it), one for dx.
+func (t *bnTask) backward(w *bnScratch, lo, hi int) {
 	pre, post := reluFloor(t.PreReLU), reluFloor(t.PostReLU)
-	rows, stride := t.N, t.C*t.S
-	dx, dy, x := t.from(t.g.DX, c), t.from(t.y, c), t.from(t.x, c)
-
-	var y []float32
-	if t.PostReLU {
-		y = t.from(t.r, c)
+	n, channels, stride := t.N, hi-lo, t.C*t.S
+	m := float64(n * t.S)
+	dy, x := t.from(t.y, lo), t.from(t.x, lo)
+	dr := t.from(t.g.DR, lo)
+	for i := range channels {
+		t.affine(w.coef[i*bnCoefs:], lo+i)
 	}
-	dr := t.from(t.g.DR, c)
-	var sum, dot float64
-	if t.kind == bnTrainGrad || t.g.DGamma != nil || t.g.DBeta != nil || dr != nil {
-		sum, dot = t.op.bnSums(dr, dy, x, y, rows, stride, t.S, mean, scale, shift, pre, post)
-		t.sums(c, sum, dot*float64(invStd))
+	if m > 0 && (t.kind == bnTrainGrad || t.g.DGamma != nil || t.g.DBeta != nil || dr != nil) {
+		var y []float32
+		if t.PostReLU {
+			y = t.from(t.r, lo)
+		}
+		t.op.bnSums(w.coef, w.sums, dr, dy, x, y, n, channels, t.S, stride, pre, post)
+	}
+	for i := range channels {
+		k := w.coef[i*bnCoefs:][:bnCoefs]
+		invStd := float64(t.affine(k, lo+i))
+		sum, dot := bnSum(w.sums, i, 0), bnSum(w.sums, i, 1)*invStd
+		if t.g.DBeta != nil {
+			t.g.DBeta[lo+i] = float32(sum)
+		}
+		if t.g.DGamma != nil {
+			t.g.DGamma[lo+i] = float32(dot)
+		}
+		k[bnA], k[bnB], k[bnC] = k[bnScale], 0, 0
+		if t.kind == bnTrainGrad {
+			k[bnB] = float32(-float64(k[bnScale]) * invStd * dot / m)
+			k[bnC] = float32(-float64(k[bnScale]) * sum / m)
+		}
+	}
+	if m == 0 {
+		return
 	}
 	if dr != nil {
 		dy, post = dr, noReLU
 	}
-	a, b, k := scale, float32(0), float32(0)
-	if t.kind == bnTrainGrad {
-		b = float32(-float64(scale) * float64(invStd) * float64(invStd) * dot / m)
-		k = float32(-float64(scale) * sum / m)
-	}
-	t.op.bnGrad(dx, dy, x, rows, stride, t.S, a, b, k, mean, scale, shift, pre, post)
-}
-
-func (t *bnTask) sums(c int, beta, gamma float64) {
-	if t.g.DBeta != nil {
-		t.g.DBeta[c] = float32(beta)
-	}
-	if t.g.DGamma != nil {
-		t.g.DGamma[c] = float32(gamma)
-	}
+	t.op.bnGrad(w.coef, t.from(t.g.DX, lo), dy, x, n, channels, t.S, stride, pre, post)
 }

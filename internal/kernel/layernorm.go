@@ -71,7 +71,11 @@ func (t *lnTask) Part(part int) {
 		t.columnSums(part*t.per, min((part+1)*t.per, t.n))
 		return
 	}
-	for i := part * t.per; i < min((part+1)*t.per, len(t.mean)); i++ {
+	lo, hi := part*t.per, min((part+1)*t.per, len(t.mean))
+	if t.dy == nil {
+		t.estimate(lo, hi)
+	}
+	for i := lo; i < hi; i++ {
 		y, x := t.y[i*t.n:(i+1)*t.n], t.x[i*t.n:(i+1)*t.n]
 		if t.dy != nil {
 			t.gradRow(y, t.dy[i*t.n:(i+1)*t.n], x, t.mean[i], t.invStd[i])
@@ -81,19 +85,24 @@ func (t *lnTask) Part(part int) {
 	}
 }
 
-func (t *lnTask) row(y, x []float32, i int) {
-	var mean, variance float64
-	if len(x) > 0 {
-		m := float64(len(x))
-		sum, squares := t.op.bnStats(x, 1, len(x), len(x), x[0], noReLU)
-		mean = float64(x[0]) + sum/m
-		variance = squares/m - (sum/m)*(sum/m)
-		if variance < 0 {
-			variance = 0
+// estimate computes the statistics of some rows.
+func (t *lnTask) estimate(lo, hi int) {
+	w := getBNScratch(hi - lo)
+	if t.n > 0 {
+		for i := lo; i < hi; i++ {
+			w.coef[(i-lo)*bnCoefs+bnPivot] = t.x[i*t.n]
 		}
+		t.op.bnStats(w.coef, w.sums, t.x[lo*t.n:], 1, hi-lo, t.n, 0, noReLU)
 	}
-	t.mean[i] = float32(mean)
-	t.invStd[i] = float32(1 / math.Sqrt(variance+t.eps))
+	for i := lo; i < hi; i++ {
+		c := i - lo
+		mean, variance := moments(float64(t.n), float64(w.coef[c*bnCoefs+bnPivot]), bnSum(w.sums, c, 0), bnSum(w.sums, c, 1))
+		t.mean[i], t.invStd[i] = float32(mean), float32(1/math.Sqrt(variance+t.eps))
+	}
+	bnScratches.put(w)
+}
+
+func (t *lnTask) row(y, x []float32, i int) {
 	mu, inv := t.mean[i], t.invStd[i]
 	for j, v := range x {
 		v = (v - mu) * inv

@@ -1,20 +1,18 @@
 package kernel
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/mettleml/mettle/internal/parallel"
 )
 
 // nnOps are the innermost loops of pooling, normalisation, softmax, transposes
-// and block matching. Loops over several rows take the distance between the
-// starts of consecutive rows (stride) and the length of each (n).
+// and block matching. Their generic forms say what they do.
 type nnOps struct {
-	bnStats func(x []float32, rows, stride, n int, pivot, pre float32) (sum, squares float64)
-	bnApply func(y, x, r []float32, rows, stride, n int, scale, shift, pre, post float32)
-	bnSums  func(dr, dy, x, y []float32, rows, stride, n int, mean, scale, shift, pre, post float32) (sum, dot float64)
-	bnGrad  func(dx, dy, x []float32, rows, stride, n int, a, b, c, mean, scale, shift, pre, post float32)
+	bnStats func(coef []float32, sums []float64, x []float32, n, channels, s, stride int, pre float32)
+	bnApply func(coef, y, x, r []float32, n, channels, s, stride int, pre, post float32)
+	bnSums  func(coef []float32, sums []float64, dr, dy, x, y []float32, n, channels, s, stride int, pre, post float32)
+	bnGrad  func(coef, dx, dy, x []float32, n, channels, s, stride int, pre, post float32)
 
 	maxPool2     func(y, x []float32, codes []uint8, oh, ow, xw int)
 	maxPool2Grad func(dx, dy []float32, codes []uint8, oh, ow, xw int)
@@ -77,10 +75,10 @@ func runPooled[T any, P interface {
 	free.put(t)
 }
 
-// need panics if got, the length of the argument called name of operation op,
-// is not what the shape asks for.
+// need panics with a LengthError if got, the length of the argument called name
+// of operation op, is not what the shape asks for.
 func need(op, name string, got, want int) {
 	if got != want {
-		panic(fmt.Sprintf("kernel: %s: %s has length %d, the shape needs %d", op, name, got, want))
+		panic(LengthError{op + ": " + name, want, got})
 	}
 }

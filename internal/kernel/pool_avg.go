@@ -115,16 +115,24 @@ var globalPools freeList[globalPoolTask]
 
 // Part averages some planes, or spreads their gradients.
 func (t *globalPoolTask) Part(part int) {
-	for i := part * t.per; i < min((part+1)*t.per, len(t.y)); i++ {
-		x := t.x[i*t.size : (i+1)*t.size]
-		if t.grad {
-			g := t.y[i] / float32(t.size)
+	lo, hi := part*t.per, min((part+1)*t.per, len(t.y))
+	if t.grad {
+		for i, g := range t.y[lo:hi] {
+			g /= float32(t.size)
+			x := t.x[(lo+i)*t.size:][:t.size]
 			for j := range x {
 				x[j] = g
 			}
-			continue
 		}
-		sum, _ := t.op.bnStats(x, 1, t.size, t.size, 0, noReLU)
-		t.y[i] = float32(sum / float64(t.size))
+		return
 	}
+	w := getBNScratch(hi - lo)
+	clear(w.coef)
+	if t.size > 0 {
+		t.op.bnStats(w.coef, w.sums, t.x[lo*t.size:], 1, hi-lo, t.size, 0, noReLU)
+	}
+	for i := range t.y[lo:hi] {
+		t.y[lo+i] = float32(bnSum(w.sums, i, 0) / float64(t.size))
+	}
+	bnScratches.put(w)
 }

@@ -12,7 +12,7 @@ var archSets = []*Set{
 		conv:      avx2Conv,
 		wino:      avx2Wino,
 		vec:       genericVec,
-		nnet:      genericNN,
+		nnet:      avx2NN,
 	},
 	{
 		Name: "avx512",
@@ -22,6 +22,6 @@ var archSets = []*Set{
 		conv: avx512Conv,
 		wino: avx512Wino,
 		vec:  genericVec,
-		nnet: genericNN,
+		nnet: avx512NN,
 	},
 }

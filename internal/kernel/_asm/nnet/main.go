@@ -1,0 +1,16 @@
+// Command nnet generates the inner loops of normalisation, pooling, softmax,
+// transposition and block matching for AVX2 and AVX-512.
+package main
+
+import . "github.com/mmcloughlin/avo/build"
+
+func main() {
+	ConstraintExpr("!purego")
+	for _, v := range []isa{avx2, avx512} {
+		bnStats(v)
+		bnApply(v)
+		bnSums(v)
+		bnGrad(v)
+	}
+	Generate()
+}
