@@ -11,7 +11,7 @@ var archSets = []*Set{
 		gemm:      avx2Gemm,
 		conv:      avx2Conv,
 		wino:      avx2Wino,
-		vec:       genericVec,
+		vec:       vecAVX2,
 		nnet:      avx2NN,
 	},
 	{
@@ -21,7 +21,7 @@ var archSets = []*Set{
 		gemm: avx512Gemm,
 		conv: avx512Conv,
 		wino: avx512Wino,
-		vec:  genericVec,
+		vec:  vecAVX512,
 		nnet: avx512NN,
 	},
 }
