@@ -163,7 +163,7 @@ func draw(rng *rand.Rand, x, nasty []float32) {
 	}
 }
 
-func sameBits(a, b float32) bool {
+func sameNumber(a, b float32) bool {
 	return math.Float32bits(a) == math.Float32bits(b) || a != a && b != b
 }
 
@@ -226,7 +226,7 @@ func testMap(t *testing.T, rng *rand.Rand, c mapCase, n int, nasty []float32) {
 			if !intact[k]() {
 				t.Fatalf("%s, %d elements: wrote outside", c.name, n)
 			}
-			if k != 0 && k != same && n > 0 && !slices.EqualFunc(x[k], in[k][:n], sameBits) {
+			if k != 0 && k != same && n > 0 && !slices.EqualFunc(x[k], in[k][:n], sameNumber) {
 				t.Fatalf("%s, %d elements: operand %d was changed", c.name, n, k)
 			}
 		}
@@ -242,7 +242,7 @@ func testMap(t *testing.T, rng *rand.Rand, c mapCase, n int, nasty []float32) {
 			one := in[0][i : i+1]
 			one = slices.Clone(one)
 			loop(1, &one[0], &in[1][i], &in[2][i], &in[3][i], s, v, u)
-			if !sameBits(one[0], got) {
+			if !sameNumber(one[0], got) {
 				t.Fatalf("%s: %g, alone %g", what(), got, one[0])
 			}
 		}
@@ -252,7 +252,7 @@ func testMap(t *testing.T, rng *rand.Rand, c mapCase, n int, nasty []float32) {
 // agrees allows for rounding of products before a sum: c.ulps units of the
 // largest number in sight.
 func agrees(got, want float32, c mapCase, terms [7]float32) bool {
-	if sameBits(got, want) || got == want {
+	if sameNumber(got, want) || got == want {
 		return true
 	}
 	if c.ulps == 0 || got != got || want != want {
@@ -298,21 +298,16 @@ func TestMapsAnyWorkers(t *testing.T) {
 			"GELUGrad": func(dst, a, b []float32) { GELUGrad(dst, a, b, false) },
 			"Combine":  func(dst, a, b []float32) { Combine(dst, 0.3, a, -0.7, b, 2) },
 		} {
-			var want []float32
-			eachWorkers(t, func(t *testing.T) {
-				got := make([]float32, n)
-				f(got, a, b)
-				if want == nil {
-					want = slices.Clone(got)
-					for lo, hi := 0, 0; lo < n; lo = hi {
-						hi = min(n, lo+1+rng.IntN(9999))
-						f(got[lo:hi], a[lo:hi], b[lo:hi])
-					}
-				}
-				if !slices.EqualFunc(got, want, sameBits) {
-					t.Errorf("%s depends on the number of workers or on the cut", name)
-				}
-			})
+			checkSameBits(t, name, n, func(out []float32) { f(out, a, b) })
+			whole, pieces := make([]float32, n), make([]float32, n)
+			f(whole, a, b)
+			for lo, hi := 0, 0; lo < n; lo = hi {
+				hi = min(n, lo+1+rng.IntN(9999))
+				f(pieces[lo:hi], a[lo:hi], b[lo:hi])
+			}
+			if i := sameBits(pieces, whole); i >= 0 {
+				t.Errorf("%s: element %d is %g in a piece, %g in the whole", name, i, pieces[i], whole[i])
+			}
 		}
 	})
 }
