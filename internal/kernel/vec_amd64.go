@@ -2,7 +2,7 @@
 
 package kernel
 
-//go:generate go run -C _asm ./vec -part map -out ../vec_map_amd64.s -stubs ../vec_map_amd64_stubs.go -table ../vec_map_amd64_table.go -pkg kernel
+//go:generate go run -C _asm ./vec -part map -out ../vec_map_amd64.s -stubs ../vec_map_stubs_amd64.go -table ../vec_map_table_amd64.go -pkg kernel
 
 // vecAVX2 and vecAVX512 take from the generic set what has no assembly.
 var (
