@@ -1,0 +1,165 @@
+package zoo
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"github.com/mettleml/mettle/tensor"
+)
+
+// A Preflight looks at a victim before money is spent on it.
+type Preflight struct {
+	Step   float64 // the attack's smallest step, such as h of its differences; 0: 1e-4
+	Probes int     // steps tried; 0: 32
+	Seed   uint64
+}
+
+// A PreflightReport is what a Preflight found.
+type PreflightReport struct {
+	Queries  int // it spent
+	Samples  int
+	Correct  int     // samples the victim gets right
+	Repeat   float64 // largest difference of a score when the same sample is asked twice
+	Batch    float64 // largest difference between a sample alone and among others
+	Probes   int     // steps tried
+	Seen     int     // steps that changed any score
+	Distinct float64 // smallest difference between two scores seen, 0 if none differ
+	Warnings []string
+}
+
+// preflightRepeat is how many samples are asked again.
+const preflightRepeat = 8
+
+// Run asks v about the samples x [N, sample...]: whether it gets them right,
+// whether it answers the same twice and alone as in company, and whether a step
+// as small as the attack's shows in its scores. It costs at most
+// N + 24 + Probes queries. Trouble that an attack can live with is a warning; a
+// victim that breaks its own description is an error.
+func (p Preflight) Run(ctx context.Context, v Scorer, x *tensor.Tensor, labels []int) (*PreflightReport, error) {
+	info := v.Info()
+	if err := info.Check(); err != nil {
+		return nil, err
+	}
+	n := len(labels)
+	if n == 0 || x.Rank() == 0 || x.Dim(0) != n {
+		return nil, fmt.Errorf("zoo: pre-flight: %d labels for samples of shape %v; at least one sample is needed", n, x.Shape())
+	}
+	for i, y := range labels {
+		if err := Untargeted(y).Check(info.Classes); err != nil {
+			return nil, fmt.Errorf("sample %d: %w", i, err)
+		}
+	}
+	r := &PreflightReport{Samples: n}
+	k := info.Classes
+	ask := func(x *tensor.Tensor) ([]float64, error) {
+		out := make([]float64, x.Dim(0)*k)
+		most := x.Dim(0)
+		if info.Batch > 0 {
+			most = info.Batch
+		}
+		most = min(most, chunk)
+		for lo := 0; lo < x.Dim(0); lo += most {
+			hi := min(lo+most, x.Dim(0))
+			r.Queries += hi - lo
+			if err := v.Scores(ctx, x.Slice(lo, hi), out[lo*k:hi*k]); err != nil {
+				return nil, err
+			}
+		}
+		return out, CheckScores(info, out)
+	}
+	first, err := ask(x)
+	if err != nil {
+		return nil, err
+	}
+	for i, y := range labels {
+		if Top(first[i*k:(i+1)*k]) == y {
+			r.Correct++
+		}
+	}
+	again := min(n, preflightRepeat)
+	second, err := ask(x.Slice(0, again))
+	if err != nil {
+		return nil, err
+	}
+	for i := range again {
+		alone, err := ask(x.Slice(i, i+1))
+		if err != nil {
+			return nil, err
+		}
+		same, err := ask(x.Slice(i, i+1))
+		if err != nil {
+			return nil, err
+		}
+		r.Repeat = max(r.Repeat, widest(alone, same))
+		r.Batch = max(r.Batch, widest(alone, second[i*k:(i+1)*k]))
+	}
+	if err := p.probe(r, ask, x, first); err != nil {
+		return nil, err
+	}
+	r.judge(orDefault(p.Step, 1e-4))
+	return r, nil
+}
+
+func widest(a, b []float64) float64 {
+	var d float64
+	for i, v := range a {
+		d = max(d, math.Abs(v-b[i]))
+	}
+	return d
+}
+
+// probe moves single values by the step and looks for a change of score.
+func (p Preflight) probe(r *PreflightReport, ask func(*tensor.Tensor) ([]float64, error), x *tensor.Tensor, first []float64) error {
+	r.Probes = p.Probes
+	if r.Probes == 0 {
+		r.Probes = 32
+	}
+	rnd := rand.New(rand.NewPCG(p.Seed, 0))
+	n := x.Dim(0)
+	k, d := len(first)/n, x.Len()/n
+	probes := tensor.New(append([]int{r.Probes}, x.Shape()[1:]...)...)
+	from := make([]int, r.Probes)
+	diff := Differences{Step: p.Step}
+	for i := range r.Probes {
+		from[i] = rnd.IntN(n)
+		row := probes.Data()[i*d : (i+1)*d]
+		copy(row, x.Data()[from[i]*d:(from[i]+1)*d])
+		c := rnd.IntN(d)
+		row[c] = float32(float64(row[c]) + diff.moves(row[c], true)[0])
+	}
+	moved, err := ask(probes)
+	if err != nil {
+		return err
+	}
+	for i, s := range from {
+		if w := widest(moved[i*k:(i+1)*k], first[s*k:(s+1)*k]); w > 0 {
+			r.Seen++
+			if r.Distinct == 0 || w < r.Distinct {
+				r.Distinct = w
+			}
+		}
+	}
+	return nil
+}
+
+// judge words the warnings.
+func (r *PreflightReport) judge(step float64) {
+	warn := func(format string, args ...any) { r.Warnings = append(r.Warnings, fmt.Sprintf(format, args...)) }
+	switch {
+	case r.Correct == 0:
+		warn("the victim gets none of the %d samples right: check its preprocessing, and the order of the classes", r.Samples)
+	case 2*r.Correct < r.Samples:
+		warn("the victim gets only %d of %d samples right: check its preprocessing", r.Correct, r.Samples)
+	}
+	if r.Repeat > 0 {
+		warn("the same sample asked twice gets scores that differ by up to %.2g: finite differences see noise, and a success may not repeat", r.Repeat)
+	}
+	if r.Batch > r.Repeat {
+		warn("a sample's scores differ by up to %.2g between alone and in a batch: is the model in training mode?", r.Batch)
+	}
+	if 2*r.Seen < r.Probes {
+		warn("only %d of %d steps of %.2g changed any score: the scores are rounded, or the pixels are; take a larger step or an attack that needs no differences", r.Seen, r.Probes, step)
+	}
+}
