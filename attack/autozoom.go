@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/mettleml/mettle/zoo"
@@ -68,18 +69,18 @@ func (a AutoZOOM) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error 
 	if dec == nil {
 		dec = Bilinear{max(shape[len(shape)-2]/2, 1)}
 	}
-	weight := newWeightSearch(orDefault(a.Weight, 1))
+	weight := newWeightSearch(cmp.Or(a.Weight, 1))
 	obj := zoo.NewObjective(v, t.Goal, zoo.Loss{Kind: zoo.Hinge, Kappa: a.Kappa, Scale: weight.value})
 	obj.Penalty = func(x []float32) float64 { d := L2.Distance(x, clean); return d * d }
 	space := &codeSpace{dec, a.Box, clean, shape, make([]float32, len(clean))}
 	obj.Space = space
 	d := space.Dim()
 	est := &zoo.RandomDirections{Directions: 1, Smoothing: 1 / float64(d), Rand: t.Rand(0)}
-	opt := newAdam(d, orDefault(a.LR, 0.01))
+	opt := newAdam(d, cmp.Or(a.LR, 0.01))
 	code, g := make([]float32, d), make([]float32, d)
-	every := orDefault(a.Switch, 1000)
+	every := cmp.Or(a.Switch, 1000)
 	won, ever := false, false
-	for i := range orDefault(a.Iterations, 1000) {
+	for i := range cmp.Or(a.Iterations, 1000) {
 		loss, label, err := obj.At(ctx, code)
 		if err != nil {
 			return err
@@ -90,7 +91,7 @@ func (a AutoZOOM) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error 
 			}
 			if !ever { // from now on the aim is to come nearer
 				opt.reset()
-				est.Directions = orDefault(a.Directions, 1)
+				est.Directions = cmp.Or(a.Directions, 1)
 			}
 			won, ever = true, true
 		}

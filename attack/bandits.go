@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/mettleml/mettle/zoo"
@@ -36,12 +37,12 @@ func (a Bandits) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
 	if a.Norm == Linf {
 		def = Bandits{Eps: 0.05, LR: 0.01, PriorLR: 100, Probe: 0.1, Explore: 1}
 	}
-	lr := orDefault(a.LR, def.LR)
+	lr := cmp.Or(a.LR, def.LR)
 	d := descent{
-		obj: zoo.NewObjective(v, t.Goal, orDefault(a.Loss, zoo.Loss{Kind: zoo.CrossEntropy, Scale: 1})), try: t,
-		est: &zoo.Prior{Tile: a.Tile, Probe: orDefault(a.Probe, def.Probe), Explore: orDefault(a.Explore, def.Explore),
-			LR: orDefault(a.PriorLR, def.PriorLR), Exponential: a.Norm == Linf, Rand: t.Rand(0)},
-		step: ballStep(a.Norm, orDefault(a.Eps, def.Eps), &lr, t.Clean.Data()),
+		obj: zoo.NewObjective(v, t.Goal, cmp.Or(a.Loss, zoo.Loss{Kind: zoo.CrossEntropy, Scale: 1})), try: t,
+		est: &zoo.Prior{Tile: a.Tile, Probe: cmp.Or(a.Probe, def.Probe), Explore: cmp.Or(a.Explore, def.Explore),
+			LR: cmp.Or(a.PriorLR, def.PriorLR), Exponential: a.Norm == Linf, Rand: t.Rand(0)},
+		step: ballStep(a.Norm, cmp.Or(a.Eps, def.Eps), &lr, t.Clean.Data()),
 	}
 	return d.run(ctx)
 }

@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"math/rand/v2"
@@ -127,12 +128,12 @@ func (a Boundary) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error
 	if err := l.bisect(ctx, clean, x, 1e-3); err != nil {
 		return err
 	}
-	sphere, source, adapt := orDefault(a.Sphere, 0.01), orDefault(a.Source, 0.01), orDefault(a.Adapt, 1.5)
+	sphere, source, adapt := cmp.Or(a.Sphere, 0.01), cmp.Or(a.Source, 0.01), cmp.Or(a.Adapt, 1.5)
 	var onSphere, onStep window
 	onSphere.size, onStep.size = 100, 30
 	side := make([]float32, len(x))
 	next := make([]float32, len(x))
-	for i := range orDefault(a.Steps, 25000) {
+	for i := range cmp.Or(a.Steps, 25000) {
 		dist := L2.Distance(x, clean)
 		if dist == 0 {
 			t.Converged()

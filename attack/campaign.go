@@ -242,11 +242,7 @@ func (r *campaignRun) one(ctx context.Context, i int) (*Record, error) {
 		}
 		q.replay = r.journal.calls[uint32(i)]
 	}
-	r.scores.enter()
-	r.labels.enter()
 	rec, err := r.c.Job.attack(ctx, q, r.samples[i], r.goals[i], r.budget, sampleSeed(r.c.Seed, r.samples[i].Name, i))
-	r.scores.leave(ctx)
-	r.labels.leave(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, err

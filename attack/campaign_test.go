@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
@@ -81,6 +82,7 @@ func TestGatherJoinsCalls(t *testing.T) {
 	var calls, most atomic.Int64
 	spy := zoo.ScorerFunc(v.info, func(ctx context.Context, x *tensor.Tensor, out []float64) error {
 		calls.Add(1)
+		time.Sleep(time.Millisecond) // long enough for the other samples to come to wait
 		if n := int64(x.Dim(0)); n > most.Load() {
 			most.Store(n)
 		}

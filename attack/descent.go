@@ -77,11 +77,3 @@ func sign(v float32) float32 {
 	}
 	return 0
 }
-
-func orDefault[T comparable](v, d T) T {
-	var zero T
-	if v == zero {
-		return d
-	}
-	return v
-}

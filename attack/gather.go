@@ -9,8 +9,8 @@ import (
 )
 
 // A gather joins the calls of samples attacked at the same time into larger
-// ones. A call waits until every sample under way is waiting too, or until most
-// queries have come together. T is float64 for scores and int for labels.
+// ones: while the victim is busy with one call, those that come wait, and go
+// together when it is done. T is float64 for scores and int for labels.
 type gather[T any] struct {
 	most  int // queries of a joined call
 	each  int // answers to a query
@@ -18,67 +18,68 @@ type gather[T any] struct {
 	call  func(ctx context.Context, x *tensor.Tensor, out []T) error
 
 	mu      sync.Mutex
-	active  int // samples under way, less those whose call is with the victim
+	busy    bool
 	waiting []*waiter[T]
-	queries int // of those waiting
 }
 
+// A waiter is a call that waits. It is told either that it has been answered, or
+// that it is its turn to lead: to send what waits, its own call first.
 type waiter[T any] struct {
 	x    *tensor.Tensor
 	out  []T
-	done chan error
-}
-
-// enter and leave bracket a sample.
-func (g *gather[T]) enter() {
-	if g != nil {
-		g.mu.Lock()
-		g.active++
-		g.mu.Unlock()
-	}
-}
-
-func (g *gather[T]) leave(ctx context.Context) {
-	if g != nil {
-		g.mu.Lock()
-		g.active--
-		g.flush(ctx)
-	}
+	wake chan bool // true: answered
+	err  error
 }
 
 // ask is a sample's call. It returns when the joined call it was part of does.
 func (g *gather[T]) ask(ctx context.Context, x *tensor.Tensor, out []T) error {
-	w := &waiter[T]{x, out, make(chan error, 1)}
+	w := &waiter[T]{x: x, out: out, wake: make(chan bool, 1)}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, w)
-	g.queries += x.Dim(0)
-	g.flush(ctx)
-	return <-w.done
-}
-
-// flush sends what waits, if it is time to. It is called with the lock held and
-// gives it up.
-func (g *gather[T]) flush(ctx context.Context) {
-	if len(g.waiting) == 0 || len(g.waiting) < g.active && g.queries < g.most {
-		g.mu.Unlock()
-		return
-	}
-	batch, queries := g.waiting, g.queries
-	g.waiting, g.queries = nil, 0
-	g.active -= len(batch)
+	lead := !g.busy
+	g.busy = true
 	g.mu.Unlock()
-	err := g.send(ctx, batch, queries)
+	if !lead && <-w.wake {
+		return w.err
+	}
+	batch := g.takeTurn()
+	err := g.send(ctx, batch)
+	for _, b := range batch[1:] {
+		b.err = err
+		b.wake <- true
+	}
 	g.mu.Lock()
-	g.active += len(batch)
-	g.mu.Unlock()
-	for _, w := range batch {
-		w.done <- err
+	if len(g.waiting) > 0 {
+		g.waiting[0].wake <- false
+	} else {
+		g.busy = false
 	}
+	g.mu.Unlock()
+	return err
 }
 
-func (g *gather[T]) send(ctx context.Context, batch []*waiter[T], queries int) error {
+// takeTurn takes the calls that go together: those that have waited longest, as
+// many as fit.
+func (g *gather[T]) takeTurn() []*waiter[T] {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n, queries := 0, 0
+	for n < len(g.waiting) && (n == 0 || queries+g.waiting[n].x.Dim(0) <= g.most) {
+		queries += g.waiting[n].x.Dim(0)
+		n++
+	}
+	batch := g.waiting[:n:n]
+	g.waiting = g.waiting[n:]
+	return batch
+}
+
+func (g *gather[T]) send(ctx context.Context, batch []*waiter[T]) error {
 	if len(batch) == 1 {
 		return g.call(ctx, batch[0].x, batch[0].out)
+	}
+	queries := 0
+	for _, w := range batch {
+		queries += w.x.Dim(0)
 	}
 	ctx = zoo.WithRequestID(ctx, "") // the joined call is none of the calls it joins
 	x := tensor.New(append([]int{queries}, g.shape...)...)

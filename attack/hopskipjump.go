@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"math/rand/v2"
@@ -35,9 +36,9 @@ func (a HopSkipJump) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) er
 		return err
 	}
 	d := float64(len(x))
-	theta := orDefault(a.Gamma, 1) / (d * math.Sqrt(d))
+	theta := cmp.Or(a.Gamma, 1) / (d * math.Sqrt(d))
 	if a.Norm == Linf {
-		theta = orDefault(a.Gamma, 1) / (d * d)
+		theta = cmp.Or(a.Gamma, 1) / (d * d)
 	}
 	// The first bisection starts far away, and is as fine as the later ones.
 	if err := a.bisect(ctx, l, clean, x, theta); err != nil {
@@ -58,7 +59,7 @@ func (a HopSkipJump) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) er
 		if i == 1 {
 			delta = 0.1
 		}
-		probes := min(int(float64(orDefault(a.Probes, 100))*math.Sqrt(float64(i))), orDefault(a.MaxProbes, 10000))
+		probes := min(int(float64(cmp.Or(a.Probes, 100))*math.Sqrt(float64(i))), cmp.Or(a.MaxProbes, 10000))
 		if err := a.normal(ctx, l, x, g, delta, probes, r); err != nil {
 			return err
 		}

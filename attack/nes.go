@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/mettleml/mettle/zoo"
@@ -30,16 +31,16 @@ const plateau = 5
 
 // AttackScores implements ScoreAttack.
 func (a NES) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
-	eps, lr := orDefault(a.Eps, 2), orDefault(a.LR, 0.1)
+	eps, lr := cmp.Or(a.Eps, 2), cmp.Or(a.LR, 0.1)
 	if a.Norm == Linf {
-		eps, lr = orDefault(a.Eps, 0.05), orDefault(a.LR, 0.01)
+		eps, lr = cmp.Or(a.Eps, 0.05), cmp.Or(a.LR, 0.01)
 	}
-	floor := orDefault(a.MinLR, lr/200)
+	floor := cmp.Or(a.MinLR, lr/200)
 	var losses []float64
 	est := &zoo.NES{Queries: a.Queries, Sigma: a.Sigma, Rand: t.Rand(0)}
 	d := descent{
 		obj: zoo.NewObjective(v, t.Goal, a.Loss), try: t,
-		est:  &momentum{est: est, keep: float32(max(orDefault(a.Momentum, 0.9), 0))},
+		est:  &momentum{est: est, keep: float32(max(cmp.Or(a.Momentum, 0.9), 0))},
 		step: ballStep(a.Norm, eps, &lr, t.Clean.Data()),
 		seen: func(loss float64) {
 			losses = append(losses, loss)

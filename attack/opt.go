@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"math/rand/v2"
@@ -170,15 +171,15 @@ func (a Opt) About() About { return About{"opt", L2} }
 func (a Opt) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error {
 	rnd := t.Rand(0)
 	r := newRay(v, t)
-	theta, dist, err := r.begin(ctx, a.Start, rnd, orDefault(a.Tries, 100))
+	theta, dist, err := r.begin(ctx, a.Start, rnd, cmp.Or(a.Tries, 100))
 	if err != nil || theta == nil {
 		return err
 	}
-	beta, alpha := orDefault(a.Smoothing, 1e-3), orDefault(a.LR, 0.2)
-	q := orDefault(a.Directions, 10)
+	beta, alpha := cmp.Or(a.Smoothing, 1e-3), cmp.Or(a.LR, 0.2)
+	q := cmp.Or(a.Directions, 10)
 	u, g := make([]float64, len(theta)), make([]float64, len(theta))
 	next, kept := make([]float64, len(theta)), make([]float64, len(theta))
-	for range orDefault(a.Iterations, 1500) {
+	for range cmp.Or(a.Iterations, 1500) {
 		clear(g)
 		probeDist := math.Inf(1)
 		for range q {
@@ -280,15 +281,15 @@ func (a SignOpt) About() About { return About{"sign-opt", L2} }
 func (a SignOpt) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error {
 	rnd := t.Rand(0)
 	r := newRay(v, t)
-	theta, dist, err := r.begin(ctx, a.Start, rnd, orDefault(a.Tries, 100))
+	theta, dist, err := r.begin(ctx, a.Start, rnd, cmp.Or(a.Tries, 100))
 	if err != nil || theta == nil {
 		return err
 	}
-	h, alpha := orDefault(a.Smoothing, 1e-3), orDefault(a.LR, 0.2)
-	k := orDefault(a.Directions, 200)
+	h, alpha := cmp.Or(a.Smoothing, 1e-3), cmp.Or(a.LR, 0.2)
+	k := cmp.Or(a.Directions, 200)
 	u, g := make([]float64, len(theta)), make([]float64, len(theta))
 	next, kept := make([]float64, len(theta)), make([]float64, len(theta))
-	for range orDefault(a.Iterations, 1000) {
+	for range cmp.Or(a.Iterations, 1000) {
 		clear(g)
 		for range k {
 			for i := range u {

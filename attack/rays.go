@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"cmp"
 	"context"
 	"math"
 
@@ -45,7 +46,7 @@ func (a RayS) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error {
 			return false, err
 		}
 		lo := 0.0
-		for hi-lo > orDefault(a.Tolerance, 1e-3) {
+		for hi-lo > cmp.Or(a.Tolerance, 1e-3) {
 			mid := (lo + hi) / 2
 			ok, err := at(mid)
 			if err != nil {

@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"math/bits"
@@ -23,12 +24,12 @@ func (a SignHunter) About() About { return About{"signhunter", a.Norm} }
 
 // AttackScores implements ScoreAttack.
 func (a SignHunter) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
-	obj := zoo.NewObjective(v, t.Goal, orDefault(a.Loss, zoo.Loss{Kind: zoo.CrossEntropy, Scale: 1}))
+	obj := zoo.NewObjective(v, t.Goal, cmp.Or(a.Loss, zoo.Loss{Kind: zoo.CrossEntropy, Scale: 1}))
 	clean := t.Clean.Data()
 	d := len(clean)
-	eps := orDefault(a.Eps, 2)
+	eps := cmp.Or(a.Eps, 2)
 	if a.Norm == Linf {
-		eps = orDefault(a.Eps, 0.05)
+		eps = cmp.Or(a.Eps, 0.05)
 	}
 	step := eps
 	if a.Norm == L2 {

@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"cmp"
 	"context"
 	"math"
 
@@ -29,13 +30,13 @@ func (a SimBA) About() About {
 
 // AttackScores implements ScoreAttack.
 func (a SimBA) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
-	obj := zoo.NewObjective(v, t.Goal, orDefault(a.Loss, zoo.Loss{Kind: zoo.CrossEntropy, Scale: 1}))
+	obj := zoo.NewObjective(v, t.Goal, cmp.Or(a.Loss, zoo.Loss{Kind: zoo.CrossEntropy, Scale: 1}))
 	x := t.start()
 	best, label, err := obj.At(ctx, x)
 	if err != nil || t.Offer(x, label) {
 		return err
 	}
-	eps := orDefault(a.Eps, 0.2)
+	eps := cmp.Or(a.Eps, 0.2)
 	basis := a.basis(t.Clean.Shape())
 	probe := make([]float32, len(x))
 	for _, k := range t.Rand(0).Perm(basis.count) {
@@ -77,7 +78,7 @@ func (a SimBA) basis(shape []int) basis {
 		return basis{n, func(x []float32, k int, step float64) { x[k] += float32(step) }}
 	}
 	h, w := shape[len(shape)-2], shape[len(shape)-1]
-	part := orDefault(a.Fraction, 0.125)
+	part := cmp.Or(a.Fraction, 0.125)
 	fh, fw := low(h, part), low(w, part)
 	return basis{n / (h * w) * fh * fw, func(x []float32, k int, step float64) {
 		plane, u, v := k/(fh*fw), k/fw%fh, k%fw

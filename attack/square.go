@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"math/rand/v2"
@@ -32,15 +33,15 @@ func (a Square) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
 	s := squareSearch{
 		clean: t.Clean.Data(), rand: t.Rand(0),
 		h: shape[len(shape)-2], w: shape[len(shape)-1],
-		eps: orDefault(a.Eps, 2), p: orDefault(a.P, 0.1),
+		eps: cmp.Or(a.Eps, 2), p: cmp.Or(a.P, 0.1),
 	}
 	s.planes = len(s.clean) / (s.h * s.w)
 	begin, propose := s.beginL2, s.proposeL2
 	if a.Norm == Linf {
-		s.eps, s.p = orDefault(a.Eps, 0.05), orDefault(a.P, 0.05)
+		s.eps, s.p = cmp.Or(a.Eps, 0.05), cmp.Or(a.P, 0.05)
 		begin, propose = s.beginLinf, s.proposeLinf
 	}
-	obj := zoo.NewObjective(v, t.Goal, orDefault(a.Loss, def))
+	obj := zoo.NewObjective(v, t.Goal, cmp.Or(a.Loss, def))
 	x := make([]float32, len(s.clean))
 	begin(x)
 	best, label, err := obj.At(ctx, x)

@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"cmp"
 	"context"
 	"math"
 
@@ -55,9 +56,9 @@ func (a FGSM) AttackGradients(ctx context.Context, v zoo.Differentiable, t *Try)
 
 func (a FGSM) eps() float64 {
 	if a.Norm == Linf {
-		return orDefault(a.Eps, 0.3)
+		return cmp.Or(a.Eps, 0.3)
 	}
-	return orDefault(a.Eps, 2)
+	return cmp.Or(a.Eps, 2)
 }
 
 // PGD is projected gradient descent from a random point of the ball (Madry et
@@ -77,15 +78,15 @@ func (a PGD) About() About { return About{"pgd", a.Norm} }
 // AttackGradients implements GradientAttack.
 func (a PGD) AttackGradients(ctx context.Context, v zoo.Differentiable, t *Try) error {
 	eps := FGSM{Norm: a.Norm, Eps: a.Eps}.eps()
-	n := orDefault(a.Iterations, 40)
-	lr := orDefault(a.Step, 2.5*eps/float64(n))
+	n := cmp.Or(a.Iterations, 40)
+	lr := cmp.Or(a.Step, 2.5*eps/float64(n))
 	clean := t.Clean.Data()
 	x := t.start()
 	if !a.NoRandom {
 		scatter(x, a.Norm, eps, t)
 		a.Norm.Project(x, clean, eps)
 	}
-	b := newWhiteBox(v, t, orDefault(a.Loss, unitCE))
+	b := newWhiteBox(v, t, cmp.Or(a.Loss, unitCE))
 	step := ballStep(a.Norm, eps, &lr, clean)
 	for i := 0; ; i++ {
 		_, hit, g, err := b.at(ctx, x)
@@ -135,12 +136,12 @@ func (a CarliniWagner) AttackGradients(ctx context.Context, v zoo.Differentiable
 	clean := t.Clean.Data()
 	d := len(clean)
 	b := newWhiteBox(v, t, zoo.Loss{Kind: zoo.Hinge, Kappa: a.Kappa, Scale: 1})
-	c := newWeightSearch(orDefault(a.C, 0.01))
-	n := orDefault(a.Iterations, 1000)
+	c := newWeightSearch(cmp.Or(a.C, 0.01))
+	n := cmp.Or(a.Iterations, 1000)
 	w, x, slope := make([]float32, d), make([]float32, d), make([]float32, d)
-	for range orDefault(a.Searches, 9) {
+	for range cmp.Or(a.Searches, 9) {
 		clear(w)
-		adam := newAdam(d, orDefault(a.LR, 0.01))
+		adam := newAdam(d, cmp.Or(a.LR, 0.01))
 		won := false
 		best := math.Inf(1)
 		for i := range n {

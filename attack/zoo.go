@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"math/rand/v2"
@@ -50,9 +51,9 @@ func (a ZOO) About() About { return About{"zoo", L2} }
 
 // AttackScores implements ScoreAttack.
 func (a ZOO) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
-	c := newWeightSearch(orDefault(a.C, 0.5))
+	c := newWeightSearch(cmp.Or(a.C, 0.5))
 	if a.Searches > 1 {
-		c = newWeightSearch(orDefault(a.C, 0.01))
+		c = newWeightSearch(cmp.Or(a.C, 0.01))
 	}
 	r := t.Rand(0)
 	for range max(a.Searches, 1) {
@@ -85,11 +86,11 @@ func (a ZOO) minimise(ctx context.Context, v zoo.Scorer, t *Try, c float64, r *r
 		w = make([]float32, space.Dim())
 	}
 	diff := zoo.Differences{Step: a.H, Central: true}
-	opt := newAdam(len(w), orDefault(a.LR, 0.01))
-	q := orDefault(a.Coordinates, 128)
+	opt := newAdam(len(w), cmp.Or(a.LR, 0.01))
+	q := cmp.Or(a.Coordinates, 128)
 	g, h := make([]float64, q), make([]float64, q)
 	last := math.Inf(1)
-	for i := range orDefault(a.Iterations, 3000) {
+	for i := range cmp.Or(a.Iterations, 3000) {
 		if level < len(a.Switch) && level+1 < len(a.Sizes) && i == a.Switch[level] {
 			level++
 			w = space.enlarge(w, a.Sizes[level])

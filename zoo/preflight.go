@@ -1,6 +1,7 @@
 package zoo
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -98,7 +99,7 @@ func (p Preflight) Run(ctx context.Context, v Scorer, x *tensor.Tensor, labels [
 	if err := p.probe(r, ask, x, first); err != nil {
 		return nil, err
 	}
-	r.judge(orDefault(p.Step, 1e-4))
+	r.judge(cmp.Or(p.Step, 1e-4))
 	return r, nil
 }
 

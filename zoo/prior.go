@@ -1,6 +1,7 @@
 package zoo
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"math/rand/v2"
@@ -26,13 +27,6 @@ type Prior struct {
 // certain is as sure of a sign as the exponentiated update may become.
 const certain = 1 - 1e-6
 
-func orDefault(v, d float64) float64 {
-	if v == 0 {
-		return d
-	}
-	return v
-}
-
 // Estimate implements Estimator.
 func (b *Prior) Estimate(ctx context.Context, o *Objective, p Point, g []float32) error {
 	frames, channels, _, err := planes(o.Info().Shape)
@@ -48,7 +42,7 @@ func (b *Prior) Estimate(ctx context.Context, o *Objective, p Point, g []float32
 	if n := frames * channels * sh * sw; len(b.v) != n {
 		b.v, b.e = make([]float64, n), make([]float64, n)
 	}
-	eta, delta, lr := orDefault(b.Probe, 0.01), orDefault(b.Explore, 0.01), orDefault(b.LR, 0.1)
+	eta, delta, lr := cmp.Or(b.Probe, 0.01), cmp.Or(b.Explore, 0.01), cmp.Or(b.LR, 0.1)
 	sd := delta / math.Sqrt(float64(len(b.v)))
 	for i := range b.e {
 		b.e[i] = sd * b.Rand.NormFloat64()

@@ -1,0 +1,208 @@
+package zoo
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/mettleml/mettle/autograd"
+	"github.com/mettleml/mettle/internal/kernel"
+	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/optim"
+	"github.com/mettleml/mettle/tensor"
+)
+
+// Meta is the estimator of the Meta Attack (Du, Zhang, Zhou, Yang and Feng, ICLR
+// 2020; thesis section 2.3): a network that was trained to predict normalised
+// input gradients of other models, and that is fine-tuned on the victim by finite
+// differences of a few coordinates every few steps.
+//
+// Each call is one step t = 0, 1, ... of an attack. Where (t+1) is a multiple of
+// Interval it costs Coordinates queries (twice as many if Central): differences
+// along the coordinates where the last prediction was largest, a fine-tuning of
+// the network on them, and the estimate is what was measured, on those
+// coordinates that the network still holds to be among the largest. Otherwise it
+// costs nothing: the estimate is the network's prediction. Either way all but the
+// Coordinates largest entries are 0.
+//
+// A Meta serves one image. The network it is given is not changed.
+type Meta struct {
+	Coordinates int     // q; 0 means 128
+	Interval    int     // m; 0 means 5
+	Step        float64 // h of the differences; 0 means 1e-4
+	Central     bool
+	Tune        int     // fine-tuning steps (F); 0 means 20
+	LR          float64 // of the fine-tuning's Adam; 0 means 0.01
+	// Mask leaves out of the choice coordinates at a bound of [0,1] that the
+	// predicted step would not move.
+	Mask bool
+
+	net    nn.Module
+	tape   *autograd.Tape
+	t      int
+	chosen []int // S
+	wide   []float64
+	target *tensor.Tensor
+	mask   *tensor.Tensor
+}
+
+// NewMeta returns an estimator that begins with a copy of net, a network that
+// maps a batch of samples to their predicted gradients. An image smaller than 16
+// pixels a side is refused by the attack networks' own shapes.
+func NewMeta(net nn.Module) *Meta {
+	return &Meta{net: nn.Clone(net), tape: autograd.NewTape(autograd.Eval, 0)}
+}
+
+// predict writes the network's map at x to g.
+func (m *Meta) predict(shape []int, x, g []float32) error {
+	m.tape.Reset()
+	y := m.forward(shape, x)
+	if y.Len() != len(x) {
+		return fmt.Errorf("zoo: the meta attacker answers with shape %v for a sample of shape %v", y.Shape(), shape)
+	}
+	copy(g, y.Data())
+	return nil
+}
+
+func (m *Meta) forward(shape []int, x []float32) autograd.Var {
+	return m.net.Forward(m.tape.Input(tensor.FromSlice(x, append([]int{1}, shape...)...)))
+}
+
+// Estimate implements Estimator.
+func (m *Meta) Estimate(ctx context.Context, o *Objective, p Point, g []float32) error {
+	shape := o.Info().Shape
+	q := m.Coordinates
+	if q == 0 {
+		q = 128
+	}
+	q = min(q, len(g))
+	interval := m.Interval
+	if interval == 0 {
+		interval = 5
+	}
+	t := m.t
+	m.t++
+	if t == 0 && interval == 1 {
+		// There is no last prediction yet.
+		if err := m.predict(shape, p.X, g); err != nil {
+			return err
+		}
+		m.choose(p.X, g, q)
+	}
+	if (t+1)%interval != 0 {
+		if err := m.predict(shape, p.X, g); err != nil {
+			return err
+		}
+		m.choose(p.X, g, q)
+		m.keep(g)
+		return nil
+	}
+	return m.measure(ctx, o, p, g, q)
+}
+
+// measure is a step with queries.
+func (m *Meta) measure(ctx context.Context, o *Objective, p Point, g []float32, q int) error {
+	shape := o.Info().Shape
+	m.wide = grow(m.wide, len(m.chosen))
+	diff := Differences{Step: m.Step, Central: m.Central}
+	if err := diff.Along(ctx, o, p, m.chosen, m.wide, nil); err != nil {
+		return err
+	}
+	if m.target == nil {
+		m.target, m.mask = tensor.New(len(g)), tensor.New(len(g))
+	}
+	clear(m.target.Data())
+	clear(m.mask.Data())
+	for i, c := range m.chosen {
+		m.target.Data()[c] = float32(m.wide[i])
+		m.mask.Data()[c] = 1
+	}
+	measured := Normalize(m.target.Data())
+	if measured {
+		if err := m.tune(shape, p.X); err != nil {
+			return err
+		}
+	}
+	if err := m.predict(shape, p.X, g); err != nil {
+		return err
+	}
+	m.choose(p.X, g, q)
+	if measured { // else nothing was learned here: the prediction stands
+		copy(g, m.target.Data())
+	}
+	m.keep(g)
+	return nil
+}
+
+// tune fits the network to the target on the masked coordinates.
+func (m *Meta) tune(shape []int, x []float32) error {
+	steps := m.Tune
+	if steps == 0 {
+		steps = 20
+	}
+	opt := optim.NewAdam(nn.Params(m.net), optim.AdamOptions{LR: cmp.Or(m.LR, 0.01)})
+	for range steps {
+		m.tape.Reset()
+		y := autograd.Reshape(m.forward(shape, x), len(x))
+		miss := autograd.Mul(autograd.Sub(y, m.tape.Input(m.target)), m.tape.Input(m.mask))
+		loss := autograd.Scale(autograd.Sum(autograd.Square(miss)), 1/float32(len(m.chosen)))
+		if err := opt.Step(m.tape.Gradients(loss)); err != nil {
+			return fmt.Errorf("zoo: fine-tuning the meta attacker: %w", err)
+		}
+	}
+	return nil
+}
+
+// choose makes m.chosen the q coordinates of the largest |g|, ties to the lower
+// index.
+func (m *Meta) choose(x, g []float32, q int) {
+	if m.Mask {
+		for i, v := range g {
+			if x[i] <= 0 && v > 0 || x[i] >= 1 && v < 0 {
+				g[i] = 0
+			}
+		}
+	}
+	if len(m.chosen) != q {
+		m.chosen = make([]int, q)
+	}
+	kernel.TopKAbs(m.chosen, g, q)
+}
+
+// keep zeroes g off the chosen coordinates.
+func (m *Meta) keep(g []float32) {
+	kept := m.wide[:0]
+	for _, c := range m.chosen {
+		kept = append(kept, float64(g[c]))
+	}
+	clear(g)
+	for i, c := range m.chosen {
+		g[c] = float32(kept[i])
+	}
+	m.wide = kept
+}
+
+// Normalize divides g by its standard deviation over all entries, as the meta
+// attacker's labels are (thesis section 2.3): the deviation is taken about the
+// mean, g itself is not centred. A gradient without variation is left alone, and
+// the result is false.
+func Normalize(g []float32) bool {
+	var sum, sq float64
+	for _, v := range g {
+		sum += float64(v)
+	}
+	mean := sum / float64(len(g))
+	for _, v := range g {
+		d := float64(v) - mean
+		sq += d * d
+	}
+	std := math.Sqrt(sq / float64(len(g)))
+	if !(std > 0) || math.IsInf(std, 1) {
+		return false
+	}
+	for i, v := range g {
+		g[i] = float32(float64(v) / (std + 1e-23))
+	}
+	return true
+}

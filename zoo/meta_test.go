@@ -1,0 +1,327 @@
+package zoo
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/models"
+	"github.com/mettleml/mettle/tensor"
+)
+
+func TestNormalize(t *testing.T) {
+	g := []float32{1, 2, 3, 6}
+	if !Normalize(g) {
+		t.Fatal("not normalised")
+	}
+	var sum, sq float64
+	for _, v := range g {
+		sum += float64(v) / 4
+	}
+	for _, v := range g {
+		sq += (float64(v) - sum) * (float64(v) - sum) / 4
+	}
+	if math.Abs(sq-1) > 1e-6 || math.Abs(float64(g[3]/g[0])-6) > 1e-5 {
+		t.Errorf("%v has variance %v", g, sq)
+	}
+	zero := make([]float32, 4)
+	if Normalize(zero) || zero[0] != 0 {
+		t.Errorf("a gradient of zeros became %v", zero)
+	}
+}
+
+// TestMetaStep follows an estimator on a linear victim: when it asks, what it
+// asks, what it answers.
+func TestMetaStep(t *testing.T) {
+	net := models.MetaAttackerMNIST(5)
+	r := rand.New(rand.NewPCG(1, 1))
+	w := normals(r, 784)
+	info := Info{Name: "linear", Shape: []int{1, 28, 28}, Classes: 2}
+	calls := 0
+	v := ScorerFunc(info, func(_ context.Context, x *tensor.Tensor, out []float64) error {
+		calls += x.Dim(0)
+		for i := range x.Dim(0) {
+			var s float64
+			for j, p := range x.Data()[i*784 : (i+1)*784] {
+				s += w[j] * float64(p)
+			}
+			out[2*i], out[2*i+1] = s, 0
+		}
+		return nil
+	})
+	for _, interval := range []int{1, 3, 5} {
+		for _, q := range []int{1, 16, 784} {
+			est := NewMeta(net)
+			est.Coordinates, est.Interval, est.Tune, est.Step = q, interval, 3, 1e-3
+			o := NewObjective(v, Untargeted(0), unitMargin)
+			x := randomImages(3, 784).Data()
+			loss, _, err := o.At(context.Background(), x)
+			if err != nil {
+				t.Fatal(err)
+			}
+			g := make([]float32, 784)
+			for step := range 6 {
+				before := slices.Clone(est.chosen)
+				calls = 0
+				if err := est.Estimate(context.Background(), o, Point{x, loss}, g); err != nil {
+					t.Fatal(err)
+				}
+				asks := (step+1)%interval == 0
+				if want := 0; asks && calls != q || !asks && calls != want {
+					t.Fatalf("m %d, q %d, step %d: %d queries", interval, q, step, calls)
+				}
+				if n := nonzero(g); n > q {
+					t.Fatalf("m %d, q %d, step %d: %d entries are not 0", interval, q, step, n)
+				}
+				if !asks {
+					continue
+				}
+				// What was measured points along w, and only where both choices agree.
+				ratio := 0.0
+				for i, u := range g {
+					if u == 0 {
+						continue
+					}
+					if before != nil && !slices.Contains(before, i) || !slices.Contains(est.chosen, i) {
+						t.Fatalf("m %d, q %d, step %d: entry %d was not chosen twice", interval, q, step, i)
+					}
+					if f := float64(u) / w[i]; ratio == 0 {
+						ratio = f
+					} else if math.Abs(f/ratio-1) > 1e-3 {
+						t.Fatalf("m %d, q %d, step %d: entry %d is %v for a gradient of %v, factor %v expected", interval, q, step, i, u, w[i], ratio)
+					}
+				}
+			}
+		}
+	}
+	if got, want := nn.Params(net)[0].Value().Data()[0], nn.Params(models.MetaAttackerMNIST(5))[0].Value().Data()[0]; got != want {
+		t.Error("the network handed in was changed")
+	}
+}
+
+func nonzero(g []float32) int {
+	n := 0
+	for _, v := range g {
+		if v != 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// TestMetaSurvivesAFlatLoss: differences that are all 0 must not poison the
+// network.
+func TestMetaSurvivesAFlatLoss(t *testing.T) {
+	v := ScorerFunc(Info{Name: "flat", Shape: []int{1, 28, 28}, Classes: 2}, func(_ context.Context, x *tensor.Tensor, out []float64) error {
+		for i := range out {
+			out[i] = float64(1 - i%2)
+		}
+		return nil
+	})
+	est := NewMeta(models.MetaAttackerMNIST(5))
+	est.Interval = 1
+	o := NewObjective(v, Untargeted(0), unitMargin)
+	g := make([]float32, 784)
+	for range 3 {
+		if err := est.Estimate(context.Background(), o, Point{randomImages(1, 784).Data(), 1}, g); err != nil {
+			t.Fatal(err)
+		}
+		for i, u := range g {
+			if math.IsNaN(float64(u)) {
+				t.Fatalf("entry %d is NaN", i)
+			}
+		}
+		if nonzero(g) != 128 {
+			t.Errorf("%d entries; the prediction was to stand", nonzero(g))
+		}
+	}
+}
+
+// TestMetaMask: no chosen coordinate is one that the box would not let move.
+func TestMetaMask(t *testing.T) {
+	v, err := NewModel(models.LeNet5(1, 10), Info{Name: "m", Shape: []int{1, 28, 28}, Classes: 10}, Preprocess{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := randomImages(1, 784).Data()
+	for i := range x {
+		switch {
+		case i%3 == 0:
+			x[i] = 0
+		case i%3 == 1:
+			x[i] = 1
+		}
+	}
+	est := NewMeta(models.MetaAttackerMNIST(5))
+	est.Mask = true
+	g := make([]float32, 784)
+	if err := est.Estimate(context.Background(), NewObjective(v, Untargeted(0), Loss{}), Point{x, 1}, g); err != nil {
+		t.Fatal(err)
+	}
+	for i, u := range g {
+		if x[i] == 0 && u > 0 || x[i] == 1 && u < 0 {
+			t.Errorf("entry %d of %v at a pixel of %v", i, u, x[i])
+		}
+	}
+	if nonzero(g) != 128 {
+		t.Errorf("%d entries", nonzero(g))
+	}
+}
+
+// lessons makes tasks of two source models on random images.
+func lessons(t *testing.T, n int) []MetaTask {
+	t.Helper()
+	var tasks []MetaTask
+	for seed := range uint64(2) {
+		m, err := NewModel(models.LeNet5(seed, 10), Info{Name: "src", Shape: []int{1, 28, 28}, Classes: 10}, Preprocess{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := randomImages(7, n, 1, 28, 28)
+		labels := make([]int, n)
+		if err := LabelsOf(m).Labels(context.Background(), x, labels); err != nil {
+			t.Fatal(err)
+		}
+		labels[0] = (labels[0] + 1) % 10 // one the model gets wrong
+		task, wrong, err := GradientTask(context.Background(), m, x, labels)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if wrong != 1 || task.X.Dim(0) != n-1 || task.G.Dim(0) != n-1 {
+			t.Fatalf("%d wrong, images %v", wrong, task.X.Shape())
+		}
+		tasks = append(tasks, task)
+	}
+	return tasks
+}
+
+// TestEstimatedLabelsAgree: differences along every coordinate give the white
+// box's labels, nearly.
+func TestEstimatedLabelsAgree(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 3))
+	net := nn.NewSequential(nn.NewConv2D(rng, 1, 4, 3, nn.ConvConfig{}), nn.Tanh{}, nn.Flatten{}, nn.NewLinear(rng, 4*64, 5))
+	m, err := NewModel(net, Info{Name: "small", Shape: []int{1, 10, 10}, Classes: 5}, Preprocess{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := randomImages(7, 6, 1, 10, 10)
+	labels := make([]int, 6)
+	if err := LabelsOf(m).Labels(context.Background(), x, labels); err != nil {
+		t.Fatal(err)
+	}
+	labels[2] = (labels[2] + 1) % 5
+	exact, wrong, err := GradientTask(context.Background(), m, x, labels)
+	if err != nil {
+		t.Fatal(err)
+	}
+	est, wrong2, err := EstimatedTask(context.Background(), m, x, labels)
+	if err != nil || wrong != wrong2 || est.G.Dim(0) != 5 {
+		t.Fatal(wrong, wrong2, est.G.Shape(), err)
+	}
+	for i, v := range exact.G.Data() {
+		if math.Abs(float64(v-est.G.Data()[i])) > 0.05 {
+			t.Errorf("entry %d: %v by gradient, %v by differences", i, v, est.G.Data()[i])
+		}
+	}
+}
+
+// TestReptileAlgebra: one task with rate 1 ends where the task ended, rate 0
+// leaves the weights, and two equal tasks are as one.
+func TestReptileAlgebra(t *testing.T) {
+	tasks := lessons(t, 21)
+	run := func(o MetaTraining, tasks ...MetaTask) []float32 {
+		net := models.MetaAttackerMNIST(1)
+		o.Batch, o.Iterations, o.InnerSteps = 20, 1, 2
+		if err := o.Train(context.Background(), net, tasks, nil); err != nil {
+			t.Fatal(err)
+		}
+		var all []float32
+		for _, p := range nn.Params(net) {
+			all = append(all, p.Value().Data()...)
+		}
+		return all
+	}
+	start := run(MetaTraining{Rate: 1e-30}, tasks[0])
+	moved := run(MetaTraining{Rate: 1}, tasks[0])
+	half := run(MetaTraining{Rate: 0.5}, tasks[0])
+	twice := run(MetaTraining{Rate: 1}, tasks[0], tasks[0])
+	other := run(MetaTraining{Rate: 1}, tasks[1])
+	both := run(MetaTraining{Rate: 1}, tasks[0], tasks[1])
+	for _, p := range nn.Params(models.MetaAttackerMNIST(1)) {
+		for i, v := range p.Value().Data() {
+			if math.Abs(float64(start[i]-v)) > 1e-20 {
+				t.Fatalf("rate 0 moved a weight from %v to %v", v, start[i])
+			}
+		}
+		start = start[p.Len():]
+	}
+	start = run(MetaTraining{Rate: 1e-30}, tasks[0])
+	// The tasks of one run draw their batches from streams of their own, so that of
+	// 20 images out of 20 only the order differs, and rounding with it.
+	var changed int
+	for i, v := range start {
+		if d := math.Abs(float64(half[i]) - (float64(v)+float64(moved[i]))/2); d > 1e-6 {
+			t.Fatalf("weight %d: %v half-way between %v and %v", i, half[i], v, moved[i])
+		}
+		if math.Abs(float64(twice[i]-moved[i])) > 2e-2 {
+			t.Fatalf("weight %d: %v from one task, %v from two equal ones", i, moved[i], twice[i])
+		}
+		if math.Abs(float64(both[i])-(float64(moved[i])+float64(other[i]))/2) > 2e-2 {
+			t.Fatalf("weight %d: %v from two tasks that end at %v and %v", i, both[i], moved[i], other[i])
+		}
+		if moved[i] != v {
+			changed++
+		}
+	}
+	if changed < len(start)/2 {
+		t.Errorf("only %d of %d weights moved", changed, len(start))
+	}
+}
+
+// TestTrainingLearns: the error on the lessons falls, by Reptile and by vanilla
+// training, and is the same for the same seed.
+func TestTrainingLearns(t *testing.T) {
+	tasks := lessons(t, 33)
+	for _, vanilla := range []bool{false, true} {
+		var runs [2][]float64
+		for k := range runs {
+			net := models.MetaAttackerMNIST(2)
+			o := MetaTraining{Batch: 16, Iterations: 6, Rate: 0.5, Vanilla: vanilla, Seed: 3}
+			if err := o.Train(context.Background(), net, tasks, func(_ int, loss float64) error {
+				runs[k] = append(runs[k], loss)
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !slices.Equal(runs[0], runs[1]) {
+			t.Errorf("vanilla=%v: two runs with one seed differ: %v, %v", vanilla, runs[0], runs[1])
+		}
+		first, last := runs[0][0], runs[0][5]
+		t.Logf("vanilla=%v: error %.3f to %.3f", vanilla, first, last)
+		if !(last < 0.97*first) {
+			t.Errorf("vanilla=%v: error went from %v to %v", vanilla, first, last)
+		}
+	}
+}
+
+func TestTrainingStops(t *testing.T) {
+	tasks := lessons(t, 9)
+	ctx, cancel := context.WithCancel(context.Background())
+	n := 0
+	err := MetaTraining{Batch: 8, InnerSteps: 1}.Train(ctx, models.MetaAttackerMNIST(2), tasks, func(int, float64) error {
+		if n++; n == 3 {
+			cancel()
+		}
+		return nil
+	})
+	if err != context.Canceled || n != 3 {
+		t.Errorf("stopped after %d iterations with %v", n, err)
+	}
+	if err := (MetaTraining{}).Train(context.Background(), models.MetaAttackerMNIST(2), nil, nil); err == nil {
+		t.Error("no tasks were accepted")
+	}
+}

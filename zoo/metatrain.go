@@ -1,0 +1,261 @@
+package zoo
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/mettleml/mettle/autograd"
+	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/optim"
+	"github.com/mettleml/mettle/tensor"
+)
+
+// A MetaTask is one source model's lesson for the meta attacker: images, and the
+// model's normalised input gradients for them.
+type MetaTask struct {
+	Name string
+	X, G *tensor.Tensor // [N, C, H, W] both
+}
+
+// labelBatch is how many images are differentiated at a time.
+const labelBatch = 100
+
+// GradientTask makes a lesson of a white box: the gradients of the zero Loss,
+// untargeted, each normalised by Normalize (thesis section 2.3). Images that the
+// model gets wrong have no gradient; they are left out, and their number is
+// returned.
+func GradientTask(ctx context.Context, v Differentiable, x *tensor.Tensor, labels []int) (task MetaTask, wrong int, err error) {
+	info := v.Info()
+	return makeTask(info, x, labels, func(batch *tensor.Tensor, goals []Goal, g *tensor.Tensor) error {
+		out := make([]float64, len(goals)*info.Classes)
+		return v.Gradients(ctx, batch, Loss{}, goals, out, g)
+	})
+}
+
+// EstimatedTask is GradientTask for a model whose gradients cannot be had: they
+// are estimated by central differences along every coordinate, at 2d+1 queries an
+// image (the ablation of thesis section 2.4.5).
+func EstimatedTask(ctx context.Context, v Scorer, x *tensor.Tensor, labels []int) (task MetaTask, wrong int, err error) {
+	n := v.Info().Size()
+	return makeTask(v.Info(), x, labels, func(batch *tensor.Tensor, goals []Goal, g *tensor.Tensor) error {
+		for i, goal := range goals {
+			o := NewObjective(v, goal, Loss{})
+			p := Point{X: batch.Data()[i*n : (i+1)*n]}
+			var err error
+			if p.Loss, _, err = o.At(ctx, p.X); err != nil {
+				return err
+			}
+			if p.Loss == 0 { // the model gets it wrong
+				clear(g.Data()[i*n : (i+1)*n])
+				continue
+			}
+			if err := (Differences{Central: true}).Estimate(ctx, o, p, g.Data()[i*n:(i+1)*n]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func makeTask(info Info, x *tensor.Tensor, labels []int, differentiate func(batch *tensor.Tensor, goals []Goal, g *tensor.Tensor) error) (MetaTask, int, error) {
+	if x.Rank() == 0 || x.Dim(0) != len(labels) {
+		return MetaTask{}, 0, fmt.Errorf("zoo: %d labels for images of shape %v", len(labels), x.Shape())
+	}
+	g := tensor.New(x.Shape()...)
+	for lo := 0; lo < len(labels); lo += labelBatch {
+		hi := min(lo+labelBatch, len(labels))
+		goals := make([]Goal, hi-lo)
+		for i := range goals {
+			goals[i] = Untargeted(labels[lo+i])
+			if err := goals[i].Check(info.Classes); err != nil {
+				return MetaTask{}, 0, err
+			}
+		}
+		if err := differentiate(x.Slice(lo, hi), goals, g.Slice(lo, hi)); err != nil {
+			return MetaTask{}, 0, err
+		}
+	}
+	n, kept := info.Size(), 0
+	kx, kg := x.Clone(), g
+	for i := range labels {
+		if !Normalize(g.Data()[i*n : (i+1)*n]) {
+			continue
+		}
+		copy(kx.Data()[kept*n:(kept+1)*n], x.Data()[i*n:(i+1)*n])
+		copy(kg.Data()[kept*n:(kept+1)*n], g.Data()[i*n:(i+1)*n])
+		kept++
+	}
+	return MetaTask{Name: info.Name, X: kx.Slice(0, kept), G: kg.Slice(0, kept)}, len(labels) - kept, nil
+}
+
+// MetaTraining are the settings of Train. The zero value is the thesis's for
+// MNIST.
+type MetaTraining struct {
+	Batch      int     // images of an inner step; 0: 800
+	InnerSteps int     // on the same batch; 0: 5
+	InnerLR    float64 // of Adam, begun afresh for every task; 0: 0.01
+	Rate       float64 // ε of Reptile's outer step; 0: 0.01
+	Iterations int     // outer iterations; 0: 6000
+	// Vanilla trains on the lessons of all models together, without inner and
+	// outer loop (the ablation of thesis section 2.4.5): one Adam step a batch.
+	Vanilla bool
+	Seed    uint64
+}
+
+// Train teaches net, in place, to predict the labels of the tasks by Reptile
+// (thesis algorithm 1): from the same weights, each task takes a few Adam steps on
+// one batch of its own, and the weights move by Rate towards the mean of where the
+// tasks ended. report, if not nil, is told after each iteration the mean over
+// tasks of the loss before the inner steps; it may return an error to stop. A
+// cancelled ctx stops between iterations; net then holds what was learned so far.
+func (o MetaTraining) Train(ctx context.Context, net nn.Module, tasks []MetaTask, report func(iteration int, loss float64) error) error {
+	if len(tasks) == 0 {
+		return fmt.Errorf("zoo: a meta attacker needs at least one source model")
+	}
+	for _, t := range tasks {
+		if t.X.Len() == 0 || t.X.Len() != t.G.Len() {
+			return fmt.Errorf("zoo: task %q has images of shape %v and gradients of shape %v", t.Name, t.X.Shape(), t.G.Shape())
+		}
+	}
+	r := &metaRun{o: o, net: net, tape: autograd.NewTape(autograd.Training, o.Seed)}
+	for i, t := range tasks {
+		r.tasks = append(r.tasks, newStream(t, cmp.Or(o.Batch, 800), o.Seed, uint64(i)))
+	}
+	step := r.reptile
+	if o.Vanilla {
+		r.opt = optim.NewAdam(nn.Params(net), optim.AdamOptions{LR: cmp.Or(o.InnerLR, 0.01)})
+		step = r.vanilla
+	} else {
+		r.work = nn.Clone(net)
+		for _, p := range nn.Params(net) {
+			r.sum = append(r.sum, make([]float32, p.Len()))
+		}
+	}
+	for i := range cmp.Or(o.Iterations, 6000) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		loss, err := step()
+		if err == nil && report != nil {
+			err = report(i, loss)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type metaRun struct {
+	o     MetaTraining
+	net   nn.Module
+	work  nn.Module
+	tape  *autograd.Tape
+	tasks []*stream
+	opt   *optim.Adam
+	sum   [][]float32 // of the parameters that the tasks end with
+}
+
+// fit takes one Adam step on a batch and returns the loss before it.
+func (r *metaRun) fit(net nn.Module, opt *optim.Adam, x, g *tensor.Tensor) (float64, error) {
+	r.tape.Reset()
+	loss := autograd.MSE(net.Forward(r.tape.Input(x)), r.tape.Input(g))
+	value := loss.Scalar()
+	return value, opt.Step(r.tape.Gradients(loss))
+}
+
+func (r *metaRun) vanilla() (float64, error) {
+	var mean float64
+	for _, t := range r.tasks {
+		x, g := t.next()
+		loss, err := r.fit(r.net, r.opt, x, g)
+		if err != nil {
+			return 0, err
+		}
+		mean += loss / float64(len(r.tasks))
+	}
+	return mean, nil
+}
+
+func (r *metaRun) reptile() (float64, error) {
+	for _, s := range r.sum {
+		clear(s)
+	}
+	var mean float64
+	for _, t := range r.tasks {
+		x, g := t.next()
+		nn.Copy(r.work, r.net)
+		opt := optim.NewAdam(nn.Params(r.work), optim.AdamOptions{LR: cmp.Or(r.o.InnerLR, 0.01)})
+		for k := range cmp.Or(r.o.InnerSteps, 5) {
+			loss, err := r.fit(r.work, opt, x, g)
+			if err != nil {
+				return 0, err
+			}
+			if k == 0 {
+				mean += loss / float64(len(r.tasks))
+			}
+		}
+		for i, p := range nn.Params(r.work) {
+			for j, v := range p.Value().Data() {
+				r.sum[i][j] += v
+			}
+		}
+	}
+	eps, n := cmp.Or(r.o.Rate, 0.01), float64(len(r.tasks))
+	for i, p := range nn.Params(r.net) {
+		p.Update(func(v []float32) {
+			for j, old := range v {
+				v[j] = float32(float64(old) + eps*(float64(r.sum[i][j])/n-float64(old)))
+			}
+		})
+	}
+	return mean, nil
+}
+
+// A stream deals a task's images in batches, shuffled anew in each pass.
+type stream struct {
+	task  MetaTask
+	rand  *rand.Rand
+	order []int
+	at    int
+	x, g  *tensor.Tensor
+}
+
+func newStream(t MetaTask, batch int, seed, index uint64) *stream {
+	n := t.X.Dim(0)
+	s := &stream{task: t, rand: rand.New(rand.NewPCG(seed, index))}
+	shape := append([]int{min(batch, n)}, t.X.Shape()[1:]...)
+	s.x, s.g = tensor.New(shape...), tensor.New(shape...)
+	s.order = s.rand.Perm(n)
+	return s
+}
+
+// next returns a batch, valid until the next call.
+func (s *stream) next() (x, g *tensor.Tensor) {
+	b := s.x.Dim(0)
+	if s.at+b > len(s.order) {
+		s.rand.Shuffle(len(s.order), func(i, j int) { s.order[i], s.order[j] = s.order[j], s.order[i] })
+		s.at = 0
+	}
+	n := s.x.Len() / b
+	for i, k := range s.order[s.at : s.at+b] {
+		copy(s.x.Data()[i*n:(i+1)*n], s.task.X.Data()[k*n:(k+1)*n])
+		copy(s.g.Data()[i*n:(i+1)*n], s.task.G.Data()[k*n:(k+1)*n])
+	}
+	s.at += b
+	return s.x, s.g
+}
+
+// Predict writes the maps that net predicts for the images x, [N, C, H, W], to
+// dst of the same shape, batch images at a time. Networks with batch statistics
+// answer differently for a batch of 1, as in an attack, and for larger ones.
+func Predict(net nn.Module, dst, x *tensor.Tensor, batch int) {
+	tape := autograd.NewTape(autograd.Inference, 0)
+	for lo := 0; lo < x.Dim(0); lo += batch {
+		hi := min(lo+batch, x.Dim(0))
+		tape.Reset()
+		copy(dst.Slice(lo, hi).Data(), net.Forward(tape.Input(x.Slice(lo, hi))).Data())
+	}
+}

@@ -1,0 +1,179 @@
+package zoo
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sync"
+
+	"github.com/mettleml/mettle/autograd"
+	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/tensor"
+)
+
+// A Model is a victim that runs one of our networks. It is a white box; hand it
+// on as a Scorer or a Labeler to hide that. It may be used by several goroutines
+// at once, but not while the network is trained.
+type Model struct {
+	net  nn.Module
+	info Info
+	pre  Preprocess
+	wire []int // the shape of a sample as the network takes it
+
+	mu   sync.Mutex
+	idle []*modelRun
+}
+
+// A modelRun is what one forward pass needs.
+type modelRun struct {
+	infer, grad *autograd.Tape
+	x           []float32 // preprocessed
+	cotangent   []float64
+}
+
+// NewModel returns the victim that preprocesses a sample by pre and gives it to
+// net, which maps [N, wire...] to logits [N, info.Classes]. If info.Scores asks for
+// probabilities or their logarithms, they are computed from the logits in
+// float64. A network whose answer has another shape is refused.
+func NewModel(net nn.Module, info Info, pre Preprocess) (*Model, error) {
+	if err := info.Check(); err != nil {
+		return nil, err
+	}
+	wire, err := pre.VictimShape(info.Shape)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{net: net, info: info, pre: pre, wire: wire}
+	out := make([]float64, info.Classes)
+	err = tensor.Try(func() error {
+		return m.Scores(context.Background(), tensor.New(append([]int{1}, info.Shape...)...), out)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("zoo: network %q cannot take samples of shape %v: %w", info.Name, info.Shape, err)
+	}
+	return m, nil
+}
+
+// Info implements Scorer.
+func (m *Model) Info() Info { return m.info }
+
+// Net returns the network.
+func (m *Model) Net() nn.Module { return m.net }
+
+func (m *Model) take() *modelRun {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if n := len(m.idle); n > 0 {
+		r := m.idle[n-1]
+		m.idle = m.idle[:n-1]
+		return r
+	}
+	return &modelRun{infer: autograd.NewTape(autograd.Inference, 0), grad: autograd.NewTape(autograd.Eval, 0)}
+}
+
+func (m *Model) give(r *modelRun) {
+	m.mu.Lock()
+	m.idle = append(m.idle, r)
+	m.mu.Unlock()
+}
+
+// batch is x as the network takes it.
+func (m *Model) batch(r *modelRun, x *tensor.Tensor) *tensor.Tensor {
+	if m.pre.identity() {
+		return x
+	}
+	if len(r.x) < x.Len() {
+		r.x = make([]float32, x.Len())
+	}
+	n := m.info.Size()
+	for i := range x.Dim(0) {
+		m.pre.Apply(r.x[i*n:(i+1)*n], x.Data()[i*n:(i+1)*n], m.info.Shape)
+	}
+	return tensor.FromSlice(r.x[:x.Len()], append([]int{x.Dim(0)}, m.wire...)...)
+}
+
+// Scores implements Scorer.
+func (m *Model) Scores(ctx context.Context, x *tensor.Tensor, out []float64) error {
+	if err := checkBatch(m.info, x, len(out), m.info.Classes); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	r := m.take()
+	defer m.give(r)
+	r.infer.Reset()
+	z := m.net.Forward(r.infer.Input(m.batch(r, x)))
+	if err := m.logits(z, x.Dim(0), out); err != nil {
+		return err
+	}
+	m.convert(out)
+	return CheckScores(m.info, out)
+}
+
+func (m *Model) logits(z autograd.Var, n int, out []float64) error {
+	if z.Rank() != 2 || z.Dim(0) != n || z.Dim(1) != m.info.Classes {
+		return fmt.Errorf("zoo: network %q answers with shape %v, need [%d, %d]: %w", m.info.Name, z.Shape(), n, m.info.Classes, ErrBadVictim)
+	}
+	for i, v := range z.Data() {
+		out[i] = float64(v)
+	}
+	return nil
+}
+
+// convert turns logits into the kind of score that was promised.
+func (m *Model) convert(out []float64) {
+	if m.info.Scores == Logits {
+		return
+	}
+	k := m.info.Classes
+	for lo := 0; lo < len(out); lo += k {
+		row := out[lo : lo+k]
+		lse := logSumExp(row)
+		for i, z := range row {
+			row[i] = z - lse
+			if m.info.Scores == Probabilities {
+				row[i] = math.Exp(row[i])
+			}
+		}
+	}
+}
+
+// Gradients implements Differentiable.
+func (m *Model) Gradients(ctx context.Context, x *tensor.Tensor, loss Loss, goals []Goal, out []float64, grad *tensor.Tensor) error {
+	if err := checkBatch(m.info, x, len(out), m.info.Classes); err != nil {
+		return err
+	}
+	if len(goals) != x.Dim(0) || grad.Len() != x.Len() {
+		return fmt.Errorf("zoo: %d goals and a gradient of shape %v for a batch of shape %v", len(goals), grad.Shape(), x.Shape())
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	r := m.take()
+	defer m.give(r)
+	r.grad.Reset()
+	in := r.grad.Watch(m.batch(r, x))
+	z := m.net.Forward(in)
+	if err := m.logits(z, x.Dim(0), out); err != nil {
+		return err
+	}
+	// The loss is differentiated with respect to the logits in float64; the tape
+	// carries that on to the pixels.
+	k := m.info.Classes
+	dz := tensor.New(x.Dim(0), k)
+	r.cotangent = grow(r.cotangent, k)
+	for i, g := range goals {
+		loss.Gradient(r.cotangent, out[i*k:(i+1)*k], g)
+		for j, d := range r.cotangent {
+			dz.Data()[i*k+j] = float32(d)
+		}
+	}
+	dx := r.grad.Gradients(autograd.Sum(autograd.Mul(z, r.grad.Input(dz))), in).Of(in)
+	n := m.info.Size()
+	for i := range x.Dim(0) {
+		m.pre.Adjoint(grad.Data()[i*n:(i+1)*n], dx.Data()[i*n:(i+1)*n], m.info.Shape)
+	}
+	m.convert(out)
+	return CheckScores(m.info, out)
+}
