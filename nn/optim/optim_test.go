@@ -1,0 +1,225 @@
+package optim
+
+import (
+	"errors"
+	"math"
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+
+	"github.com/mettleml/mettle/autograd"
+	"github.com/mettleml/mettle/internal/golden"
+	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/tensor"
+)
+
+// gradients returns d as the gradients of p: those of sum(p·d).
+func gradients(tape *autograd.Tape, p *autograd.Param, d *tensor.Tensor) *autograd.Gradients {
+	tape.Reset()
+	return tape.Gradients(autograd.Sum(autograd.Mul(tape.Param(p), tape.Input(d))))
+}
+
+func TestGoldenTrajectories(t *testing.T) {
+	for op, make := range map[string]func(c *golden.Case, p []*autograd.Param) Optimizer{
+		"optim/sgd": func(c *golden.Case, p []*autograd.Param) Optimizer {
+			return NewSGD(p, SGDOptions{LR: c.Float("lr", 0), Momentum: c.Float("momentum", 0),
+				WeightDecay: c.Float("weight_decay", 0), Nesterov: c.Bool("nesterov")})
+		},
+		"optim/adam": func(c *golden.Case, p []*autograd.Param) Optimizer {
+			return NewAdam(p, AdamOptions{LR: c.Float("lr", 0), Eps: c.Float("eps", 0), WeightDecay: c.Float("weight_decay", 0)})
+		},
+		"optim/adamw": func(c *golden.Case, p []*autograd.Param) Optimizer {
+			return NewAdamW(p, AdamOptions{LR: c.Float("lr", 0), WeightDecay: c.Float("weight_decay", 0)})
+		},
+	} {
+		for _, c := range golden.Cases(t, op) {
+			p := autograd.NewParam(tensor.FromSlice(append([]float32(nil), c.Inputs["p"].Data...), c.Inputs["p"].Shape...))
+			opt := make(c, []*autograd.Param{p})
+			tape := autograd.NewTape(autograd.Training, 0)
+			all := c.Inputs["grads"]
+			grads := tensor.FromSlice(append([]float32(nil), all.Data...), all.Shape...)
+			var trajectory []float32
+			for i := range grads.Dim(0) {
+				if err := opt.Step(gradients(tape, p, grads.Index(i))); err != nil {
+					t.Fatal(err)
+				}
+				trajectory = append(trajectory, p.Value().Data()...)
+			}
+			golden.Check(t, c.Name, trajectory, c.Output, 1e-6)
+		}
+	}
+}
+
+func TestStepRejectsWhatIsNotFinite(t *testing.T) {
+	for _, bad := range []float32{float32(math.NaN()), float32(math.Inf(1))} {
+		p := autograd.NewParam(tensor.FromSlice([]float32{1, 2}, 2))
+		opt := NewAdam([]*autograd.Param{p}, AdamOptions{LR: 1})
+		err := opt.Step(gradients(autograd.NewTape(autograd.Training, 0), p, tensor.FromSlice([]float32{1, bad}, 2)))
+		if !errors.Is(err, ErrNotFinite) {
+			t.Errorf("error %v", err)
+		}
+		if p.Value().Data()[0] != 1 {
+			t.Error("the parameter has changed")
+		}
+	}
+}
+
+func TestFrozenParametersStay(t *testing.T) {
+	p := autograd.NewParam(tensor.Scalar(1))
+	q := autograd.NewParam(tensor.Scalar(1))
+	q.SetFrozen(true)
+	opt := NewSGD([]*autograd.Param{p, q}, SGDOptions{LR: 1, WeightDecay: 1})
+	tape := autograd.NewTape(autograd.Training, 0)
+	if err := opt.Step(tape.Gradients(autograd.Mul(tape.Param(p), tape.Param(q)))); err != nil {
+		t.Fatal(err)
+	}
+	if p.Value().Item() != -1 || q.Value().Item() != 1 {
+		t.Errorf("p = %v, q = %v", p.Value().Item(), q.Value().Item())
+	}
+}
+
+// net is a network with every kind of state.
+func net() *nn.Sequential {
+	rng := rand.New(rand.NewPCG(3, 4))
+	return nn.NewSequential(nn.NewConv2D(rng, 1, 4, 3, nn.ConvConfig{}), nn.NewBatchNorm(4), nn.ReLU{}, nn.NewDropout(.2),
+		nn.Flatten{}, nn.NewLinear(rng, 4*36, 3))
+}
+
+// run takes steps from to to and returns the parameters.
+func run(t *testing.T, m nn.Module, opt Optimizer, from, to int) []float32 {
+	t.Helper()
+	rate := WarmUp(Cosine(0.05, 0, 20), 4)
+	tape := autograd.NewTape(autograd.Training, 9)
+	for step := from; step < to; step++ {
+		rng := rand.New(rand.NewPCG(1, uint64(step)))
+		x := tensor.New(5, 1, 8, 8)
+		for i := range x.Data() {
+			x.Data()[i] = float32(rng.NormFloat64())
+		}
+		tape.ResetTo(uint64(step))
+		opt.SetLR(rate(step))
+		loss := nn.CrossEntropy(m.Forward(tape.Input(x)), []int{0, 1, 2, 0, 1})
+		g := tape.Gradients(loss)
+		ClipNorm(g, 1)
+		if err := opt.Step(g); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var all []float32
+	for e := range nn.State(m) {
+		all = append(all, e.Value().Data()...)
+	}
+	return all
+}
+
+func same(a, b []float32) bool {
+	for i := range a {
+		if math.Float32bits(a[i]) != math.Float32bits(b[i]) {
+			return false
+		}
+	}
+	return len(a) == len(b)
+}
+
+func TestInterruptedRunContinuesBitForBit(t *testing.T) {
+	for name, make := range map[string]func(p []*autograd.Param) Optimizer{
+		"sgd":  func(p []*autograd.Param) Optimizer { return NewSGD(p, SGDOptions{Momentum: .9, Nesterov: true}) },
+		"adam": func(p []*autograd.Param) Optimizer { return NewAdamW(p, AdamOptions{WeightDecay: .01}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := net()
+			want := run(t, m, make(nn.Params(m)), 0, 12)
+
+			m = net()
+			opt := make(nn.Params(m))
+			run(t, m, opt, 0, 5)
+			dir := t.TempDir()
+			if err := errors.Join(nn.Save(filepath.Join(dir, "m"), m), nn.Save(filepath.Join(dir, "o"), opt)); err != nil {
+				t.Fatal(err)
+			}
+			m = net()
+			opt = make(nn.Params(m))
+			if err := errors.Join(nn.Load(filepath.Join(dir, "m"), m), nn.Load(filepath.Join(dir, "o"), opt)); err != nil {
+				t.Fatal(err)
+			}
+			if !same(run(t, m, opt, 5, 12), want) {
+				t.Error("the resumed run differs from the uninterrupted one")
+			}
+		})
+	}
+}
+
+func TestSameBitsOnAnyNumberOfWorkers(t *testing.T) {
+	defer tensor.SetWorkers(tensor.SetWorkers(1))
+	var want []float32
+	for _, workers := range []int{1, 2, 8} {
+		tensor.SetWorkers(workers)
+		m := net()
+		got := run(t, m, NewSGD(nn.Params(m), SGDOptions{Momentum: .9}), 0, 6)
+		if want == nil {
+			want = got
+		}
+		if !same(got, want) {
+			t.Errorf("%d workers give other bits than one", workers)
+		}
+	}
+}
+
+func TestClip(t *testing.T) {
+	p := autograd.NewParam(tensor.New(2))
+	tape := autograd.NewTape(autograd.Training, 0)
+	g := gradients(tape, p, tensor.FromSlice([]float32{3, -4}, 2))
+	if n := ClipNorm(g, 10); n != 5 || g.Norm() != 5 {
+		t.Errorf("norm %v, clipped %v", n, g.Norm())
+	}
+	if n := ClipNorm(g, 1); n != 5 || math.Abs(g.Norm()-1) > 1e-6 {
+		t.Errorf("norm %v, clipped %v", n, g.Norm())
+	}
+	g = gradients(tape, p, tensor.FromSlice([]float32{3, -4}, 2))
+	ClipValue(g, 3.5)
+	if d := g.Of(p).Data(); d[0] != 3 || d[1] != -3.5 {
+		t.Errorf("clipped %v", d)
+	}
+}
+
+func TestSchedules(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		s    Schedule
+		want map[int]float64
+	}{
+		{"constant", Constant(2), map[int]float64{0: 2, 99: 2}},
+		{"step", Step(1, 10, .1), map[int]float64{0: 1, 9: 1, 10: .1, 25: .01}},
+		{"multi-step", MultiStep(1, .5, 3, 6), map[int]float64{2: 1, 3: .5, 5: .5, 6: .25}},
+		{"cosine", Cosine(1, .2, 10), map[int]float64{0: 1, 5: .6, 10: .2, 50: .2}},
+		{"warm-up", WarmUp(Constant(4), 4), map[int]float64{0: 1, 1: 2, 3: 4, 4: 4}},
+	} {
+		for at, want := range c.want {
+			if got := c.s(at); math.Abs(got-want) > 1e-12 {
+				t.Errorf("%s at %d: %v, want %v", c.name, at, got, want)
+			}
+		}
+	}
+}
+
+func TestEMA(t *testing.T) {
+	m := nn.NewSequential(nn.NewLinear(nil, 1, 1), nn.NewBatchNorm(1))
+	e := NewEMA(m, .75)
+	set := func(v float32) {
+		for _, p := range nn.Params(m) {
+			nn.Constant(p, v)
+		}
+		m.Layers[1].(*nn.BatchNorm).RunningMean.Fill(v)
+	}
+	set(4)
+	e.Update()
+	want := map[string]float32{"0.weight": 1, "0.bias": 1, "1.weight": 1.75, "1.bias": 1, "1.running_mean": 4, "1.running_var": 1, "1.num_batches_tracked": 0}
+	for s := range nn.State(e.Model) {
+		if got := s.Value().Data()[0]; got != want[s.Name] {
+			t.Errorf("%s = %v, want %v", s.Name, got, want[s.Name])
+		}
+		if s.Param != nil && !s.Param.Frozen() {
+			t.Errorf("%s is not frozen", s.Name)
+		}
+	}
+}
