@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"time"
@@ -26,7 +27,7 @@ type benchCase struct {
 	setup func() (run func(), arrays map[string]*tensor.Tensor)
 }
 
-var families = [][]benchCase{matmulCases, convCases, extraCases}
+var families = [][]benchCase{matmulCases, convCases, netCases, extraCases}
 
 func main() {
 	threads := flag.Int("threads", runtime.GOMAXPROCS(0), "`number` of workers")
@@ -34,7 +35,20 @@ func main() {
 	seconds := flag.Float64("seconds", 2, "time to spend on a case")
 	set := flag.String("set", "", "`name` of the kernel set (default the best there is)")
 	dump := flag.String("dump", "", "write the arrays of one run of each case into `dir` instead of timing")
+	profile := flag.String("profile", "", "write a processor profile to `file`")
 	flag.Parse()
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err == nil {
+			err = pprof.StartCPUProfile(f)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		defer f.Close()
+		defer pprof.StopCPUProfile()
+	}
 	if err := run(*threads, *prefix, *seconds, *set, *dump); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
