@@ -144,6 +144,18 @@ type convOp struct {
 	relu bool
 }
 
+// giveBias adds to the gradient of b, a bias of the channels of y [N, C, ...], the
+// sums of the gradient of y over all other axes.
+func giveBias(t *Tape, b, y *node) {
+	db, add := t.gradInto(b)
+	kept := [MaxRank]int{}
+	for i := range y.rank {
+		kept[i] = 1
+	}
+	kept[1] = y.dims[1]
+	kernel.SumTo(db, kept[:y.rank], y.gradient(), y.shape(), add)
+}
+
 // maskReLU turns the gradient of y, the result of a fused ReLU, into that of what
 // the ReLU was applied to.
 func maskReLU(t *Tape, y *node) {
@@ -160,7 +172,7 @@ func (o *convOp) backward(t *Tape, y *node) {
 		t.give(w, func(dw []float32) { kernel.ConvBackwardWeights(&o.s, dw, dy, x.data) })
 	}
 	if t.wants(b) {
-		t.give(b, func(db []float32) { kernel.ConvBiasGrad(&o.s, db, dy) })
+		giveBias(t, b, y)
 	}
 	if t.wants(x) {
 		t.give(x, func(dx []float32) { kernel.ConvBackwardData(&o.s, dx, dy, w.data) })
@@ -201,7 +213,7 @@ func (o *convTransposeOp) backward(t *Tape, y *node) {
 		t.give(w, func(dw []float32) { kernel.ConvBackwardWeights(&o.s, dw, x.data, dy) })
 	}
 	if t.wants(b) {
-		t.give(b, func(db []float32) { kernel.ConvTransposeBiasGrad(&o.s, db, dy) })
+		giveBias(t, b, y)
 	}
 	if t.wants(x) {
 		t.give(x, func(dx []float32) { kernel.ConvForward(&o.s, dx, dy, w.data, nil, kernel.ActNone) })

@@ -39,8 +39,7 @@ func (o *linearOp) backward(t *Tape, y *node) {
 		kernel.MatMul(dw, in, dy, out, true, x.data, in, false, out, in, n, kernel.Epilogue{Accumulate: add})
 	}
 	if t.wants(b) {
-		s := kernel.ConvShape{N: n, O: out, Out: [3]int{1, 1, 1}}
-		t.give(b, func(db []float32) { kernel.ConvBiasGrad(&s, db, dy) })
+		giveBias(t, b, y)
 	}
 	if t.wants(x) {
 		dx, add := t.gradInto(x)

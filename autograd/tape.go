@@ -94,6 +94,16 @@ func (t *Tape) ResetTo(step uint64) {
 	t.mem.reset()
 }
 
+// MemoryBytes returns how much memory the tape holds for intermediate results, in use
+// or to be reused.
+func (t *Tape) MemoryBytes() int {
+	n := 0
+	for _, b := range t.mem.all {
+		n += 4 * len(b.buf)
+	}
+	return n
+}
+
 // Step returns the number of Resets, or what ResetTo said.
 func (t *Tape) Step() uint64 { return t.step }
 
@@ -264,9 +274,6 @@ func record[T any, P interface {
 	y.op = P(o)
 	return o
 }
-
-// scratch returns memory for n floats that lives until Reset or t.mem.put.
-func (t *Tape) scratch(n int) *block { return t.mem.get(n) }
 
 // MultiplyAdds returns the number of multiply-adds in the convolutions and matrix
 // products recorded since Reset: those on a way to a parameter or watched input.

@@ -1,0 +1,531 @@
+package nn
+
+import (
+	"errors"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/mettleml/mettle/autograd"
+	"github.com/mettleml/mettle/tensor"
+)
+
+func newRand(t testing.TB) *rand.Rand {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	return rand.New(rand.NewPCG(seed, 1))
+}
+
+func randn(rng *rand.Rand, shape ...int) *tensor.Tensor {
+	x := tensor.New(shape...)
+	for i := range x.Data() {
+		x.Data()[i] = float32(rng.NormFloat64())
+	}
+	return x
+}
+
+// stir gives batch normalisation layers weights and estimates of their own.
+func stir(rng *rand.Rand, m Tree) {
+	for e := range State(m) {
+		switch name := e.Name[strings.LastIndex(e.Name, ".")+1:]; {
+		case name == "running_var":
+			for i := range e.Buffer.Data() {
+				e.Buffer.Data()[i] = 0.5 + rng.Float32()
+			}
+		case e.Buffer != nil && e.DType == tensor.F32:
+			copy(e.Buffer.Data(), randn(rng, e.Buffer.Shape()...).Data())
+		case len(e.Value().Shape()) == 1:
+			Normal(rng, e.Param, 0.2, 1)
+		}
+	}
+}
+
+// everything holds every layer; it maps [N, 3, 12, 12] to [N, 4].
+func everything(rng *rand.Rand) *Sequential {
+	m := NewSequential(
+		NewConv2D(rng, 3, 8, 3, ConvConfig{Padding: 1}), NewBatchNorm(8), ReLU{}, MaxPool2D(2),
+		NewConv2D(rng, 8, 8, 3, ConvConfig{Padding: 1, Groups: 2}), Tanh{}, MaxPool2D(2),
+		NewConvTranspose2D(rng, 8, 6, 4, ConvConfig{Stride: 2, Padding: 1}), ReLU{}, NewBatchNorm(6),
+		NewBasicBlock(rng, 6, 8, 2, ZeroPad), NewBasicBlock(rng, 8, 10, 1, Projection), NewBottleneck(rng, 10, 3, 1),
+		NewConv2D(rng, 12, 5, 1, ConvConfig{}), ReLU{}, AvgPool{Options: autograd.PoolOptions{Kernel: []int{2}, Stride: []int{1}}},
+		Func(autograd.Sigmoid), Flatten{}, NewLinear(rng, 20, 7), ReLU{}, NewLayerNorm(7), GELU{}, LeakyReLU{Slope: .1},
+		NewDropout(.1), Identity{}, Sigmoid{}, NewLinear(rng, 7, 4))
+	stir(rng, m)
+	return m
+}
+
+// apart applies the layers of a Sequential one by one, so that nothing is merged.
+func apart(m *Sequential, x autograd.Var) autograd.Var {
+	for _, l := range m.Layers {
+		x = l.Forward(x)
+	}
+	return x
+}
+
+// Merging layers changes neither results nor gradients.
+func TestFusionChangesNothing(t *testing.T) {
+	rng := newRand(t)
+	m := everything(rng)
+	x := randn(rng, 3, 3, 12, 12)
+	labels := []int{0, 3, 1}
+	for _, mode := range []autograd.Mode{autograd.Training, autograd.Eval, autograd.Inference} {
+		a, b := Clone(m), Clone(m)
+		ta, tb := autograd.NewTape(mode, 1), autograd.NewTape(mode, 1)
+		xa, xb := ta.Watch(x), tb.Watch(x)
+		ya, yb := a.Forward(xa), apart(b, xb)
+		close(t, mode.String()+": result", ya.Data(), yb.Data(), 1e-6)
+		if mode == autograd.Inference {
+			continue
+		}
+		ga, gb := ta.Gradients(CrossEntropy(ya, labels)), tb.Gradients(CrossEntropy(yb, labels))
+		close(t, mode.String()+": gradient to the input", ga.Of(xa).Data(), gb.Of(xb).Data(), 1e-4)
+		pb := Params(b)
+		for i, p := range Params(a) {
+			close(t, mode.String()+": gradient to a parameter", ga.Of(p).Data(), gb.Of(pb[i]).Data(), 1e-4)
+		}
+		var sb []Entry
+		for e := range State(b) {
+			sb = append(sb, e)
+		}
+		i := 0
+		for e := range State(a) {
+			if !slices.Equal(e.Value().Data(), sb[i].Value().Data()) {
+				t.Errorf("%v: %s differs", mode, e.Name)
+			}
+			i++
+		}
+	}
+}
+
+// close fails the test if a and b differ by more than tol of the largest entry.
+func close(t *testing.T, what string, a, b []float32, tol float64) {
+	t.Helper()
+	var diff, largest float64
+	for i := range b {
+		diff = max(diff, math.Abs(float64(a[i])-float64(b[i])))
+		largest = max(largest, math.Abs(float64(b[i])))
+	}
+	if !(diff <= tol*largest) {
+		t.Errorf("%s: difference %g, largest entry %g", what, diff, largest)
+	}
+}
+
+func TestGradCheckOfNetworks(t *testing.T) {
+	rng := newRand(t)
+	smooth := func() *Sequential { // no kinks, so that differences are trustworthy
+		m := NewSequential(
+			NewConv2D(rng, 2, 4, 3, ConvConfig{Padding: 1}), NewBatchNorm(4), Tanh{}, AvgPool2D(2),
+			NewConvTranspose2D(rng, 4, 3, 4, ConvConfig{Stride: 2, Padding: 1}), Sigmoid{}, NewBatchNorm(3),
+			Flatten{}, NewLinear(rng, 3*64, 6), NewLayerNorm(6), GELU{}, NewDropout(.2), NewLinear(rng, 6, 3))
+		stir(rng, m)
+		return m
+	}
+	for _, mode := range []autograd.Mode{autograd.Training, autograd.Eval} {
+		m := smooth()
+		SetStatistics(m.Layers[1], Frozen)
+		m.Layers[6].(*BatchNorm).Statistics = Batch
+		err := autograd.GradCheck(func(x ...autograd.Var) autograd.Var { return m.Forward(x[0]) },
+			autograd.Check{Mode: mode, Tol: 5e-3, Params: Params(m), Entries: 20}, randn(rng, 2, 2, 8, 8))
+		if err != nil {
+			t.Errorf("%v: %v", mode, err)
+		}
+	}
+}
+
+func TestLossesAgreeWithDefinitions(t *testing.T) {
+	tape := autograd.NewTape(autograd.Eval, 0)
+	z := tape.Watch(tensor.FromSlice([]float32{1, 4, 2, 3, 0, -1}, 2, 3))
+	q := tape.Input(tensor.FromSlice([]float32{.5, .5, 0, 0, 0, 1}, 2, 3))
+	for _, c := range []struct {
+		name string
+		got  autograd.Var
+		want float64
+	}{
+		{"margin", Margin(z, []int{1, 2}, 0), (2 + 0) / 2.},
+		{"margin with confidence", Margin(z, []int{1, 2}, 5), (2 - 4) / 2.},
+		{"targeted margin", TargetedMargin(z, []int{1, 2}, 1), (-1 + 4) / 2.},
+		{"hinge", Hinge(z, []int{1, 2}, 3), (1 + 7) / 2.},
+		{"cosine", Cosine(z, z), 0},
+		{"kl", KL(z, q), func() float64 {
+			lse := func(a ...float64) float64 {
+				s := 0.0
+				for _, v := range a {
+					s += math.Exp(v)
+				}
+				return math.Log(s)
+			}
+			return (math.Log(.5) - (.5*1 + .5*4 - lse(1, 4, 2)) + 0 - (-1 - lse(3, 0, -1))) / 2
+		}()},
+	} {
+		if got := c.got.Scalar(); math.Abs(got-c.want) > 1e-5 {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+	if a := Accuracy(z.Value(), []int{1, 2}); a != .5 {
+		t.Errorf("accuracy %v", a)
+	}
+}
+
+func TestLabelsOutOfRange(t *testing.T) {
+	for _, labels := range [][]int{{0, 3}, {-1, 0}, {0}, {}} {
+		err := tensor.Try(func() error {
+			tape := autograd.NewTape(autograd.Eval, 0)
+			CrossEntropy(tape.Input(tensor.New(2, 3)), labels)
+			return nil
+		})
+		var e *tensor.Error
+		if !errors.As(err, &e) {
+			t.Errorf("labels %v: error %v", labels, err)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	rng := newRand(t)
+	m := NewSequential(NewBasicBlock(rng, 4, 8, 2, Projection), NewLinear(rng, 8, 2))
+	var names []string
+	for e := range State(m) {
+		names = append(names, e.Name)
+	}
+	bn := func(prefix string) []string {
+		return []string{prefix + "weight", prefix + "bias", prefix + "running_mean", prefix + "running_var", prefix + "num_batches_tracked"}
+	}
+	want := slices.Concat([]string{"0.conv1.weight"}, bn("0.bn1."), []string{"0.conv2.weight"}, bn("0.bn2."),
+		[]string{"0.downsample.0.weight"}, bn("0.downsample.1."), []string{"1.weight", "1.bias"})
+	if !slices.Equal(names, want) {
+		t.Errorf("names %v, want %v", names, want)
+	}
+	if err := tensor.Try(func() error { Params(twin{m}); return nil }); err == nil || !strings.Contains(err.Error(), "are called") {
+		t.Errorf("two of a name: %v", err)
+	}
+}
+
+// twin names its child twice.
+type twin struct{ m Tree }
+
+func (d twin) Walk(w *Walker) { w.Child("a", d.m); w.Child("a", d.m) }
+
+func TestSaveAndLoad(t *testing.T) {
+	rng := newRand(t)
+	a, b := everything(rng), everything(rng)
+	path := filepath.Join(t.TempDir(), "w.safetensors")
+	a.Layers[1].(*BatchNorm).Batches.Data()[0] = 41
+	if err := Save(path, a); err != nil {
+		t.Fatal(err)
+	}
+	if err := Load(path, b); err != nil {
+		t.Fatal(err)
+	}
+	equalState(t, a, b)
+	f, err := tensor.OpenSafetensors(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, e := range f.Entries() {
+		if strings.HasSuffix(e.Name, "num_batches_tracked") && (e.DType != tensor.I64 || len(e.Shape) != 0) {
+			t.Errorf("%s is stored as %s %v", e.Name, e.DType, e.Shape)
+		}
+	}
+}
+
+func equalState(t *testing.T, a, b Tree) {
+	t.Helper()
+	var sb []Entry
+	for e := range State(b) {
+		sb = append(sb, e)
+	}
+	i := 0
+	for e := range State(a) {
+		if !slices.Equal(e.Value().Data(), sb[i].Value().Data()) {
+			t.Errorf("%s differs", e.Name)
+		}
+		i++
+	}
+}
+
+func TestLoadIsStrict(t *testing.T) {
+	rng := newRand(t)
+	path := filepath.Join(t.TempDir(), "w.safetensors")
+	if err := Save(path, NewSequential(NewLinear(rng, 3, 4), ReLU{}, NewLinear(rng, 4, 2))); err != nil {
+		t.Fatal(err)
+	}
+	other := NewSequential(NewLinear(rng, 3, 4), NewBatchNorm(4), NewLinear(rng, 4, 5))
+	before := Clone(other)
+	var e *StateError
+	err := Load(path, other)
+	if !errors.As(err, &e) {
+		t.Fatalf("error %v", err)
+	}
+	if want := []string{"1.weight", "1.bias", "1.running_mean", "1.running_var"}; !slices.Equal(e.Missing, want) {
+		t.Errorf("missing %v, want %v (a counter may be absent)", e.Missing, want)
+	}
+	if len(e.Unexpected) != 0 || len(e.Misshapen) != 2 || !strings.Contains(err.Error(), "2.weight: have [2 4], want [5 4]") {
+		t.Errorf("error %v", err)
+	}
+	equalState(t, before, other)
+	if err := LoadWith(path, other, LoadOptions{Partial: true}); err != nil {
+		t.Fatal(err)
+	}
+	if slices.Equal(other.Layers[0].(*Linear).Weight.Value().Data(), before.Layers[0].(*Linear).Weight.Value().Data()) {
+		t.Error("what fits was not loaded")
+	}
+	one := NewSequential(NewLinear(rng, 3, 4))
+	if err := Load(path, one); !errors.As(err, &e) || !slices.Equal(e.Unexpected, []string{"2.bias", "2.weight"}) {
+		t.Errorf("error %v", err)
+	}
+	drop := func(name string) string {
+		if strings.HasPrefix(name, "2.") {
+			return ""
+		}
+		return name
+	}
+	if err := LoadWith(path, one, LoadOptions{Rename: drop}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLoadRejectsDamagedFiles(t *testing.T) {
+	rng := newRand(t)
+	m := NewSequential(NewLinear(rng, 3, 4), NewBatchNorm(4))
+	path := filepath.Join(t.TempDir(), "w.safetensors")
+	if err := Save(path, m); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := Clone(m)
+	for _, n := range []int{0, 7, 8, 20, len(whole) - 1} {
+		if err := os.WriteFile(path, whole[:n], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := Load(path, m); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("%d of %d bytes: error %v", n, len(whole), err)
+		}
+	}
+	equalState(t, before, m)
+}
+
+// A save that fails leaves the file that was there.
+func TestFailedSaveKeepsTheOldFile(t *testing.T) {
+	rng := newRand(t)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "w.safetensors")
+	if err := Save(path, NewLinear(rng, 2, 2)); err != nil {
+		t.Fatal(err)
+	}
+	old, _ := os.ReadFile(path)
+	bad := NewBatchNorm(2)
+	bad.Batches.Data()[0] = 0.5 // cannot be stored as an integer: fails in the middle
+	if err := Save(path, bad); err == nil {
+		t.Error("no error")
+	}
+	now, _ := os.ReadFile(path)
+	if !slices.Equal(old, now) {
+		t.Error("the old file is gone")
+	}
+	files, _ := os.ReadDir(dir)
+	if len(files) != 1 {
+		t.Errorf("%d files are left", len(files))
+	}
+	if err := Save(filepath.Join(dir, "none", "w"), bad); err == nil {
+		t.Error("no error for a missing directory")
+	}
+}
+
+func TestClone(t *testing.T) {
+	rng := newRand(t)
+	shared := NewLinear(rng, 4, 4)
+	m := NewSequential(shared, everything(rng), shared)
+	c := Clone(m)
+	equalState(t, m, c)
+	if c.Layers[0] != c.Layers[2] {
+		t.Error("a layer used twice became two")
+	}
+	Constant(shared.Weight, 3)
+	if c.Layers[0].(*Linear).Weight.Value().Data()[0] == 3 {
+		t.Error("the copy shares a parameter")
+	}
+	if err := tensor.Try(func() error { Clone(hidden{shared}); return nil }); err == nil || !strings.Contains(err.Error(), "unexported") {
+		t.Errorf("hidden parameters: %v", err)
+	}
+	Copy(m, c)
+	equalState(t, m, c)
+}
+
+type hidden struct{ l *Linear }
+
+func (h hidden) Walk(w *Walker) { w.Child("l", h.l) }
+
+func TestStatistics(t *testing.T) {
+	rng := newRand(t)
+	x := randn(rng, 4, 2, 3, 3)
+	for _, c := range []struct {
+		s                    Statistics
+		mode                 autograd.Mode
+		usesBatch, movesMean bool
+	}{
+		{Running, autograd.Training, true, true},
+		{Running, autograd.Eval, false, false},
+		{Running, autograd.Inference, false, false},
+		{Frozen, autograd.Training, false, false},
+		{Batch, autograd.Training, true, true},
+		{Batch, autograd.Eval, true, false},
+		{Batch, autograd.Inference, true, false},
+	} {
+		b := NewBatchNorm(2)
+		b.RunningMean.Fill(5)
+		m := NewSequential(b)
+		SetStatistics(m, c.s)
+		y := m.Forward(autograd.NewTape(c.mode, 0).Input(x))
+		mean := autograd.Mean(y).Scalar()
+		if used := math.Abs(mean) < 1e-3; used != c.usesBatch {
+			t.Errorf("statistics %d, mode %v: mean of the result %v", c.s, c.mode, mean)
+		}
+		if moved := b.RunningMean.Data()[0] != 5; moved != c.movesMean || moved != (b.Batches.Item() == 1) {
+			t.Errorf("statistics %d, mode %v: running mean %v after %v batches", c.s, c.mode, b.RunningMean.Data(), b.Batches.Item())
+		}
+	}
+}
+
+// With batch statistics and one image, batch normalisation normalises over its
+// positions.
+func TestBatchStatisticsOfOneImage(t *testing.T) {
+	rng := newRand(t)
+	b := NewBatchNorm(2)
+	b.Statistics = Batch
+	x := randn(rng, 1, 2, 3, 3)
+	y := b.Forward(autograd.NewTape(autograd.Inference, 0).Input(x)).Data()
+	for c := range 2 {
+		plane := x.Data()[9*c : 9*c+9]
+		var mean, sq float64
+		for _, v := range plane {
+			mean += float64(v) / 9
+		}
+		for _, v := range plane {
+			sq += (float64(v) - mean) * (float64(v) - mean) / 9
+		}
+		for i, v := range plane {
+			if want := (float64(v) - mean) / math.Sqrt(sq+1e-5); math.Abs(want-float64(y[9*c+i])) > 1e-5 {
+				t.Fatalf("channel %d: %v, want %v", c, y[9*c+i], want)
+			}
+		}
+	}
+}
+
+func TestInitialisers(t *testing.T) {
+	rng := newRand(t)
+	p := newParam(64, 32, 3, 3) // fan-in 288, fan-out 576
+	for _, c := range []struct {
+		name     string
+		f        func()
+		std      float64
+		lo, hi   float64
+		mean     float64
+		tolerant float64
+	}{
+		{"kaiming normal", func() { KaimingNormal(rng, p) }, math.Sqrt(2. / 288), -1, 1, 0, .05},
+		{"kaiming normal out", func() { KaimingNormalOut(rng, p) }, math.Sqrt(2. / 576), -1, 1, 0, .05},
+		{"kaiming uniform", func() { KaimingUniform(rng, p) }, math.Sqrt(2. / 288), -math.Sqrt(6. / 288), math.Sqrt(6. / 288), 0, .05},
+		{"xavier normal", func() { XavierNormal(rng, p) }, math.Sqrt(2. / 864), -1, 1, 0, .05},
+		{"xavier uniform", func() { XavierUniform(rng, p) }, math.Sqrt(2. / 864), -math.Sqrt(6. / 864), math.Sqrt(6. / 864), 0, .05},
+		{"truncated normal", func() { TruncatedNormal(rng, p, 0, 1, -2, 2) }, .8796, -2, 2, 0, .05},
+		{"normal", func() { Normal(rng, p, 3, 2) }, 2, -20, 20, 3, .05},
+		{"uniform", func() { Uniform(rng, p, 1, 3) }, 2 / math.Sqrt(12), 1, 3, 2, .05},
+	} {
+		c.f()
+		var mean, sq float64
+		n := float64(p.Len())
+		for _, v := range p.Value().Data() {
+			if float64(v) < c.lo-1e-6 || float64(v) > c.hi+1e-6 {
+				t.Fatalf("%s: %v is outside [%v, %v]", c.name, v, c.lo, c.hi)
+			}
+			mean += float64(v) / n
+		}
+		for _, v := range p.Value().Data() {
+			sq += (float64(v) - mean) * (float64(v) - mean) / n
+		}
+		if std := math.Sqrt(sq); math.Abs(std/c.std-1) > c.tolerant || math.Abs(mean-c.mean) > c.tolerant*c.std {
+			t.Errorf("%s: mean %v and deviation %v, want %v and %v", c.name, mean, std, c.mean, c.std)
+		}
+	}
+}
+
+// Eight goroutines share one network and get what one gets.
+func TestGoroutinesShareAModel(t *testing.T) {
+	rng := newRand(t)
+	m := everything(rng)
+	inputs := make([]*tensor.Tensor, 8)
+	for i := range inputs {
+		inputs[i] = randn(rng, 2, 3, 12, 12)
+	}
+	work := func(tape *autograd.Tape, infer *autograd.Tape, i int) (logits, gradient []float32) {
+		infer.Reset()
+		logits = slices.Clone(m.Forward(infer.Input(inputs[i])).Data())
+		tape.Reset()
+		x := tape.Watch(inputs[i])
+		g := tape.Gradients(CrossEntropy(m.Forward(x), []int{0, 1}), x)
+		return logits, slices.Clone(g.Of(x).Data())
+	}
+	alone := make([][2][]float32, 8)
+	tape, infer := autograd.NewTape(autograd.Eval, 0), autograd.NewTape(autograd.Inference, 0)
+	for i := range alone {
+		alone[i][0], alone[i][1] = work(tape, infer, i)
+	}
+	var wg sync.WaitGroup
+	for w := range 8 {
+		wg.Go(func() {
+			tape, infer := autograd.NewTape(autograd.Eval, 0), autograd.NewTape(autograd.Inference, 0)
+			for round := range 5 {
+				i := (w + round) % 8
+				logits, gradient := work(tape, infer, i)
+				if !reflect.DeepEqual(logits, alone[i][0]) || !reflect.DeepEqual(gradient, alone[i][1]) {
+					t.Errorf("goroutine %d differs on input %d", w, i)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// A network gives an image the same logits alone and in any batch.
+func TestLogitsDoNotDependOnTheBatch(t *testing.T) {
+	rng := newRand(t)
+	m := everything(rng)
+	x := randn(rng, 9, 3, 12, 12)
+	tape := autograd.NewTape(autograd.Inference, 0)
+	whole := slices.Clone(m.Forward(tape.Input(x)).Data())
+	for _, cut := range [][2]int{{0, 1}, {8, 9}, {2, 7}} {
+		tape.Reset()
+		part := m.Forward(tape.Input(x.Slice(cut[0], cut[1]))).Data()
+		if !slices.Equal(part, whole[4*cut[0]:4*cut[1]]) {
+			t.Errorf("images %v have other logits alone", cut)
+		}
+	}
+}
+
+// An inference tape needs the memory of a few layers, not of all.
+func TestInferenceFreesWhatPassesBetweenLayers(t *testing.T) {
+	rng := newRand(t)
+	m := NewSequential()
+	for range 10 {
+		m.Layers = append(m.Layers, NewConv2D(rng, 4, 4, 3, ConvConfig{Padding: 1}), ReLU{}, NewBasicBlock(rng, 4, 4, 1, ZeroPad))
+	}
+	tape := autograd.NewTape(autograd.Inference, 0)
+	x := randn(rng, 2, 4, 16, 16)
+	y := m.Forward(tape.Input(x))
+	if got, limit := tape.MemoryBytes(), 6*4*x.Len(); got > limit {
+		t.Errorf("%d bytes for activations of %d", got, 4*x.Len())
+	}
+	if y.Data()[0] != y.Data()[0] {
+		t.Error("the result is gone")
+	}
+}
