@@ -3,11 +3,11 @@ package nn
 import (
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
+	"maps"
 	"slices"
 	"strings"
 
+	"github.com/mettleml/mettle/internal/atomicfile"
 	"github.com/mettleml/mettle/tensor"
 )
 
@@ -45,43 +45,41 @@ type LoadOptions struct {
 	Rename func(name string) string
 }
 
+// SaveOptions say how [SaveWith] writes.
+type SaveOptions struct {
+	// Metadata is kept beside the tensors, such as the network's name and the
+	// preprocessing it was trained with.
+	Metadata map[string]string
+
+	// DType is the type of parameters and buffers in the file; counters are always
+	// 64-bit integers. "" means F32.
+	DType tensor.DType
+}
+
 // Save writes the parameters and buffers of m to a safetensors file under the names
 // of [State]. The file appears whole or not at all: a failure leaves one that was
 // there before untouched.
-func Save(path string, m Tree) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+func Save(path string, m Tree) error { return SaveWith(path, m, SaveOptions{}) }
+
+// SaveWith is [Save] with options.
+func SaveWith(path string, m Tree, o SaveOptions) error {
+	err := atomicfile.Write(path, func(w io.Writer) error { return Write(w, m, o) })
 	if err != nil {
-		return err
-	}
-	fail := func(err error) error {
-		f.Close()
-		os.Remove(f.Name())
 		return fmt.Errorf("nn: saving %s: %w", path, err)
-	}
-	if err := Write(f, m); err != nil {
-		return fail(err)
-	}
-	if err := f.Chmod(0o644); err != nil {
-		return fail(err)
-	}
-	if err := f.Sync(); err != nil {
-		return fail(err)
-	}
-	if err := f.Close(); err != nil {
-		return fail(err)
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return fail(err)
 	}
 	return nil
 }
 
 // Write writes the parameters and buffers of m in the safetensors format.
-func Write(w io.Writer, m Tree) error {
+func Write(w io.Writer, m Tree, o SaveOptions) error {
 	var entries []tensor.Entry
 	byName := make(map[string]*tensor.Tensor)
 	for e := range State(m) {
-		entries = append(entries, tensor.Entry{Name: e.Name, DType: e.DType, Shape: e.Value().Shape()})
+		t := e.DType
+		if t == tensor.F32 && o.DType != "" {
+			t = o.DType
+		}
+		entries = append(entries, tensor.Entry{Name: e.Name, DType: t, Shape: e.Value().Shape()})
 		byName[e.Name] = e.Value()
 	}
 	slices.SortFunc(entries, func(a, b tensor.Entry) int {
@@ -90,7 +88,14 @@ func Write(w io.Writer, m Tree) error {
 		}
 		return strings.Compare(a.Name, b.Name)
 	})
-	s, err := tensor.NewSafetensorsWriter(w, entries, map[string]string{"format": "pt"})
+	meta := maps.Clone(o.Metadata)
+	if meta == nil {
+		meta = map[string]string{}
+	}
+	if meta["format"] == "" {
+		meta["format"] = "pt"
+	}
+	s, err := tensor.NewSafetensorsWriter(w, entries, meta)
 	if err != nil {
 		return err
 	}
