@@ -2,7 +2,6 @@ package data
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
 
 	"github.com/mettleml/mettle/tensor"
@@ -163,10 +162,17 @@ func turnHue(r, g, b, turn float32) (float32, float32, float32) {
 		hue = 4 + (r-g)/span
 	}
 	hue += 6 * turn
-	// Each channel follows the same trapezoid, a third of the circle apart.
-	channel := func(shift float64) float32 {
-		k := math.Mod(float64(hue)+shift+12, 6)
-		return top - span*float32(max(0, min(k, 4-k, 1)))
+	if hue < 0 {
+		hue += 6
 	}
-	return channel(5), channel(3), channel(1)
+	return top - span*sector(hue+5), top - span*sector(hue+3), top - span*sector(hue+1)
+}
+
+// sector is the trapezoid that each channel follows around the circle of six
+// sixths, a third apart from the next: 0 in [4, 6], 1 in [1, 3]. It repeats.
+func sector(k float32) float32 {
+	for k >= 6 {
+		k -= 6
+	}
+	return max(0, min(k, 4-k, 1))
 }
