@@ -14,10 +14,10 @@ type lazySAGA struct {
 	cells []cell
 	by    shrinker
 	step  float64
-	// deriv avoids an interface call a step for the commonest loss.
+	// logistic avoids an interface call a step for the commonest loss.
 	logistic bool
-	steps    int32 // since the last flush
 	begun    bool
+	sums     []float64
 }
 
 // cell keeps what one coordinate needs on one cache line.
@@ -46,23 +46,47 @@ func (s *lazySAGA) jump(m int) {
 		}
 		r.stats.Prox++
 		m--
-	} else {
-		for j, w := range r.x {
-			s.cells[j].w = w
-		}
 	}
 	r.stats.Prox += int64(m)
 	r.grad.ifo += int64(m)
-	s.steps = 0
-	inv := 1 / float64(r.n)
-	cells, step := s.cells, s.step
-	l1, l2 := s.by.l1, s.by.c
-	for range m {
-		i := s.batch.intn(r.n)
+	switch {
+	case s.by.l1 == 0 && s.by.c < 1:
+		s.shrink(m)
+	case s.by.c == 1:
+		s.soften(m)
+	default:
+		s.general(m)
+	}
+	for j := range s.cells {
+		c := &s.cells[j]
+		c.at = 0
+		r.x[j] = c.w
+	}
+}
+
+// deriv returns the derivative of the loss of sample i at the margin and its
+// change, and stores it.
+func (s *lazySAGA) deriv(i int, margin float64) (change float64) {
+	g := 0.0
+	if y := s.l.Y[i]; s.logistic {
+		g = -y / (1 + math.Exp(y*margin))
+	} else {
+		g = s.l.Loss.Deriv(margin, y)
+	}
+	change = g - s.slope[i]
+	s.slope[i] = g
+	return change
+}
+
+// general makes m steps for any elastic net.
+func (s *lazySAGA) general(m int) {
+	cells, step, inv := s.cells, s.step, 1/float64(s.r.n)
+	l1, shrink := s.by.l1, s.by.c
+	for now := range int32(m) {
+		i := s.batch.intn(s.r.n)
 		col, val := s.x.Row(i)
 		val = val[:len(col)]
 		margin := 0.0
-		now := s.steps
 		for k, j := range col {
 			c := &cells[j]
 			if lag := now - c.at; lag > 0 {
@@ -70,33 +94,116 @@ func (s *lazySAGA) jump(m int) {
 			}
 			margin += val[k] * c.w
 		}
-		g := 0.0
-		if s.logistic {
-			y := s.l.Y[i]
-			g = -y / (1 + math.Exp(y*margin))
-		} else {
-			g = s.l.Loss.Deriv(margin, s.l.Y[i])
-		}
-		d := g - s.slope[i]
-		s.slope[i] = g
+		d := s.deriv(i, margin)
 		dn := d * inv
-		now++
 		for k, j := range col {
 			c := &cells[j]
 			v := val[k]
-			c.w = soft(c.w-step*(d*v+c.mean), l1) * l2
+			c.w = soft(c.w-step*(d*v+c.mean), l1) * shrink
 			c.mean += dn * v
-			c.at = now
+			c.at = now + 1
 		}
-		s.steps = now
 	}
 	for j := range cells {
 		c := &cells[j]
-		if lag := s.steps - c.at; lag > 0 {
+		if lag := int32(m) - c.at; lag > 0 {
 			c.w = s.by.run(c.w, step*c.mean, int(lag))
 		}
+	}
+}
+
+// soften makes m steps without an l2 part. A coordinate that keeps its sign is
+// brought up to date by one product.
+func (s *lazySAGA) soften(m int) {
+	cells, step, inv := s.cells, s.step, 1/float64(s.r.n)
+	l1 := s.by.l1
+	for now := range int32(m) {
+		i := s.batch.intn(s.r.n)
+		col, val := s.x.Row(i)
+		val = val[:len(col)]
+		margin := 0.0
+		for k, j := range col {
+			c := &cells[j]
+			w, lag := c.w, now-c.at
+			a := step * c.mean
+			if w != 0 {
+				if end := w - float64(lag)*(a+math.Copysign(l1, w)); end*w > 0 {
+					w = end
+				} else if lag > 0 {
+					w = s.by.run(w, a, int(lag))
+				}
+			} else if math.Abs(a) > l1 && lag > 0 {
+				w = s.by.run(w, a, int(lag))
+			}
+			c.w = w
+			margin += val[k] * w
+		}
+		d := s.deriv(i, margin)
+		sd, dn := step*d, d*inv
+		for k, j := range col {
+			c := &cells[j]
+			v := val[k]
+			u := c.w - (sd*v + step*c.mean)
+			c.w = u - max(-l1, min(l1, u))
+			c.mean += dn * v
+			c.at = now + 1
+		}
+	}
+	for j := range cells {
+		c := &cells[j]
+		if lag := int32(m) - c.at; lag > 0 {
+			c.w = s.by.run(c.w, step*c.mean, int(lag))
+		}
+	}
+}
+
+// shrink makes m steps without an l1 part, in the variable u = w/c^k at step k: a
+// missed step only subtracts step·c^(1−k)·mean from u, so what a coordinate lacks is
+// its mean times a difference of running sums.
+func (s *lazySAGA) shrink(m int) {
+	// c^−m stays below e, so u and w are of one size.
+	for block := max(1, int(-1/s.by.logC)); m > 0; m -= block {
+		s.shrinkBlock(min(m, block))
+	}
+}
+
+func (s *lazySAGA) shrinkBlock(m int) {
+	cells, step, inv := s.cells, s.step, 1/float64(s.r.n)
+	if cap(s.sums) < m+1 {
+		s.sums = make([]float64, m+1)
+	}
+	sums := s.sums[:m+1]
+	pow, grow := 1.0, 1/s.by.c // c^k and 1/c
+	part := step               // step·c^(−k)
+	sums[0] = 0
+	for now := range m {
+		i := s.batch.intn(s.r.n)
+		col, val := s.x.Row(i)
+		val = val[:len(col)]
+		margin := 0.0
+		sum := sums[now]
+		for k, j := range col {
+			c := &cells[j]
+			c.w -= (sum - sums[c.at]) * c.mean
+			margin += val[k] * c.w
+		}
+		d := s.deriv(i, margin*pow)
+		pd, dn := part*d, d*inv
+		for k, j := range col {
+			c := &cells[j]
+			v := val[k]
+			c.w -= pd*v + part*c.mean
+			c.mean += dn * v
+			c.at = int32(now + 1)
+		}
+		sums[now+1] = sum + part
+		part *= grow
+		pow *= s.by.c
+	}
+	for j := range cells {
+		c := &cells[j]
+		c.w = (c.w - (sums[m]-sums[c.at])*c.mean) * pow
 		c.at = 0
-		r.x[j] = c.w
 	}
 }
 
@@ -249,7 +356,7 @@ func (s *denseSAGA) jump(m int) {
 		for j, v := range row {
 			u := keep*w[j] - (sd*v + step*mean[j])
 			mean[j] += dn * v
-			w[j] = c * (max(u-l1, 0) + min(u+l1, 0))
+			w[j] = c * (u - max(-l1, min(l1, u)))
 		}
 	}
 }

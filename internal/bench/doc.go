@@ -19,4 +19,8 @@
 // With -dump, every case runs once and writes its arrays as npy files into DIR,
 // CASE.ARRAY.npy with the slashes of the case turned into underscores, for a
 // checker that computes them again in double precision.
+//
+//	go run ./internal/bench -case saga -dir DIR
+//
+// times SAGA on three LIBSVM files instead; see runSAGA.
 package main

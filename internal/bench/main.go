@@ -34,6 +34,7 @@ func main() {
 	prefix := flag.String("case", "", "run only the cases whose names begin with `prefix`")
 	seconds := flag.Float64("seconds", 2, "time to spend on a case")
 	set := flag.String("set", "", "`name` of the kernel set (default the best there is)")
+	dir := flag.String("dir", "", "`directory` of the LIBSVM files of -case saga")
 	dump := flag.String("dump", "", "write the arrays of one run of each case into `dir` instead of timing")
 	profile := flag.String("profile", "", "write a processor profile to `file`")
 	flag.Parse()
@@ -48,6 +49,13 @@ func main() {
 		}
 		defer f.Close()
 		defer pprof.StopCPUProfile()
+	}
+	if *prefix == "saga" {
+		if err := runSAGA(*dir); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
 	}
 	if err := run(*threads, *prefix, *seconds, *set, *dump); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
