@@ -144,50 +144,42 @@ func (f *Poisson) AddGrad(dst []float64, i int, x []float64, scale float64) {
 //
 //	g_i(θ;κ) = x_iᵀθ − y_i Σ_j w_ij log θ_j + const.
 //
-// The statistic is y_i w_ij, the minimiser θ_j = s_j / mean_i x_ij; h must be zero.
-// With SPIMM this is SPIDER-EM; a statistic that the path made negative is held at
-// zero. The surrogate's curvature moves with θ: theorem D only inside a compact
-// set of positive θ.
+// The statistic is y_i w_ij, then x_ij, the minimiser the quotient of their means,
+// coordinate by coordinate; h must be zero. With SPIMM this is SPIDER-EM; a
+// statistic that the path made negative is held at zero. The surrogate's curvature
+// moves with θ: theorem D only inside a compact set of positive θ.
 type PoissonEM struct {
-	f    *Poisson
-	mean []float64
+	F *Poisson
 }
 
-// NewPoissonEM returns the family. It errs when a column has no data.
-func NewPoissonEM(f *Poisson) (*PoissonEM, error) {
-	s := &PoissonEM{f, make([]float64, f.Dim())}
-	for i := range f.Y {
-		f.X.AddRow(s.mean, i, 1/float64(len(f.Y)))
-	}
-	for j, v := range s.mean {
-		if v == 0 {
-			return nil, fmt.Errorf("mm: column %d is empty", j)
-		}
-	}
-	return s, nil
-}
-
-func (s *PoissonEM) StatDim() int     { return s.f.Dim() }
+func (s *PoissonEM) StatDim() int     { return 2 * s.F.Dim() }
 func (s *PoissonEM) Modulus() float64 { return 0 }
 
 func (s *PoissonEM) AddStat(dst []float64, i int, anchor []float64, scale float64) {
-	if s.f.Y[i] == 0 {
+	p := len(anchor)
+	s.F.X.AddRow(dst[p:], i, scale)
+	if s.F.Y[i] == 0 {
 		return
 	}
-	c := scale * s.f.Y[i] / s.f.X.Dot(i, anchor)
-	s.f.X.Do(i, func(j int, v float64) { dst[j] += c * v * anchor[j] })
+	c := scale * s.F.Y[i] / s.F.X.Dot(i, anchor)
+	s.F.X.Do(i, func(j int, v float64) { dst[j] += c * v * anchor[j] })
 }
 
-func (s *PoissonEM) Minimize(dst, stat, _ []float64, h Regularizer) error {
-	for j, v := range stat {
-		dst[j] = max(v, 0) / s.mean[j]
+// Minimize leaves a coordinate that no sample has seen where it is.
+func (s *PoissonEM) Minimize(dst, stat, start []float64, _ Regularizer) error {
+	p := len(dst)
+	for j := range dst {
+		if dst[j] = start[j]; stat[p+j] > 0 {
+			dst[j] = max(stat[j], 0) / stat[p+j]
+		}
 	}
 	return nil
 }
 
 func (s *PoissonEM) Eval(stat, x []float64) float64 {
-	v := dot(s.mean, x)
-	for j, t := range stat {
+	p := len(x)
+	v := dot(stat[p:], x)
+	for j, t := range stat[:p] {
 		if t != 0 {
 			v -= t * math.Log(x[j])
 		}

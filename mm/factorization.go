@@ -123,8 +123,8 @@ func (s *FactorMM) Eval(stat, w []float64) float64 {
 	return v
 }
 
-// Minimize adds 1e-10 of the largest entry to the diagonal of the k×k matrix when
-// it is singular: a component that no sample uses keeps its place.
+// Minimize adds 1e-10 of the largest row to the diagonal of the k×k matrix when it
+// is singular: a component that no sample uses keeps its place.
 func (s *FactorMM) Minimize(dst, stat, start []float64, h Regularizer) error {
 	k := s.F.K
 	a := s.gram(stat)
@@ -140,8 +140,8 @@ func (s *FactorMM) Minimize(dst, stat, start []float64, h Regularizer) error {
 	ridge, quadratic := ridgeOf(h)
 	c, err := factorize(a, ridge)
 	if err != nil {
-		lift = 1e-10 * max(top, 1e-300)
-		for c == nil && lift <= 10*top {
+		lift = max(1e-10*top, 1e-12)
+		for c == nil && lift <= 1+10*top {
 			c, err = factorize(a, ridge+lift)
 			lift *= 10
 		}
