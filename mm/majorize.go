@@ -16,7 +16,8 @@ type MM struct {
 	// LineSearch, for the default family only, starts each iteration from twice
 	// the last step and halves it until the surrogate majorises at its minimiser.
 	// The component values are counted in Stats.Values; no constant is needed
-	// when Step is set.
+	// when Step is set. Comparing values limits the accuracy of θ to about the
+	// root of the machine's.
 	LineSearch bool
 }
 

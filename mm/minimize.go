@@ -207,9 +207,11 @@ func (r *run) loop(st stepper) (*Result, error) {
 		switch st := st.(type) {
 		case jumper:
 			m := r.room(rec.next)
+			copy(next, r.x)
 			st.jump(m)
 			r.k += m
 			if !allFinite(r.x) {
+				copy(r.x, next)
 				return r.finish(st, out, optimize.Failure, &NonFiniteError{r.k, r.ifo()})
 			}
 		case proposer:

@@ -93,7 +93,7 @@ func (p *path) update(acc []float64) {
 			p.r.refreshed = true
 		} else {
 			clear(acc)
-			p.draw(p.big, true)
+			p.draw(p.big, false)
 			p.oracle.addBatch(acc, p.idx, p.r.x, 1)
 		}
 		p.r.stats.Refresh++
