@@ -14,8 +14,8 @@ type nnOps struct {
 	bnSums  func(coef []float32, sums []float64, dr, dy, x, y []float32, n, channels, s, stride int, pre, post float32)
 	bnGrad  func(coef, dx, dy, x []float32, n, channels, s, stride int, pre, post float32)
 
-	maxPool2     func(y, x []float32, codes []uint8, oh, ow, xw int)
-	maxPool2Grad func(dx, dy []float32, codes []uint8, oh, ow, xw int)
+	maxPool2     func(y, x []float32, codes []uint8, oh, ow, xw, dz int)
+	maxPool2Grad func(dx, dy []float32, codes []uint8, oh, ow, xw, dz int)
 
 	expSum func(dst, x []float32, shift float32) float64
 

@@ -1043,6 +1043,166 @@ gradLeave:
 	VZEROUPPER
 	RET
 
+DATA expConstsAVX2<>+0(SB)/8, $0xc086180000000000
+DATA expConstsAVX2<>+8(SB)/8, $0x4086280000000000
+DATA expConstsAVX2<>+16(SB)/8, $0x3ff71547652b82fe
+DATA expConstsAVX2<>+24(SB)/8, $0x4338000000000000
+DATA expConstsAVX2<>+32(SB)/8, $0x3fe62e42fee00000
+DATA expConstsAVX2<>+40(SB)/8, $0x3dea39ef35793c76
+DATA expConstsAVX2<>+48(SB)/8, $0x3ff0000000000000
+DATA expConstsAVX2<>+56(SB)/8, $0x3ff0000000000000
+DATA expConstsAVX2<>+64(SB)/8, $0x3fe0000000000000
+DATA expConstsAVX2<>+72(SB)/8, $0x3fc5555555555555
+DATA expConstsAVX2<>+80(SB)/8, $0x3fa5555555555555
+DATA expConstsAVX2<>+88(SB)/8, $0x3f81111111111111
+DATA expConstsAVX2<>+96(SB)/8, $0x3f56c16c16c16c17
+DATA expConstsAVX2<>+104(SB)/8, $0x3f2a01a01a01a01a
+DATA expConstsAVX2<>+112(SB)/8, $0x3efa01a01a01a01a
+DATA expConstsAVX2<>+120(SB)/8, $0x3ec71de3a556c734
+DATA expConstsAVX2<>+128(SB)/8, $0x3e927e4fb7789f5c
+DATA expConstsAVX2<>+136(SB)/8, $0x3e5ae64567f544e4
+DATA expConstsAVX2<>+144(SB)/8, $0x3e21eed8eff8d898
+GLOBL expConstsAVX2<>(SB), RODATA|NOPTR, $152
+
+// func expSumAVX2(dst []float32, x []float32, shift float32) float64
+// Requires: AVX, AVX2, FMA3, SSE2
+TEXT ·expSumAVX2(SB), NOSPLIT, $0-64
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         x_len+32(FP), DX
+	VBROADCASTSS shift+48(FP), Y0
+	VCVTPS2PD    X0, Y0
+	VBROADCASTSD expConstsAVX2<>+0(SB), Y1
+	VBROADCASTSD expConstsAVX2<>+16(SB), Y2
+	VBROADCASTSD expConstsAVX2<>+24(SB), Y3
+	VBROADCASTSD expConstsAVX2<>+32(SB), Y4
+	VBROADCASTSD expConstsAVX2<>+40(SB), Y5
+	VXORPS       Y6, Y6, Y6
+	MOVQ         DX, BX
+	ANDQ         $+3, BX
+	LEAQ         nnetMasks<>+0(SB), SI
+	MOVQ         $0x00000008, DI
+	SUBQ         BX, DI
+	VMOVUPS      (SI)(DI*4), X7
+	SUBQ         $+4, DX
+	JLT          tail
+
+loop:
+	VMOVUPS      (CX), X8
+	VCVTPS2PD    X8, Y8
+	VSUBPD       Y0, Y8, Y8
+	VMAXPD       Y8, Y1, Y9
+	VMOVAPD      Y9, Y10
+	VCMPPD       $0x05, Y1, Y8, Y11
+	VBROADCASTSD expConstsAVX2<>+8(SB), Y8
+	VMINPD       Y10, Y8, Y9
+	VMOVAPD      Y3, Y8
+	VFMADD231PD  Y9, Y2, Y8
+	VSUBPD       Y3, Y8, Y10
+	VFNMADD231PD Y10, Y4, Y9
+	VFNMADD231PD Y10, Y5, Y9
+	VBROADCASTSD expConstsAVX2<>+144(SB), Y10
+	VBROADCASTSD expConstsAVX2<>+136(SB), Y12
+	VFMADD213PD  Y12, Y9, Y10
+	VBROADCASTSD expConstsAVX2<>+128(SB), Y12
+	VFMADD213PD  Y12, Y9, Y10
+	VBROADCASTSD expConstsAVX2<>+120(SB), Y12
+	VFMADD213PD  Y12, Y9, Y10
+	VBROADCASTSD expConstsAVX2<>+112(SB), Y12
+	VFMADD213PD  Y12, Y9, Y10
+	VBROADCASTSD expConstsAVX2<>+104(SB), Y12
+	VFMADD213PD  Y12, Y9, Y10
+	VBROADCASTSD expConstsAVX2<>+96(SB), Y12
+	VFMADD213PD  Y12, Y9, Y10
+	VBROADCASTSD expConstsAVX2<>+88(SB), Y12
+	VFMADD213PD  Y12, Y9, Y10
+	VBROADCASTSD expConstsAVX2<>+80(SB), Y12
+	VFMADD213PD  Y12, Y9, Y10
+	VBROADCASTSD expConstsAVX2<>+72(SB), Y12
+	VFMADD213PD  Y12, Y9, Y10
+	VBROADCASTSD expConstsAVX2<>+64(SB), Y12
+	VFMADD213PD  Y12, Y9, Y10
+	VBROADCASTSD expConstsAVX2<>+56(SB), Y12
+	VFMADD213PD  Y12, Y9, Y10
+	VBROADCASTSD expConstsAVX2<>+48(SB), Y12
+	VFMADD213PD  Y12, Y9, Y10
+	VPSLLQ       $0x34, Y8, Y8
+	VPADDQ       Y8, Y10, Y10
+	VANDPD       Y11, Y10, Y10
+	VCVTPD2PSY   Y10, X8
+	VADDPD       Y10, Y6, Y6
+	TESTQ        AX, AX
+	JE           stored
+	VMOVUPS      X8, (AX)
+	ADDQ         $+16, AX
+
+stored:
+	ADDQ $+16, CX
+	SUBQ $+4, DX
+	JGE  loop
+
+tail:
+	TESTQ        BX, BX
+	JE           end
+	VMASKMOVPS   (CX), X7, X8
+	VCVTPS2PD    X8, Y8
+	VSUBPD       Y0, Y8, Y8
+	VMAXPD       Y8, Y1, Y0
+	VMOVAPD      Y0, Y9
+	VCMPPD       $0x05, Y1, Y8, Y8
+	VBROADCASTSD expConstsAVX2<>+8(SB), Y1
+	VMINPD       Y9, Y1, Y0
+	VMOVAPD      Y3, Y1
+	VFMADD231PD  Y0, Y2, Y1
+	VSUBPD       Y3, Y1, Y9
+	VFNMADD231PD Y9, Y4, Y0
+	VFNMADD231PD Y9, Y5, Y0
+	VBROADCASTSD expConstsAVX2<>+144(SB), Y9
+	VBROADCASTSD expConstsAVX2<>+136(SB), Y2
+	VFMADD213PD  Y2, Y0, Y9
+	VBROADCASTSD expConstsAVX2<>+128(SB), Y2
+	VFMADD213PD  Y2, Y0, Y9
+	VBROADCASTSD expConstsAVX2<>+120(SB), Y2
+	VFMADD213PD  Y2, Y0, Y9
+	VBROADCASTSD expConstsAVX2<>+112(SB), Y2
+	VFMADD213PD  Y2, Y0, Y9
+	VBROADCASTSD expConstsAVX2<>+104(SB), Y2
+	VFMADD213PD  Y2, Y0, Y9
+	VBROADCASTSD expConstsAVX2<>+96(SB), Y2
+	VFMADD213PD  Y2, Y0, Y9
+	VBROADCASTSD expConstsAVX2<>+88(SB), Y2
+	VFMADD213PD  Y2, Y0, Y9
+	VBROADCASTSD expConstsAVX2<>+80(SB), Y2
+	VFMADD213PD  Y2, Y0, Y9
+	VBROADCASTSD expConstsAVX2<>+72(SB), Y2
+	VFMADD213PD  Y2, Y0, Y9
+	VBROADCASTSD expConstsAVX2<>+64(SB), Y2
+	VFMADD213PD  Y2, Y0, Y9
+	VBROADCASTSD expConstsAVX2<>+56(SB), Y2
+	VFMADD213PD  Y2, Y0, Y9
+	VBROADCASTSD expConstsAVX2<>+48(SB), Y2
+	VFMADD213PD  Y2, Y0, Y9
+	VPSLLQ       $0x34, Y1, Y1
+	VPADDQ       Y1, Y9, Y9
+	VANDPD       Y8, Y9, Y9
+	VCVTPD2PSY   Y9, X0
+	VPMOVSXDQ    X7, Y1
+	VANDPD       Y1, Y9, Y9
+	VADDPD       Y9, Y6, Y6
+	TESTQ        AX, AX
+	JE           tailStored
+	VMASKMOVPS   X0, X7, (AX)
+
+tailStored:
+end:
+	VEXTRACTF128 $0x01, Y6, X0
+	VADDPD       X0, X6, X6
+	VPERMILPD    $0x01, X6, X0
+	VADDSD       X0, X6, X6
+	MOVSD        X6, ret+56(FP)
+	VZEROUPPER
+	RET
+
 // func bnStatsAVX512(coef []float32, sums []float64, x []float32, n int, channels int, s int, stride int, pre float32)
 // Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·bnStatsAVX512(SB), NOSPLIT, $0-108
@@ -2059,5 +2219,636 @@ gradLeave:
 	SUBQ   R10, AX
 	DECQ   DI
 	JNE    gradSample
+	VZEROUPPER
+	RET
+
+DATA expConstsAVX512<>+0(SB)/8, $0xc086180000000000
+DATA expConstsAVX512<>+8(SB)/8, $0x4086280000000000
+DATA expConstsAVX512<>+16(SB)/8, $0x3ff71547652b82fe
+DATA expConstsAVX512<>+24(SB)/8, $0x4338000000000000
+DATA expConstsAVX512<>+32(SB)/8, $0x3fe62e42fee00000
+DATA expConstsAVX512<>+40(SB)/8, $0x3dea39ef35793c76
+DATA expConstsAVX512<>+48(SB)/8, $0x3ff0000000000000
+DATA expConstsAVX512<>+56(SB)/8, $0x3ff0000000000000
+DATA expConstsAVX512<>+64(SB)/8, $0x3fe0000000000000
+DATA expConstsAVX512<>+72(SB)/8, $0x3fc5555555555555
+DATA expConstsAVX512<>+80(SB)/8, $0x3fa5555555555555
+DATA expConstsAVX512<>+88(SB)/8, $0x3f81111111111111
+DATA expConstsAVX512<>+96(SB)/8, $0x3f56c16c16c16c17
+DATA expConstsAVX512<>+104(SB)/8, $0x3f2a01a01a01a01a
+DATA expConstsAVX512<>+112(SB)/8, $0x3efa01a01a01a01a
+DATA expConstsAVX512<>+120(SB)/8, $0x3ec71de3a556c734
+DATA expConstsAVX512<>+128(SB)/8, $0x3e927e4fb7789f5c
+DATA expConstsAVX512<>+136(SB)/8, $0x3e5ae64567f544e4
+DATA expConstsAVX512<>+144(SB)/8, $0x3e21eed8eff8d898
+GLOBL expConstsAVX512<>(SB), RODATA|NOPTR, $152
+
+// func expSumAVX512(dst []float32, x []float32, shift float32) float64
+// Requires: AVX, AVX512F, AVX512VL, SSE2
+TEXT ·expSumAVX512(SB), NOSPLIT, $0-64
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), DX
+	MOVQ         x_len+32(FP), BX
+	VBROADCASTSS shift+48(FP), Z0
+	VCVTPS2PD    Y0, Z0
+	VBROADCASTSD expConstsAVX512<>+0(SB), Z1
+	VBROADCASTSD expConstsAVX512<>+16(SB), Z2
+	VBROADCASTSD expConstsAVX512<>+24(SB), Z3
+	VBROADCASTSD expConstsAVX512<>+32(SB), Z4
+	VBROADCASTSD expConstsAVX512<>+40(SB), Z5
+	VPXORD       Z6, Z6, Z6
+	MOVQ         BX, SI
+	ANDQ         $+7, SI
+	MOVQ         SI, CX
+	MOVQ         $0x00000001, DI
+	SHLQ         CL, DI
+	DECQ         DI
+	KMOVW        DI, K1
+	SUBQ         $+8, BX
+	JLT          tail
+
+loop:
+	VMOVUPS          (DX), Y7
+	VCVTPS2PD        Y7, Z7
+	VSUBPD           Z0, Z7, Z7
+	VMAXPD           Z7, Z1, Z8
+	VMOVAPD          Z8, Z9
+	VCMPPD           $0x05, Z1, Z7, K2
+	VBROADCASTSD     expConstsAVX512<>+8(SB), Z7
+	VMINPD           Z9, Z7, Z8
+	VMOVAPD          Z3, Z7
+	VFMADD231PD      Z8, Z2, Z7
+	VSUBPD           Z3, Z7, Z9
+	VFNMADD231PD     Z9, Z4, Z8
+	VFNMADD231PD     Z9, Z5, Z8
+	VBROADCASTSD     expConstsAVX512<>+144(SB), Z9
+	VFMADD213PD.BCST expConstsAVX512<>+136(SB), Z8, Z9
+	VFMADD213PD.BCST expConstsAVX512<>+128(SB), Z8, Z9
+	VFMADD213PD.BCST expConstsAVX512<>+120(SB), Z8, Z9
+	VFMADD213PD.BCST expConstsAVX512<>+112(SB), Z8, Z9
+	VFMADD213PD.BCST expConstsAVX512<>+104(SB), Z8, Z9
+	VFMADD213PD.BCST expConstsAVX512<>+96(SB), Z8, Z9
+	VFMADD213PD.BCST expConstsAVX512<>+88(SB), Z8, Z9
+	VFMADD213PD.BCST expConstsAVX512<>+80(SB), Z8, Z9
+	VFMADD213PD.BCST expConstsAVX512<>+72(SB), Z8, Z9
+	VFMADD213PD.BCST expConstsAVX512<>+64(SB), Z8, Z9
+	VFMADD213PD.BCST expConstsAVX512<>+56(SB), Z8, Z9
+	VFMADD213PD.BCST expConstsAVX512<>+48(SB), Z8, Z9
+	VPSLLQ           $0x34, Z7, Z7
+	VPADDQ           Z7, Z9, Z9
+	VMOVAPD.Z        Z9, K2, Z9
+	VCVTPD2PS        Z9, Y7
+	VADDPD           Z9, Z6, Z6
+	TESTQ            AX, AX
+	JE               stored
+	VMOVUPS          Y7, (AX)
+	ADDQ             $+32, AX
+
+stored:
+	ADDQ $+32, DX
+	SUBQ $+8, BX
+	JGE  loop
+
+tail:
+	TESTQ            SI, SI
+	JE               end
+	VMOVUPS.Z        (DX), K1, Y7
+	VCVTPS2PD        Y7, Z7
+	VSUBPD           Z0, Z7, Z7
+	VMAXPD           Z7, Z1, Z0
+	VMOVAPD          Z0, Z8
+	VCMPPD           $0x05, Z1, Z7, K2
+	VBROADCASTSD     expConstsAVX512<>+8(SB), Z1
+	VMINPD           Z8, Z1, Z0
+	VMOVAPD          Z3, Z1
+	VFMADD231PD      Z0, Z2, Z1
+	VSUBPD           Z3, Z1, Z8
+	VFNMADD231PD     Z8, Z4, Z0
+	VFNMADD231PD     Z8, Z5, Z0
+	VBROADCASTSD     expConstsAVX512<>+144(SB), Z8
+	VFMADD213PD.BCST expConstsAVX512<>+136(SB), Z0, Z8
+	VFMADD213PD.BCST expConstsAVX512<>+128(SB), Z0, Z8
+	VFMADD213PD.BCST expConstsAVX512<>+120(SB), Z0, Z8
+	VFMADD213PD.BCST expConstsAVX512<>+112(SB), Z0, Z8
+	VFMADD213PD.BCST expConstsAVX512<>+104(SB), Z0, Z8
+	VFMADD213PD.BCST expConstsAVX512<>+96(SB), Z0, Z8
+	VFMADD213PD.BCST expConstsAVX512<>+88(SB), Z0, Z8
+	VFMADD213PD.BCST expConstsAVX512<>+80(SB), Z0, Z8
+	VFMADD213PD.BCST expConstsAVX512<>+72(SB), Z0, Z8
+	VFMADD213PD.BCST expConstsAVX512<>+64(SB), Z0, Z8
+	VFMADD213PD.BCST expConstsAVX512<>+56(SB), Z0, Z8
+	VFMADD213PD.BCST expConstsAVX512<>+48(SB), Z0, Z8
+	VPSLLQ           $0x34, Z1, Z1
+	VPADDQ           Z1, Z8, Z8
+	VMOVAPD.Z        Z8, K2, Z8
+	VCVTPD2PS        Z8, Y0
+	VMOVAPD.Z        Z8, K1, Z8
+	VADDPD           Z8, Z6, Z6
+	TESTQ            AX, AX
+	JE               tailStored
+	VMOVUPS          Y0, K1, (AX)
+
+tailStored:
+end:
+	VEXTRACTF64X4 $0x01, Z6, Y0
+	VADDPD        Y0, Y6, Y6
+	VEXTRACTF128  $0x01, Y6, X0
+	VADDPD        X0, X6, X6
+	VPERMILPD     $0x01, X6, X0
+	VADDSD        X0, X6, X6
+	MOVSD         X6, ret+56(FP)
+	VZEROUPPER
+	RET
+
+DATA evenLanes<>+0(SB)/4, $0x00000000
+DATA evenLanes<>+4(SB)/4, $0x00000002
+DATA evenLanes<>+8(SB)/4, $0x00000004
+DATA evenLanes<>+12(SB)/4, $0x00000006
+DATA evenLanes<>+16(SB)/4, $0x00000008
+DATA evenLanes<>+20(SB)/4, $0x0000000a
+DATA evenLanes<>+24(SB)/4, $0x0000000c
+DATA evenLanes<>+28(SB)/4, $0x0000000e
+DATA evenLanes<>+32(SB)/4, $0x00000010
+DATA evenLanes<>+36(SB)/4, $0x00000012
+DATA evenLanes<>+40(SB)/4, $0x00000014
+DATA evenLanes<>+44(SB)/4, $0x00000016
+DATA evenLanes<>+48(SB)/4, $0x00000018
+DATA evenLanes<>+52(SB)/4, $0x0000001a
+DATA evenLanes<>+56(SB)/4, $0x0000001c
+DATA evenLanes<>+60(SB)/4, $0x0000001e
+GLOBL evenLanes<>(SB), RODATA|NOPTR, $64
+
+DATA oddLanes<>+0(SB)/4, $0x00000001
+DATA oddLanes<>+4(SB)/4, $0x00000003
+DATA oddLanes<>+8(SB)/4, $0x00000005
+DATA oddLanes<>+12(SB)/4, $0x00000007
+DATA oddLanes<>+16(SB)/4, $0x00000009
+DATA oddLanes<>+20(SB)/4, $0x0000000b
+DATA oddLanes<>+24(SB)/4, $0x0000000d
+DATA oddLanes<>+28(SB)/4, $0x0000000f
+DATA oddLanes<>+32(SB)/4, $0x00000011
+DATA oddLanes<>+36(SB)/4, $0x00000013
+DATA oddLanes<>+40(SB)/4, $0x00000015
+DATA oddLanes<>+44(SB)/4, $0x00000017
+DATA oddLanes<>+48(SB)/4, $0x00000019
+DATA oddLanes<>+52(SB)/4, $0x0000001b
+DATA oddLanes<>+56(SB)/4, $0x0000001d
+DATA oddLanes<>+60(SB)/4, $0x0000001f
+GLOBL oddLanes<>(SB), RODATA|NOPTR, $64
+
+// func maxPool2AVX512(y []float32, x []float32, codes []uint8, oh int, ow int, xw int, dz int)
+// Requires: AVX, AVX512F, CMOV
+TEXT ·maxPool2AVX512(SB), NOSPLIT, $0-104
+	MOVQ         y_base+0(FP), AX
+	MOVQ         x_base+24(FP), DX
+	MOVQ         codes_base+48(FP), BX
+	MOVQ         oh+72(FP), SI
+	MOVQ         ow+80(FP), DI
+	MOVQ         xw+88(FP), R8
+	MOVQ         dz+96(FP), R9
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	MOVQ         $0x00000000, CX
+	VPBROADCASTD CX, Z2
+	MOVQ         $0x00000001, CX
+	VPBROADCASTD CX, Z3
+	MOVQ         $0x00000002, CX
+	VPBROADCASTD CX, Z4
+	MOVQ         $0x00000003, CX
+	VPBROADCASTD CX, Z5
+	MOVQ         $0x00000004, CX
+	VPBROADCASTD CX, Z6
+	MOVQ         $0x00000005, CX
+	VPBROADCASTD CX, Z7
+	MOVQ         $0x00000006, CX
+	VPBROADCASTD CX, Z8
+	MOVQ         $0x00000007, CX
+	VPBROADCASTD CX, Z9
+	VMOVDQU32    evenLanes<>+0(SB), Z0
+	VMOVDQU32    oddLanes<>+0(SB), Z1
+	MOVQ         BX, R10
+	MOVQ         DI, R11
+	ANDQ         $0x0f, R11
+	MOVQ         DI, R12
+	SUBQ         R11, R12
+	LEAQ         (R11), CX
+	XORQ         R13, R13
+	CMPQ         CX, R13
+	CMOVQLT      R13, CX
+	MOVQ         $0x00000010, R13
+	CMPQ         CX, R13
+	CMOVQGT      R13, CX
+	MOVQ         $0x00000001, R13
+	SHLQ         CL, R13
+	DECQ         R13
+	KMOVW        R13, K1
+	ADDQ         R11, R11
+	LEAQ         (R11), CX
+	XORQ         R13, R13
+	CMPQ         CX, R13
+	CMOVQLT      R13, CX
+	MOVQ         $0x00000010, R13
+	CMPQ         CX, R13
+	CMOVQGT      R13, CX
+	MOVQ         $0x00000001, R13
+	SHLQ         CL, R13
+	DECQ         R13
+	KMOVW        R13, K2
+	LEAQ         -16(R11), CX
+	XORQ         R11, R11
+	CMPQ         CX, R11
+	CMOVQLT      R11, CX
+	MOVQ         $0x00000010, R11
+	CMPQ         CX, R11
+	CMOVQGT      R11, CX
+	MOVQ         $0x00000001, R11
+	SHLQ         CL, R11
+	DECQ         R11
+	KMOVW        R11, K3
+
+maxRow:
+	XORQ CX, CX
+	CMPQ CX, R12
+	JGE  maxTail
+
+maxWhole:
+	LEAQ      (DX)(CX*8), R11
+	VMOVUPS   (R11), Z12
+	VMOVUPS   64(R11), Z10
+	VMOVAPS   Z12, Z11
+	VPERMT2PS Z10, Z0, Z11
+	VPERMT2PS Z10, Z1, Z12
+	VMOVAPS   Z11, Z10
+	VMOVDQA32 Z2, Z11
+	VCMPPS    $0x1e, Z10, Z12, K4
+	VCMPPS    $0x03, Z12, Z12, K5
+	KORW      K5, K4, K4
+	VMOVAPS   Z12, K4, Z10
+	VMOVDQA32 Z3, K4, Z11
+	ADDQ      R8, R11
+	VMOVUPS   (R11), Z12
+	VMOVUPS   64(R11), Z13
+	VMOVAPS   Z12, Z14
+	VPERMT2PS Z13, Z0, Z14
+	VPERMT2PS Z13, Z1, Z12
+	VCMPPS    $0x1e, Z10, Z14, K4
+	VCMPPS    $0x03, Z14, Z14, K5
+	KORW      K5, K4, K4
+	VMOVAPS   Z14, K4, Z10
+	VMOVDQA32 Z4, K4, Z11
+	VCMPPS    $0x1e, Z10, Z12, K4
+	VCMPPS    $0x03, Z12, Z12, K5
+	KORW      K5, K4, K4
+	VMOVAPS   Z12, K4, Z10
+	VMOVDQA32 Z5, K4, Z11
+	LEAQ      (DX)(CX*8), R11
+	TESTQ     R9, R9
+	JE        maxSlices1
+	ADDQ      R9, R11
+	VMOVUPS   (R11), Z12
+	VMOVUPS   64(R11), Z13
+	VMOVAPS   Z12, Z14
+	VPERMT2PS Z13, Z0, Z14
+	VPERMT2PS Z13, Z1, Z12
+	VCMPPS    $0x1e, Z10, Z14, K4
+	VCMPPS    $0x03, Z14, Z14, K5
+	KORW      K5, K4, K4
+	VMOVAPS   Z14, K4, Z10
+	VMOVDQA32 Z6, K4, Z11
+	VCMPPS    $0x1e, Z10, Z12, K4
+	VCMPPS    $0x03, Z12, Z12, K5
+	KORW      K5, K4, K4
+	VMOVAPS   Z12, K4, Z10
+	VMOVDQA32 Z7, K4, Z11
+	ADDQ      R8, R11
+	VMOVUPS   (R11), Z12
+	VMOVUPS   64(R11), Z13
+	VMOVAPS   Z12, Z14
+	VPERMT2PS Z13, Z0, Z14
+	VPERMT2PS Z13, Z1, Z12
+	VCMPPS    $0x1e, Z10, Z14, K4
+	VCMPPS    $0x03, Z14, Z14, K5
+	KORW      K5, K4, K4
+	VMOVAPS   Z14, K4, Z10
+	VMOVDQA32 Z8, K4, Z11
+	VCMPPS    $0x1e, Z10, Z12, K4
+	VCMPPS    $0x03, Z12, Z12, K5
+	KORW      K5, K4, K4
+	VMOVAPS   Z12, K4, Z10
+	VMOVDQA32 Z9, K4, Z11
+
+maxSlices1:
+	VMOVUPS Z10, (AX)(CX*4)
+	TESTQ   R10, R10
+	JE      maxStored1
+	VPMOVDB Z11, (BX)(CX*1)
+
+maxStored1:
+	ADDQ $0x10, CX
+	CMPQ CX, R12
+	JLT  maxWhole
+
+maxTail:
+	CMPQ      CX, DI
+	JGE       maxNext
+	LEAQ      (DX)(CX*8), R11
+	VMOVUPS.Z (R11), K2, Z12
+	VMOVUPS.Z 64(R11), K3, Z10
+	VMOVAPS   Z12, Z11
+	VPERMT2PS Z10, Z0, Z11
+	VPERMT2PS Z10, Z1, Z12
+	VMOVAPS   Z11, Z10
+	VMOVDQA32 Z2, Z11
+	VCMPPS    $0x1e, Z10, Z12, K4
+	VCMPPS    $0x03, Z12, Z12, K5
+	KORW      K5, K4, K4
+	VMOVAPS   Z12, K4, Z10
+	VMOVDQA32 Z3, K4, Z11
+	ADDQ      R8, R11
+	VMOVUPS.Z (R11), K2, Z12
+	VMOVUPS.Z 64(R11), K3, Z13
+	VMOVAPS   Z12, Z14
+	VPERMT2PS Z13, Z0, Z14
+	VPERMT2PS Z13, Z1, Z12
+	VCMPPS    $0x1e, Z10, Z14, K4
+	VCMPPS    $0x03, Z14, Z14, K5
+	KORW      K5, K4, K4
+	VMOVAPS   Z14, K4, Z10
+	VMOVDQA32 Z4, K4, Z11
+	VCMPPS    $0x1e, Z10, Z12, K4
+	VCMPPS    $0x03, Z12, Z12, K5
+	KORW      K5, K4, K4
+	VMOVAPS   Z12, K4, Z10
+	VMOVDQA32 Z5, K4, Z11
+	LEAQ      (DX)(CX*8), R11
+	TESTQ     R9, R9
+	JE        maxSlices2
+	ADDQ      R9, R11
+	VMOVUPS.Z (R11), K2, Z12
+	VMOVUPS.Z 64(R11), K3, Z13
+	VMOVAPS   Z12, Z14
+	VPERMT2PS Z13, Z0, Z14
+	VPERMT2PS Z13, Z1, Z12
+	VCMPPS    $0x1e, Z10, Z14, K4
+	VCMPPS    $0x03, Z14, Z14, K5
+	KORW      K5, K4, K4
+	VMOVAPS   Z14, K4, Z10
+	VMOVDQA32 Z6, K4, Z11
+	VCMPPS    $0x1e, Z10, Z12, K4
+	VCMPPS    $0x03, Z12, Z12, K5
+	KORW      K5, K4, K4
+	VMOVAPS   Z12, K4, Z10
+	VMOVDQA32 Z7, K4, Z11
+	ADDQ      R8, R11
+	VMOVUPS.Z (R11), K2, Z12
+	VMOVUPS.Z 64(R11), K3, Z13
+	VMOVAPS   Z12, Z14
+	VPERMT2PS Z13, Z0, Z14
+	VPERMT2PS Z13, Z1, Z12
+	VCMPPS    $0x1e, Z10, Z14, K4
+	VCMPPS    $0x03, Z14, Z14, K5
+	KORW      K5, K4, K4
+	VMOVAPS   Z14, K4, Z10
+	VMOVDQA32 Z8, K4, Z11
+	VCMPPS    $0x1e, Z10, Z12, K4
+	VCMPPS    $0x03, Z12, Z12, K5
+	KORW      K5, K4, K4
+	VMOVAPS   Z12, K4, Z10
+	VMOVDQA32 Z9, K4, Z11
+
+maxSlices2:
+	VMOVUPS Z10, K1, (AX)(CX*4)
+	TESTQ   R10, R10
+	JE      maxStored2
+	VPMOVDB Z11, K1, (BX)(CX*1)
+
+maxStored2:
+maxNext:
+	LEAQ (AX)(DI*4), AX
+	LEAQ (DX)(R8*2), DX
+	ADDQ DI, BX
+	DECQ SI
+	JNE  maxRow
+	VZEROUPPER
+	RET
+
+DATA lowPairs<>+0(SB)/4, $0x00000000
+DATA lowPairs<>+4(SB)/4, $0x00000010
+DATA lowPairs<>+8(SB)/4, $0x00000001
+DATA lowPairs<>+12(SB)/4, $0x00000011
+DATA lowPairs<>+16(SB)/4, $0x00000002
+DATA lowPairs<>+20(SB)/4, $0x00000012
+DATA lowPairs<>+24(SB)/4, $0x00000003
+DATA lowPairs<>+28(SB)/4, $0x00000013
+DATA lowPairs<>+32(SB)/4, $0x00000004
+DATA lowPairs<>+36(SB)/4, $0x00000014
+DATA lowPairs<>+40(SB)/4, $0x00000005
+DATA lowPairs<>+44(SB)/4, $0x00000015
+DATA lowPairs<>+48(SB)/4, $0x00000006
+DATA lowPairs<>+52(SB)/4, $0x00000016
+DATA lowPairs<>+56(SB)/4, $0x00000007
+DATA lowPairs<>+60(SB)/4, $0x00000017
+GLOBL lowPairs<>(SB), RODATA|NOPTR, $64
+
+DATA highPairs<>+0(SB)/4, $0x00000008
+DATA highPairs<>+4(SB)/4, $0x00000018
+DATA highPairs<>+8(SB)/4, $0x00000009
+DATA highPairs<>+12(SB)/4, $0x00000019
+DATA highPairs<>+16(SB)/4, $0x0000000a
+DATA highPairs<>+20(SB)/4, $0x0000001a
+DATA highPairs<>+24(SB)/4, $0x0000000b
+DATA highPairs<>+28(SB)/4, $0x0000001b
+DATA highPairs<>+32(SB)/4, $0x0000000c
+DATA highPairs<>+36(SB)/4, $0x0000001c
+DATA highPairs<>+40(SB)/4, $0x0000000d
+DATA highPairs<>+44(SB)/4, $0x0000001d
+DATA highPairs<>+48(SB)/4, $0x0000000e
+DATA highPairs<>+52(SB)/4, $0x0000001e
+DATA highPairs<>+56(SB)/4, $0x0000000f
+DATA highPairs<>+60(SB)/4, $0x0000001f
+GLOBL highPairs<>(SB), RODATA|NOPTR, $64
+
+// func maxPool2GradAVX512(dx []float32, dy []float32, codes []uint8, oh int, ow int, xw int, dz int)
+// Requires: AVX, AVX512F, CMOV
+TEXT ·maxPool2GradAVX512(SB), NOSPLIT, $0-104
+	MOVQ         dy_base+24(FP), AX
+	MOVQ         dx_base+0(FP), DX
+	MOVQ         codes_base+48(FP), BX
+	MOVQ         oh+72(FP), SI
+	MOVQ         ow+80(FP), DI
+	MOVQ         xw+88(FP), R8
+	MOVQ         dz+96(FP), R9
+	SHLQ         $0x02, R8
+	SHLQ         $0x02, R9
+	MOVQ         $0x00000000, CX
+	VPBROADCASTD CX, Z2
+	MOVQ         $0x00000001, CX
+	VPBROADCASTD CX, Z3
+	MOVQ         $0x00000002, CX
+	VPBROADCASTD CX, Z4
+	MOVQ         $0x00000003, CX
+	VPBROADCASTD CX, Z5
+	MOVQ         $0x00000004, CX
+	VPBROADCASTD CX, Z6
+	MOVQ         $0x00000005, CX
+	VPBROADCASTD CX, Z7
+	MOVQ         $0x00000006, CX
+	VPBROADCASTD CX, Z8
+	MOVQ         $0x00000007, CX
+	VPBROADCASTD CX, Z9
+	VMOVDQU32    lowPairs<>+0(SB), Z0
+	VMOVDQU32    highPairs<>+0(SB), Z1
+	MOVQ         DI, R10
+	ANDQ         $0x0f, R10
+	MOVQ         DI, R11
+	SUBQ         R10, R11
+	LEAQ         (R10), CX
+	XORQ         R12, R12
+	CMPQ         CX, R12
+	CMOVQLT      R12, CX
+	MOVQ         $0x00000010, R12
+	CMPQ         CX, R12
+	CMOVQGT      R12, CX
+	MOVQ         $0x00000001, R12
+	SHLQ         CL, R12
+	DECQ         R12
+	KMOVW        R12, K1
+	ADDQ         R10, R10
+	LEAQ         (R10), CX
+	XORQ         R12, R12
+	CMPQ         CX, R12
+	CMOVQLT      R12, CX
+	MOVQ         $0x00000010, R12
+	CMPQ         CX, R12
+	CMOVQGT      R12, CX
+	MOVQ         $0x00000001, R12
+	SHLQ         CL, R12
+	DECQ         R12
+	KMOVW        R12, K2
+	LEAQ         -16(R10), CX
+	XORQ         R10, R10
+	CMPQ         CX, R10
+	CMOVQLT      R10, CX
+	MOVQ         $0x00000010, R10
+	CMPQ         CX, R10
+	CMOVQGT      R10, CX
+	MOVQ         $0x00000001, R10
+	SHLQ         CL, R10
+	DECQ         R10
+	KMOVW        R10, K3
+
+gradRow:
+	XORQ CX, CX
+	CMPQ CX, R11
+	JGE  gradTail
+
+gradWhole:
+	VMOVUPS   (AX)(CX*4), Z10
+	VPMOVZXBD (BX)(CX*1), Z11
+	LEAQ      (DX)(CX*8), R10
+	VPCMPEQD  Z2, Z11, K4
+	VMOVAPS.Z Z10, K4, Z12
+	VPCMPEQD  Z3, Z11, K4
+	VMOVAPS.Z Z10, K4, Z13
+	VMOVAPS   Z12, Z14
+	VPERMT2PS Z13, Z0, Z14
+	VMOVUPS   Z14, (R10)
+	VPERMT2PS Z13, Z1, Z12
+	VMOVUPS   Z12, 64(R10)
+	ADDQ      R8, R10
+	VPCMPEQD  Z4, Z11, K4
+	VMOVAPS.Z Z10, K4, Z12
+	VPCMPEQD  Z5, Z11, K4
+	VMOVAPS.Z Z10, K4, Z13
+	VMOVAPS   Z12, Z14
+	VPERMT2PS Z13, Z0, Z14
+	VMOVUPS   Z14, (R10)
+	VPERMT2PS Z13, Z1, Z12
+	VMOVUPS   Z12, 64(R10)
+	LEAQ      (DX)(CX*8), R10
+	TESTQ     R9, R9
+	JE        gradSlices1
+	ADDQ      R9, R10
+	VPCMPEQD  Z6, Z11, K4
+	VMOVAPS.Z Z10, K4, Z12
+	VPCMPEQD  Z7, Z11, K4
+	VMOVAPS.Z Z10, K4, Z13
+	VMOVAPS   Z12, Z14
+	VPERMT2PS Z13, Z0, Z14
+	VMOVUPS   Z14, (R10)
+	VPERMT2PS Z13, Z1, Z12
+	VMOVUPS   Z12, 64(R10)
+	ADDQ      R8, R10
+	VPCMPEQD  Z8, Z11, K4
+	VMOVAPS.Z Z10, K4, Z12
+	VPCMPEQD  Z9, Z11, K4
+	VMOVAPS.Z Z10, K4, Z10
+	VMOVAPS   Z12, Z11
+	VPERMT2PS Z10, Z0, Z11
+	VMOVUPS   Z11, (R10)
+	VPERMT2PS Z10, Z1, Z12
+	VMOVUPS   Z12, 64(R10)
+
+gradSlices1:
+	ADDQ $0x10, CX
+	CMPQ CX, R11
+	JLT  gradWhole
+
+gradTail:
+	CMPQ        CX, DI
+	JGE         gradNext
+	VMOVUPS.Z   (AX)(CX*4), K1, Z10
+	VPMOVZXBD.Z (BX)(CX*1), K1, Z11
+	LEAQ        (DX)(CX*8), R10
+	VPCMPEQD    Z2, Z11, K4
+	VMOVAPS.Z   Z10, K4, Z12
+	VPCMPEQD    Z3, Z11, K4
+	VMOVAPS.Z   Z10, K4, Z13
+	VMOVAPS     Z12, Z14
+	VPERMT2PS   Z13, Z0, Z14
+	VMOVUPS     Z14, K2, (R10)
+	VPERMT2PS   Z13, Z1, Z12
+	VMOVUPS     Z12, K3, 64(R10)
+	ADDQ        R8, R10
+	VPCMPEQD    Z4, Z11, K4
+	VMOVAPS.Z   Z10, K4, Z12
+	VPCMPEQD    Z5, Z11, K4
+	VMOVAPS.Z   Z10, K4, Z13
+	VMOVAPS     Z12, Z14
+	VPERMT2PS   Z13, Z0, Z14
+	VMOVUPS     Z14, K2, (R10)
+	VPERMT2PS   Z13, Z1, Z12
+	VMOVUPS     Z12, K3, 64(R10)
+	LEAQ        (DX)(CX*8), CX
+	TESTQ       R9, R9
+	JE          gradSlices2
+	ADDQ        R9, CX
+	VPCMPEQD    Z6, Z11, K4
+	VMOVAPS.Z   Z10, K4, Z12
+	VPCMPEQD    Z7, Z11, K4
+	VMOVAPS.Z   Z10, K4, Z13
+	VMOVAPS     Z12, Z14
+	VPERMT2PS   Z13, Z0, Z14
+	VMOVUPS     Z14, K2, (CX)
+	VPERMT2PS   Z13, Z1, Z12
+	VMOVUPS     Z12, K3, 64(CX)
+	ADDQ        R8, CX
+	VPCMPEQD    Z8, Z11, K4
+	VMOVAPS.Z   Z10, K4, Z12
+	VPCMPEQD    Z9, Z11, K4
+	VMOVAPS.Z   Z10, K4, Z10
+	VMOVAPS     Z12, Z11
+	VPERMT2PS   Z10, Z0, Z11
+	VMOVUPS     Z11, K2, (CX)
+	VPERMT2PS   Z10, Z1, Z12
+	VMOVUPS     Z12, K3, 64(CX)
+
+gradSlices2:
+gradNext:
+	LEAQ (AX)(DI*4), AX
+	LEAQ (DX)(R8*2), DX
+	ADDQ DI, BX
+	DECQ SI
+	JNE  gradRow
 	VZEROUPPER
 	RET

@@ -16,6 +16,9 @@ func bnSumsAVX2(coef []float32, sums []float64, dr []float32, dy []float32, x []
 // bnGradAVX2 is bnGradGeneric.
 func bnGradAVX2(coef []float32, dx []float32, dy []float32, x []float32, n int, channels int, s int, stride int, pre float32, post float32)
 
+// expSumAVX2 is expSumGeneric.
+func expSumAVX2(dst []float32, x []float32, shift float32) float64
+
 // bnStatsAVX512 is bnStatsGeneric.
 func bnStatsAVX512(coef []float32, sums []float64, x []float32, n int, channels int, s int, stride int, pre float32)
 
@@ -27,3 +30,12 @@ func bnSumsAVX512(coef []float32, sums []float64, dr []float32, dy []float32, x 
 
 // bnGradAVX512 is bnGradGeneric.
 func bnGradAVX512(coef []float32, dx []float32, dy []float32, x []float32, n int, channels int, s int, stride int, pre float32, post float32)
+
+// expSumAVX512 is expSumGeneric.
+func expSumAVX512(dst []float32, x []float32, shift float32) float64
+
+// maxPool2AVX512 is maxPool2Generic.
+func maxPool2AVX512(y []float32, x []float32, codes []uint8, oh int, ow int, xw int, dz int)
+
+// maxPool2GradAVX512 is maxPool2GradGeneric.
+func maxPool2GradAVX512(dx []float32, dy []float32, codes []uint8, oh int, ow int, xw int, dz int)

@@ -65,10 +65,12 @@ func (p *Pool) window(i, o int) (lo, hi, base int) {
 	return max(0, -base), min(p.Kernel[i], p.In[i]-base), base
 }
 
-// pairs reports whether the windows are 2x2 (in every slice), side by side.
+// pairs reports whether the windows are 2x2, or 2x2x2, side by side.
 func (p *Pool) pairs() bool {
-	return p.Kernel == [3]int{1, 2, 2} && p.Stride == [3]int{1, 2, 2} && p.Padding == [3]int{} &&
-		(!p.Ceil || p.In[1]%2 == 0 && p.In[2]%2 == 0)
+	if p.Kernel[0] > 2 || p.Kernel[1] != 2 || p.Kernel[2] != 2 || p.Stride != p.Kernel || p.Padding != [3]int{} {
+		return false
+	}
+	return !p.Ceil || p.In[0]%p.Kernel[0] == 0 && p.In[1]%2 == 0 && p.In[2]%2 == 0
 }
 
 // MaxPool writes the largest element of each window of x to y. Padding never
@@ -126,13 +128,7 @@ func (t *maxPoolTask) Part(part int) {
 		case t.grad:
 			t.planeGrad(x, y, codes)
 		case t.pairs():
-			for d := range t.In[0] {
-				var c []uint8
-				if codes != nil {
-					c = codes[d*t.out[1]*t.out[2]:]
-				}
-				t.op.maxPool2(y[d*t.out[1]*t.out[2]:], x[d*t.In[1]*t.In[2]:], c, t.out[1], t.out[2], t.In[2])
-			}
+			t.pairsForward(y, x, codes)
 		default:
 			t.plane(y, x, codes)
 		}
@@ -202,12 +198,38 @@ func (t *maxPoolTask) planeGrad(dx, dy []float32, codes []uint8) {
 	}
 }
 
+// slice returns the sizes of a slice of the input and of the output, and the
+// distance between the slices that windows of depth 2 combine, or 0.
+func (t *maxPoolTask) slice() (in, out, dz int) {
+	in, out = t.In[1]*t.In[2], t.out[1]*t.out[2]
+	if t.Kernel[0] == 2 {
+		dz = in
+	}
+	return in, out, dz
+}
+
+// pairsForward is plane for windows of 2x2 or 2x2x2, side by side.
+func (t *maxPoolTask) pairsForward(y, x []float32, codes []uint8) {
+	in, out, dz := t.slice()
+	for d := range t.out[0] {
+		var c []uint8
+		if codes != nil {
+			c = codes[d*out : (d+1)*out]
+		}
+		t.op.maxPool2(y[d*out:(d+1)*out], x[d*t.Kernel[0]*in:], c, t.out[1], t.out[2], t.In[2], dz)
+	}
+}
+
 // pairsGrad is planeGrad where every element belongs to one window at most.
 func (t *maxPoolTask) pairsGrad(dx, dy []float32, codes []uint8) {
-	in, out := t.In[1]*t.In[2], t.out[1]*t.out[2]
-	for d := range t.In[0] {
+	in, out, dz := t.slice()
+	for d := range t.out[0] {
+		t.op.maxPool2Grad(dx[d*t.Kernel[0]*in:], dy[d*out:(d+1)*out], codes[d*out:(d+1)*out], t.out[1], t.out[2], t.In[2], dz)
+	}
+	used := t.out[0] * t.Kernel[0]
+	clear(dx[used*in:])
+	for d := range used {
 		dx := dx[d*in : (d+1)*in]
-		t.op.maxPool2Grad(dx, dy[d*out:(d+1)*out], codes[d*out:(d+1)*out], t.out[1], t.out[2], t.In[2])
 		if t.In[2]%2 != 0 {
 			for r := t.In[2] - 1; r < in; r += t.In[2] {
 				dx[r] = 0
@@ -217,22 +239,24 @@ func (t *maxPoolTask) pairsGrad(dx, dy []float32, codes []uint8) {
 	}
 }
 
-// maxPool2Generic pools oh rows of ow windows of 2x2 elements; rows of x are xw
-// apart.
-func maxPool2Generic(y, x []float32, codes []uint8, oh, ow, xw int) {
+// maxPool2Generic pools oh rows of ow windows of 2x2 elements, and if dz is not
+// 0, 2x2 more that begin dz further. Rows of x are xw apart.
+func maxPool2Generic(y, x []float32, codes []uint8, oh, ow, xw, dz int) {
 	for r := range oh {
-		a, b := x[2*r*xw:][:2*ow], x[(2*r+1)*xw:][:2*ow]
+		rows := [4]int{2 * r * xw, (2*r + 1) * xw, 2*r*xw + dz, (2*r+1)*xw + dz}
+		n := 4
+		if dz == 0 {
+			n = 2
+		}
 		out := y[r*ow:][:ow]
 		for i := range out {
-			best, code := a[2*i], uint8(0)
-			if v := a[2*i+1]; v > best || v != v {
-				best, code = v, 1
-			}
-			if v := b[2*i]; v > best || v != v {
-				best, code = v, 2
-			}
-			if v := b[2*i+1]; v > best || v != v {
-				best, code = v, 3
+			best, code := x[rows[0]+2*i], uint8(0)
+			for k, at := range rows[:n] {
+				for j, v := range x[at+2*i : at+2*i+2] {
+					if v > best || v != v {
+						best, code = v, uint8(2*k+j)
+					}
+				}
 			}
 			out[i] = best
 			if codes != nil {
@@ -242,22 +266,17 @@ func maxPool2Generic(y, x []float32, codes []uint8, oh, ow, xw int) {
 	}
 }
 
-// maxPool2GradGeneric writes the 2·ow first elements of 2·oh rows of dx.
-func maxPool2GradGeneric(dx, dy []float32, codes []uint8, oh, ow, xw int) {
+// maxPool2GradGeneric writes dy to the elements chosen, and 0 to the others of
+// the windows of maxPool2Generic.
+func maxPool2GradGeneric(dx, dy []float32, codes []uint8, oh, ow, xw, dz int) {
 	for r := range oh {
-		a, b := dx[2*r*xw:][:2*ow], dx[(2*r+1)*xw:][:2*ow]
+		rows := [4]int{2 * r * xw, (2*r + 1) * xw, 2*r*xw + dz, (2*r+1)*xw + dz}
+		for _, at := range rows {
+			clear(dx[at : at+2*ow])
+		}
 		for i, g := range dy[r*ow:][:ow] {
-			a[2*i], a[2*i+1], b[2*i], b[2*i+1] = 0, 0, 0, 0
-			switch codes[r*ow+i] {
-			case 0:
-				a[2*i] = g
-			case 1:
-				a[2*i+1] = g
-			case 2:
-				b[2*i] = g
-			default:
-				b[2*i+1] = g
-			}
+			code := codes[r*ow+i] & 7
+			dx[rows[code/2]+2*i+int(code&1)] = g
 		}
 	}
 }

@@ -11,6 +11,9 @@ func main() {
 		bnApply(v)
 		bnSums(v)
 		bnGrad(v)
+		expSum(v)
 	}
+	maxPool2()
+	maxPool2Grad()
 	Generate()
 }
