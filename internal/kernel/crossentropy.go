@@ -45,7 +45,7 @@ func (ce *CrossEntropy) Forward(loss []float64, prob, logits []float32) {
 		need("CrossEntropy.Forward", "prob", len(prob), len(logits))
 	}
 	per, parts := cut(rows, 8*ce.Classes)
-	runPooled(&ceTasks, parts, ceTask{CrossEntropy: *ce, op: &Active().nnet, per: per, rows: rows, loss: loss, prob: prob, logits: logits})
+	runPooled(&ceTasks, parts, ceTask{CrossEntropy: *ce, set: Active(), per: per, rows: rows, loss: loss, prob: prob, logits: logits})
 }
 
 // Grad writes the gradient of sum(loss·cot) to the logits, given the softmax
@@ -59,7 +59,7 @@ func (ce *CrossEntropy) Grad(dlogits, prob []float32, cot []float64) {
 		need("CrossEntropy.Grad", "cot", len(cot), rows)
 	}
 	per, parts := cut(rows, 4*ce.Classes)
-	runPooled(&ceTasks, parts, ceTask{CrossEntropy: *ce, op: &Active().nnet, per: per, rows: rows, loss: cot, prob: prob, logits: dlogits, grad: true})
+	runPooled(&ceTasks, parts, ceTask{CrossEntropy: *ce, set: Active(), per: per, rows: rows, loss: cot, prob: prob, logits: dlogits, grad: true})
 }
 
 func (ce *CrossEntropy) check(op string, rows int, logits []float32) {
@@ -84,7 +84,7 @@ func (ce *CrossEntropy) check(op string, rows int, logits []float32) {
 
 type ceTask struct {
 	CrossEntropy
-	op           *nnOps
+	set          *Set
 	per, rows    int
 	loss         []float64
 	prob, logits []float32
@@ -125,11 +125,10 @@ func (t *ceTask) row(logits, prob []float32, i int) float64 {
 	if len(logits) == 0 {
 		return 0
 	}
-	m := maxOf(logits)
-	sum := t.op.expSum(prob, logits, m)
-	scale := float32(1 / sum)
-	for j := range prob {
-		prob[j] *= scale
+	m := t.set.rowMax(logits)
+	sum := t.set.nnet.expSum(prob, logits, m)
+	if prob != nil {
+		t.set.rowMap(opMulS, prob, prob, prob, float32(1/sum), 0)
 	}
 	// -logp[c] = logSum + (m - logits[c]), exact in the difference.
 	logSum := math.Log(sum)
@@ -146,8 +145,13 @@ func (t *ceTask) row(logits, prob []float32, i int) float64 {
 	loss = (1 - t.Smoothing) * t.weight(y) * (logSum + (float64(m) - float64(logits[y])))
 	if t.Smoothing != 0 {
 		var all float64
-		for c, v := range logits {
-			all += t.weight(c) * (logSum + (float64(m) - float64(v)))
+		if t.Weights == nil {
+			k := float64(t.Classes)
+			all = k*(logSum+float64(m)) - t.set.vec.reduces[opSum](t.Classes, &logits[0], &logits[0], 0)
+		} else {
+			for c, v := range logits {
+				all += t.weight(c) * (logSum + (float64(m) - float64(v)))
+			}
 		}
 		loss += t.Smoothing / float64(t.Classes) * all
 	}
@@ -167,18 +171,22 @@ func (t *ceTask) gradRow(d, prob []float32, i int, cot float64) {
 		}
 		return
 	}
-	y := t.Labels[i]
-	label := (1 - t.Smoothing) * t.weight(y)
-	if t.Smoothing == 0 {
-		scale := float32(cot * label)
-		p := prob[y]
-		for c, p := range prob {
-			d[c] = scale * p
-		}
-		d[y] = float32(cot * label * (float64(p) - 1))
+	if len(prob) == 0 {
 		return
 	}
+	y := t.Labels[i]
+	label := (1 - t.Smoothing) * t.weight(y)
 	e := t.Smoothing / float64(t.Classes)
+	p := float64(prob[y])
+	if t.Weights == nil || t.Smoothing == 0 {
+		total := label
+		if t.Weights == nil {
+			total = 1
+		}
+		t.set.rowMap(opAffine, d, prob, prob, float32(cot*total), float32(-cot*e))
+		d[y] = float32(cot * (total*p - e - label))
+		return
+	}
 	total := label
 	for c := range prob {
 		total += e * t.weight(c)

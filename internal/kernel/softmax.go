@@ -29,8 +29,8 @@ func LogSoftmaxGrad(dx, dy, y []float32, n int) {
 
 // A rowTask applies a function to the rows of up to three arrays.
 type rowTask struct {
-	op      *nnOps
-	row     func(op *nnOps, a, b, c []float32)
+	set     *Set
+	row     func(set *Set, a, b, c []float32)
 	a, b, c []float32
 	n, per  int
 }
@@ -44,11 +44,11 @@ func (t *rowTask) Part(part int) {
 		if t.c != nil {
 			c = t.c[i : i+t.n]
 		}
-		t.row(t.op, t.a[i:i+t.n], t.b[i:i+t.n], c)
+		t.row(t.set, t.a[i:i+t.n], t.b[i:i+t.n], c)
 	}
 }
 
-func runRows(name string, a, b, c []float32, n int, row func(op *nnOps, a, b, c []float32)) {
+func runRows(name string, a, b, c []float32, n int, row func(set *Set, a, b, c []float32)) {
 	need(name, "the input", len(b), len(a))
 	if c != nil {
 		need(name, "the output", len(c), len(a))
@@ -60,58 +60,43 @@ func runRows(name string, a, b, c []float32, n int, row func(op *nnOps, a, b, c 
 		need(name, "the output", len(a), n*(len(a)/max(n, 1)))
 	}
 	per, parts := cut(len(a)/n, 8*n)
-	runPooled(&rowTasks, parts, rowTask{op: &Active().nnet, row: row, a: a, b: b, c: c, n: n, per: per})
+	runPooled(&rowTasks, parts, rowTask{set: Active(), row: row, a: a, b: b, c: c, n: n, per: per})
 }
 
-// maxOf returns the largest of x, NaN if one is NaN; x is not empty.
-func maxOf(x []float32) float32 {
-	m := x[0]
-	for _, v := range x {
-		if v > m || v != v {
-			m = v
-		}
-	}
-	return m
+// The following are loops of the vector kernels over one row, not shared among
+// workers. No row is empty.
+
+func (s *Set) rowMax(x []float32) float32 {
+	return float32(s.vec.reduces[opMax](len(x), &x[0], &x[0], 0))
 }
 
-func softmaxRow(op *nnOps, y, x, _ []float32) {
-	sum := op.expSum(y, x, maxOf(x))
-	scale := float32(1 / sum)
-	for i := range y {
-		y[i] *= scale
-	}
+func (s *Set) rowMap(op mapOp, dst, a, b []float32, u, v float32) {
+	s.vec.maps[op](len(dst), &dst[0], &a[0], &b[0], &dst[0], u, v, 0)
 }
 
-func softmaxGradRow(_ *nnOps, dx, dy, y []float32) {
-	var dot float64
-	for i, v := range y {
-		dot += float64(float64(dy[i]) * float64(v))
-	}
-	d := float32(dot)
-	for i, v := range y {
-		dx[i] = v * (dy[i] - d)
-	}
+func softmaxRow(s *Set, y, x, _ []float32) {
+	sum := s.nnet.expSum(y, x, s.rowMax(x))
+	s.rowMap(opMulS, y, y, y, float32(1/sum), 0)
 }
 
-func logSoftmaxRow(op *nnOps, y, x, _ []float32) {
-	m := maxOf(x)
-	logSum := math.Log(op.expSum(nil, x, m))
-	for i, v := range x {
-		y[i] = float32(float64(v) - float64(m) - logSum)
-	}
+func softmaxGradRow(s *Set, dx, dy, y []float32) {
+	dot := float32(s.vec.reduces[opDot](len(y), &dy[0], &y[0], 0))
+	s.rowMap(opSubS, dx, dy, dy, dot, 0)
+	s.rowMap(opMul, dx, dx, y, 0, 0)
 }
 
-func logSoftmaxGradRow(op *nnOps, dx, dy, y []float32) {
-	var sum float64
-	for _, v := range dy {
-		sum += float64(v)
-	}
-	s := float32(sum)
+func logSoftmaxRow(s *Set, y, x, _ []float32) {
+	m := s.rowMax(x)
+	logSum := float32(math.Log(s.nnet.expSum(nil, x, m)))
+	s.rowMap(opSubS, y, x, x, m, 0)
+	s.rowMap(opSubS, y, y, y, logSum, 0)
+}
+
+func logSoftmaxGradRow(s *Set, dx, dy, y []float32) {
+	sum := s.vec.reduces[opSum](len(dy), &dy[0], &dy[0], 0)
 	e := getScratch(len(y))
-	op.expSum(e.f, y, 0)
-	for i, v := range e.f {
-		dx[i] = dy[i] - float32(v*s)
-	}
+	s.nnet.expSum(e.f, y, 0)
+	s.rowMap(opAddScaled, dx, dy, e.f, float32(-sum), 0)
 	putScratch(e)
 }
 
