@@ -1,10 +1,6 @@
 package kernel
 
-import (
-	"math"
-
-	"github.com/mettleml/mettle/internal/parallel"
-)
+import "github.com/mettleml/mettle/internal/parallel"
 
 // Winograd convolution F(4x4, 3x3) (Lavin and Gray, Fast Algorithms for
 // Convolutional Neural Networks, CVPR 2016, section 4): a tile of 4x4 results
@@ -161,6 +157,8 @@ type winoTask struct {
 	u         []float32 // transformed filters, or the gradients to them
 	biasBlock []float32 // the bias in whole blocks
 	winoSums
+
+	inAt, outAt []int32 // see placePixels; kept for the next call
 }
 
 type winoPhase int
@@ -168,6 +166,8 @@ type winoPhase int
 const (
 	winoFilters winoPhase = iota
 	winoImages
+	winoInputs
+	winoColumnBlocks
 	winoPartialSums
 	winoGatherSums
 	winoTransforms
@@ -178,7 +178,7 @@ var winoTasks freeList[winoTask]
 
 // release gives the task back.
 func (t *winoTask) release() {
-	*t = winoTask{}
+	*t = winoTask{inAt: t.inAt, outAt: t.outAt}
 	winoTasks.put(t)
 }
 
@@ -189,6 +189,10 @@ func (t *winoTask) Part(i int) {
 		t.filterPart(i)
 	case winoImages:
 		t.imagePart(i)
+	case winoInputs:
+		t.inputPart(i)
+	case winoColumnBlocks:
+		t.columnPart(i)
 	case winoPartialSums:
 		t.partialSums(i)
 	case winoGatherSums:
@@ -203,23 +207,4 @@ func (t *winoTask) Part(i int) {
 func (t *winoTask) run(phase winoPhase, parts int) {
 	t.phase = phase
 	parallel.Run(parts, t)
-}
-
-// forward does the convolution from src to dst.
-func (t *winoTask) forward(act Act) {
-	t.ops = &Active().wino
-	t.floor = float32(math.Inf(-1))
-	if act == ActReLU {
-		t.floor = 0
-	}
-	t.planForward()
-	n := t.filterFloats(t.c)
-	s := getScratch(n + t.o16)
-	t.u, t.biasBlock = s.f[:n], s.f[n:]
-	clear(t.biasBlock)
-	copy(t.biasBlock, t.bias)
-	t.run(winoFilters, t.filterParts())
-	t.run(winoImages, t.rowChunks*t.frameChunks)
-	putScratch(s)
-	t.release()
 }

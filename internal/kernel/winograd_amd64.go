@@ -12,7 +12,7 @@ var avx2Wino = winoOps{
 	gradient:       winoGradientAVX2,
 	filter:         winoFilterAVX2,
 	filterGradient: winoFilterGradientAVX2,
-	product: []func(c, a, b *float32, ldc, lda, ldb, seg, k, segs, blocks int){
+	product: []func(c, a, b *float32, ldc, lda, ldb, seg, k, segs, blocks, add int){
 		winoProduct2x16AVX2, winoProduct4x16AVX2, winoProduct6x16AVX2},
 	outer: []func(c, a, b *float32, ldc, lda, ldb, k, add int){
 		winoOuter2x16AVX2, winoOuter4x16AVX2, winoOuter6x16AVX2},
@@ -26,10 +26,10 @@ var avx512Wino = winoOps{
 	gradient:       winoGradientAVX512,
 	filter:         winoFilterAVX512,
 	filterGradient: winoFilterGradientAVX512,
-	product: []func(c, a, b *float32, ldc, lda, ldb, seg, k, segs, blocks int){
+	product: []func(c, a, b *float32, ldc, lda, ldb, seg, k, segs, blocks, add int){
 		winoProduct2x16AVX512, winoProduct4x16AVX512, winoProduct6x16AVX512, winoProduct8x16AVX512,
 		winoProduct10x16AVX512, winoProduct12x16AVX512, winoProduct14x16AVX512, winoProduct16x16AVX512},
-	product2: []func(c, a, b *float32, ldc, lda, ldb, seg, k, segs, blocks int){
+	product2: []func(c, a, b *float32, ldc, lda, ldb, seg, k, segs, blocks, add int){
 		winoProduct2x32AVX512, winoProduct4x32AVX512, winoProduct6x32AVX512, winoProduct8x32AVX512,
 		winoProduct10x32AVX512, winoProduct12x32AVX512, winoProduct14x32AVX512},
 	outer: []func(c, a, b *float32, ldc, lda, ldb, k, add int){

@@ -238,32 +238,29 @@ DATA winoTail<>+56(SB)/4, $0x00000000
 DATA winoTail<>+60(SB)/4, $0x00000000
 GLOBL winoTail<>(SB), RODATA|NOPTR, $64
 
-// func winoPackAVX2(dst *float32, src *float32, dstRow int, srcRow int, plane int, rows int, cols int, nch int)
+// func winoPackAVX2(dst *float32, src *float32, at *int32, plane int, n int, nch int)
 // Requires: AVX, CMOV
-TEXT ·winoPackAVX2(SB), NOSPLIT, $0-64
-	MOVQ plane+32(FP), AX
-	SHLQ $0x02, AX
-	LEAQ (AX)(AX*2), CX
-	SHLQ $0x06, dstRow+16(FP)
-	SHLQ $0x02, srcRow+24(FP)
-
-row:
-	MOVQ    cols+48(FP), SI
-	MOVQ    dst+0(FP), DI
-	MOVQ    src+8(FP), R8
+TEXT ·winoPackAVX2(SB), NOSPLIT, $0-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    at+16(FP), CX
+	MOVQ    plane+24(FP), DX
+	SHLQ    $0x02, DX
+	LEAQ    (DX)(DX*2), BX
+	MOVQ    n+32(FP), R8
+	MOVQ    src+8(FP), R9
 	PCALIGN $0x20
 
 block:
-	MOVQ       SI, DX
-	MOVQ       $0x00000008, BX
-	CMPQ       DX, BX
-	CMOVQGT    BX, DX
-	LEAQ       winoTail<>+0(SB), BX
-	NEGQ       DX
-	VMOVUPS    32(BX)(DX*4), Y0
-	MOVQ       nch+56(FP), R9
-	MOVQ       R8, DX
-	LEAQ       (DX)(AX*4), BX
+	MOVQ       R8, SI
+	MOVQ       $0x00000008, DI
+	CMPQ       SI, DI
+	CMOVQGT    DI, SI
+	LEAQ       winoTail<>+0(SB), DI
+	NEGQ       SI
+	VMOVUPS    32(DI)(SI*4), Y0
+	MOVQ       nch+40(FP), R10
+	MOVQ       R9, SI
+	LEAQ       (SI)(DX*4), DI
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
 	VXORPS     Y3, Y3, Y3
@@ -272,30 +269,30 @@ block:
 	VXORPS     Y6, Y6, Y6
 	VXORPS     Y7, Y7, Y7
 	VXORPS     Y8, Y8, Y8
-	CMPQ       R9, $0x00
+	CMPQ       R10, $0x00
 	JLE        half0loaded
-	VMASKMOVPS (DX), Y0, Y1
-	CMPQ       R9, $0x01
+	VMASKMOVPS (SI), Y0, Y1
+	CMPQ       R10, $0x01
 	JLE        half0loaded
-	VMASKMOVPS (DX)(AX*1), Y0, Y2
-	CMPQ       R9, $0x02
+	VMASKMOVPS (SI)(DX*1), Y0, Y2
+	CMPQ       R10, $0x02
 	JLE        half0loaded
-	VMASKMOVPS (DX)(AX*2), Y0, Y3
-	CMPQ       R9, $0x03
+	VMASKMOVPS (SI)(DX*2), Y0, Y3
+	CMPQ       R10, $0x03
 	JLE        half0loaded
-	VMASKMOVPS (DX)(CX*1), Y0, Y4
-	CMPQ       R9, $0x04
+	VMASKMOVPS (SI)(BX*1), Y0, Y4
+	CMPQ       R10, $0x04
 	JLE        half0loaded
-	VMASKMOVPS (BX), Y0, Y5
-	CMPQ       R9, $0x05
+	VMASKMOVPS (DI), Y0, Y5
+	CMPQ       R10, $0x05
 	JLE        half0loaded
-	VMASKMOVPS (BX)(AX*1), Y0, Y6
-	CMPQ       R9, $0x06
+	VMASKMOVPS (DI)(DX*1), Y0, Y6
+	CMPQ       R10, $0x06
 	JLE        half0loaded
-	VMASKMOVPS (BX)(AX*2), Y0, Y7
-	CMPQ       R9, $0x07
+	VMASKMOVPS (DI)(DX*2), Y0, Y7
+	CMPQ       R10, $0x07
 	JLE        half0loaded
-	VMASKMOVPS (BX)(CX*1), Y0, Y8
+	VMASKMOVPS (DI)(BX*1), Y0, Y8
 
 half0loaded:
 	VUNPCKLPS  Y2, Y1, Y9
@@ -322,34 +319,42 @@ half0loaded:
 	VPERM2F128 $0x31, Y7, Y3, Y7
 	VPERM2F128 $0x20, Y8, Y4, Y12
 	VPERM2F128 $0x31, Y8, Y4, Y8
-	VMOVUPS    Y9, (DI)
-	CMPQ       SI, $0x01
+	MOVLQSX    (CX), SI
+	VMOVUPS    Y9, (AX)(SI*1)
+	CMPQ       R8, $0x01
 	JLE        half0stored
-	VMOVUPS    Y10, 64(DI)
-	CMPQ       SI, $0x02
+	MOVLQSX    4(CX), SI
+	VMOVUPS    Y10, (AX)(SI*1)
+	CMPQ       R8, $0x02
 	JLE        half0stored
-	VMOVUPS    Y11, 128(DI)
-	CMPQ       SI, $0x03
+	MOVLQSX    8(CX), SI
+	VMOVUPS    Y11, (AX)(SI*1)
+	CMPQ       R8, $0x03
 	JLE        half0stored
-	VMOVUPS    Y12, 192(DI)
-	CMPQ       SI, $0x04
+	MOVLQSX    12(CX), SI
+	VMOVUPS    Y12, (AX)(SI*1)
+	CMPQ       R8, $0x04
 	JLE        half0stored
-	VMOVUPS    Y5, 256(DI)
-	CMPQ       SI, $0x05
+	MOVLQSX    16(CX), SI
+	VMOVUPS    Y5, (AX)(SI*1)
+	CMPQ       R8, $0x05
 	JLE        half0stored
-	VMOVUPS    Y6, 320(DI)
-	CMPQ       SI, $0x06
+	MOVLQSX    20(CX), SI
+	VMOVUPS    Y6, (AX)(SI*1)
+	CMPQ       R8, $0x06
 	JLE        half0stored
-	VMOVUPS    Y7, 384(DI)
-	CMPQ       SI, $0x07
+	MOVLQSX    24(CX), SI
+	VMOVUPS    Y7, (AX)(SI*1)
+	CMPQ       R8, $0x07
 	JLE        half0stored
-	VMOVUPS    Y8, 448(DI)
+	MOVLQSX    28(CX), SI
+	VMOVUPS    Y8, (AX)(SI*1)
 
 half0stored:
-	MOVQ       nch+56(FP), R9
-	LEAQ       (R8)(AX*8), DX
-	LEAQ       (DX)(AX*4), BX
-	SUBQ       $0x08, R9
+	MOVQ       nch+40(FP), R10
+	LEAQ       (R9)(DX*8), SI
+	LEAQ       (SI)(DX*4), DI
+	SUBQ       $0x08, R10
 	VXORPS     Y1, Y1, Y1
 	VXORPS     Y2, Y2, Y2
 	VXORPS     Y3, Y3, Y3
@@ -358,30 +363,30 @@ half0stored:
 	VXORPS     Y6, Y6, Y6
 	VXORPS     Y7, Y7, Y7
 	VXORPS     Y8, Y8, Y8
-	CMPQ       R9, $0x00
+	CMPQ       R10, $0x00
 	JLE        half32loaded
-	VMASKMOVPS (DX), Y0, Y1
-	CMPQ       R9, $0x01
+	VMASKMOVPS (SI), Y0, Y1
+	CMPQ       R10, $0x01
 	JLE        half32loaded
-	VMASKMOVPS (DX)(AX*1), Y0, Y2
-	CMPQ       R9, $0x02
+	VMASKMOVPS (SI)(DX*1), Y0, Y2
+	CMPQ       R10, $0x02
 	JLE        half32loaded
-	VMASKMOVPS (DX)(AX*2), Y0, Y3
-	CMPQ       R9, $0x03
+	VMASKMOVPS (SI)(DX*2), Y0, Y3
+	CMPQ       R10, $0x03
 	JLE        half32loaded
-	VMASKMOVPS (DX)(CX*1), Y0, Y4
-	CMPQ       R9, $0x04
+	VMASKMOVPS (SI)(BX*1), Y0, Y4
+	CMPQ       R10, $0x04
 	JLE        half32loaded
-	VMASKMOVPS (BX), Y0, Y5
-	CMPQ       R9, $0x05
+	VMASKMOVPS (DI), Y0, Y5
+	CMPQ       R10, $0x05
 	JLE        half32loaded
-	VMASKMOVPS (BX)(AX*1), Y0, Y6
-	CMPQ       R9, $0x06
+	VMASKMOVPS (DI)(DX*1), Y0, Y6
+	CMPQ       R10, $0x06
 	JLE        half32loaded
-	VMASKMOVPS (BX)(AX*2), Y0, Y7
-	CMPQ       R9, $0x07
+	VMASKMOVPS (DI)(DX*2), Y0, Y7
+	CMPQ       R10, $0x07
 	JLE        half32loaded
-	VMASKMOVPS (BX)(CX*1), Y0, Y8
+	VMASKMOVPS (DI)(BX*1), Y0, Y8
 
 half32loaded:
 	VUNPCKLPS  Y2, Y1, Y0
@@ -408,69 +413,68 @@ half32loaded:
 	VPERM2F128 $0x31, Y7, Y3, Y7
 	VPERM2F128 $0x20, Y8, Y4, Y11
 	VPERM2F128 $0x31, Y8, Y4, Y8
-	VMOVUPS    Y0, 32(DI)
-	CMPQ       SI, $0x01
+	MOVLQSX    (CX), SI
+	VMOVUPS    Y0, 32(AX)(SI*1)
+	CMPQ       R8, $0x01
 	JLE        half32stored
-	VMOVUPS    Y9, 96(DI)
-	CMPQ       SI, $0x02
+	MOVLQSX    4(CX), SI
+	VMOVUPS    Y9, 32(AX)(SI*1)
+	CMPQ       R8, $0x02
 	JLE        half32stored
-	VMOVUPS    Y10, 160(DI)
-	CMPQ       SI, $0x03
+	MOVLQSX    8(CX), SI
+	VMOVUPS    Y10, 32(AX)(SI*1)
+	CMPQ       R8, $0x03
 	JLE        half32stored
-	VMOVUPS    Y11, 224(DI)
-	CMPQ       SI, $0x04
+	MOVLQSX    12(CX), SI
+	VMOVUPS    Y11, 32(AX)(SI*1)
+	CMPQ       R8, $0x04
 	JLE        half32stored
-	VMOVUPS    Y5, 288(DI)
-	CMPQ       SI, $0x05
+	MOVLQSX    16(CX), SI
+	VMOVUPS    Y5, 32(AX)(SI*1)
+	CMPQ       R8, $0x05
 	JLE        half32stored
-	VMOVUPS    Y6, 352(DI)
-	CMPQ       SI, $0x06
+	MOVLQSX    20(CX), SI
+	VMOVUPS    Y6, 32(AX)(SI*1)
+	CMPQ       R8, $0x06
 	JLE        half32stored
-	VMOVUPS    Y7, 416(DI)
-	CMPQ       SI, $0x07
+	MOVLQSX    24(CX), SI
+	VMOVUPS    Y7, 32(AX)(SI*1)
+	CMPQ       R8, $0x07
 	JLE        half32stored
-	VMOVUPS    Y8, 480(DI)
+	MOVLQSX    28(CX), SI
+	VMOVUPS    Y8, 32(AX)(SI*1)
 
 half32stored:
-	ADDQ $0x00000200, DI
-	ADDQ $0x20, R8
-	SUBQ $0x08, SI
+	ADDQ $0x20, CX
+	ADDQ $0x20, R9
+	SUBQ $0x08, R8
 	JGT  block
-	MOVQ dstRow+16(FP), DX
-	ADDQ DX, dst+0(FP)
-	MOVQ srcRow+24(FP), DX
-	ADDQ DX, src+8(FP)
-	DECQ rows+40(FP)
-	JNE  row
 	VZEROUPPER
 	RET
 
-// func winoUnpackAVX2(dst *float32, src *float32, dstRow int, srcRow int, plane int, rows int, cols int, nch int)
+// func winoUnpackAVX2(dst *float32, src *float32, at *int32, plane int, n int, nch int)
 // Requires: AVX, CMOV
-TEXT ·winoUnpackAVX2(SB), NOSPLIT, $0-64
-	SHLQ $0x02, dstRow+16(FP)
-	SHLQ $0x06, srcRow+24(FP)
-	MOVQ plane+32(FP), AX
-	SHLQ $0x02, AX
-	LEAQ (AX)(AX*2), CX
-
-row:
-	MOVQ    cols+48(FP), SI
-	MOVQ    src+8(FP), DI
-	MOVQ    dst+0(FP), R8
+TEXT ·winoUnpackAVX2(SB), NOSPLIT, $0-48
+	MOVQ    src+8(FP), AX
+	MOVQ    at+16(FP), CX
+	MOVQ    plane+24(FP), DX
+	SHLQ    $0x02, DX
+	LEAQ    (DX)(DX*2), BX
+	MOVQ    n+32(FP), R8
+	MOVQ    dst+0(FP), R9
 	PCALIGN $0x20
 
 block:
-	MOVQ    SI, DX
-	MOVQ    $0x00000008, BX
-	CMPQ    DX, BX
-	CMOVQGT BX, DX
-	LEAQ    winoTail<>+0(SB), BX
-	NEGQ    DX
-	VMOVUPS 32(BX)(DX*4), Y0
-	MOVQ    nch+56(FP), R9
-	MOVQ    R8, DX
-	LEAQ    (DX)(AX*4), BX
+	MOVQ    R8, SI
+	MOVQ    $0x00000008, DI
+	CMPQ    SI, DI
+	CMOVQGT DI, SI
+	LEAQ    winoTail<>+0(SB), DI
+	NEGQ    SI
+	VMOVUPS 32(DI)(SI*4), Y0
+	MOVQ    nch+40(FP), R10
+	MOVQ    R9, SI
+	LEAQ    (SI)(DX*4), DI
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
@@ -479,28 +483,36 @@ block:
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
 	VXORPS  Y8, Y8, Y8
-	VMOVUPS (DI), Y1
-	CMPQ    SI, $0x01
+	MOVLQSX (CX), R11
+	VMOVUPS (AX)(R11*1), Y1
+	CMPQ    R8, $0x01
 	JLE     half0loaded
-	VMOVUPS 64(DI), Y2
-	CMPQ    SI, $0x02
+	MOVLQSX 4(CX), R11
+	VMOVUPS (AX)(R11*1), Y2
+	CMPQ    R8, $0x02
 	JLE     half0loaded
-	VMOVUPS 128(DI), Y3
-	CMPQ    SI, $0x03
+	MOVLQSX 8(CX), R11
+	VMOVUPS (AX)(R11*1), Y3
+	CMPQ    R8, $0x03
 	JLE     half0loaded
-	VMOVUPS 192(DI), Y4
-	CMPQ    SI, $0x04
+	MOVLQSX 12(CX), R11
+	VMOVUPS (AX)(R11*1), Y4
+	CMPQ    R8, $0x04
 	JLE     half0loaded
-	VMOVUPS 256(DI), Y5
-	CMPQ    SI, $0x05
+	MOVLQSX 16(CX), R11
+	VMOVUPS (AX)(R11*1), Y5
+	CMPQ    R8, $0x05
 	JLE     half0loaded
-	VMOVUPS 320(DI), Y6
-	CMPQ    SI, $0x06
+	MOVLQSX 20(CX), R11
+	VMOVUPS (AX)(R11*1), Y6
+	CMPQ    R8, $0x06
 	JLE     half0loaded
-	VMOVUPS 384(DI), Y7
-	CMPQ    SI, $0x07
+	MOVLQSX 24(CX), R11
+	VMOVUPS (AX)(R11*1), Y7
+	CMPQ    R8, $0x07
 	JLE     half0loaded
-	VMOVUPS 448(DI), Y8
+	MOVLQSX 28(CX), R11
+	VMOVUPS (AX)(R11*1), Y8
 
 half0loaded:
 	VUNPCKLPS  Y2, Y1, Y9
@@ -527,36 +539,36 @@ half0loaded:
 	VPERM2F128 $0x31, Y7, Y3, Y7
 	VPERM2F128 $0x20, Y8, Y4, Y12
 	VPERM2F128 $0x31, Y8, Y4, Y8
-	CMPQ       R9, $0x00
+	CMPQ       R10, $0x00
 	JLE        half0stored
-	VMASKMOVPS Y9, Y0, (DX)
-	CMPQ       R9, $0x01
+	VMASKMOVPS Y9, Y0, (SI)
+	CMPQ       R10, $0x01
 	JLE        half0stored
-	VMASKMOVPS Y10, Y0, (DX)(AX*1)
-	CMPQ       R9, $0x02
+	VMASKMOVPS Y10, Y0, (SI)(DX*1)
+	CMPQ       R10, $0x02
 	JLE        half0stored
-	VMASKMOVPS Y11, Y0, (DX)(AX*2)
-	CMPQ       R9, $0x03
+	VMASKMOVPS Y11, Y0, (SI)(DX*2)
+	CMPQ       R10, $0x03
 	JLE        half0stored
-	VMASKMOVPS Y12, Y0, (DX)(CX*1)
-	CMPQ       R9, $0x04
+	VMASKMOVPS Y12, Y0, (SI)(BX*1)
+	CMPQ       R10, $0x04
 	JLE        half0stored
-	VMASKMOVPS Y5, Y0, (BX)
-	CMPQ       R9, $0x05
+	VMASKMOVPS Y5, Y0, (DI)
+	CMPQ       R10, $0x05
 	JLE        half0stored
-	VMASKMOVPS Y6, Y0, (BX)(AX*1)
-	CMPQ       R9, $0x06
+	VMASKMOVPS Y6, Y0, (DI)(DX*1)
+	CMPQ       R10, $0x06
 	JLE        half0stored
-	VMASKMOVPS Y7, Y0, (BX)(AX*2)
-	CMPQ       R9, $0x07
+	VMASKMOVPS Y7, Y0, (DI)(DX*2)
+	CMPQ       R10, $0x07
 	JLE        half0stored
-	VMASKMOVPS Y8, Y0, (BX)(CX*1)
+	VMASKMOVPS Y8, Y0, (DI)(BX*1)
 
 half0stored:
-	MOVQ    nch+56(FP), R9
-	LEAQ    (R8)(AX*8), DX
-	LEAQ    (DX)(AX*4), BX
-	SUBQ    $0x08, R9
+	MOVQ    nch+40(FP), R10
+	LEAQ    (R9)(DX*8), SI
+	LEAQ    (SI)(DX*4), DI
+	SUBQ    $0x08, R10
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
@@ -565,28 +577,36 @@ half0stored:
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
 	VXORPS  Y8, Y8, Y8
-	VMOVUPS 32(DI), Y1
-	CMPQ    SI, $0x01
+	MOVLQSX (CX), R11
+	VMOVUPS 32(AX)(R11*1), Y1
+	CMPQ    R8, $0x01
 	JLE     half32loaded
-	VMOVUPS 96(DI), Y2
-	CMPQ    SI, $0x02
+	MOVLQSX 4(CX), R11
+	VMOVUPS 32(AX)(R11*1), Y2
+	CMPQ    R8, $0x02
 	JLE     half32loaded
-	VMOVUPS 160(DI), Y3
-	CMPQ    SI, $0x03
+	MOVLQSX 8(CX), R11
+	VMOVUPS 32(AX)(R11*1), Y3
+	CMPQ    R8, $0x03
 	JLE     half32loaded
-	VMOVUPS 224(DI), Y4
-	CMPQ    SI, $0x04
+	MOVLQSX 12(CX), R11
+	VMOVUPS 32(AX)(R11*1), Y4
+	CMPQ    R8, $0x04
 	JLE     half32loaded
-	VMOVUPS 288(DI), Y5
-	CMPQ    SI, $0x05
+	MOVLQSX 16(CX), R11
+	VMOVUPS 32(AX)(R11*1), Y5
+	CMPQ    R8, $0x05
 	JLE     half32loaded
-	VMOVUPS 352(DI), Y6
-	CMPQ    SI, $0x06
+	MOVLQSX 20(CX), R11
+	VMOVUPS 32(AX)(R11*1), Y6
+	CMPQ    R8, $0x06
 	JLE     half32loaded
-	VMOVUPS 416(DI), Y7
-	CMPQ    SI, $0x07
+	MOVLQSX 24(CX), R11
+	VMOVUPS 32(AX)(R11*1), Y7
+	CMPQ    R8, $0x07
 	JLE     half32loaded
-	VMOVUPS 480(DI), Y8
+	MOVLQSX 28(CX), R11
+	VMOVUPS 32(AX)(R11*1), Y8
 
 half32loaded:
 	VUNPCKLPS  Y2, Y1, Y9
@@ -613,42 +633,36 @@ half32loaded:
 	VPERM2F128 $0x31, Y7, Y3, Y7
 	VPERM2F128 $0x20, Y8, Y4, Y12
 	VPERM2F128 $0x31, Y8, Y4, Y8
-	CMPQ       R9, $0x00
+	CMPQ       R10, $0x00
 	JLE        half32stored
-	VMASKMOVPS Y9, Y0, (DX)
-	CMPQ       R9, $0x01
+	VMASKMOVPS Y9, Y0, (SI)
+	CMPQ       R10, $0x01
 	JLE        half32stored
-	VMASKMOVPS Y10, Y0, (DX)(AX*1)
-	CMPQ       R9, $0x02
+	VMASKMOVPS Y10, Y0, (SI)(DX*1)
+	CMPQ       R10, $0x02
 	JLE        half32stored
-	VMASKMOVPS Y11, Y0, (DX)(AX*2)
-	CMPQ       R9, $0x03
+	VMASKMOVPS Y11, Y0, (SI)(DX*2)
+	CMPQ       R10, $0x03
 	JLE        half32stored
-	VMASKMOVPS Y12, Y0, (DX)(CX*1)
-	CMPQ       R9, $0x04
+	VMASKMOVPS Y12, Y0, (SI)(BX*1)
+	CMPQ       R10, $0x04
 	JLE        half32stored
-	VMASKMOVPS Y5, Y0, (BX)
-	CMPQ       R9, $0x05
+	VMASKMOVPS Y5, Y0, (DI)
+	CMPQ       R10, $0x05
 	JLE        half32stored
-	VMASKMOVPS Y6, Y0, (BX)(AX*1)
-	CMPQ       R9, $0x06
+	VMASKMOVPS Y6, Y0, (DI)(DX*1)
+	CMPQ       R10, $0x06
 	JLE        half32stored
-	VMASKMOVPS Y7, Y0, (BX)(AX*2)
-	CMPQ       R9, $0x07
+	VMASKMOVPS Y7, Y0, (DI)(DX*2)
+	CMPQ       R10, $0x07
 	JLE        half32stored
-	VMASKMOVPS Y8, Y0, (BX)(CX*1)
+	VMASKMOVPS Y8, Y0, (DI)(BX*1)
 
 half32stored:
-	ADDQ $0x00000200, DI
-	ADDQ $0x20, R8
-	SUBQ $0x08, SI
+	ADDQ $0x20, CX
+	ADDQ $0x20, R9
+	SUBQ $0x08, R8
 	JGT  block
-	MOVQ dstRow+16(FP), DX
-	ADDQ DX, dst+0(FP)
-	MOVQ srcRow+24(FP), DX
-	ADDQ DX, src+8(FP)
-	DECQ rows+40(FP)
-	JNE  row
 	VZEROUPPER
 	RET
 
@@ -3668,9 +3682,9 @@ summed:
 	VZEROUPPER
 	RET
 
-// func winoProduct2x16AVX2(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+// func winoProduct2x16AVX2(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 // Requires: AVX, FMA3
-TEXT ·winoProduct2x16AVX2(SB), NOSPLIT, $0-80
+TEXT ·winoProduct2x16AVX2(SB), NOSPLIT, $0-88
 	MOVQ c+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ ldc+24(FP), DX
@@ -3683,13 +3697,24 @@ TEXT ·winoProduct2x16AVX2(SB), NOSPLIT, $0-80
 	LEAQ (SI)(SI*2), DI
 
 blocks:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	MOVQ   segs+64(FP), R8
-	MOVQ   b+16(FP), R9
-	MOVQ   CX, R10
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	CMPQ    add+80(FP), $0x00
+	JEQ     start
+	MOVQ    AX, R8
+	VMOVUPS (R8), Y0
+	VMOVUPS 32(R8), Y1
+	ADDQ    DX, R8
+	VMOVUPS (R8), Y2
+	VMOVUPS 32(R8), Y3
+	ADDQ    DX, R8
+
+start:
+	MOVQ segs+64(FP), R8
+	MOVQ b+16(FP), R9
+	MOVQ CX, R10
 
 segment:
 	MOVQ    R10, R11
@@ -3788,13 +3813,12 @@ TEXT ·winoOuter2x16AVX2(SB), NOSPLIT, $0-64
 	LEAQ    (SI)(SI*2), R8
 	LEAQ    (DI)(DI*2), R9
 	MOVQ    k+48(FP), R10
-	MOVQ    add+56(FP), R11
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
-	TESTQ   R11, R11
-	JZ      start
+	CMPQ    add+56(FP), $0x00
+	JEQ     start
 	MOVQ    AX, R11
 	VMOVUPS (R11), Y0
 	VMOVUPS 32(R11), Y1
@@ -3874,9 +3898,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func winoProduct4x16AVX2(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+// func winoProduct4x16AVX2(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 // Requires: AVX, FMA3
-TEXT ·winoProduct4x16AVX2(SB), NOSPLIT, $0-80
+TEXT ·winoProduct4x16AVX2(SB), NOSPLIT, $0-88
 	MOVQ c+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ ldc+24(FP), DX
@@ -3889,17 +3913,34 @@ TEXT ·winoProduct4x16AVX2(SB), NOSPLIT, $0-80
 	LEAQ (SI)(SI*2), R8
 
 blocks:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	MOVQ   segs+64(FP), R9
-	MOVQ   b+16(FP), R10
-	MOVQ   CX, R11
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	CMPQ    add+80(FP), $0x00
+	JEQ     start
+	MOVQ    AX, R9
+	VMOVUPS (R9), Y0
+	VMOVUPS 32(R9), Y1
+	ADDQ    DX, R9
+	VMOVUPS (R9), Y2
+	VMOVUPS 32(R9), Y3
+	ADDQ    DX, R9
+	VMOVUPS (R9), Y4
+	VMOVUPS 32(R9), Y5
+	ADDQ    DX, R9
+	VMOVUPS (R9), Y6
+	VMOVUPS 32(R9), Y7
+	ADDQ    DX, R9
+
+start:
+	MOVQ segs+64(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ CX, R11
 
 segment:
 	MOVQ    R11, R12
@@ -4034,7 +4075,6 @@ TEXT ·winoOuter4x16AVX2(SB), NOSPLIT, $0-64
 	LEAQ    (SI)(SI*2), R8
 	LEAQ    (DI)(DI*2), R9
 	MOVQ    k+48(FP), R10
-	MOVQ    add+56(FP), R11
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
@@ -4043,8 +4083,8 @@ TEXT ·winoOuter4x16AVX2(SB), NOSPLIT, $0-64
 	VXORPS  Y5, Y5, Y5
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
-	TESTQ   R11, R11
-	JZ      start
+	CMPQ    add+56(FP), $0x00
+	JEQ     start
 	MOVQ    AX, R11
 	VMOVUPS (R11), Y0
 	VMOVUPS 32(R11), Y1
@@ -4166,9 +4206,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func winoProduct6x16AVX2(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+// func winoProduct6x16AVX2(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 // Requires: AVX, FMA3
-TEXT ·winoProduct6x16AVX2(SB), NOSPLIT, $0-80
+TEXT ·winoProduct6x16AVX2(SB), NOSPLIT, $0-88
 	MOVQ c+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ ldc+24(FP), DX
@@ -4181,21 +4221,44 @@ TEXT ·winoProduct6x16AVX2(SB), NOSPLIT, $0-80
 	LEAQ (SI)(SI*2), R8
 
 blocks:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	MOVQ   segs+64(FP), R9
-	MOVQ   b+16(FP), R10
-	MOVQ   CX, R11
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
+	VXORPS  Y10, Y10, Y10
+	VXORPS  Y11, Y11, Y11
+	CMPQ    add+80(FP), $0x00
+	JEQ     start
+	MOVQ    AX, R9
+	VMOVUPS (R9), Y0
+	VMOVUPS 32(R9), Y1
+	ADDQ    DX, R9
+	VMOVUPS (R9), Y2
+	VMOVUPS 32(R9), Y3
+	ADDQ    DX, R9
+	VMOVUPS (R9), Y4
+	VMOVUPS 32(R9), Y5
+	ADDQ    DX, R9
+	VMOVUPS (R9), Y6
+	VMOVUPS 32(R9), Y7
+	ADDQ    DX, R9
+	VMOVUPS (R9), Y8
+	VMOVUPS 32(R9), Y9
+	ADDQ    DX, R9
+	VMOVUPS (R9), Y10
+	VMOVUPS 32(R9), Y11
+	ADDQ    DX, R9
+
+start:
+	MOVQ segs+64(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ CX, R11
 
 segment:
 	MOVQ    R11, R12
@@ -4371,7 +4434,6 @@ TEXT ·winoOuter6x16AVX2(SB), NOSPLIT, $0-64
 	LEAQ    (SI)(SI*2), R8
 	LEAQ    (DI)(DI*2), R9
 	MOVQ    k+48(FP), R10
-	MOVQ    add+56(FP), R11
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
@@ -4384,8 +4446,8 @@ TEXT ·winoOuter6x16AVX2(SB), NOSPLIT, $0-64
 	VXORPS  Y9, Y9, Y9
 	VXORPS  Y10, Y10, Y10
 	VXORPS  Y11, Y11, Y11
-	TESTQ   R11, R11
-	JZ      start
+	CMPQ    add+56(FP), $0x00
+	JEQ     start
 	MOVQ    AX, R11
 	VMOVUPS (R11), Y0
 	VMOVUPS 32(R11), Y1
@@ -4549,270 +4611,121 @@ done:
 	VZEROUPPER
 	RET
 
-// func winoPackAVX512(dst *float32, src *float32, dstRow int, srcRow int, plane int, rows int, cols int, nch int)
-// Requires: AVX, AVX512F, BMI2, CMOV
-TEXT ·winoPackAVX512(SB), NOSPLIT, $0-64
-	MOVQ    plane+32(FP), AX
-	SHLQ    $0x02, AX
-	LEAQ    (AX)(AX*2), CX
-	CMPQ    cols+48(FP), $0x08
-	JNE     rows
-	CMPQ    srcRow+24(FP), $0x08
-	JNE     rows
-	MOVQ    rows+40(FP), R8
-	SHRQ    $0x01, R8
-	JCS     rows
-	MOVQ    dst+0(FP), R9
-	MOVQ    dstRow+16(FP), R10
-	SHLQ    $0x06, R10
-	MOVQ    src+8(FP), DX
-	LEAQ    (DX)(AX*4), BX
-	LEAQ    (BX)(AX*4), SI
-	LEAQ    (SI)(AX*4), DI
-	PCALIGN $0x20
-
-pair:
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	VPXORD  Z12, Z12, Z12
-	VPXORD  Z13, Z13, Z13
-	VPXORD  Z14, Z14, Z14
-	VPXORD  Z15, Z15, Z15
-	CMPQ    nch+56(FP), $0x00
-	JLE     pairloaded
-	VMOVUPS (DX), Z0
-	CMPQ    nch+56(FP), $0x01
-	JLE     pairloaded
-	VMOVUPS (DX)(AX*1), Z1
-	CMPQ    nch+56(FP), $0x02
-	JLE     pairloaded
-	VMOVUPS (DX)(AX*2), Z2
-	CMPQ    nch+56(FP), $0x03
-	JLE     pairloaded
-	VMOVUPS (DX)(CX*1), Z3
-	CMPQ    nch+56(FP), $0x04
-	JLE     pairloaded
-	VMOVUPS (BX), Z4
-	CMPQ    nch+56(FP), $0x05
-	JLE     pairloaded
-	VMOVUPS (BX)(AX*1), Z5
-	CMPQ    nch+56(FP), $0x06
-	JLE     pairloaded
-	VMOVUPS (BX)(AX*2), Z6
-	CMPQ    nch+56(FP), $0x07
-	JLE     pairloaded
-	VMOVUPS (BX)(CX*1), Z7
-	CMPQ    nch+56(FP), $0x08
-	JLE     pairloaded
-	VMOVUPS (SI), Z8
-	CMPQ    nch+56(FP), $0x09
-	JLE     pairloaded
-	VMOVUPS (SI)(AX*1), Z9
-	CMPQ    nch+56(FP), $0x0a
-	JLE     pairloaded
-	VMOVUPS (SI)(AX*2), Z10
-	CMPQ    nch+56(FP), $0x0b
-	JLE     pairloaded
-	VMOVUPS (SI)(CX*1), Z11
-	CMPQ    nch+56(FP), $0x0c
-	JLE     pairloaded
-	VMOVUPS (DI), Z12
-	CMPQ    nch+56(FP), $0x0d
-	JLE     pairloaded
-	VMOVUPS (DI)(AX*1), Z13
-	CMPQ    nch+56(FP), $0x0e
-	JLE     pairloaded
-	VMOVUPS (DI)(AX*2), Z14
-	CMPQ    nch+56(FP), $0x0f
-	JLE     pairloaded
-	VMOVUPS (DI)(CX*1), Z15
-
-pairloaded:
-	VUNPCKLPS  Z1, Z0, Z16
-	VUNPCKHPS  Z1, Z0, Z17
-	VUNPCKLPS  Z3, Z2, Z18
-	VUNPCKHPS  Z3, Z2, Z19
-	VUNPCKLPD  Z18, Z16, Z0
-	VUNPCKHPD  Z18, Z16, Z1
-	VUNPCKLPD  Z19, Z17, Z2
-	VUNPCKHPD  Z19, Z17, Z3
-	VUNPCKLPS  Z5, Z4, Z16
-	VUNPCKHPS  Z5, Z4, Z17
-	VUNPCKLPS  Z7, Z6, Z18
-	VUNPCKHPS  Z7, Z6, Z19
-	VUNPCKLPD  Z18, Z16, Z4
-	VUNPCKHPD  Z18, Z16, Z5
-	VUNPCKLPD  Z19, Z17, Z6
-	VUNPCKHPD  Z19, Z17, Z7
-	VUNPCKLPS  Z9, Z8, Z16
-	VUNPCKHPS  Z9, Z8, Z17
-	VUNPCKLPS  Z11, Z10, Z18
-	VUNPCKHPS  Z11, Z10, Z19
-	VUNPCKLPD  Z18, Z16, Z8
-	VUNPCKHPD  Z18, Z16, Z9
-	VUNPCKLPD  Z19, Z17, Z10
-	VUNPCKHPD  Z19, Z17, Z11
-	VUNPCKLPS  Z13, Z12, Z16
-	VUNPCKHPS  Z13, Z12, Z17
-	VUNPCKLPS  Z15, Z14, Z18
-	VUNPCKHPS  Z15, Z14, Z19
-	VUNPCKLPD  Z18, Z16, Z12
-	VUNPCKHPD  Z18, Z16, Z13
-	VUNPCKLPD  Z19, Z17, Z14
-	VUNPCKHPD  Z19, Z17, Z15
-	VSHUFF32X4 $0x44, Z4, Z0, Z16
-	VSHUFF32X4 $0xee, Z4, Z0, Z17
-	VSHUFF32X4 $0x44, Z12, Z8, Z18
-	VSHUFF32X4 $0xee, Z12, Z8, Z19
-	VSHUFF32X4 $0x88, Z18, Z16, Z0
-	VSHUFF32X4 $0xdd, Z18, Z16, Z4
-	VSHUFF32X4 $0x88, Z19, Z17, Z8
-	VSHUFF32X4 $0xdd, Z19, Z17, Z12
-	VSHUFF32X4 $0x44, Z5, Z1, Z16
-	VSHUFF32X4 $0xee, Z5, Z1, Z17
-	VSHUFF32X4 $0x44, Z13, Z9, Z18
-	VSHUFF32X4 $0xee, Z13, Z9, Z19
-	VSHUFF32X4 $0x88, Z18, Z16, Z1
-	VSHUFF32X4 $0xdd, Z18, Z16, Z5
-	VSHUFF32X4 $0x88, Z19, Z17, Z9
-	VSHUFF32X4 $0xdd, Z19, Z17, Z13
-	VSHUFF32X4 $0x44, Z6, Z2, Z16
-	VSHUFF32X4 $0xee, Z6, Z2, Z17
-	VSHUFF32X4 $0x44, Z14, Z10, Z18
-	VSHUFF32X4 $0xee, Z14, Z10, Z19
-	VSHUFF32X4 $0x88, Z18, Z16, Z2
-	VSHUFF32X4 $0xdd, Z18, Z16, Z6
-	VSHUFF32X4 $0x88, Z19, Z17, Z10
-	VSHUFF32X4 $0xdd, Z19, Z17, Z14
-	VSHUFF32X4 $0x44, Z7, Z3, Z16
-	VSHUFF32X4 $0xee, Z7, Z3, Z17
-	VSHUFF32X4 $0x44, Z15, Z11, Z18
-	VSHUFF32X4 $0xee, Z15, Z11, Z19
-	VSHUFF32X4 $0x88, Z18, Z16, Z3
-	VSHUFF32X4 $0xdd, Z18, Z16, Z7
-	VSHUFF32X4 $0x88, Z19, Z17, Z11
-	VSHUFF32X4 $0xdd, Z19, Z17, Z15
-	VMOVUPS    Z0, (R9)
-	VMOVUPS    Z1, 64(R9)
-	VMOVUPS    Z2, 128(R9)
-	VMOVUPS    Z3, 192(R9)
-	VMOVUPS    Z4, 256(R9)
-	VMOVUPS    Z5, 320(R9)
-	VMOVUPS    Z6, 384(R9)
-	VMOVUPS    Z7, 448(R9)
-	VMOVUPS    Z8, (R9)(R10*1)
-	VMOVUPS    Z9, 64(R9)(R10*1)
-	VMOVUPS    Z10, 128(R9)(R10*1)
-	VMOVUPS    Z11, 192(R9)(R10*1)
-	VMOVUPS    Z12, 256(R9)(R10*1)
-	VMOVUPS    Z13, 320(R9)(R10*1)
-	VMOVUPS    Z14, 384(R9)(R10*1)
-	VMOVUPS    Z15, 448(R9)(R10*1)
-	LEAQ       (R9)(R10*2), R9
-	ADDQ       $0x00000040, DX
-	ADDQ       $0x00000040, BX
-	ADDQ       $0x00000040, SI
-	ADDQ       $0x00000040, DI
-	DECQ       R8
-	JNE        pair
-	VZEROUPPER
-	RET
-
-rows:
-	SHLQ $0x06, dstRow+16(FP)
-	SHLQ $0x02, srcRow+24(FP)
-
-row:
-	MOVQ    cols+48(FP), R8
-	MOVQ    dst+0(FP), R9
-	MOVQ    src+8(FP), DX
-	LEAQ    (DX)(AX*4), BX
-	LEAQ    (BX)(AX*4), SI
-	LEAQ    (SI)(AX*4), DI
+// func winoPackAVX512(dst *float32, src *float32, at *int32, plane int, n int, nch int)
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·winoPackAVX512(SB), NOSPLIT, $0-48
+	MOVQ    dst+0(FP), AX
+	MOVQ    at+16(FP), CX
+	MOVQ    plane+24(FP), DX
+	SHLQ    $0x02, DX
+	LEAQ    (DX)(DX*2), BX
+	MOVQ    n+32(FP), R10
+	MOVQ    src+8(FP), SI
+	LEAQ    (SI)(DX*4), DI
+	LEAQ    (DI)(DX*4), R8
+	LEAQ    (R8)(DX*4), R9
 	PCALIGN $0x20
 
 block:
-	MOVQ      R8, R10
-	MOVQ      $0x00000010, R11
-	CMPQ      R10, R11
-	CMOVQGT   R11, R10
-	MOVL      $0x0000ffff, R11
-	BZHIL     R10, R11, R11
-	KMOVW     R11, K1
-	VPXORD    Z0, Z0, Z0
-	VPXORD    Z1, Z1, Z1
-	VPXORD    Z2, Z2, Z2
-	VPXORD    Z3, Z3, Z3
-	VPXORD    Z4, Z4, Z4
-	VPXORD    Z5, Z5, Z5
-	VPXORD    Z6, Z6, Z6
-	VPXORD    Z7, Z7, Z7
-	VPXORD    Z8, Z8, Z8
-	VPXORD    Z9, Z9, Z9
-	VPXORD    Z10, Z10, Z10
-	VPXORD    Z11, Z11, Z11
-	VPXORD    Z12, Z12, Z12
-	VPXORD    Z13, Z13, Z13
-	VPXORD    Z14, Z14, Z14
-	VPXORD    Z15, Z15, Z15
-	CMPQ      nch+56(FP), $0x00
-	JLE       half0loaded
-	VMOVUPS.Z (DX), K1, Z0
-	CMPQ      nch+56(FP), $0x01
-	JLE       half0loaded
-	VMOVUPS.Z (DX)(AX*1), K1, Z1
-	CMPQ      nch+56(FP), $0x02
-	JLE       half0loaded
-	VMOVUPS.Z (DX)(AX*2), K1, Z2
-	CMPQ      nch+56(FP), $0x03
-	JLE       half0loaded
-	VMOVUPS.Z (DX)(CX*1), K1, Z3
-	CMPQ      nch+56(FP), $0x04
-	JLE       half0loaded
-	VMOVUPS.Z (BX), K1, Z4
-	CMPQ      nch+56(FP), $0x05
-	JLE       half0loaded
-	VMOVUPS.Z (BX)(AX*1), K1, Z5
-	CMPQ      nch+56(FP), $0x06
-	JLE       half0loaded
-	VMOVUPS.Z (BX)(AX*2), K1, Z6
-	CMPQ      nch+56(FP), $0x07
-	JLE       half0loaded
-	VMOVUPS.Z (BX)(CX*1), K1, Z7
-	CMPQ      nch+56(FP), $0x08
-	JLE       half0loaded
-	VMOVUPS.Z (SI), K1, Z8
-	CMPQ      nch+56(FP), $0x09
-	JLE       half0loaded
-	VMOVUPS.Z (SI)(AX*1), K1, Z9
-	CMPQ      nch+56(FP), $0x0a
-	JLE       half0loaded
-	VMOVUPS.Z (SI)(AX*2), K1, Z10
-	CMPQ      nch+56(FP), $0x0b
-	JLE       half0loaded
-	VMOVUPS.Z (SI)(CX*1), K1, Z11
-	CMPQ      nch+56(FP), $0x0c
-	JLE       half0loaded
-	VMOVUPS.Z (DI), K1, Z12
-	CMPQ      nch+56(FP), $0x0d
-	JLE       half0loaded
-	VMOVUPS.Z (DI)(AX*1), K1, Z13
-	CMPQ      nch+56(FP), $0x0e
-	JLE       half0loaded
-	VMOVUPS.Z (DI)(AX*2), K1, Z14
-	CMPQ      nch+56(FP), $0x0f
-	JLE       half0loaded
-	VMOVUPS.Z (DI)(CX*1), K1, Z15
+	MOVQ       R10, R11
+	MOVQ       $0x00000010, R12
+	CMPQ       R11, R12
+	CMOVQGT    R12, R11
+	MOVL       $0x0000ffff, R12
+	BZHIL      R11, R12, R12
+	KMOVW      R12, K1
+	MOVQ       DX, R11
+	SHLQ       $0x04, R11
+	ADDQ       SI, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DX*1)
+	PREFETCHT0 (R11)(DX*2)
+	PREFETCHT0 (R11)(BX*1)
+	MOVQ       DX, R11
+	SHLQ       $0x04, R11
+	ADDQ       DI, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DX*1)
+	PREFETCHT0 (R11)(DX*2)
+	PREFETCHT0 (R11)(BX*1)
+	MOVQ       DX, R11
+	SHLQ       $0x04, R11
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DX*1)
+	PREFETCHT0 (R11)(DX*2)
+	PREFETCHT0 (R11)(BX*1)
+	MOVQ       DX, R11
+	SHLQ       $0x04, R11
+	ADDQ       R9, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DX*1)
+	PREFETCHT0 (R11)(DX*2)
+	PREFETCHT0 (R11)(BX*1)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	CMPQ       nch+40(FP), $0x00
+	JLE        half0loaded
+	VMOVUPS.Z  (SI), K1, Z0
+	CMPQ       nch+40(FP), $0x01
+	JLE        half0loaded
+	VMOVUPS.Z  (SI)(DX*1), K1, Z1
+	CMPQ       nch+40(FP), $0x02
+	JLE        half0loaded
+	VMOVUPS.Z  (SI)(DX*2), K1, Z2
+	CMPQ       nch+40(FP), $0x03
+	JLE        half0loaded
+	VMOVUPS.Z  (SI)(BX*1), K1, Z3
+	CMPQ       nch+40(FP), $0x04
+	JLE        half0loaded
+	VMOVUPS.Z  (DI), K1, Z4
+	CMPQ       nch+40(FP), $0x05
+	JLE        half0loaded
+	VMOVUPS.Z  (DI)(DX*1), K1, Z5
+	CMPQ       nch+40(FP), $0x06
+	JLE        half0loaded
+	VMOVUPS.Z  (DI)(DX*2), K1, Z6
+	CMPQ       nch+40(FP), $0x07
+	JLE        half0loaded
+	VMOVUPS.Z  (DI)(BX*1), K1, Z7
+	CMPQ       nch+40(FP), $0x08
+	JLE        half0loaded
+	VMOVUPS.Z  (R8), K1, Z8
+	CMPQ       nch+40(FP), $0x09
+	JLE        half0loaded
+	VMOVUPS.Z  (R8)(DX*1), K1, Z9
+	CMPQ       nch+40(FP), $0x0a
+	JLE        half0loaded
+	VMOVUPS.Z  (R8)(DX*2), K1, Z10
+	CMPQ       nch+40(FP), $0x0b
+	JLE        half0loaded
+	VMOVUPS.Z  (R8)(BX*1), K1, Z11
+	CMPQ       nch+40(FP), $0x0c
+	JLE        half0loaded
+	VMOVUPS.Z  (R9), K1, Z12
+	CMPQ       nch+40(FP), $0x0d
+	JLE        half0loaded
+	VMOVUPS.Z  (R9)(DX*1), K1, Z13
+	CMPQ       nch+40(FP), $0x0e
+	JLE        half0loaded
+	VMOVUPS.Z  (R9)(DX*2), K1, Z14
+	CMPQ       nch+40(FP), $0x0f
+	JLE        half0loaded
+	VMOVUPS.Z  (R9)(BX*1), K1, Z15
 
 half0loaded:
 	VUNPCKLPS  Z1, Z0, Z16
@@ -4879,96 +4792,103 @@ half0loaded:
 	VSHUFF32X4 $0xdd, Z18, Z16, Z7
 	VSHUFF32X4 $0x88, Z19, Z17, Z11
 	VSHUFF32X4 $0xdd, Z19, Z17, Z15
-	VMOVUPS    Z0, (R9)
-	CMPQ       R8, $0x01
+	MOVLQSX    (CX), R11
+	VMOVUPS    Z0, (AX)(R11*1)
+	CMPQ       R10, $0x01
 	JLE        half0stored
-	VMOVUPS    Z1, 64(R9)
-	CMPQ       R8, $0x02
+	MOVLQSX    4(CX), R11
+	VMOVUPS    Z1, (AX)(R11*1)
+	CMPQ       R10, $0x02
 	JLE        half0stored
-	VMOVUPS    Z2, 128(R9)
-	CMPQ       R8, $0x03
+	MOVLQSX    8(CX), R11
+	VMOVUPS    Z2, (AX)(R11*1)
+	CMPQ       R10, $0x03
 	JLE        half0stored
-	VMOVUPS    Z3, 192(R9)
-	CMPQ       R8, $0x04
+	MOVLQSX    12(CX), R11
+	VMOVUPS    Z3, (AX)(R11*1)
+	CMPQ       R10, $0x04
 	JLE        half0stored
-	VMOVUPS    Z4, 256(R9)
-	CMPQ       R8, $0x05
+	MOVLQSX    16(CX), R11
+	VMOVUPS    Z4, (AX)(R11*1)
+	CMPQ       R10, $0x05
 	JLE        half0stored
-	VMOVUPS    Z5, 320(R9)
-	CMPQ       R8, $0x06
+	MOVLQSX    20(CX), R11
+	VMOVUPS    Z5, (AX)(R11*1)
+	CMPQ       R10, $0x06
 	JLE        half0stored
-	VMOVUPS    Z6, 384(R9)
-	CMPQ       R8, $0x07
+	MOVLQSX    24(CX), R11
+	VMOVUPS    Z6, (AX)(R11*1)
+	CMPQ       R10, $0x07
 	JLE        half0stored
-	VMOVUPS    Z7, 448(R9)
-	CMPQ       R8, $0x08
+	MOVLQSX    28(CX), R11
+	VMOVUPS    Z7, (AX)(R11*1)
+	CMPQ       R10, $0x08
 	JLE        half0stored
-	VMOVUPS    Z8, 512(R9)
-	CMPQ       R8, $0x09
+	MOVLQSX    32(CX), R11
+	VMOVUPS    Z8, (AX)(R11*1)
+	CMPQ       R10, $0x09
 	JLE        half0stored
-	VMOVUPS    Z9, 576(R9)
-	CMPQ       R8, $0x0a
+	MOVLQSX    36(CX), R11
+	VMOVUPS    Z9, (AX)(R11*1)
+	CMPQ       R10, $0x0a
 	JLE        half0stored
-	VMOVUPS    Z10, 640(R9)
-	CMPQ       R8, $0x0b
+	MOVLQSX    40(CX), R11
+	VMOVUPS    Z10, (AX)(R11*1)
+	CMPQ       R10, $0x0b
 	JLE        half0stored
-	VMOVUPS    Z11, 704(R9)
-	CMPQ       R8, $0x0c
+	MOVLQSX    44(CX), R11
+	VMOVUPS    Z11, (AX)(R11*1)
+	CMPQ       R10, $0x0c
 	JLE        half0stored
-	VMOVUPS    Z12, 768(R9)
-	CMPQ       R8, $0x0d
+	MOVLQSX    48(CX), R11
+	VMOVUPS    Z12, (AX)(R11*1)
+	CMPQ       R10, $0x0d
 	JLE        half0stored
-	VMOVUPS    Z13, 832(R9)
-	CMPQ       R8, $0x0e
+	MOVLQSX    52(CX), R11
+	VMOVUPS    Z13, (AX)(R11*1)
+	CMPQ       R10, $0x0e
 	JLE        half0stored
-	VMOVUPS    Z14, 896(R9)
-	CMPQ       R8, $0x0f
+	MOVLQSX    56(CX), R11
+	VMOVUPS    Z14, (AX)(R11*1)
+	CMPQ       R10, $0x0f
 	JLE        half0stored
-	VMOVUPS    Z15, 960(R9)
+	MOVLQSX    60(CX), R11
+	VMOVUPS    Z15, (AX)(R11*1)
 
 half0stored:
-	ADDQ $0x00000400, R9
-	ADDQ $0x00000040, DX
-	ADDQ $0x00000040, BX
+	ADDQ $0x40, CX
 	ADDQ $0x00000040, SI
 	ADDQ $0x00000040, DI
-	SUBQ $0x10, R8
+	ADDQ $0x00000040, R8
+	ADDQ $0x00000040, R9
+	SUBQ $0x10, R10
 	JGT  block
-	MOVQ dstRow+16(FP), DX
-	ADDQ DX, dst+0(FP)
-	MOVQ srcRow+24(FP), DX
-	ADDQ DX, src+8(FP)
-	DECQ rows+40(FP)
-	JNE  row
 	VZEROUPPER
 	RET
 
-// func winoUnpackAVX512(dst *float32, src *float32, dstRow int, srcRow int, plane int, rows int, cols int, nch int)
+// func winoUnpackAVX512(dst *float32, src *float32, at *int32, plane int, n int, nch int)
 // Requires: AVX, AVX512F, BMI2, CMOV
-TEXT ·winoUnpackAVX512(SB), NOSPLIT, $0-64
-	SHLQ $0x02, dstRow+16(FP)
-	SHLQ $0x06, srcRow+24(FP)
-	MOVQ plane+32(FP), AX
-	SHLQ $0x02, AX
-	LEAQ (AX)(AX*2), CX
-
-row:
-	MOVQ    cols+48(FP), R8
-	MOVQ    src+8(FP), R9
-	MOVQ    dst+0(FP), DX
-	LEAQ    (DX)(AX*4), BX
-	LEAQ    (BX)(AX*4), SI
-	LEAQ    (SI)(AX*4), DI
+TEXT ·winoUnpackAVX512(SB), NOSPLIT, $0-48
+	MOVQ    src+8(FP), AX
+	MOVQ    at+16(FP), CX
+	MOVQ    plane+24(FP), DX
+	SHLQ    $0x02, DX
+	LEAQ    (DX)(DX*2), BX
+	MOVQ    n+32(FP), R10
+	MOVQ    dst+0(FP), SI
+	LEAQ    (SI)(DX*4), DI
+	LEAQ    (DI)(DX*4), R8
+	LEAQ    (R8)(DX*4), R9
 	PCALIGN $0x20
 
 block:
-	MOVQ    R8, R10
-	MOVQ    $0x00000010, R11
-	CMPQ    R10, R11
-	CMOVQGT R11, R10
-	MOVL    $0x0000ffff, R11
-	BZHIL   R10, R11, R11
-	KMOVW   R11, K1
+	MOVQ    R10, R11
+	MOVQ    $0x00000010, R12
+	CMPQ    R11, R12
+	CMOVQGT R12, R11
+	MOVL    $0x0000ffff, R12
+	BZHIL   R11, R12, R12
+	KMOVW   R12, K1
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
 	VPXORD  Z2, Z2, Z2
@@ -4985,52 +4905,68 @@ block:
 	VPXORD  Z13, Z13, Z13
 	VPXORD  Z14, Z14, Z14
 	VPXORD  Z15, Z15, Z15
-	VMOVUPS (R9), Z0
-	CMPQ    R8, $0x01
+	MOVLQSX (CX), R11
+	VMOVUPS (AX)(R11*1), Z0
+	CMPQ    R10, $0x01
 	JLE     half0loaded
-	VMOVUPS 64(R9), Z1
-	CMPQ    R8, $0x02
+	MOVLQSX 4(CX), R11
+	VMOVUPS (AX)(R11*1), Z1
+	CMPQ    R10, $0x02
 	JLE     half0loaded
-	VMOVUPS 128(R9), Z2
-	CMPQ    R8, $0x03
+	MOVLQSX 8(CX), R11
+	VMOVUPS (AX)(R11*1), Z2
+	CMPQ    R10, $0x03
 	JLE     half0loaded
-	VMOVUPS 192(R9), Z3
-	CMPQ    R8, $0x04
+	MOVLQSX 12(CX), R11
+	VMOVUPS (AX)(R11*1), Z3
+	CMPQ    R10, $0x04
 	JLE     half0loaded
-	VMOVUPS 256(R9), Z4
-	CMPQ    R8, $0x05
+	MOVLQSX 16(CX), R11
+	VMOVUPS (AX)(R11*1), Z4
+	CMPQ    R10, $0x05
 	JLE     half0loaded
-	VMOVUPS 320(R9), Z5
-	CMPQ    R8, $0x06
+	MOVLQSX 20(CX), R11
+	VMOVUPS (AX)(R11*1), Z5
+	CMPQ    R10, $0x06
 	JLE     half0loaded
-	VMOVUPS 384(R9), Z6
-	CMPQ    R8, $0x07
+	MOVLQSX 24(CX), R11
+	VMOVUPS (AX)(R11*1), Z6
+	CMPQ    R10, $0x07
 	JLE     half0loaded
-	VMOVUPS 448(R9), Z7
-	CMPQ    R8, $0x08
+	MOVLQSX 28(CX), R11
+	VMOVUPS (AX)(R11*1), Z7
+	CMPQ    R10, $0x08
 	JLE     half0loaded
-	VMOVUPS 512(R9), Z8
-	CMPQ    R8, $0x09
+	MOVLQSX 32(CX), R11
+	VMOVUPS (AX)(R11*1), Z8
+	CMPQ    R10, $0x09
 	JLE     half0loaded
-	VMOVUPS 576(R9), Z9
-	CMPQ    R8, $0x0a
+	MOVLQSX 36(CX), R11
+	VMOVUPS (AX)(R11*1), Z9
+	CMPQ    R10, $0x0a
 	JLE     half0loaded
-	VMOVUPS 640(R9), Z10
-	CMPQ    R8, $0x0b
+	MOVLQSX 40(CX), R11
+	VMOVUPS (AX)(R11*1), Z10
+	CMPQ    R10, $0x0b
 	JLE     half0loaded
-	VMOVUPS 704(R9), Z11
-	CMPQ    R8, $0x0c
+	MOVLQSX 44(CX), R11
+	VMOVUPS (AX)(R11*1), Z11
+	CMPQ    R10, $0x0c
 	JLE     half0loaded
-	VMOVUPS 768(R9), Z12
-	CMPQ    R8, $0x0d
+	MOVLQSX 48(CX), R11
+	VMOVUPS (AX)(R11*1), Z12
+	CMPQ    R10, $0x0d
 	JLE     half0loaded
-	VMOVUPS 832(R9), Z13
-	CMPQ    R8, $0x0e
+	MOVLQSX 52(CX), R11
+	VMOVUPS (AX)(R11*1), Z13
+	CMPQ    R10, $0x0e
 	JLE     half0loaded
-	VMOVUPS 896(R9), Z14
-	CMPQ    R8, $0x0f
+	MOVLQSX 56(CX), R11
+	VMOVUPS (AX)(R11*1), Z14
+	CMPQ    R10, $0x0f
 	JLE     half0loaded
-	VMOVUPS 960(R9), Z15
+	MOVLQSX 60(CX), R11
+	VMOVUPS (AX)(R11*1), Z15
 
 half0loaded:
 	VUNPCKLPS  Z1, Z0, Z16
@@ -5097,69 +5033,63 @@ half0loaded:
 	VSHUFF32X4 $0xdd, Z18, Z16, Z7
 	VSHUFF32X4 $0x88, Z19, Z17, Z11
 	VSHUFF32X4 $0xdd, Z19, Z17, Z15
-	CMPQ       nch+56(FP), $0x00
+	CMPQ       nch+40(FP), $0x00
 	JLE        half0stored
-	VMOVUPS    Z0, K1, (DX)
-	CMPQ       nch+56(FP), $0x01
+	VMOVUPS    Z0, K1, (SI)
+	CMPQ       nch+40(FP), $0x01
 	JLE        half0stored
-	VMOVUPS    Z1, K1, (DX)(AX*1)
-	CMPQ       nch+56(FP), $0x02
+	VMOVUPS    Z1, K1, (SI)(DX*1)
+	CMPQ       nch+40(FP), $0x02
 	JLE        half0stored
-	VMOVUPS    Z2, K1, (DX)(AX*2)
-	CMPQ       nch+56(FP), $0x03
+	VMOVUPS    Z2, K1, (SI)(DX*2)
+	CMPQ       nch+40(FP), $0x03
 	JLE        half0stored
-	VMOVUPS    Z3, K1, (DX)(CX*1)
-	CMPQ       nch+56(FP), $0x04
+	VMOVUPS    Z3, K1, (SI)(BX*1)
+	CMPQ       nch+40(FP), $0x04
 	JLE        half0stored
-	VMOVUPS    Z4, K1, (BX)
-	CMPQ       nch+56(FP), $0x05
+	VMOVUPS    Z4, K1, (DI)
+	CMPQ       nch+40(FP), $0x05
 	JLE        half0stored
-	VMOVUPS    Z5, K1, (BX)(AX*1)
-	CMPQ       nch+56(FP), $0x06
+	VMOVUPS    Z5, K1, (DI)(DX*1)
+	CMPQ       nch+40(FP), $0x06
 	JLE        half0stored
-	VMOVUPS    Z6, K1, (BX)(AX*2)
-	CMPQ       nch+56(FP), $0x07
+	VMOVUPS    Z6, K1, (DI)(DX*2)
+	CMPQ       nch+40(FP), $0x07
 	JLE        half0stored
-	VMOVUPS    Z7, K1, (BX)(CX*1)
-	CMPQ       nch+56(FP), $0x08
+	VMOVUPS    Z7, K1, (DI)(BX*1)
+	CMPQ       nch+40(FP), $0x08
 	JLE        half0stored
-	VMOVUPS    Z8, K1, (SI)
-	CMPQ       nch+56(FP), $0x09
+	VMOVUPS    Z8, K1, (R8)
+	CMPQ       nch+40(FP), $0x09
 	JLE        half0stored
-	VMOVUPS    Z9, K1, (SI)(AX*1)
-	CMPQ       nch+56(FP), $0x0a
+	VMOVUPS    Z9, K1, (R8)(DX*1)
+	CMPQ       nch+40(FP), $0x0a
 	JLE        half0stored
-	VMOVUPS    Z10, K1, (SI)(AX*2)
-	CMPQ       nch+56(FP), $0x0b
+	VMOVUPS    Z10, K1, (R8)(DX*2)
+	CMPQ       nch+40(FP), $0x0b
 	JLE        half0stored
-	VMOVUPS    Z11, K1, (SI)(CX*1)
-	CMPQ       nch+56(FP), $0x0c
+	VMOVUPS    Z11, K1, (R8)(BX*1)
+	CMPQ       nch+40(FP), $0x0c
 	JLE        half0stored
-	VMOVUPS    Z12, K1, (DI)
-	CMPQ       nch+56(FP), $0x0d
+	VMOVUPS    Z12, K1, (R9)
+	CMPQ       nch+40(FP), $0x0d
 	JLE        half0stored
-	VMOVUPS    Z13, K1, (DI)(AX*1)
-	CMPQ       nch+56(FP), $0x0e
+	VMOVUPS    Z13, K1, (R9)(DX*1)
+	CMPQ       nch+40(FP), $0x0e
 	JLE        half0stored
-	VMOVUPS    Z14, K1, (DI)(AX*2)
-	CMPQ       nch+56(FP), $0x0f
+	VMOVUPS    Z14, K1, (R9)(DX*2)
+	CMPQ       nch+40(FP), $0x0f
 	JLE        half0stored
-	VMOVUPS    Z15, K1, (DI)(CX*1)
+	VMOVUPS    Z15, K1, (R9)(BX*1)
 
 half0stored:
-	ADDQ $0x00000400, R9
-	ADDQ $0x00000040, DX
-	ADDQ $0x00000040, BX
+	ADDQ $0x40, CX
 	ADDQ $0x00000040, SI
 	ADDQ $0x00000040, DI
-	SUBQ $0x10, R8
+	ADDQ $0x00000040, R8
+	ADDQ $0x00000040, R9
+	SUBQ $0x10, R10
 	JGT  block
-	MOVQ dstRow+16(FP), DX
-	ADDQ DX, dst+0(FP)
-	MOVQ srcRow+24(FP), DX
-	ADDQ DX, src+8(FP)
-	DECQ rows+40(FP)
-	JNE  row
 	VZEROUPPER
 	RET
 
@@ -6687,9 +6617,9 @@ summed:
 	VZEROUPPER
 	RET
 
-// func winoProduct2x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+// func winoProduct2x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 // Requires: AVX, AVX512F
-TEXT ·winoProduct2x32AVX512(SB), NOSPLIT, $0-80
+TEXT ·winoProduct2x32AVX512(SB), NOSPLIT, $0-88
 	MOVQ c+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ ldc+24(FP), DX
@@ -6702,13 +6632,24 @@ TEXT ·winoProduct2x32AVX512(SB), NOSPLIT, $0-80
 	LEAQ (SI)(SI*2), DI
 
 blocks:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	MOVQ   segs+64(FP), R8
-	MOVQ   b+16(FP), R9
-	MOVQ   CX, R10
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	CMPQ    add+80(FP), $0x00
+	JEQ     start
+	MOVQ    AX, R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	ADDQ    DX, R8
+	VMOVUPS (R8), Z2
+	VMOVUPS 64(R8), Z3
+	ADDQ    DX, R8
+
+start:
+	MOVQ segs+64(FP), R8
+	MOVQ b+16(FP), R9
+	MOVQ CX, R10
 
 segment:
 	MOVQ    R10, R11
@@ -6807,13 +6748,12 @@ TEXT ·winoOuter2x32AVX512(SB), NOSPLIT, $0-64
 	LEAQ    (SI)(SI*2), R8
 	LEAQ    (DI)(DI*2), R9
 	MOVQ    k+48(FP), R10
-	MOVQ    add+56(FP), R11
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
 	VPXORD  Z2, Z2, Z2
 	VPXORD  Z3, Z3, Z3
-	TESTQ   R11, R11
-	JZ      start
+	CMPQ    add+56(FP), $0x00
+	JEQ     start
 	MOVQ    AX, R11
 	VMOVUPS (R11), Z0
 	VMOVUPS 64(R11), Z1
@@ -6893,9 +6833,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func winoProduct4x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+// func winoProduct4x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 // Requires: AVX, AVX512F
-TEXT ·winoProduct4x32AVX512(SB), NOSPLIT, $0-80
+TEXT ·winoProduct4x32AVX512(SB), NOSPLIT, $0-88
 	MOVQ c+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ ldc+24(FP), DX
@@ -6908,17 +6848,34 @@ TEXT ·winoProduct4x32AVX512(SB), NOSPLIT, $0-80
 	LEAQ (SI)(SI*2), R8
 
 blocks:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	MOVQ   segs+64(FP), R9
-	MOVQ   b+16(FP), R10
-	MOVQ   CX, R11
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	CMPQ    add+80(FP), $0x00
+	JEQ     start
+	MOVQ    AX, R9
+	VMOVUPS (R9), Z0
+	VMOVUPS 64(R9), Z1
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z2
+	VMOVUPS 64(R9), Z3
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z4
+	VMOVUPS 64(R9), Z5
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z6
+	VMOVUPS 64(R9), Z7
+	ADDQ    DX, R9
+
+start:
+	MOVQ segs+64(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ CX, R11
 
 segment:
 	MOVQ    R11, R12
@@ -7053,7 +7010,6 @@ TEXT ·winoOuter4x32AVX512(SB), NOSPLIT, $0-64
 	LEAQ    (SI)(SI*2), R8
 	LEAQ    (DI)(DI*2), R9
 	MOVQ    k+48(FP), R10
-	MOVQ    add+56(FP), R11
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
 	VPXORD  Z2, Z2, Z2
@@ -7062,8 +7018,8 @@ TEXT ·winoOuter4x32AVX512(SB), NOSPLIT, $0-64
 	VPXORD  Z5, Z5, Z5
 	VPXORD  Z6, Z6, Z6
 	VPXORD  Z7, Z7, Z7
-	TESTQ   R11, R11
-	JZ      start
+	CMPQ    add+56(FP), $0x00
+	JEQ     start
 	MOVQ    AX, R11
 	VMOVUPS (R11), Z0
 	VMOVUPS 64(R11), Z1
@@ -7185,9 +7141,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func winoProduct6x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+// func winoProduct6x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 // Requires: AVX, AVX512F
-TEXT ·winoProduct6x32AVX512(SB), NOSPLIT, $0-80
+TEXT ·winoProduct6x32AVX512(SB), NOSPLIT, $0-88
 	MOVQ c+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ ldc+24(FP), DX
@@ -7200,21 +7156,44 @@ TEXT ·winoProduct6x32AVX512(SB), NOSPLIT, $0-80
 	LEAQ (SI)(SI*2), R8
 
 blocks:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	MOVQ   segs+64(FP), R9
-	MOVQ   b+16(FP), R10
-	MOVQ   CX, R11
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	CMPQ    add+80(FP), $0x00
+	JEQ     start
+	MOVQ    AX, R9
+	VMOVUPS (R9), Z0
+	VMOVUPS 64(R9), Z1
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z2
+	VMOVUPS 64(R9), Z3
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z4
+	VMOVUPS 64(R9), Z5
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z6
+	VMOVUPS 64(R9), Z7
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z8
+	VMOVUPS 64(R9), Z9
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z10
+	VMOVUPS 64(R9), Z11
+	ADDQ    DX, R9
+
+start:
+	MOVQ segs+64(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ CX, R11
 
 segment:
 	MOVQ    R11, R12
@@ -7390,7 +7369,6 @@ TEXT ·winoOuter6x32AVX512(SB), NOSPLIT, $0-64
 	LEAQ    (SI)(SI*2), R8
 	LEAQ    (DI)(DI*2), R9
 	MOVQ    k+48(FP), R10
-	MOVQ    add+56(FP), R11
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
 	VPXORD  Z2, Z2, Z2
@@ -7403,8 +7381,8 @@ TEXT ·winoOuter6x32AVX512(SB), NOSPLIT, $0-64
 	VPXORD  Z9, Z9, Z9
 	VPXORD  Z10, Z10, Z10
 	VPXORD  Z11, Z11, Z11
-	TESTQ   R11, R11
-	JZ      start
+	CMPQ    add+56(FP), $0x00
+	JEQ     start
 	MOVQ    AX, R11
 	VMOVUPS (R11), Z0
 	VMOVUPS 64(R11), Z1
@@ -7568,9 +7546,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func winoProduct8x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+// func winoProduct8x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 // Requires: AVX, AVX512F
-TEXT ·winoProduct8x32AVX512(SB), NOSPLIT, $0-80
+TEXT ·winoProduct8x32AVX512(SB), NOSPLIT, $0-88
 	MOVQ c+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ ldc+24(FP), DX
@@ -7583,25 +7561,54 @@ TEXT ·winoProduct8x32AVX512(SB), NOSPLIT, $0-80
 	LEAQ (SI)(SI*2), R8
 
 blocks:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	MOVQ   segs+64(FP), R9
-	MOVQ   b+16(FP), R10
-	MOVQ   CX, R11
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	CMPQ    add+80(FP), $0x00
+	JEQ     start
+	MOVQ    AX, R9
+	VMOVUPS (R9), Z0
+	VMOVUPS 64(R9), Z1
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z2
+	VMOVUPS 64(R9), Z3
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z4
+	VMOVUPS 64(R9), Z5
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z6
+	VMOVUPS 64(R9), Z7
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z8
+	VMOVUPS 64(R9), Z9
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z10
+	VMOVUPS 64(R9), Z11
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z12
+	VMOVUPS 64(R9), Z13
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z14
+	VMOVUPS 64(R9), Z15
+	ADDQ    DX, R9
+
+start:
+	MOVQ segs+64(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ CX, R11
 
 segment:
 	MOVQ    R11, R12
@@ -7813,7 +7820,6 @@ TEXT ·winoOuter8x32AVX512(SB), NOSPLIT, $0-64
 	LEAQ    (SI)(SI*2), R8
 	LEAQ    (DI)(DI*2), R9
 	MOVQ    k+48(FP), R10
-	MOVQ    add+56(FP), R11
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
 	VPXORD  Z2, Z2, Z2
@@ -7830,8 +7836,8 @@ TEXT ·winoOuter8x32AVX512(SB), NOSPLIT, $0-64
 	VPXORD  Z13, Z13, Z13
 	VPXORD  Z14, Z14, Z14
 	VPXORD  Z15, Z15, Z15
-	TESTQ   R11, R11
-	JZ      start
+	CMPQ    add+56(FP), $0x00
+	JEQ     start
 	MOVQ    AX, R11
 	VMOVUPS (R11), Z0
 	VMOVUPS 64(R11), Z1
@@ -8037,9 +8043,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func winoProduct10x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+// func winoProduct10x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 // Requires: AVX, AVX512F
-TEXT ·winoProduct10x32AVX512(SB), NOSPLIT, $0-80
+TEXT ·winoProduct10x32AVX512(SB), NOSPLIT, $0-88
 	MOVQ c+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ ldc+24(FP), DX
@@ -8052,29 +8058,64 @@ TEXT ·winoProduct10x32AVX512(SB), NOSPLIT, $0-80
 	LEAQ (SI)(SI*2), R8
 
 blocks:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	MOVQ   segs+64(FP), R9
-	MOVQ   b+16(FP), R10
-	MOVQ   CX, R11
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
+	CMPQ    add+80(FP), $0x00
+	JEQ     start
+	MOVQ    AX, R9
+	VMOVUPS (R9), Z0
+	VMOVUPS 64(R9), Z1
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z2
+	VMOVUPS 64(R9), Z3
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z4
+	VMOVUPS 64(R9), Z5
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z6
+	VMOVUPS 64(R9), Z7
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z8
+	VMOVUPS 64(R9), Z9
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z10
+	VMOVUPS 64(R9), Z11
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z12
+	VMOVUPS 64(R9), Z13
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z14
+	VMOVUPS 64(R9), Z15
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z16
+	VMOVUPS 64(R9), Z17
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z18
+	VMOVUPS 64(R9), Z19
+	ADDQ    DX, R9
+
+start:
+	MOVQ segs+64(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ CX, R11
 
 segment:
 	MOVQ    R11, R12
@@ -8327,7 +8368,6 @@ TEXT ·winoOuter10x32AVX512(SB), NOSPLIT, $0-64
 	LEAQ    (SI)(SI*2), R8
 	LEAQ    (DI)(DI*2), R9
 	MOVQ    k+48(FP), R10
-	MOVQ    add+56(FP), R11
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
 	VPXORD  Z2, Z2, Z2
@@ -8348,8 +8388,8 @@ TEXT ·winoOuter10x32AVX512(SB), NOSPLIT, $0-64
 	VPXORD  Z17, Z17, Z17
 	VPXORD  Z18, Z18, Z18
 	VPXORD  Z19, Z19, Z19
-	TESTQ   R11, R11
-	JZ      start
+	CMPQ    add+56(FP), $0x00
+	JEQ     start
 	MOVQ    AX, R11
 	VMOVUPS (R11), Z0
 	VMOVUPS 64(R11), Z1
@@ -8597,9 +8637,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func winoProduct12x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+// func winoProduct12x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 // Requires: AVX, AVX512F
-TEXT ·winoProduct12x32AVX512(SB), NOSPLIT, $0-80
+TEXT ·winoProduct12x32AVX512(SB), NOSPLIT, $0-88
 	MOVQ c+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ ldc+24(FP), DX
@@ -8612,33 +8652,74 @@ TEXT ·winoProduct12x32AVX512(SB), NOSPLIT, $0-80
 	LEAQ (SI)(SI*2), R8
 
 blocks:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	VPXORD Z22, Z22, Z22
-	VPXORD Z23, Z23, Z23
-	MOVQ   segs+64(FP), R9
-	MOVQ   b+16(FP), R10
-	MOVQ   CX, R11
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
+	VPXORD  Z20, Z20, Z20
+	VPXORD  Z21, Z21, Z21
+	VPXORD  Z22, Z22, Z22
+	VPXORD  Z23, Z23, Z23
+	CMPQ    add+80(FP), $0x00
+	JEQ     start
+	MOVQ    AX, R9
+	VMOVUPS (R9), Z0
+	VMOVUPS 64(R9), Z1
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z2
+	VMOVUPS 64(R9), Z3
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z4
+	VMOVUPS 64(R9), Z5
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z6
+	VMOVUPS 64(R9), Z7
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z8
+	VMOVUPS 64(R9), Z9
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z10
+	VMOVUPS 64(R9), Z11
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z12
+	VMOVUPS 64(R9), Z13
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z14
+	VMOVUPS 64(R9), Z15
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z16
+	VMOVUPS 64(R9), Z17
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z18
+	VMOVUPS 64(R9), Z19
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z20
+	VMOVUPS 64(R9), Z21
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z22
+	VMOVUPS 64(R9), Z23
+	ADDQ    DX, R9
+
+start:
+	MOVQ segs+64(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ CX, R11
 
 segment:
 	MOVQ    R11, R12
@@ -8927,7 +9008,6 @@ TEXT ·winoOuter12x32AVX512(SB), NOSPLIT, $0-64
 	LEAQ    (SI)(SI*2), R8
 	LEAQ    (DI)(DI*2), R9
 	MOVQ    k+48(FP), R10
-	MOVQ    add+56(FP), R11
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
 	VPXORD  Z2, Z2, Z2
@@ -8952,8 +9032,8 @@ TEXT ·winoOuter12x32AVX512(SB), NOSPLIT, $0-64
 	VPXORD  Z21, Z21, Z21
 	VPXORD  Z22, Z22, Z22
 	VPXORD  Z23, Z23, Z23
-	TESTQ   R11, R11
-	JZ      start
+	CMPQ    add+56(FP), $0x00
+	JEQ     start
 	MOVQ    AX, R11
 	VMOVUPS (R11), Z0
 	VMOVUPS 64(R11), Z1
@@ -9243,9 +9323,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func winoProduct14x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+// func winoProduct14x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 // Requires: AVX, AVX512F
-TEXT ·winoProduct14x32AVX512(SB), NOSPLIT, $8-80
+TEXT ·winoProduct14x32AVX512(SB), NOSPLIT, $8-88
 	MOVQ c+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ ldc+24(FP), DX
@@ -9258,37 +9338,84 @@ TEXT ·winoProduct14x32AVX512(SB), NOSPLIT, $8-80
 	LEAQ (SI)(SI*2), R8
 
 blocks:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	VPXORD Z22, Z22, Z22
-	VPXORD Z23, Z23, Z23
-	VPXORD Z24, Z24, Z24
-	VPXORD Z25, Z25, Z25
-	VPXORD Z26, Z26, Z26
-	VPXORD Z27, Z27, Z27
-	MOVQ   segs+64(FP), R9
-	MOVQ   b+16(FP), R10
-	MOVQ   CX, R11
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
+	VPXORD  Z20, Z20, Z20
+	VPXORD  Z21, Z21, Z21
+	VPXORD  Z22, Z22, Z22
+	VPXORD  Z23, Z23, Z23
+	VPXORD  Z24, Z24, Z24
+	VPXORD  Z25, Z25, Z25
+	VPXORD  Z26, Z26, Z26
+	VPXORD  Z27, Z27, Z27
+	CMPQ    add+80(FP), $0x00
+	JEQ     start
+	MOVQ    AX, R9
+	VMOVUPS (R9), Z0
+	VMOVUPS 64(R9), Z1
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z2
+	VMOVUPS 64(R9), Z3
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z4
+	VMOVUPS 64(R9), Z5
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z6
+	VMOVUPS 64(R9), Z7
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z8
+	VMOVUPS 64(R9), Z9
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z10
+	VMOVUPS 64(R9), Z11
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z12
+	VMOVUPS 64(R9), Z13
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z14
+	VMOVUPS 64(R9), Z15
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z16
+	VMOVUPS 64(R9), Z17
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z18
+	VMOVUPS 64(R9), Z19
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z20
+	VMOVUPS 64(R9), Z21
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z22
+	VMOVUPS 64(R9), Z23
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z24
+	VMOVUPS 64(R9), Z25
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z26
+	VMOVUPS 64(R9), Z27
+	ADDQ    DX, R9
+
+start:
+	MOVQ segs+64(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ CX, R11
 
 segment:
 	MOVQ    R11, R12
@@ -9618,7 +9745,6 @@ TEXT ·winoOuter14x32AVX512(SB), NOSPLIT, $0-64
 	LEAQ    (SI)(SI*2), R8
 	LEAQ    (DI)(DI*2), R9
 	MOVQ    k+48(FP), R10
-	MOVQ    add+56(FP), R11
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
 	VPXORD  Z2, Z2, Z2
@@ -9647,8 +9773,8 @@ TEXT ·winoOuter14x32AVX512(SB), NOSPLIT, $0-64
 	VPXORD  Z25, Z25, Z25
 	VPXORD  Z26, Z26, Z26
 	VPXORD  Z27, Z27, Z27
-	TESTQ   R11, R11
-	JZ      start
+	CMPQ    add+56(FP), $0x00
+	JEQ     start
 	MOVQ    AX, R11
 	VMOVUPS (R11), Z0
 	VMOVUPS 64(R11), Z1
@@ -9980,9 +10106,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func winoProduct2x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+// func winoProduct2x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 // Requires: AVX, AVX512F
-TEXT ·winoProduct2x16AVX512(SB), NOSPLIT, $0-80
+TEXT ·winoProduct2x16AVX512(SB), NOSPLIT, $0-88
 	MOVQ c+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ ldc+24(FP), DX
@@ -9995,11 +10121,20 @@ TEXT ·winoProduct2x16AVX512(SB), NOSPLIT, $0-80
 	LEAQ (SI)(SI*2), DI
 
 blocks:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	MOVQ   segs+64(FP), R8
-	MOVQ   b+16(FP), R9
-	MOVQ   CX, R10
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	CMPQ    add+80(FP), $0x00
+	JEQ     start
+	MOVQ    AX, R8
+	VMOVUPS (R8), Z0
+	ADDQ    DX, R8
+	VMOVUPS (R8), Z1
+	ADDQ    DX, R8
+
+start:
+	MOVQ segs+64(FP), R8
+	MOVQ b+16(FP), R9
+	MOVQ CX, R10
 
 segment:
 	MOVQ    R10, R11
@@ -10071,11 +10206,10 @@ TEXT ·winoOuter2x16AVX512(SB), NOSPLIT, $0-64
 	LEAQ    (SI)(SI*2), R8
 	LEAQ    (DI)(DI*2), R9
 	MOVQ    k+48(FP), R10
-	MOVQ    add+56(FP), R11
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
-	TESTQ   R11, R11
-	JZ      start
+	CMPQ    add+56(FP), $0x00
+	JEQ     start
 	MOVQ    AX, R11
 	VMOVUPS (R11), Z0
 	ADDQ    BX, R11
@@ -10126,9 +10260,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func winoProduct4x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+// func winoProduct4x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 // Requires: AVX, AVX512F
-TEXT ·winoProduct4x16AVX512(SB), NOSPLIT, $0-80
+TEXT ·winoProduct4x16AVX512(SB), NOSPLIT, $0-88
 	MOVQ c+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ ldc+24(FP), DX
@@ -10141,13 +10275,26 @@ TEXT ·winoProduct4x16AVX512(SB), NOSPLIT, $0-80
 	LEAQ (SI)(SI*2), R8
 
 blocks:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	MOVQ   segs+64(FP), R9
-	MOVQ   b+16(FP), R10
-	MOVQ   CX, R11
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	CMPQ    add+80(FP), $0x00
+	JEQ     start
+	MOVQ    AX, R9
+	VMOVUPS (R9), Z0
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z1
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z2
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z3
+	ADDQ    DX, R9
+
+start:
+	MOVQ segs+64(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ CX, R11
 
 segment:
 	MOVQ    R11, R12
@@ -10233,13 +10380,12 @@ TEXT ·winoOuter4x16AVX512(SB), NOSPLIT, $0-64
 	LEAQ    (SI)(SI*2), R8
 	LEAQ    (DI)(DI*2), R9
 	MOVQ    k+48(FP), R10
-	MOVQ    add+56(FP), R11
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
 	VPXORD  Z2, Z2, Z2
 	VPXORD  Z3, Z3, Z3
-	TESTQ   R11, R11
-	JZ      start
+	CMPQ    add+56(FP), $0x00
+	JEQ     start
 	MOVQ    AX, R11
 	VMOVUPS (R11), Z0
 	ADDQ    BX, R11
@@ -10308,9 +10454,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func winoProduct6x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+// func winoProduct6x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 // Requires: AVX, AVX512F
-TEXT ·winoProduct6x16AVX512(SB), NOSPLIT, $0-80
+TEXT ·winoProduct6x16AVX512(SB), NOSPLIT, $0-88
 	MOVQ c+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ ldc+24(FP), DX
@@ -10323,15 +10469,32 @@ TEXT ·winoProduct6x16AVX512(SB), NOSPLIT, $0-80
 	LEAQ (SI)(SI*2), R8
 
 blocks:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	MOVQ   segs+64(FP), R9
-	MOVQ   b+16(FP), R10
-	MOVQ   CX, R11
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	CMPQ    add+80(FP), $0x00
+	JEQ     start
+	MOVQ    AX, R9
+	VMOVUPS (R9), Z0
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z1
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z2
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z3
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z4
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z5
+	ADDQ    DX, R9
+
+start:
+	MOVQ segs+64(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ CX, R11
 
 segment:
 	MOVQ    R11, R12
@@ -10436,15 +10599,14 @@ TEXT ·winoOuter6x16AVX512(SB), NOSPLIT, $0-64
 	LEAQ    (SI)(SI*2), R8
 	LEAQ    (DI)(DI*2), R9
 	MOVQ    k+48(FP), R10
-	MOVQ    add+56(FP), R11
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
 	VPXORD  Z2, Z2, Z2
 	VPXORD  Z3, Z3, Z3
 	VPXORD  Z4, Z4, Z4
 	VPXORD  Z5, Z5, Z5
-	TESTQ   R11, R11
-	JZ      start
+	CMPQ    add+56(FP), $0x00
+	JEQ     start
 	MOVQ    AX, R11
 	VMOVUPS (R11), Z0
 	ADDQ    BX, R11
@@ -10531,9 +10693,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func winoProduct8x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+// func winoProduct8x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 // Requires: AVX, AVX512F
-TEXT ·winoProduct8x16AVX512(SB), NOSPLIT, $0-80
+TEXT ·winoProduct8x16AVX512(SB), NOSPLIT, $0-88
 	MOVQ c+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ ldc+24(FP), DX
@@ -10546,17 +10708,38 @@ TEXT ·winoProduct8x16AVX512(SB), NOSPLIT, $0-80
 	LEAQ (SI)(SI*2), R8
 
 blocks:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	MOVQ   segs+64(FP), R9
-	MOVQ   b+16(FP), R10
-	MOVQ   CX, R11
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	CMPQ    add+80(FP), $0x00
+	JEQ     start
+	MOVQ    AX, R9
+	VMOVUPS (R9), Z0
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z1
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z2
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z3
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z4
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z5
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z6
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z7
+	ADDQ    DX, R9
+
+start:
+	MOVQ segs+64(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ CX, R11
 
 segment:
 	MOVQ    R11, R12
@@ -10675,7 +10858,6 @@ TEXT ·winoOuter8x16AVX512(SB), NOSPLIT, $0-64
 	LEAQ    (SI)(SI*2), R8
 	LEAQ    (DI)(DI*2), R9
 	MOVQ    k+48(FP), R10
-	MOVQ    add+56(FP), R11
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
 	VPXORD  Z2, Z2, Z2
@@ -10684,8 +10866,8 @@ TEXT ·winoOuter8x16AVX512(SB), NOSPLIT, $0-64
 	VPXORD  Z5, Z5, Z5
 	VPXORD  Z6, Z6, Z6
 	VPXORD  Z7, Z7, Z7
-	TESTQ   R11, R11
-	JZ      start
+	CMPQ    add+56(FP), $0x00
+	JEQ     start
 	MOVQ    AX, R11
 	VMOVUPS (R11), Z0
 	ADDQ    BX, R11
@@ -10790,9 +10972,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func winoProduct10x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+// func winoProduct10x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 // Requires: AVX, AVX512F
-TEXT ·winoProduct10x16AVX512(SB), NOSPLIT, $0-80
+TEXT ·winoProduct10x16AVX512(SB), NOSPLIT, $0-88
 	MOVQ c+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ ldc+24(FP), DX
@@ -10805,19 +10987,44 @@ TEXT ·winoProduct10x16AVX512(SB), NOSPLIT, $0-80
 	LEAQ (SI)(SI*2), R8
 
 blocks:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	MOVQ   segs+64(FP), R9
-	MOVQ   b+16(FP), R10
-	MOVQ   CX, R11
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	CMPQ    add+80(FP), $0x00
+	JEQ     start
+	MOVQ    AX, R9
+	VMOVUPS (R9), Z0
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z1
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z2
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z3
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z4
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z5
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z6
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z7
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z8
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z9
+	ADDQ    DX, R9
+
+start:
+	MOVQ segs+64(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ CX, R11
 
 segment:
 	MOVQ    R11, R12
@@ -10955,7 +11162,6 @@ TEXT ·winoOuter10x16AVX512(SB), NOSPLIT, $0-64
 	LEAQ    (SI)(SI*2), R8
 	LEAQ    (DI)(DI*2), R9
 	MOVQ    k+48(FP), R10
-	MOVQ    add+56(FP), R11
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
 	VPXORD  Z2, Z2, Z2
@@ -10966,8 +11172,8 @@ TEXT ·winoOuter10x16AVX512(SB), NOSPLIT, $0-64
 	VPXORD  Z7, Z7, Z7
 	VPXORD  Z8, Z8, Z8
 	VPXORD  Z9, Z9, Z9
-	TESTQ   R11, R11
-	JZ      start
+	CMPQ    add+56(FP), $0x00
+	JEQ     start
 	MOVQ    AX, R11
 	VMOVUPS (R11), Z0
 	ADDQ    BX, R11
@@ -11090,9 +11296,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func winoProduct12x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+// func winoProduct12x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 // Requires: AVX, AVX512F
-TEXT ·winoProduct12x16AVX512(SB), NOSPLIT, $0-80
+TEXT ·winoProduct12x16AVX512(SB), NOSPLIT, $0-88
 	MOVQ c+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ ldc+24(FP), DX
@@ -11105,21 +11311,50 @@ TEXT ·winoProduct12x16AVX512(SB), NOSPLIT, $0-80
 	LEAQ (SI)(SI*2), R8
 
 blocks:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	MOVQ   segs+64(FP), R9
-	MOVQ   b+16(FP), R10
-	MOVQ   CX, R11
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	CMPQ    add+80(FP), $0x00
+	JEQ     start
+	MOVQ    AX, R9
+	VMOVUPS (R9), Z0
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z1
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z2
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z3
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z4
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z5
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z6
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z7
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z8
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z9
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z10
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z11
+	ADDQ    DX, R9
+
+start:
+	MOVQ segs+64(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ CX, R11
 
 segment:
 	MOVQ    R11, R12
@@ -11271,7 +11506,6 @@ TEXT ·winoOuter12x16AVX512(SB), NOSPLIT, $0-64
 	LEAQ    (SI)(SI*2), R8
 	LEAQ    (DI)(DI*2), R9
 	MOVQ    k+48(FP), R10
-	MOVQ    add+56(FP), R11
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
 	VPXORD  Z2, Z2, Z2
@@ -11284,8 +11518,8 @@ TEXT ·winoOuter12x16AVX512(SB), NOSPLIT, $0-64
 	VPXORD  Z9, Z9, Z9
 	VPXORD  Z10, Z10, Z10
 	VPXORD  Z11, Z11, Z11
-	TESTQ   R11, R11
-	JZ      start
+	CMPQ    add+56(FP), $0x00
+	JEQ     start
 	MOVQ    AX, R11
 	VMOVUPS (R11), Z0
 	ADDQ    BX, R11
@@ -11426,9 +11660,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func winoProduct14x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+// func winoProduct14x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 // Requires: AVX, AVX512F
-TEXT ·winoProduct14x16AVX512(SB), NOSPLIT, $8-80
+TEXT ·winoProduct14x16AVX512(SB), NOSPLIT, $8-88
 	MOVQ c+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ ldc+24(FP), DX
@@ -11441,23 +11675,56 @@ TEXT ·winoProduct14x16AVX512(SB), NOSPLIT, $8-80
 	LEAQ (SI)(SI*2), R8
 
 blocks:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	MOVQ   segs+64(FP), R9
-	MOVQ   b+16(FP), R10
-	MOVQ   CX, R11
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	CMPQ    add+80(FP), $0x00
+	JEQ     start
+	MOVQ    AX, R9
+	VMOVUPS (R9), Z0
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z1
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z2
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z3
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z4
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z5
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z6
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z7
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z8
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z9
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z10
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z11
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z12
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z13
+	ADDQ    DX, R9
+
+start:
+	MOVQ segs+64(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ CX, R11
 
 segment:
 	MOVQ    R11, R12
@@ -11628,7 +11895,6 @@ TEXT ·winoOuter14x16AVX512(SB), NOSPLIT, $0-64
 	LEAQ    (SI)(SI*2), R8
 	LEAQ    (DI)(DI*2), R9
 	MOVQ    k+48(FP), R10
-	MOVQ    add+56(FP), R11
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
 	VPXORD  Z2, Z2, Z2
@@ -11643,8 +11909,8 @@ TEXT ·winoOuter14x16AVX512(SB), NOSPLIT, $0-64
 	VPXORD  Z11, Z11, Z11
 	VPXORD  Z12, Z12, Z12
 	VPXORD  Z13, Z13, Z13
-	TESTQ   R11, R11
-	JZ      start
+	CMPQ    add+56(FP), $0x00
+	JEQ     start
 	MOVQ    AX, R11
 	VMOVUPS (R11), Z0
 	ADDQ    BX, R11
@@ -11803,9 +12069,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func winoProduct16x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+// func winoProduct16x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 // Requires: AVX, AVX512F
-TEXT ·winoProduct16x16AVX512(SB), NOSPLIT, $8-80
+TEXT ·winoProduct16x16AVX512(SB), NOSPLIT, $8-88
 	MOVQ c+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ ldc+24(FP), DX
@@ -11818,25 +12084,62 @@ TEXT ·winoProduct16x16AVX512(SB), NOSPLIT, $8-80
 	LEAQ (SI)(SI*2), R8
 
 blocks:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	MOVQ   segs+64(FP), R9
-	MOVQ   b+16(FP), R10
-	MOVQ   CX, R11
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	CMPQ    add+80(FP), $0x00
+	JEQ     start
+	MOVQ    AX, R9
+	VMOVUPS (R9), Z0
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z1
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z2
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z3
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z4
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z5
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z6
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z7
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z8
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z9
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z10
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z11
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z12
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z13
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z14
+	ADDQ    DX, R9
+	VMOVUPS (R9), Z15
+	ADDQ    DX, R9
+
+start:
+	MOVQ segs+64(FP), R9
+	MOVQ b+16(FP), R10
+	MOVQ CX, R11
 
 segment:
 	MOVQ    R11, R12
@@ -12021,7 +12324,6 @@ TEXT ·winoOuter16x16AVX512(SB), NOSPLIT, $0-64
 	LEAQ    (SI)(SI*2), R8
 	LEAQ    (DI)(DI*2), R9
 	MOVQ    k+48(FP), R10
-	MOVQ    add+56(FP), R11
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
 	VPXORD  Z2, Z2, Z2
@@ -12038,8 +12340,8 @@ TEXT ·winoOuter16x16AVX512(SB), NOSPLIT, $0-64
 	VPXORD  Z13, Z13, Z13
 	VPXORD  Z14, Z14, Z14
 	VPXORD  Z15, Z15, Z15
-	TESTQ   R11, R11
-	JZ      start
+	CMPQ    add+56(FP), $0x00
+	JEQ     start
 	MOVQ    AX, R11
 	VMOVUPS (R11), Z0
 	ADDQ    BX, R11

@@ -8,6 +8,16 @@ const winoColumns = 2 * winoLanes
 // winoFilterChannels is how many channels a part of the filters' transform covers.
 const winoFilterChannels = 32
 
+// winoInOrder is the place in bytes of every pixel where they follow one another:
+// enough for the taps of winoFilterChannels channels of a 3x3x3 kernel, or of twice
+// as many of a 3x3 kernel.
+var winoInOrder = func() (at [27 * winoFilterChannels]int32) {
+	for i := range at {
+		at[i] = int32(i * winoLanes * 4)
+	}
+	return at
+}()
+
 // A winoBlock is the place of a block of columns among transformed filters.
 type winoBlock struct {
 	offset int // of its first number
@@ -47,23 +57,30 @@ func (s *winoShape) filterRange(i int) (o, columns, c0, c1 int) {
 
 // filterPart transforms the filters of one block of columns and a few channels.
 func (t *winoTask) filterPart(i int) {
-	taps := 9 * t.frames
 	o, columns, c0, c1 := t.filterRange(i)
+	b := t.block(o, t.c)
+	t.transformFilters(t.u[b.offset+c0*b.width+o%winoColumns:], b.pos, t.c*b.width, b.width, o, columns, c0, c1, 0, t.frames)
+}
+
+// transformFilters transforms kernel frames [f0, f1) of up to 16 columns from o on
+// and at most winoFilterChannels channels [c0, c1). They go to u, with the given
+// strides between positions, frames and channels.
+func (t *winoTask) transformFilters(u []float32, pos, frame, step, o, columns, c0, c1, f0, f1 int) {
+	taps := 9 * t.frames
 	s := getScratch((c1-c0)*taps*winoLanes + winoTmp(0))
 	tmp := s.f[(c1-c0)*taps*winoLanes:]
-	first, step := 0, winoLanes
+	first, tap := 0, winoLanes
 	if t.swap {
 		// Rows of w are channels read, and the taps go backwards.
-		t.ops.pack(&s.f[0], &t.w[(c0*t.o+o)*taps], taps, t.o*taps, taps, c1-c0, taps, columns)
-		first, step = (taps-1)*winoLanes, -winoLanes
+		for c := range c1 - c0 {
+			t.ops.pack(&s.f[c*taps*winoLanes], &t.w[((c0+c)*t.o+o)*taps], &winoInOrder[0], taps, taps, columns)
+		}
+		first, tap = (taps-1)*winoLanes, -winoLanes
 	} else {
-		t.ops.pack(&s.f[0], &t.w[(o*t.c+c0)*taps], 0, 0, t.c*taps, 1, (c1-c0)*taps, columns)
+		t.ops.pack(&s.f[0], &t.w[(o*t.c+c0)*taps], &winoInOrder[0], t.c*taps, (c1-c0)*taps, columns)
 	}
-	b := t.block(o, t.c)
-	u := t.u[b.offset+o%winoColumns:]
-	for f := range t.frames {
-		t.ops.filter(&u[(f*t.c+c0)*b.width], &s.f[first+f*9*step], &tmp[0],
-			b.pos, b.width, step, taps*winoLanes, c1-c0)
+	for f := f0; f < f1; f++ {
+		t.ops.filter(&u[(f-f0)*frame], &s.f[first+f*9*tap], &tmp[0], pos, step, tap, taps*winoLanes, c1-c0)
 	}
 	putScratch(s)
 }

@@ -1,5 +1,7 @@
 package kernel
 
+import "math"
+
 // winoChunkFloats is the aim for the transformed input of a chunk. Half of it or
 // twice as much is equally fast within a few per cent.
 const winoChunkFloats = 64 << 10
@@ -9,9 +11,65 @@ func winoTiles(channels int) int {
 	return min(112, max(28, winoChunkFloats/(36*winoBlocks(channels))))
 }
 
-func (t *winoTask) planForward() {
+// The filters are transformed a block of columns at a time where they take more
+// than winoManyFilters floats and the tiles of all images are at most winoFewTiles.
+const (
+	winoManyFilters = 256 << 10
+	winoFewTiles    = 256
+)
+
+// forward does the convolution from src to dst, by chunks or, where filters are
+// many and tiles few, by blocks of columns: then the transformed filters, which
+// outweigh everything else, never leave the cache. Every tile's sums are the same in both,
+// and taken in the same order.
+func (t *winoTask) forward(act Act) {
+	t.ops = &Active().wino
+	t.floor = float32(math.Inf(-1))
+	if act == ActReLU {
+		t.floor = 0
+	}
 	want := winoTiles(t.c)
 	t.divide(want, 4*want)
+	t.placePixels()
+	chunks := t.rowChunks * t.frameChunks
+	bias := getScratch(t.o16)
+	clear(bias.f)
+	copy(bias.f, t.bias)
+	t.biasBlock = bias.f
+	if t.filterFloats(t.c) > winoManyFilters && t.n*t.th*t.tw*t.out[0] <= winoFewTiles {
+		c := t.chunk(0)
+		t.v = t.layout(t.frameTiles(&c)+1, t.c16, t.c16)
+		s := getScratch(chunks * t.v.floats)
+		t.tiles = s.f
+		t.run(winoInputs, chunks)
+		t.run(winoColumnBlocks, (t.o16+winoColumns-1)/winoColumns)
+		putScratch(s)
+	} else {
+		s := getScratch(t.filterFloats(t.c))
+		t.u = s.f
+		t.run(winoFilters, t.filterParts())
+		t.run(winoImages, chunks)
+		putScratch(s)
+	}
+	putScratch(bias)
+	t.release()
+}
+
+// placePixels fills in where the pixels of a run go, in bytes: those of the input
+// among pixels with the padding of a tile at the right and at the left, those of
+// the result among whole tiles.
+func (t *winoTask) placePixels() {
+	place := func(at []int32, rows, cols, wide int) []int32 {
+		at = at[:0]
+		for y := range rows {
+			for x := range cols {
+				at = append(at, int32((y*wide+x)*winoLanes*4))
+			}
+		}
+		return at
+	}
+	t.inAt = place(t.inAt, 4*t.runRows()+2, t.in[2], 4*t.tw+2)
+	t.outAt = place(t.outAt, 4*t.runRows(), t.out[2], 4*t.tw)
 }
 
 // A winoLayout places transformed tiles: blocks of ld channels; in a block, slowest
@@ -68,12 +126,16 @@ func (t *winoTask) inputChunk(c *winoChunk, v []float32, l winoLayout, pixels, t
 				rows := 4*run.n + 2
 				from, to := min(max(0, -top), rows), max(0, min(rows, t.in[1]-top))
 				clear(pixels[:from*wide*winoLanes])
-				if from < to && cols > 0 {
-					t.ops.pack(&pixels[(from*wide+left)*winoLanes],
-						&t.src[(run.image*t.c+cb)*plane+z*area+(top+from)*t.in[2]+skip],
-						wide, t.in[2], plane, to-from, cols, nch)
-				}
 				to = max(from, to)
+				x := (run.image*t.c+cb)*plane + z*area + (top+from)*t.in[2] + skip
+				at := (from*wide + left) * winoLanes
+				if cols == t.in[2] && from < to {
+					t.ops.pack(&pixels[at], &t.src[x], &t.inAt[0], plane, (to-from)*cols, nch)
+				} else if cols > 0 {
+					for y := range to - from {
+						t.ops.pack(&pixels[at+y*wide*winoLanes], &t.src[x+y*t.in[2]], &t.inAt[0], plane, cols, nch)
+					}
+				}
 				clear(pixels[to*wide*winoLanes : rows*wide*winoLanes])
 				t.ops.input(&v[l.at(cb)+(g*c.tiles+run.offset*t.tw)*l.ld], &pixels[0], &tmp[0],
 					l.pos, l.ld, wide, run.n, t.tw)
@@ -98,15 +160,16 @@ func (t *winoTask) imagePart(i int) {
 	for o := 0; o < t.o16; o += winoColumns {
 		b := t.block(o, t.c)
 		for p := range 36 {
-			t.product(m[p*out.pos:], out.ld, v[p*in.pos:], t.u[b.offset+p*b.pos:], b.width, c.tiles, rows)
+			t.product(m[p*out.pos:], out.ld, v[p*in.pos:], in.ld, c.tiles*in.ld, t.u[b.offset+p*b.pos:], b.width, t.c, t.frames, rows, 0)
 		}
 		t.outputChunk(&c, m, out, o, px, tmp)
 	}
 	putScratch(s)
 }
 
-// product multiplies rows of transformed input with a block of filters.
-func (t *winoTask) product(m []float32, ldm int, v, u []float32, width, tiles, rows int) {
+// product multiplies rows tiles of transformed input, segs frames of them seg
+// apart, with the filters of a block of columns. With add it adds to m.
+func (t *winoTask) product(m []float32, ldm int, v []float32, ldv, seg int, u []float32, width, k, segs, rows, add int) {
 	for col := 0; col < width; {
 		list, step := t.ops.product, winoLanes
 		if width-col >= winoColumns && len(t.ops.product2) > 0 {
@@ -119,8 +182,7 @@ func (t *winoTask) product(m []float32, ldm int, v, u []float32, width, tiles, r
 		r := 0
 		for _, part := range [2][2]int{{small + 1, big}, {small, blocks - big}} {
 			if part[1] > 0 {
-				list[part[0]-1](&m[r*ldm+col], &v[r*t.c16], &u[col], ldm, t.c16, width,
-					tiles*t.c16, t.c, t.frames, part[1])
+				list[part[0]-1](&m[r*ldm+col], &v[r*ldv], &u[col], ldm, ldv, width, seg, k, segs, part[1], add)
 				r += 2 * part[0] * part[1]
 			}
 		}
@@ -146,14 +208,60 @@ func (t *winoTask) outputChunk(c *winoChunk, m []float32, l winoLayout, o int, p
 				t.ops.output(&pixels[0], &m[((f-c.f0)*c.tiles+run.offset*t.tw)*l.ld+b-o], &tmp[0], &t.biasBlock[b], t.floor,
 					l.pos, l.ld, wide, run.n, t.tw)
 				rows, cols := min(4*run.n, t.out[1]-4*run.ty), t.out[2]
-				dst := &t.dst[(run.image*t.o+b)*plane+f*area+4*run.ty*cols]
-				if cols == wide {
-					t.ops.unpack(dst, &pixels[0], 0, 0, plane, 1, rows*cols, nch)
-				} else {
-					t.ops.unpack(dst, &pixels[0], cols, wide, plane, rows, cols, nch)
-				}
+				t.ops.unpack(&t.dst[(run.image*t.o+b)*plane+f*area+4*run.ty*cols], &pixels[0], &t.outAt[0], plane, rows*cols, nch)
 				r += run.n
 			}
 		}
 	}
+}
+
+// inputPart transforms the input of chunk i.
+func (t *winoTask) inputPart(i int) {
+	c := t.chunk(i)
+	s := getScratch(t.inputPixels() + winoTmp(t.tw))
+	t.inputChunk(&c, t.tiles[i*t.v.floats:], t.v, s.f[:t.inputPixels()], s.f[t.inputPixels():])
+	putScratch(s)
+}
+
+// winoColumnChannels is how many channels' filters a block of columns takes at
+// once.
+const winoColumnChannels = 128
+
+// columnPart computes block i of columns of the result.
+func (t *winoTask) columnPart(i int) {
+	o := i * winoColumns
+	width := min(winoColumns, t.o16-o)
+	pos := winoStride(winoColumnChannels * width)
+	chunks := t.rowChunks * t.frameChunks
+	c := t.chunk(0)
+	out := t.layout(winoEven((c.f1-c.f0)*c.tiles), width, width)
+	s := getScratch(36*pos + chunks*out.floats + t.outputPixels() + winoTmp(t.tw))
+	u, rest := s.f[:36*pos], s.f[36*pos:]
+	m, rest := rest[:chunks*out.floats], rest[chunks*out.floats:]
+	px, tmp := rest[:t.outputPixels()], rest[t.outputPixels():]
+	add := 0
+	for f := range t.frames {
+		for c0 := 0; c0 < t.c; c0 += winoColumnChannels {
+			c1 := min(c0+winoColumnChannels, t.c)
+			for b := c0; b < c1; b += winoFilterChannels {
+				for col := o; col < min(o+width, t.o); col += winoLanes {
+					t.transformFilters(u[(b-c0)*width+col-o:], pos, 0, width, col, min(winoLanes, t.o-col),
+						b, min(b+winoFilterChannels, c1), f, f+1)
+				}
+			}
+			for p := range 36 {
+				for i := range chunks {
+					c := t.chunk(i)
+					t.product(m[i*out.floats+p*out.pos:], out.ld, t.tiles[i*t.v.floats+p*t.v.pos+f*c.tiles*t.v.ld+c0:], t.v.ld, 0,
+						u[p*pos:], width, c1-c0, 1, (c.f1-c.f0)*c.tiles, add)
+				}
+			}
+			add = 1
+		}
+	}
+	for i := range chunks {
+		c := t.chunk(i)
+		t.outputChunk(&c, m[i*out.floats:], out, o, px, tmp)
+	}
+	putScratch(s)
 }

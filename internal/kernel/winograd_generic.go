@@ -16,12 +16,13 @@ const winoLanes = 16
 //
 // The sets differ only in how they round: the generic one rounds every product.
 type winoOps struct {
-	// pack gathers rows x cols pixels: channel c of pixel (y, x) is
-	// src[c*plane+y*srcRow+x], or 0 if c >= nch.
-	pack func(dst, src *float32, dstRow, srcRow, plane, rows, cols, nch int)
+	// pack gathers n pixels of up to 16 planes: pixel p has plane c's src[c*plane+p],
+	// or 0 if c >= nch, and goes at[p] bytes behind dst.
+	pack func(dst, src *float32, at *int32, plane, n, nch int)
 
-	// unpack is the way back; channels from nch on are dropped.
-	unpack func(dst, src *float32, dstRow, srcRow, plane, rows, cols, nch int)
+	// unpack is the way back: pixel p lies at[p] bytes behind src. Channels from nch
+	// on are dropped.
+	unpack func(dst, src *float32, at *int32, plane, n, nch int)
 
 	// input computes Bᵀ d B for rows x tiles tiles of 6x6 pixels, each 4 pixels
 	// from the one before. Tile t, counted through all rows, goes to v[t*vTile:],
@@ -47,9 +48,9 @@ type winoOps struct {
 	//
 	//	c[r,j] = sum over s < segs, p < k of a[s*seg + r*lda + p] * b[(s*k+p)*ldb + j]
 	//
-	// in the order of s, then p, whatever the number of rows. product2 may be
-	// empty.
-	product, product2 []func(c, a, b *float32, ldc, lda, ldb, seg, k, segs, blocks int)
+	// in the order of s, then p, whatever the number of rows, and on top of c if add
+	// is not 0. product2 may be empty.
+	product, product2 []func(c, a, b *float32, ldc, lda, ldb, seg, k, segs, blocks, add int)
 
 	// outer[i] and outer2[i] sum k outer products of 2*(i+1) by 16 or 32 entries,
 	// on top of c if add is not 0:
@@ -186,31 +187,28 @@ func winoSandwich(y, x *[36]winoVec, rows, cols, outRows, outCols int, byRow boo
 	}
 }
 
-func winoPack(dst, src *float32, dstRow, srcRow, plane, rows, cols, nch int) {
-	d := unsafe.Slice(dst, ((rows-1)*dstRow+cols)*winoLanes)
-	s := unsafe.Slice(src, (nch-1)*plane+(rows-1)*srcRow+cols)
-	for y := range rows {
-		for c := range winoLanes {
-			for x := range cols {
-				i := (y*dstRow+x)*winoLanes + c
-				if c < nch {
-					d[i] = s[c*plane+y*srcRow+x]
-				} else {
-					d[i] = 0
-				}
-			}
+// winoPixel returns the pixel at bytes behind p.
+func winoPixel(p *float32, at int32) *winoVec {
+	return (*winoVec)(unsafe.Add(unsafe.Pointer(p), at))
+}
+
+func winoPack(dst, src *float32, at *int32, plane, n, nch int) {
+	s := unsafe.Slice(src, (nch-1)*plane+n)
+	for p, to := range unsafe.Slice(at, n) {
+		px := winoPixel(dst, to)
+		*px = winoVec{}
+		for c := range nch {
+			px[c] = s[c*plane+p]
 		}
 	}
 }
 
-func winoUnpack(dst, src *float32, dstRow, srcRow, plane, rows, cols, nch int) {
-	d := unsafe.Slice(dst, (nch-1)*plane+(rows-1)*dstRow+cols)
-	s := unsafe.Slice(src, ((rows-1)*srcRow+cols)*winoLanes)
-	for y := range rows {
+func winoUnpack(dst, src *float32, at *int32, plane, n, nch int) {
+	d := unsafe.Slice(dst, (nch-1)*plane+n)
+	for p, from := range unsafe.Slice(at, n) {
+		px := winoPixel(src, from)
 		for c := range nch {
-			for x := range cols {
-				d[c*plane+y*dstRow+x] = s[(y*srcRow+x)*winoLanes+c]
-			}
+			d[c*plane+p] = px[c]
 		}
 	}
 }
@@ -310,22 +308,25 @@ func winoFilterGradient(dst, u, tmp *float32, pos, uStep, part, parts, dstStep, 
 // winoMaxRows is the largest block of the portable products.
 const winoMaxRows = 8
 
-func winoRows(f func(n int, c, a, b *float32, ldc, lda, ldb, seg, k, segs int)) []func(c, a, b *float32, ldc, lda, ldb, seg, k, segs, blocks int) {
-	var list []func(c, a, b *float32, ldc, lda, ldb, seg, k, segs, blocks int)
+func winoRows(f func(n int, c, a, b *float32, ldc, lda, ldb, seg, k, segs, add int)) []func(c, a, b *float32, ldc, lda, ldb, seg, k, segs, blocks, add int) {
+	var list []func(c, a, b *float32, ldc, lda, ldb, seg, k, segs, blocks, add int)
 	for rows := 2; rows <= winoMaxRows; rows += 2 {
-		list = append(list, func(c, a, b *float32, ldc, lda, ldb, seg, k, segs, blocks int) {
-			f(rows*blocks, c, a, b, ldc, lda, ldb, seg, k, segs)
+		list = append(list, func(c, a, b *float32, ldc, lda, ldb, seg, k, segs, blocks, add int) {
+			f(rows*blocks, c, a, b, ldc, lda, ldb, seg, k, segs, add)
 		})
 	}
 	return list
 }
 
-func winoProduct(n int, c, a, b *float32, ldc, lda, ldb, seg, k, segs int) {
+func winoProduct(n int, c, a, b *float32, ldc, lda, ldb, seg, k, segs, add int) {
 	cs := unsafe.Slice(c, (n-1)*ldc+winoLanes)
 	as := unsafe.Slice(a, (segs-1)*seg+(n-1)*lda+k)
 	bs := unsafe.Slice(b, (segs*k-1)*ldb+winoLanes)
 	for r := range n {
 		var acc winoVec
+		if add != 0 {
+			acc = winoVec(cs[r*ldc:])
+		}
 		for s := range segs {
 			for p, v := range as[s*seg+r*lda:][:k] {
 				w := bs[(s*k+p)*ldb:][:winoLanes]

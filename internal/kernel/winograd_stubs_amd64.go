@@ -7,12 +7,12 @@ package kernel
 // winoPackAVX2 gathers 16 channels into pixels.
 //
 //go:noescape
-func winoPackAVX2(dst *float32, src *float32, dstRow int, srcRow int, plane int, rows int, cols int, nch int)
+func winoPackAVX2(dst *float32, src *float32, at *int32, plane int, n int, nch int)
 
 // winoUnpackAVX2 scatters pixels of 16 channels to their planes.
 //
 //go:noescape
-func winoUnpackAVX2(dst *float32, src *float32, dstRow int, srcRow int, plane int, rows int, cols int, nch int)
+func winoUnpackAVX2(dst *float32, src *float32, at *int32, plane int, n int, nch int)
 
 // winoInputAVX2 transforms rows of input tiles.
 //
@@ -42,7 +42,7 @@ func winoFilterGradientAVX2(dst *float32, u *float32, tmp *float32, pos int, uSt
 // winoProduct2x16AVX2 multiplies blocks of 2 rows.
 //
 //go:noescape
-func winoProduct2x16AVX2(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+func winoProduct2x16AVX2(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 
 // winoOuter2x16AVX2 sums outer products of 2 rows.
 //
@@ -52,7 +52,7 @@ func winoOuter2x16AVX2(c *float32, a *float32, b *float32, ldc int, lda int, ldb
 // winoProduct4x16AVX2 multiplies blocks of 4 rows.
 //
 //go:noescape
-func winoProduct4x16AVX2(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+func winoProduct4x16AVX2(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 
 // winoOuter4x16AVX2 sums outer products of 4 rows.
 //
@@ -62,7 +62,7 @@ func winoOuter4x16AVX2(c *float32, a *float32, b *float32, ldc int, lda int, ldb
 // winoProduct6x16AVX2 multiplies blocks of 6 rows.
 //
 //go:noescape
-func winoProduct6x16AVX2(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+func winoProduct6x16AVX2(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 
 // winoOuter6x16AVX2 sums outer products of 6 rows.
 //
@@ -72,12 +72,12 @@ func winoOuter6x16AVX2(c *float32, a *float32, b *float32, ldc int, lda int, ldb
 // winoPackAVX512 gathers 16 channels into pixels.
 //
 //go:noescape
-func winoPackAVX512(dst *float32, src *float32, dstRow int, srcRow int, plane int, rows int, cols int, nch int)
+func winoPackAVX512(dst *float32, src *float32, at *int32, plane int, n int, nch int)
 
 // winoUnpackAVX512 scatters pixels of 16 channels to their planes.
 //
 //go:noescape
-func winoUnpackAVX512(dst *float32, src *float32, dstRow int, srcRow int, plane int, rows int, cols int, nch int)
+func winoUnpackAVX512(dst *float32, src *float32, at *int32, plane int, n int, nch int)
 
 // winoInputAVX512 transforms rows of input tiles.
 //
@@ -107,7 +107,7 @@ func winoFilterGradientAVX512(dst *float32, u *float32, tmp *float32, pos int, u
 // winoProduct2x32AVX512 multiplies blocks of 2 rows.
 //
 //go:noescape
-func winoProduct2x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+func winoProduct2x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 
 // winoOuter2x32AVX512 sums outer products of 2 rows.
 //
@@ -117,7 +117,7 @@ func winoOuter2x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, l
 // winoProduct4x32AVX512 multiplies blocks of 4 rows.
 //
 //go:noescape
-func winoProduct4x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+func winoProduct4x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 
 // winoOuter4x32AVX512 sums outer products of 4 rows.
 //
@@ -127,7 +127,7 @@ func winoOuter4x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, l
 // winoProduct6x32AVX512 multiplies blocks of 6 rows.
 //
 //go:noescape
-func winoProduct6x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+func winoProduct6x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 
 // winoOuter6x32AVX512 sums outer products of 6 rows.
 //
@@ -137,7 +137,7 @@ func winoOuter6x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, l
 // winoProduct8x32AVX512 multiplies blocks of 8 rows.
 //
 //go:noescape
-func winoProduct8x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+func winoProduct8x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 
 // winoOuter8x32AVX512 sums outer products of 8 rows.
 //
@@ -147,7 +147,7 @@ func winoOuter8x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, l
 // winoProduct10x32AVX512 multiplies blocks of 10 rows.
 //
 //go:noescape
-func winoProduct10x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+func winoProduct10x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 
 // winoOuter10x32AVX512 sums outer products of 10 rows.
 //
@@ -157,7 +157,7 @@ func winoOuter10x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, 
 // winoProduct12x32AVX512 multiplies blocks of 12 rows.
 //
 //go:noescape
-func winoProduct12x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+func winoProduct12x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 
 // winoOuter12x32AVX512 sums outer products of 12 rows.
 //
@@ -167,7 +167,7 @@ func winoOuter12x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, 
 // winoProduct14x32AVX512 multiplies blocks of 14 rows.
 //
 //go:noescape
-func winoProduct14x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+func winoProduct14x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 
 // winoOuter14x32AVX512 sums outer products of 14 rows.
 //
@@ -177,7 +177,7 @@ func winoOuter14x32AVX512(c *float32, a *float32, b *float32, ldc int, lda int, 
 // winoProduct2x16AVX512 multiplies blocks of 2 rows.
 //
 //go:noescape
-func winoProduct2x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+func winoProduct2x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 
 // winoOuter2x16AVX512 sums outer products of 2 rows.
 //
@@ -187,7 +187,7 @@ func winoOuter2x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, l
 // winoProduct4x16AVX512 multiplies blocks of 4 rows.
 //
 //go:noescape
-func winoProduct4x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+func winoProduct4x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 
 // winoOuter4x16AVX512 sums outer products of 4 rows.
 //
@@ -197,7 +197,7 @@ func winoOuter4x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, l
 // winoProduct6x16AVX512 multiplies blocks of 6 rows.
 //
 //go:noescape
-func winoProduct6x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+func winoProduct6x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 
 // winoOuter6x16AVX512 sums outer products of 6 rows.
 //
@@ -207,7 +207,7 @@ func winoOuter6x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, l
 // winoProduct8x16AVX512 multiplies blocks of 8 rows.
 //
 //go:noescape
-func winoProduct8x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+func winoProduct8x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 
 // winoOuter8x16AVX512 sums outer products of 8 rows.
 //
@@ -217,7 +217,7 @@ func winoOuter8x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, l
 // winoProduct10x16AVX512 multiplies blocks of 10 rows.
 //
 //go:noescape
-func winoProduct10x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+func winoProduct10x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 
 // winoOuter10x16AVX512 sums outer products of 10 rows.
 //
@@ -227,7 +227,7 @@ func winoOuter10x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, 
 // winoProduct12x16AVX512 multiplies blocks of 12 rows.
 //
 //go:noescape
-func winoProduct12x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+func winoProduct12x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 
 // winoOuter12x16AVX512 sums outer products of 12 rows.
 //
@@ -237,7 +237,7 @@ func winoOuter12x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, 
 // winoProduct14x16AVX512 multiplies blocks of 14 rows.
 //
 //go:noescape
-func winoProduct14x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+func winoProduct14x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 
 // winoOuter14x16AVX512 sums outer products of 14 rows.
 //
@@ -247,7 +247,7 @@ func winoOuter14x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, 
 // winoProduct16x16AVX512 multiplies blocks of 16 rows.
 //
 //go:noescape
-func winoProduct16x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int)
+func winoProduct16x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 
 // winoOuter16x16AVX512 sums outer products of 16 rows.
 //

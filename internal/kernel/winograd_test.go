@@ -253,7 +253,8 @@ var winoShapes2 = []ConvShape{
 	{N: 7, C: 16, O: 16, In: [3]int{1, 32, 32}, Kernel: [3]int{1, 3, 3}, Pad: [3]int{0, 1, 1}},
 	{N: 7, C: 33, O: 50, In: [3]int{1, 8, 8}, Kernel: [3]int{1, 3, 3}, Pad: [3]int{0, 1, 1}},
 	{N: 7, C: 20, O: 70, In: [3]int{1, 13, 14}, Kernel: [3]int{1, 3, 3}},
-	{N: 3, C: 12, O: 17, In: [3]int{6, 14, 9}, Kernel: [3]int{3, 3, 3}, Pad: [3]int{1, 1, 1}},
+	{N: 7, C: 140, O: 60, In: [3]int{1, 6, 7}, Kernel: [3]int{1, 3, 3}, Pad: [3]int{0, 1, 1}},
+	{N: 3, C: 40, O: 70, In: [3]int{4, 11, 5}, Kernel: [3]int{3, 3, 3}, Pad: [3]int{1, 1, 1}},
 }
 
 func TestWinogradSameBitsOnAnyWorkers(t *testing.T) {

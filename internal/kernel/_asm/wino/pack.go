@@ -94,9 +94,8 @@ func (w window) store(r reg.VecVirtual, m Mem) {
 
 // channels are the addresses of neighbouring planes of an image.
 type channels struct {
-	base             []reg.GPVirtual // every fourth
-	plane, plane3    reg.Register
-	plane4, plane4x4 reg.Register
+	base          []reg.GPVirtual // every fourth
+	plane, plane3 reg.Register
 }
 
 func newChannels(count int) channels {
@@ -121,6 +120,20 @@ func (c channels) advance(bytes int) {
 	}
 }
 
+// prefetch asks for the same place in the block of channels that follows, which is
+// likely the next one to be packed: reading planes is all waiting for memory.
+func (c channels) prefetch() {
+	ahead := GP64()
+	for _, b := range c.base {
+		MOVQ(c.plane, ahead)
+		SHLQ(Imm(4), ahead)
+		ADDQ(b, ahead)
+		for i := range 4 {
+			PREFETCHT0(strided(ahead, c.plane, c.plane3, nil, i, 0))
+		}
+	}
+}
+
 func (c channels) at(i int) Mem { return strided(c.base[i/4], c.plane, c.plane3, nil, i%4, 0) }
 
 // pack: planes to pixels.
@@ -135,65 +148,39 @@ func (g *gen) pack() {
 			DATA(4*i, U32(v))
 		}
 	}
-	g.function("Pack", "func(dst, src *float32, dstRow, srcRow, plane, rows, cols, nch int)",
-		"gathers 16 channels into pixels.")
+	g.function("Pack", "func(dst, src *float32, at *int32, plane, n, nch int)", "gathers 16 channels into pixels.")
+	dst, at := param("dst", 0), param("at", 0)
 	c := newChannels(g.bytes / 4)
-	rows, nch := argument("rows"), argument("nch")
+	n, src, nch := param("n", 0), param("src", 0), argument("nch")
+	if g.wide() {
+		c.start(src)
+	}
 	step := g.bytes / 4 // pixels and channels in a square
-	if g.wide() {
-		// Rows of eight pixels that follow each other go in pairs.
-		CMPQ(argument("cols"), Imm(8))
-		JNE(LabelRef("rows"))
-		CMPQ(argument("srcRow"), Imm(8))
-		JNE(LabelRef("rows"))
-		pairs := param("rows", 0)
-		SHRQ(Imm(1), pairs)
-		JCS(LabelRef("rows"))
-		dst, dstRow := param("dst", 0), param("dstRow", 6)
-		c.start(param("src", 0))
-		align()
-		Label("pair")
-		for p, r := range g.square(c, nch, "pair", nil) {
-			if p < 8 {
-				VMOVUPS(r, Mem{Base: dst, Disp: p * pixel})
-			} else {
-				VMOVUPS(r, Mem{Base: dst, Index: dstRow, Scale: 1, Disp: (p - 8) * pixel})
-			}
-		}
-		LEAQ(Mem{Base: dst, Index: dstRow, Scale: 2}, dst)
-		c.advance(g.bytes)
-		DECQ(pairs)
-		JNE(LabelRef("pair"))
-		finish()
-	}
-	Label("rows")
-	SHLQ(Imm(6), argument("dstRow"))
-	SHLQ(Imm(2), argument("srcRow"))
-	Label("row")
-	n, dst, at := param("cols", 0), param("dst", 0), param("src", 0)
-	if g.wide() {
-		c.start(at)
-	}
 	align()
 	Label("block")
 	win := g.newWindow(n)
+	if g.wide() {
+		c.prefetch()
+	}
 	g.halves(func(off int) {
 		name := fmt.Sprintf("half%d", off)
-		count := g.half(c, at, nch, off)
-		for p, r := range g.square(c, count, name, &win) {
+		count := g.half(c, src, nch, off)
+		to := GP64()
+		for p, r := range g.square(c, count, name, win) {
 			if p > 0 {
 				CMPQ(n, Imm(uint64(p)))
 				JLE(LabelRef(name + "stored"))
 			}
-			VMOVUPS(r, Mem{Base: dst, Disp: p*pixel + off})
+			MOVLQSX(Mem{Base: at, Disp: 4 * p}, to)
+			VMOVUPS(r, Mem{Base: dst, Index: to, Scale: 1, Disp: off})
 		}
 		Label(name + "stored")
 	})
-	ADDQ(U32(uint32(step*pixel)), dst)
-	g.next(c, at)
+	ADDQ(Imm(uint64(4*step)), at)
+	g.next(c, src)
 	SUBQ(Imm(uint64(step)), n)
 	JGT(LabelRef("block"))
-	g.nextRow(rows)
+	finish()
 }
 
 // half points c at the channels from off bytes on in a block, whose first channel
@@ -225,21 +212,9 @@ func (g *gen) next(c channels, at reg.Register) {
 	}
 }
 
-// nextRow ends the loop over rows, whose strides are in memory.
-func (g *gen) nextRow(rows Op) {
-	step := GP64()
-	for _, p := range []string{"dst", "src"} {
-		MOVQ(argument(p+"Row"), step)
-		ADDQ(step, argument(p))
-	}
-	DECQ(rows)
-	JNE(LabelRef("row"))
-	finish()
-}
-
 // square loads a square of the first count channels, zeros for the others, and
 // transposes it.
-func (g *gen) square(c channels, count Op, name string, win *window) []reg.VecVirtual {
+func (g *gen) square(c channels, count Op, name string, win window) []reg.VecVirtual {
 	in := make([]reg.VecVirtual, g.bytes/4)
 	for i := range in {
 		in[i] = g.vec()
@@ -248,11 +223,7 @@ func (g *gen) square(c channels, count Op, name string, win *window) []reg.VecVi
 	for i := range in {
 		CMPQ(count, Imm(uint64(i)))
 		JLE(LabelRef(name + "loaded"))
-		if win == nil {
-			VMOVUPS(c.at(i), in[i])
-		} else {
-			win.load(c.at(i), in[i])
-		}
+		win.load(c.at(i), in[i])
 	}
 	Label(name + "loaded")
 	return g.transpose(in)
@@ -260,35 +231,33 @@ func (g *gen) square(c channels, count Op, name string, win *window) []reg.VecVi
 
 // unpack: pixels to planes.
 func (g *gen) unpack() {
-	g.function("Unpack", "func(dst, src *float32, dstRow, srcRow, plane, rows, cols, nch int)",
-		"scatters pixels of 16 channels to their planes.")
-	SHLQ(Imm(2), argument("dstRow"))
-	SHLQ(Imm(6), argument("srcRow"))
+	g.function("Unpack", "func(dst, src *float32, at *int32, plane, n, nch int)", "scatters pixels of 16 channels to their planes.")
+	src, at := param("src", 0), param("at", 0)
 	c := newChannels(g.bytes / 4)
-	rows, nch := argument("rows"), argument("nch")
-	step := g.bytes / 4
-	Label("row")
-	n, src, at := param("cols", 0), param("src", 0), param("dst", 0)
+	n, dst, nch := param("n", 0), param("dst", 0), argument("nch")
 	if g.wide() {
-		c.start(at)
+		c.start(dst)
 	}
+	step := g.bytes / 4
 	align()
 	Label("block")
 	win := g.newWindow(n)
 	g.halves(func(off int) {
 		name := fmt.Sprintf("half%d", off)
-		count := g.half(c, at, nch, off)
+		count := g.half(c, dst, nch, off)
 		in := make([]reg.VecVirtual, step)
 		for p := range in {
 			in[p] = g.vec()
 			g.zero(in[p])
 		}
+		from := GP64()
 		for p := range in {
 			if p > 0 {
 				CMPQ(n, Imm(uint64(p)))
 				JLE(LabelRef(name + "loaded"))
 			}
-			VMOVUPS(Mem{Base: src, Disp: p*pixel + off}, in[p])
+			MOVLQSX(Mem{Base: at, Disp: 4 * p}, from)
+			VMOVUPS(Mem{Base: src, Index: from, Scale: 1, Disp: off}, in[p])
 		}
 		Label(name + "loaded")
 		for i, r := range g.transpose(in) {
@@ -298,9 +267,9 @@ func (g *gen) unpack() {
 		}
 		Label(name + "stored")
 	})
-	ADDQ(U32(uint32(step*pixel)), src)
-	g.next(c, at)
+	ADDQ(Imm(uint64(4*step)), at)
+	g.next(c, dst)
 	SUBQ(Imm(uint64(step)), n)
 	JGT(LabelRef("block"))
-	g.nextRow(rows)
+	finish()
 }

@@ -48,12 +48,24 @@ func (g *gen) newTile(rows, cols int) tile {
 	return t
 }
 
-func (t tile) zero() {
+// start sets the sums to zero, or to C if add is not.
+func (t tile) start(add Op, c, ldc reg.Register) {
 	for _, row := range t.acc {
 		for _, r := range row {
 			t.g.zero(r)
 		}
 	}
+	CMPQ(add, Imm(0))
+	JEQ(LabelRef("start"))
+	from := GP64()
+	MOVQ(c, from)
+	for _, row := range t.acc {
+		for j, r := range row {
+			VMOVUPS(Mem{Base: from, Disp: j * t.g.bytes}, r)
+		}
+		ADDQ(ldc, from)
+	}
+	Label("start")
 }
 
 // step adds the product of a column of A, whose entries a addresses, and a row of
@@ -91,16 +103,17 @@ func rowBases(rows int, base, stride reg.Register) []reg.GPVirtual {
 	return b
 }
 
-// forward: blocks of rows x (cols vectors) of C = sum over segments of A B.
+// forward: blocks of rows x (cols vectors) of C = sum over segments of A B, plus C
+// if add is set.
 func (g *gen) forward(rows, cols int) {
-	g.function(fmt.Sprintf("Product%dx%d", rows, cols*g.bytes/4), "func(c, a, b *float32, ldc, lda, ldb, seg, k, segs, blocks int)",
+	g.function(fmt.Sprintf("Product%dx%d", rows, cols*g.bytes/4), "func(c, a, b *float32, ldc, lda, ldb, seg, k, segs, blocks, add int)",
 		fmt.Sprintf("multiplies blocks of %d rows.", rows))
 	c, a := param("c", 0), param("a", 0)
 	ldc, lda, ldb := param("ldc", 2), param("lda", 2), param("ldb", 2)
 	lda3, ldb3 := times(3, lda), times(3, ldb)
 	Label("blocks")
 	t := g.newTile(rows, cols)
-	t.zero()
+	t.start(argument("add"), c, ldc)
 	segs, b := param("segs", 0), param("b", 0)
 	start := GP64()
 	MOVQ(a, start)
@@ -163,20 +176,9 @@ func (g *gen) outer(rows, cols int) {
 	c, a, b := param("c", 0), param("a", 0), param("b", 0)
 	ldc, lda, ldb := param("ldc", 2), param("lda", 2), param("ldb", 2)
 	lda3, ldb3 := times(3, lda), times(3, ldb)
-	k, add := param("k", 0), param("add", 0)
+	k := param("k", 0)
 	t := g.newTile(rows, cols)
-	t.zero()
-	TESTQ(add, add)
-	JZ(LabelRef("start"))
-	from := GP64()
-	MOVQ(c, from)
-	for _, row := range t.acc {
-		for j, r := range row {
-			VMOVUPS(Mem{Base: from, Disp: j * g.bytes}, r)
-		}
-		ADDQ(ldc, from)
-	}
-	Label("start")
+	t.start(argument("add"), c, ldc)
 	at := func(u int) func(i int) Mem {
 		return func(i int) Mem { return strided(a, lda, lda3, nil, u, 4*i) }
 	}
