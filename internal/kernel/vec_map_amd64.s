@@ -3131,6 +3131,9 @@ loop:
 	VBLENDVPS    Y3, Y5, Y0, Y5
 	VBLENDVPS    Y2, Y4, Y1, Y4
 	VBROADCASTSS vecConstants<>+60(SB), Y6
+	VANDPS       Y6, Y3, Y3
+	VANDPS       Y6, Y2, Y2
+	VBROADCASTSS vecConstants<>+64(SB), Y6
 	VPSUBD       Y6, Y5, Y7
 	VPSUBD       Y6, Y4, Y6
 	VPSRAD       $0x17, Y7, Y7
@@ -3144,11 +3147,8 @@ loop:
 	VSUBPS       Y8, Y4, Y4
 	VCVTDQ2PS    Y7, Y7
 	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS vecConstants<>+64(SB), Y8
-	VANDPS       Y8, Y3, Y3
-	VANDPS       Y8, Y2, Y2
-	VSUBPS       Y3, Y7, Y3
-	VSUBPS       Y2, Y6, Y2
+	VADDPS       Y3, Y7, Y3
+	VADDPS       Y2, Y6, Y2
 	VBROADCASTSS vecConstants<>+68(SB), Y6
 	VBROADCASTSS vecConstants<>+68(SB), Y7
 	VBROADCASTSS vecConstants<>+72(SB), Y8
@@ -3239,6 +3239,8 @@ single:
 	VMULPS       Y2, Y0, Y2
 	VBLENDVPS    Y1, Y2, Y0, Y2
 	VBROADCASTSS vecConstants<>+60(SB), Y3
+	VANDPS       Y3, Y1, Y1
+	VBROADCASTSS vecConstants<>+64(SB), Y3
 	VPSUBD       Y3, Y2, Y3
 	VPSRAD       $0x17, Y3, Y3
 	VPSLLD       $0x17, Y3, Y4
@@ -3246,9 +3248,7 @@ single:
 	VBROADCASTSS vecConstants<>+0(SB), Y4
 	VSUBPS       Y4, Y2, Y2
 	VCVTDQ2PS    Y3, Y3
-	VBROADCASTSS vecConstants<>+64(SB), Y4
-	VANDPS       Y4, Y1, Y1
-	VSUBPS       Y1, Y3, Y1
+	VADDPS       Y1, Y3, Y1
 	VBROADCASTSS vecConstants<>+68(SB), Y3
 	VBROADCASTSS vecConstants<>+72(SB), Y4
 	VFMADD213PS  Y4, Y2, Y3
@@ -3310,6 +3310,8 @@ tail:
 	VMULPS       Y3, Y1, Y3
 	VBLENDVPS    Y2, Y3, Y1, Y3
 	VBROADCASTSS vecConstants<>+60(SB), Y4
+	VANDPS       Y4, Y2, Y2
+	VBROADCASTSS vecConstants<>+64(SB), Y4
 	VPSUBD       Y4, Y3, Y4
 	VPSRAD       $0x17, Y4, Y4
 	VPSLLD       $0x17, Y4, Y5
@@ -3317,9 +3319,7 @@ tail:
 	VBROADCASTSS vecConstants<>+0(SB), Y5
 	VSUBPS       Y5, Y3, Y3
 	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS vecConstants<>+64(SB), Y5
-	VANDPS       Y5, Y2, Y2
-	VSUBPS       Y2, Y4, Y2
+	VADDPS       Y2, Y4, Y2
 	VBROADCASTSS vecConstants<>+68(SB), Y4
 	VBROADCASTSS vecConstants<>+72(SB), Y5
 	VFMADD213PS  Y5, Y3, Y4
@@ -10177,60 +10177,60 @@ loop:
 	VBLENDMPS        Z18, Z0, K1, Z3
 	VBLENDMPS        Z2, Z1, K2, Z4
 	VBROADCASTSS     vecConstants<>+60(SB), Z2
-	VPSUBD           Z2, Z3, Z18
-	VPSUBD           Z2, Z4, Z2
-	VPSRAD           $0x17, Z18, Z18
-	VPSRAD           $0x17, Z2, Z2
-	VPSLLD           $0x17, Z18, Z19
-	VPSLLD           $0x17, Z2, Z20
-	VPSUBD           Z19, Z3, Z19
-	VPSUBD           Z20, Z4, Z20
-	VBROADCASTSS     vecConstants<>+0(SB), Z21
-	VSUBPS           Z21, Z19, Z19
-	VSUBPS           Z21, Z20, Z20
-	VCVTDQ2PS        Z18, Z18
-	VCVTDQ2PS        Z2, Z2
-	VBROADCASTSS     vecConstants<>+64(SB), Z21
-	VMOVAPS.Z        Z21, K1, Z22
-	VMOVAPS.Z        Z21, K2, Z21
-	VSUBPS           Z22, Z18, Z18
-	VSUBPS           Z21, Z2, Z2
-	VBROADCASTSS     vecConstants<>+68(SB), Z21
-	VBROADCASTSS     vecConstants<>+68(SB), Z22
-	VFMADD213PS.BCST vecConstants<>+72(SB), Z19, Z21
-	VFMADD213PS.BCST vecConstants<>+72(SB), Z20, Z22
-	VFMADD213PS.BCST vecConstants<>+76(SB), Z19, Z21
-	VFMADD213PS.BCST vecConstants<>+76(SB), Z20, Z22
-	VFMADD213PS.BCST vecConstants<>+80(SB), Z19, Z21
-	VFMADD213PS.BCST vecConstants<>+80(SB), Z20, Z22
-	VFMADD213PS.BCST vecConstants<>+84(SB), Z19, Z21
-	VFMADD213PS.BCST vecConstants<>+84(SB), Z20, Z22
-	VFMADD213PS.BCST vecConstants<>+88(SB), Z19, Z21
-	VFMADD213PS.BCST vecConstants<>+88(SB), Z20, Z22
-	VFMADD213PS.BCST vecConstants<>+92(SB), Z19, Z21
-	VFMADD213PS.BCST vecConstants<>+92(SB), Z20, Z22
-	VFMADD213PS.BCST vecConstants<>+96(SB), Z19, Z21
-	VFMADD213PS.BCST vecConstants<>+96(SB), Z20, Z22
-	VFMADD213PS.BCST vecConstants<>+100(SB), Z19, Z21
-	VFMADD213PS.BCST vecConstants<>+100(SB), Z20, Z22
-	VMULPS           Z19, Z19, Z23
-	VMULPS           Z20, Z20, Z24
-	VMULPS           Z19, Z23, Z25
-	VMULPS           Z20, Z24, Z26
-	VMULPS           Z21, Z25, Z21
-	VMULPS           Z22, Z26, Z22
+	VMOVAPS.Z        Z2, K1, Z18
+	VMOVAPS.Z        Z2, K2, Z2
+	VBROADCASTSS     vecConstants<>+64(SB), Z19
+	VPSUBD           Z19, Z3, Z20
+	VPSUBD           Z19, Z4, Z19
+	VPSRAD           $0x17, Z20, Z20
+	VPSRAD           $0x17, Z19, Z19
+	VPSLLD           $0x17, Z20, Z21
+	VPSLLD           $0x17, Z19, Z22
+	VPSUBD           Z21, Z3, Z21
+	VPSUBD           Z22, Z4, Z22
+	VBROADCASTSS     vecConstants<>+0(SB), Z23
+	VSUBPS           Z23, Z21, Z21
+	VSUBPS           Z23, Z22, Z22
+	VCVTDQ2PS        Z20, Z20
+	VCVTDQ2PS        Z19, Z19
+	VADDPS           Z18, Z20, Z18
+	VADDPS           Z2, Z19, Z2
+	VBROADCASTSS     vecConstants<>+68(SB), Z19
+	VBROADCASTSS     vecConstants<>+68(SB), Z20
+	VFMADD213PS.BCST vecConstants<>+72(SB), Z21, Z19
+	VFMADD213PS.BCST vecConstants<>+72(SB), Z22, Z20
+	VFMADD213PS.BCST vecConstants<>+76(SB), Z21, Z19
+	VFMADD213PS.BCST vecConstants<>+76(SB), Z22, Z20
+	VFMADD213PS.BCST vecConstants<>+80(SB), Z21, Z19
+	VFMADD213PS.BCST vecConstants<>+80(SB), Z22, Z20
+	VFMADD213PS.BCST vecConstants<>+84(SB), Z21, Z19
+	VFMADD213PS.BCST vecConstants<>+84(SB), Z22, Z20
+	VFMADD213PS.BCST vecConstants<>+88(SB), Z21, Z19
+	VFMADD213PS.BCST vecConstants<>+88(SB), Z22, Z20
+	VFMADD213PS.BCST vecConstants<>+92(SB), Z21, Z19
+	VFMADD213PS.BCST vecConstants<>+92(SB), Z22, Z20
+	VFMADD213PS.BCST vecConstants<>+96(SB), Z21, Z19
+	VFMADD213PS.BCST vecConstants<>+96(SB), Z22, Z20
+	VFMADD213PS.BCST vecConstants<>+100(SB), Z21, Z19
+	VFMADD213PS.BCST vecConstants<>+100(SB), Z22, Z20
+	VMULPS           Z21, Z21, Z23
+	VMULPS           Z22, Z22, Z24
+	VMULPS           Z21, Z23, Z25
+	VMULPS           Z22, Z24, Z26
+	VMULPS           Z19, Z25, Z19
+	VMULPS           Z20, Z26, Z20
 	VBROADCASTSS     vecConstants<>+20(SB), Z25
-	VMOVAPS          Z21, Z21
-	VMOVAPS          Z22, Z22
-	VFMADD231PS      Z25, Z18, Z21
-	VFMADD231PS      Z25, Z2, Z22
+	VMOVAPS          Z19, Z19
+	VMOVAPS          Z20, Z20
+	VFMADD231PS      Z25, Z18, Z19
+	VFMADD231PS      Z25, Z2, Z20
 	VBROADCASTSS     vecConstants<>+44(SB), Z25
-	VMOVAPS          Z21, Z21
-	VMOVAPS          Z22, Z22
-	VFNMADD231PS     Z25, Z23, Z21
-	VFNMADD231PS     Z25, Z24, Z22
-	VADDPS           Z21, Z19, Z19
-	VADDPS           Z22, Z20, Z20
+	VMOVAPS          Z19, Z19
+	VMOVAPS          Z20, Z20
+	VFNMADD231PS     Z25, Z23, Z19
+	VFNMADD231PS     Z25, Z24, Z20
+	VADDPS           Z19, Z21, Z19
+	VADDPS           Z20, Z22, Z20
 	VBROADCASTSS     vecConstants<>+16(SB), Z21
 	VMOVAPS          Z19, Z19
 	VMOVAPS          Z20, Z20
@@ -10278,35 +10278,35 @@ tail:
 	VMULPS           Z1, Z0, Z1
 	VBLENDMPS        Z1, Z0, K2, Z13
 	VBROADCASTSS     vecConstants<>+60(SB), Z1
-	VPSUBD           Z1, Z13, Z1
-	VPSRAD           $0x17, Z1, Z1
-	VPSLLD           $0x17, Z1, Z2
+	VMOVAPS.Z        Z1, K2, Z1
+	VBROADCASTSS     vecConstants<>+64(SB), Z2
 	VPSUBD           Z2, Z13, Z2
-	VBROADCASTSS     vecConstants<>+0(SB), Z3
-	VSUBPS           Z3, Z2, Z2
-	VCVTDQ2PS        Z1, Z1
-	VBROADCASTSS     vecConstants<>+64(SB), Z3
-	VMOVAPS.Z        Z3, K2, Z3
-	VSUBPS           Z3, Z1, Z1
-	VBROADCASTSS     vecConstants<>+68(SB), Z3
-	VFMADD213PS.BCST vecConstants<>+72(SB), Z2, Z3
-	VFMADD213PS.BCST vecConstants<>+76(SB), Z2, Z3
-	VFMADD213PS.BCST vecConstants<>+80(SB), Z2, Z3
-	VFMADD213PS.BCST vecConstants<>+84(SB), Z2, Z3
-	VFMADD213PS.BCST vecConstants<>+88(SB), Z2, Z3
-	VFMADD213PS.BCST vecConstants<>+92(SB), Z2, Z3
-	VFMADD213PS.BCST vecConstants<>+96(SB), Z2, Z3
-	VFMADD213PS.BCST vecConstants<>+100(SB), Z2, Z3
-	VMULPS           Z2, Z2, Z4
-	VMULPS           Z2, Z4, Z5
-	VMULPS           Z3, Z5, Z3
+	VPSRAD           $0x17, Z2, Z2
+	VPSLLD           $0x17, Z2, Z3
+	VPSUBD           Z3, Z13, Z3
+	VBROADCASTSS     vecConstants<>+0(SB), Z4
+	VSUBPS           Z4, Z3, Z3
+	VCVTDQ2PS        Z2, Z2
+	VADDPS           Z1, Z2, Z1
+	VBROADCASTSS     vecConstants<>+68(SB), Z2
+	VFMADD213PS.BCST vecConstants<>+72(SB), Z3, Z2
+	VFMADD213PS.BCST vecConstants<>+76(SB), Z3, Z2
+	VFMADD213PS.BCST vecConstants<>+80(SB), Z3, Z2
+	VFMADD213PS.BCST vecConstants<>+84(SB), Z3, Z2
+	VFMADD213PS.BCST vecConstants<>+88(SB), Z3, Z2
+	VFMADD213PS.BCST vecConstants<>+92(SB), Z3, Z2
+	VFMADD213PS.BCST vecConstants<>+96(SB), Z3, Z2
+	VFMADD213PS.BCST vecConstants<>+100(SB), Z3, Z2
+	VMULPS           Z3, Z3, Z4
+	VMULPS           Z3, Z4, Z5
+	VMULPS           Z2, Z5, Z2
 	VBROADCASTSS     vecConstants<>+20(SB), Z5
-	VMOVAPS          Z3, Z3
-	VFMADD231PS      Z5, Z1, Z3
+	VMOVAPS          Z2, Z2
+	VFMADD231PS      Z5, Z1, Z2
 	VBROADCASTSS     vecConstants<>+44(SB), Z5
-	VMOVAPS          Z3, Z3
-	VFNMADD231PS     Z5, Z4, Z3
-	VADDPS           Z3, Z2, Z2
+	VMOVAPS          Z2, Z2
+	VFNMADD231PS     Z5, Z4, Z2
+	VADDPS           Z2, Z3, Z2
 	VBROADCASTSS     vecConstants<>+16(SB), Z3
 	VMOVAPS          Z2, Z2
 	VFMADD231PS      Z3, Z1, Z2
@@ -13556,8 +13556,8 @@ DATA vecConstants<>+44(SB)/4, $0x3f000000
 DATA vecConstants<>+48(SB)/4, $0x0000007f
 DATA vecConstants<>+52(SB)/4, $0x00800000
 DATA vecConstants<>+56(SB)/4, $0x4b000000
-DATA vecConstants<>+60(SB)/4, $0x3f3504f3
-DATA vecConstants<>+64(SB)/4, $0x41b80000
+DATA vecConstants<>+60(SB)/4, $0xc1b80000
+DATA vecConstants<>+64(SB)/4, $0x3f3504f3
 DATA vecConstants<>+68(SB)/4, $0x3d8a3b06
 DATA vecConstants<>+72(SB)/4, $0xbdef015e
 DATA vecConstants<>+76(SB)/4, $0x3df35f9d

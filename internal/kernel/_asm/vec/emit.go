@@ -373,13 +373,15 @@ func constantBits(b uint32) Mem {
 	return NewDataAddr(NewStaticSymbol("vecConstants"), 4*i)
 }
 
-var constants64 []float64
+var constants64 []uint64
 
-func constant64(x float64) Mem {
-	i := slices.Index(constants64, x)
+func constant64(x float64) Mem { return constant64Bits(math.Float64bits(x)) }
+
+func constant64Bits(b uint64) Mem {
+	i := slices.Index(constants64, b)
 	if i < 0 {
 		i = len(constants64)
-		constants64 = append(constants64, x)
+		constants64 = append(constants64, b)
 	}
 	return NewDataAddr(NewStaticSymbol("vecConstants64"), 8*i)
 }
@@ -397,7 +399,7 @@ func data() {
 	if len(constants64) > 0 {
 		GLOBL("vecConstants64", RODATA|NOPTR)
 		for i, c := range constants64 {
-			DATA(8*i, U64(math.Float64bits(c)))
+			DATA(8*i, U64(c))
 		}
 	}
 	GLOBL("vecTailMasks", RODATA|NOPTR)

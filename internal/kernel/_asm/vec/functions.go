@@ -67,16 +67,16 @@ var logCoeffs = []float32{
 	-0.12406208, 0.11883471, -0.11670183, 0.06749539,
 }
 
-// logPositive is the logarithm of a positive finite x; anything else gives
-// nonsense.
-func (e *emit) logPositive(x vec) vec {
-	// Subnormal numbers are brought up by 2^23.
-	low := e.compare(less, x, e.bits(0x00800000))
-	x = e.choose(low, e.mul(x, e.c(1<<23)), x)
+// logNormal is the logarithm of x * 2^lift for positive, finite, normal x; anything
+// else gives nonsense. lift may be nil.
+func (e *emit) logNormal(x, lift vec) vec {
 	const rootHalf = 0x3f3504f3
 	k := e.shiftArith(e.subInt(x, e.bits(rootHalf)), 23)
 	f := e.sub(e.subInt(x, e.shiftLeft(k, 23)), e.c(1))
-	n := e.sub(e.fromInt(k), e.where(low, e.c(23)))
+	n := e.fromInt(k)
+	if lift != nil {
+		n = e.add(n, lift)
+	}
 
 	p := e.poly(f, logCoeffs...)
 	ff := e.mul(f, f)
@@ -89,7 +89,9 @@ func (e *emit) logPositive(x vec) vec {
 }
 
 func (e *emit) log(x vec) vec {
-	y := e.logPositive(x)
+	// Subnormal numbers are brought up by 2^23.
+	low := e.compare(less, x, e.bits(0x00800000))
+	y := e.logNormal(e.choose(low, e.mul(x, e.c(1<<23)), x), e.where(low, e.c(-23)))
 	inf := e.bits(0x7f800000)
 	y = e.choose(e.compare(equal, x, inf), inf, y)
 	y = e.choose(e.compare(notLess, x, e.zero()), y, e.bits(0x7fc00000))

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 
 	. "github.com/mmcloughlin/avo/build"
@@ -183,13 +182,9 @@ func (e *emit) lessInt(a, b vec) mask {
 
 const mapSignature = "func(n int, dst, a, b, c *float32, s, t, u float32)"
 
-func (s *mapSpec) function(i *isa) string { return "vec" + s.name + i.name }
-
 // generate writes the loop: some vectors side by side, then what is left.
-func (s *mapSpec) generate(i *isa) {
-	TEXT(s.function(i), NOSPLIT, mapSignature)
-	Doc(fmt.Sprintf("%s is op%s by %s.", s.function(i), s.name, map[bool]string{true: "AVX-512", false: "AVX2"}[i.wide]))
-	Pragma("noescape")
+func (s *mapSpec) generate(i *isa) string {
+	f := begin(i, s.name, mapSignature, "op"+s.name)
 	n := Load(Param("n"), GP64())
 	ptr := map[string]reg.Register{"d": Load(Param("dst"), GP64())}
 	for _, p := range "abc" {
@@ -203,14 +198,12 @@ func (s *mapSpec) generate(i *isa) {
 			scalar[string(p)] = spreadParam(i, string(p))
 		}
 	}
-	at := GP64()
-	XORQ(at, at)
+	at := counter()
 
 	mem := func(p string, k int) Mem {
 		return Mem{Base: ptr[p], Index: at, Scale: 4, Disp: k * i.bytes()}
 	}
-	// body does width vectors; load and store move one of them.
-	body := func(width int, load func(m Mem, r reg.VecVirtual), store func(r reg.VecVirtual, m Mem)) {
+	body := func(width int, move mover) {
 		e := &emit{i, width}
 		get := func(p string) vec {
 			if !strings.Contains(s.takes, p) {
@@ -221,13 +214,13 @@ func (s *mapSpec) generate(i *isa) {
 			}
 			v := e.new()
 			for k := range v {
-				load(mem(p, k), v[k])
+				move.load(mem(p, k), v[k])
 			}
 			return v
 		}
 		y := s.formula(e, args{get("d"), get("a"), get("b"), get("c"), get("s"), get("t"), get("u")})
 		for k := range y {
-			store(y[k], mem("d", k))
+			move.store(y[k], mem("d", k))
 		}
 	}
 	width := s.side[0]
@@ -238,6 +231,8 @@ func (s *mapSpec) generate(i *isa) {
 		width = 4
 	}
 	loops(i, n, at, width, body)
+	finish()
+	return f
 }
 
 // spreadParam loads a float32 parameter into all lanes.
@@ -249,67 +244,4 @@ func spreadParam(i *isa, name string) reg.VecVirtual {
 	r := i.reg()
 	VBROADCASTSS(p.Addr, r)
 	return r
-}
-
-// loops writes the loop of an elementwise function: at counts elements, n those
-// left.
-func loops(i *isa, n, at reg.Register, width int, body func(width int, load func(m Mem, r reg.VecVirtual), store func(r reg.VecVirtual, m Mem))) {
-	plainLoad := func(m Mem, r reg.VecVirtual) { VMOVUPS(m, r) }
-	plainStore := func(r reg.VecVirtual, m Mem) { VMOVUPS(r, m) }
-	step := uint64(width * i.lanes)
-
-	SUBQ(Imm(step), n)
-	JLT(LabelRef("rest"))
-	align()
-	Label("loop")
-	body(width, plainLoad, plainStore)
-	ADDQ(Imm(step), at)
-	SUBQ(Imm(step), n)
-	JGE(LabelRef("loop"))
-	Label("rest")
-	ADDQ(Imm(step), n)
-	JEQ(LabelRef("done"))
-
-	if i.wide {
-		ones := GP32()
-		MOVL(U32(0xffff), ones)
-		Label("tail")
-		bits := GP32()
-		BZHIL(n.(reg.GP).As32(), ones, bits) // all ones if 16 or more are left
-		k := K()
-		KMOVW(bits, k)
-		body(1,
-			func(m Mem, r reg.VecVirtual) { VMOVUPS_Z(m, k, r) },
-			func(r reg.VecVirtual, m Mem) { VMOVUPS(r, k, m) })
-		ADDQ(Imm(16), at)
-		SUBQ(Imm(16), n)
-		JGT(LabelRef("tail"))
-	} else {
-		Label("single")
-		CMPQ(n, Imm(8))
-		JLT(LabelRef("tail"))
-		body(1, plainLoad, plainStore)
-		ADDQ(Imm(8), at)
-		SUBQ(Imm(8), n)
-		JNE(LabelRef("single"))
-		JMP(LabelRef("done"))
-		Label("tail")
-		k := tailMask(n)
-		body(1,
-			func(m Mem, r reg.VecVirtual) { VMASKMOVPS(m, k, r) },
-			func(r reg.VecVirtual, m Mem) { VMASKMOVPS(r, k, m) })
-	}
-	Label("done")
-	VZEROUPPER()
-	RET()
-}
-
-// tailMask returns an AVX2 mask of the first n < 8 lanes. It destroys n.
-func tailMask(n reg.Register) reg.VecVirtual {
-	table, k := GP64(), YMM()
-	LEAQ(tailMasks(), table)
-	SHLQ(Imm(2), n)
-	SUBQ(n, table)
-	VMOVDQU(Mem{Base: table}, k)
-	return k
 }

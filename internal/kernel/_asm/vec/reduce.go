@@ -1,0 +1,468 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+const reduceSignature = "func(n int, a, b *float32, s float64) float64"
+
+// A sumSpec describes a sum: the term of one element in float64.
+type sumSpec struct {
+	name      string
+	two       bool // takes b
+	shift     bool // takes s
+	term      func(i *isa, a, b, s reg.VecVirtual) reg.VecVirtual
+	magnitude bool // the term's sign is dropped
+}
+
+func self(_ *isa, a, _, _ reg.VecVirtual) reg.VecVirtual { return a }
+
+func square64(i *isa, a, _, _ reg.VecVirtual) reg.VecVirtual {
+	VMULPD(a, a, a)
+	return a
+}
+
+func difference64(_ *isa, a, b, _ reg.VecVirtual) reg.VecVirtual {
+	VSUBPD(b, a, a)
+	return a
+}
+
+var sumSpecs = []sumSpec{
+	{name: "Sum", term: self},
+	{name: "SumAbs", term: self, magnitude: true},
+	{name: "SumSquares", term: square64},
+	{name: "SumDevSq", shift: true, term: func(i *isa, a, _, s reg.VecVirtual) reg.VecVirtual {
+		VSUBPD(s, a, a)
+		return square64(i, a, nil, nil)
+	}},
+	{name: "Dot", two: true, term: func(_ *isa, a, b, _ reg.VecVirtual) reg.VecVirtual {
+		VMULPD(b, a, a)
+		return a
+	}},
+	{name: "Dist1", two: true, term: difference64, magnitude: true},
+	{name: "Dist2", two: true, term: func(i *isa, a, b, s reg.VecVirtual) reg.VecVirtual {
+		return square64(i, difference64(i, a, b, s), nil, nil)
+	}},
+}
+
+// sums is how many partial sums run side by side.
+const sums = 8
+
+func (s *sumSpec) generate(i *isa) string {
+	f := begin(i, s.name, reduceSignature, "op"+s.name)
+	n := pointer("n")
+	a := pointer("a")
+	var b reg.GPVirtual
+	if s.two {
+		b = pointer("b")
+	}
+	var shift, signs reg.VecVirtual
+	if s.shift {
+		p, err := Param("s").Resolve()
+		if err != nil {
+			panic(err)
+		}
+		shift = i.reg()
+		VBROADCASTSD(p.Addr, shift)
+	}
+	if s.magnitude {
+		signs = i.reg()
+		VBROADCASTSD(constant64Bits(1<<63-1), signs)
+	}
+	at := counter()
+	acc := make([]reg.VecVirtual, sums)
+	for k := range acc {
+		acc[k] = i.reg()
+		VXORPD(acc[k], acc[k], acc[k])
+	}
+
+	lanes := i.lanes / 2
+	mem := func(base reg.Register, k int) Mem {
+		return Mem{Base: base, Index: at, Scale: 4, Disp: 4 * lanes * k}
+	}
+	// one adds the k-th vector's terms; load widens it, clear drops lanes.
+	one := func(k int, load func(m Mem, r reg.VecVirtual), clear func(r reg.VecVirtual)) {
+		x := i.reg()
+		load(mem(a, k), x)
+		var y reg.VecVirtual
+		if s.two {
+			y = i.reg()
+			load(mem(b, k), y)
+		}
+		term := s.term(i, x, y, shift)
+		if s.magnitude {
+			VANDPD(signs, term, term)
+		}
+		clear(term)
+		VADDPD(term, acc[k], acc[k])
+	}
+	widen := func(m Mem, r reg.VecVirtual) { VCVTPS2PD(m, r) }
+	keep := func(reg.VecVirtual) {}
+
+	step := uint64(sums * lanes)
+	SUBQ(Imm(step), n)
+	JLT(LabelRef("rest"))
+	align()
+	Label("loop")
+	for k := range acc {
+		one(k, widen, keep)
+	}
+	ADDQ(Imm(step), at)
+	SUBQ(Imm(step), n)
+	JGE(LabelRef("loop"))
+	Label("rest")
+	ADDQ(Imm(step), n)
+
+	Label("single")
+	CMPQ(n, Imm(uint64(lanes)))
+	JLT(LabelRef("tail"))
+	one(0, widen, keep)
+	ADDQ(Imm(uint64(lanes)), at)
+	SUBQ(Imm(uint64(lanes)), n)
+	JMP(LabelRef("single"))
+	Label("tail")
+	TESTQ(n, n)
+	JEQ(LabelRef("done"))
+	if i.wide {
+		bits, k := GP32(), K()
+		MOVL(U32(0xff), bits)
+		BZHIL(n.As32(), bits, bits)
+		KMOVW(bits, k)
+		one(0, func(m Mem, r reg.VecVirtual) { VCVTPS2PD_Z(m, k, r) },
+			func(r reg.VecVirtual) { VMOVAPD_Z(r, k, r) })
+	} else {
+		k := tailMask(n)
+		long := YMM()
+		VPMOVSXDQ(k.AsX(), long)
+		one(0, func(m Mem, r reg.VecVirtual) {
+			x := XMM()
+			VMASKMOVPS(m, k.AsX(), x)
+			VCVTPS2PD(x, r)
+		}, func(r reg.VecVirtual) { VANDPD(long, r, r) })
+	}
+	Label("done")
+	total := addUp(i, acc)
+	Store(total, ReturnIndex(0))
+	finish()
+	return f
+}
+
+// addUp adds vectors of float64 and then their lanes, pairwise.
+func addUp(i *isa, acc []reg.VecVirtual) reg.Register {
+	for half := len(acc) / 2; half > 0; half /= 2 {
+		for k := range half {
+			VADDPD(acc[k+half], acc[k], acc[k])
+		}
+	}
+	v := acc[0]
+	if i.wide {
+		upper := YMM()
+		VEXTRACTF64X4(Imm(1), v, upper)
+		VADDPD(upper, v.AsY(), v.AsY())
+	}
+	upper := XMM()
+	VEXTRACTF128(Imm(1), v.AsY(), upper)
+	VADDPD(upper, v.AsX(), v.AsX())
+	VPERMILPD(Imm(1), v.AsX(), upper)
+	VADDSD(upper, v.AsX(), v.AsX())
+	return v.AsX()
+}
+
+// An extremeSpec describes a fold by maximum or minimum.
+type extremeSpec struct {
+	name string
+	two  bool
+	pick func(...Op)
+	of   func(e *emit, a, b vec) vec
+}
+
+var extremeSpecs = []extremeSpec{
+	{"Max", false, VMAXPS, func(_ *emit, a, _ vec) vec { return a }},
+	{"Min", false, VMINPS, func(_ *emit, a, _ vec) vec { return a }},
+	{"MaxAbs", false, VMAXPS, func(e *emit, a, _ vec) vec { return e.abs(a) }},
+	{"DistInf", true, VMAXPS, func(e *emit, a, b vec) vec { return e.abs(e.sub(a, b)) }},
+}
+
+func (s *extremeSpec) generate(i *isa) string {
+	f := begin(i, s.name, reduceSignature, "op"+s.name)
+	n, a := pointer("n"), pointer("a")
+	var b reg.GPVirtual
+	if s.two {
+		b = pointer("b")
+	}
+	at := counter()
+	const width = 4
+	// The first element fills lanes that have none.
+	first := func(p reg.GPVirtual) reg.VecVirtual {
+		r := i.reg()
+		VBROADCASTSS(Mem{Base: p}, r)
+		return r
+	}
+	firstA := first(a)
+	var firstB reg.VecVirtual
+	if s.two {
+		firstB = first(b)
+	}
+	var best vec
+	{
+		e := &emit{i, 1}
+		x := s.of(e, vec{firstA}, vec{firstB})
+		best = make(vec, width)
+		for k := range best {
+			best[k] = i.reg()
+			VMOVAPS(x[0], best[k])
+		}
+	}
+	// Where a NaN was seen: the picks forget it.
+	nan := i.reg()
+	VXORPS(nan, nan, nan)
+
+	load := func(move mover, p reg.GPVirtual, k int, rest reg.VecVirtual) reg.VecVirtual {
+		r := i.reg()
+		m := Mem{Base: p, Index: at, Scale: 4, Disp: k * i.bytes()}
+		VMOVAPS(rest, r)
+		move.merge(m, r)
+		return r
+	}
+	body := func(count int, move mover) {
+		e := &emit{i, count}
+		x, y := make(vec, count), make(vec, count)
+		for k := range x {
+			x[k] = load(move, a, k, firstA)
+			if s.two {
+				y[k] = load(move, b, k, firstB)
+			}
+		}
+		v := s.of(e, x, y)
+		for k := range v {
+			if i.wide {
+				bad := K()
+				VCMPPS(Imm(uint64(unordered)), v[k], v[k], bad)
+				VMOVAPS(v[k], bad, nan)
+			} else {
+				bad := YMM()
+				VCMPPS(Imm(uint64(unordered)), v[k], v[k], bad)
+				VORPS(bad, nan, nan)
+			}
+			s.pick(v[k], best[k], best[k])
+		}
+	}
+	loops(i, n, at, width, body)
+
+	for half := width / 2; half > 0; half /= 2 {
+		for k := range half {
+			s.pick(best[k+half], best[k], best[k])
+		}
+	}
+	v := best[0]
+	if i.wide {
+		upper := YMM()
+		VEXTRACTF64X4(Imm(1), v, upper)
+		s.pick(upper, v.AsY(), v.AsY())
+	}
+	upper := XMM()
+	x := v.AsX()
+	VEXTRACTF128(Imm(1), v.AsY(), upper)
+	s.pick(upper, x, x)
+	VPERMILPS(Imm(0b1110), x, upper)
+	s.pick(upper, x, x)
+	VPERMILPS(Imm(1), x, upper)
+	s.pick(upper, x, x)
+
+	seen := GP32()
+	if i.wide {
+		bad := K()
+		VCMPPS(Imm(uint64(unordered)), nan, nan, bad)
+		KMOVW(bad, seen)
+	} else {
+		VMOVMSKPS(nan, seen)
+	}
+	TESTL(seen, seen)
+	JEQ(LabelRef("number"))
+	VMOVSS(constantBits(0x7fc00000), x)
+	Label("number")
+	VCVTSS2SD(x, x, x)
+	Store(x, ReturnIndex(0))
+	finish()
+	return f
+}
+
+func generateFind(i *isa, name string, p predicate, self bool) string {
+	f := begin(i, name, "func(n int, a *float32, v float32) int", "genericFind for numbers or for NaN")
+	n, a := pointer("n"), pointer("a")
+	v := spreadParam(i, "v")
+	at := counter()
+	x, hit := i.reg(), GP32()
+	test := func(load func()) {
+		load()
+		y := v
+		if self {
+			y = x
+		}
+		if i.wide {
+			k := K()
+			VCMPPS(Imm(uint64(p)), y, x, k)
+			KMOVW(k, hit)
+		} else {
+			m := YMM()
+			VCMPPS(Imm(uint64(p)), y, x, m)
+			VMOVMSKPS(m, hit)
+		}
+	}
+	lanes := uint64(i.lanes)
+	mem := Mem{Base: a, Index: at, Scale: 4}
+	SUBQ(Imm(lanes), n)
+	JLT(LabelRef("rest"))
+	Label("loop")
+	test(func() { VMOVUPS(mem, x) })
+	TESTL(hit, hit)
+	JNE(LabelRef("found"))
+	ADDQ(Imm(lanes), at)
+	SUBQ(Imm(lanes), n)
+	JGE(LabelRef("loop"))
+	Label("rest")
+	ADDQ(Imm(lanes), n)
+	JEQ(LabelRef("none"))
+	bits := GP32()
+	MOVL(U32(1<<lanes-1), bits)
+	BZHIL(n.As32(), bits, bits)
+	end := GP64()
+	LEAQ(Mem{Base: at, Index: n, Scale: 1}, end)
+	if i.wide {
+		k := K()
+		KMOVW(bits, k)
+		test(func() { VMOVUPS_Z(mem, k, x) })
+	} else {
+		k := tailMask(n)
+		test(func() { VMASKMOVPS(mem, k, x) })
+	}
+	ANDL(bits, hit)
+	JNE(LabelRef("found"))
+	Store(end, ReturnIndex(0))
+	finish()
+	Label("none")
+	Store(at, ReturnIndex(0))
+	finish()
+	Label("found")
+	TZCNTL(hit, hit)
+	ADDQ(hit.As64(), at)
+	Store(at, ReturnIndex(0))
+	finish()
+	return f
+}
+
+func generateExpSum(i *isa) string {
+	f := begin(i, "ExpSum", "func(n int, dst, a *float32, s float32) float64", "genericExpSum")
+	n, dst, a := pointer("n"), pointer("dst"), pointer("a")
+	s := spreadParam(i, "s")
+	at := counter()
+	const width = 2
+	acc := make([]reg.VecVirtual, 2*width)
+	for k := range acc {
+		acc[k] = i.reg()
+		VXORPD(acc[k], acc[k], acc[k])
+	}
+	loops(i, n, at, width, func(count int, move mover) {
+		e := &emit{i, count}
+		x := e.new()
+		for k := range x {
+			move.load(Mem{Base: a, Index: at, Scale: 4, Disp: k * i.bytes()}, x[k])
+			VSUBPS(s, x[k], x[k])
+		}
+		y := e.exp(x)
+		for k := range y {
+			move.store(y[k], Mem{Base: dst, Index: at, Scale: 4, Disp: k * i.bytes()})
+			move.clear(y[k])
+		}
+		for k, w := range e.widen(y) {
+			VADDPD(w[0], acc[2*k], acc[2*k])
+			VADDPD(w[1], acc[2*k+1], acc[2*k+1])
+		}
+	})
+	Store(addUp(i, acc), ReturnIndex(0))
+	finish()
+	return f
+}
+
+// generateAccumulate writes acc += a, or a*b, in float64.
+func generateAccumulate(i *isa, product bool) string {
+	name, signature := "Accumulate", "func(n int, acc *float64, a *float32)"
+	if product {
+		name, signature = "AccumulateMul", "func(n int, acc *float64, a, b *float32)"
+	}
+	f := begin(i, name, signature, "generic"+name)
+	n, acc, a := pointer("n"), pointer("acc"), pointer("a")
+	var b reg.GPVirtual
+	if product {
+		b = pointer("b")
+	}
+	at := counter()
+	lanes := i.lanes / 2
+	one := func(k int, load func(m Mem, r reg.VecVirtual), sum func(m Mem, r reg.VecVirtual), store func(r reg.VecVirtual, m Mem)) {
+		x := i.reg()
+		load(Mem{Base: a, Index: at, Scale: 4, Disp: 4 * lanes * k}, x)
+		if product {
+			y := i.reg()
+			load(Mem{Base: b, Index: at, Scale: 4, Disp: 4 * lanes * k}, y)
+			VMULPD(y, x, x)
+		}
+		m := Mem{Base: acc, Index: at, Scale: 8, Disp: 8 * lanes * k}
+		sum(m, x)
+		store(x, m)
+	}
+	widen := func(m Mem, r reg.VecVirtual) { VCVTPS2PD(m, r) }
+	sum := func(m Mem, r reg.VecVirtual) { VADDPD(m, r, r) }
+	store := func(r reg.VecVirtual, m Mem) { VMOVUPD(r, m) }
+
+	const width = 4
+	step := uint64(width * lanes)
+	SUBQ(Imm(step), n)
+	JLT(LabelRef("rest"))
+	align()
+	Label("loop")
+	for k := range width {
+		one(k, widen, sum, store)
+	}
+	ADDQ(Imm(step), at)
+	SUBQ(Imm(step), n)
+	JGE(LabelRef("loop"))
+	Label("rest")
+	ADDQ(Imm(step), n)
+	Label("single")
+	CMPQ(n, Imm(uint64(lanes)))
+	JLT(LabelRef("tail"))
+	one(0, widen, sum, store)
+	ADDQ(Imm(uint64(lanes)), at)
+	SUBQ(Imm(uint64(lanes)), n)
+	JMP(LabelRef("single"))
+	Label("tail")
+	TESTQ(n, n)
+	JEQ(LabelRef("done"))
+	if i.wide {
+		bits, k := GP32(), K()
+		MOVL(U32(0xff), bits)
+		BZHIL(n.As32(), bits, bits)
+		KMOVW(bits, k)
+		one(0, func(m Mem, r reg.VecVirtual) { VCVTPS2PD_Z(m, k, r) },
+			func(m Mem, r reg.VecVirtual) { VADDPD_Z(m, r, k, r) },
+			func(r reg.VecVirtual, m Mem) { VMOVUPD(r, k, m) })
+	} else {
+		k := tailMask(n)
+		long := YMM()
+		VPMOVSXDQ(k.AsX(), long)
+		one(0, func(m Mem, r reg.VecVirtual) {
+			x := XMM()
+			VMASKMOVPS(m, k.AsX(), x)
+			VCVTPS2PD(x, r)
+		}, func(m Mem, r reg.VecVirtual) {
+			old := YMM()
+			VMASKMOVPD(m, long, old)
+			VADDPD(old, r, r)
+		}, func(r reg.VecVirtual, m Mem) { VMASKMOVPD(r, long, m) })
+	}
+	Label("done")
+	finish()
+	return f
+}
