@@ -5,7 +5,7 @@ package kernel
 //go:generate go run -C _asm ./gemm -out ../gemm_amd64.s -stubs ../gemm_stubs_amd64.go -pkg kernel
 
 var avx512Gemm = gemmOps{
-	rows: 14, cols: 32, depth: 256,
+	rows: 14, cols: 32, depth: 512,
 	masked:         true,
 	tile:           gemmTileAVX512,
 	packCopy:       packCopyAVX512,

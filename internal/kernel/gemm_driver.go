@@ -6,13 +6,15 @@ import "github.com/mettleml/mettle/internal/parallel"
 //
 // C is cut into parts, blocks of rows and columns that depend on the shape
 // alone. A part goes through k in stretches of equal length (at most
-// gemmOps.depth, a function of k alone); for each stretch and each strip of B as
-// wide as a tile it packs the strip, which then stays in the first-level cache,
-// and runs the tiles of all its strips of A past it. A is packed beforehand, by
-// all workers, if several parts need the same rows, and by the part itself
-// otherwise. What one part needs of A fits into the second-level cache.
+// gemmOps.depth, a function of k alone). For each stretch it packs its columns of
+// B into strips as wide as a tile; then it takes a panel of rows of A, small
+// enough for the second-level cache, and runs the panel's tiles past one strip
+// of B after the other; then the next panel.
 //
-// Packing decides only where operands are read from. Every number of C is the
+// A is packed beforehand, by all workers, if the parts lie side by side, and by
+// the part itself if not. Operands are read in place where packing would not pay.
+//
+// All this decides only where operands are read from. Every number of C is the
 // sum over k in order, stretch by stretch, so its bits depend on k and the data
 // alone.
 
@@ -25,20 +27,26 @@ type gemmArgs struct {
 	ep             Epilogue
 }
 
-// Sizes that steer the cutting.
-const (
-	// partRows is the most rows of C in a part: with gemmOps.depth it bounds the
-	// packed A that a part goes over again for every strip.
-	partRows = 512
+// Sizes that steer the cutting; variables for the sake of the calibration test.
+var (
+	// panelRows is the most rows of a panel of A.
+	panelRows = 256
 
-	// partFlops is the least work (multiply-adds) of a part.
+	// partStrips is the most strips of B in a part.
+	partStrips = 8
+
+	// partFlops is the least work (multiply-adds) of a part, maxParts where more
+	// parts stop paying.
 	partFlops = 1 << 18
+	maxParts  = 16
 
-	// packFloats is the least part of packing.
-	packFloats = 1 << 15
+	// packFloats is the least part of packing, sharedFloats the most of A that is
+	// packed at a time.
+	packFloats   = 1 << 15
+	sharedFloats = 1 << 23
 
-	// maxParts is where more parts stop paying.
-	maxParts = 64
+	// smallB is the size of B up to which its strips are read in place.
+	smallB = 1 << 15
 
 	// batchFlops is the product (multiply-adds) up to which a batch is cut by item.
 	batchFlops = 1 << 22
@@ -49,16 +57,22 @@ type gemmTask struct {
 	gemmArgs
 	ops *gemmOps
 
-	strips     int // of rows, nearly equal, at most ops.rows each
-	colStrips  int // ops.cols wide, the last one narrower
-	kLen       int // length of a stretch of k, the last one shorter
-	rowBlocks  int // the parts: blocks of strips by blocks of column strips
-	colBlocks  int
-	packed     []float32 // all of A, if packed beforehand
-	packParts  int
-	packing    bool // Part packs
-	directA    bool // A is read in place
-	directStep int  // and this is its step along k
+	strips    int // of rows, nearly equal, at most ops.rows each
+	colStrips int // ops.cols wide, the last one narrower
+	kLen      int // length of a stretch of k, the last one shorter
+	rowBlocks int // the parts: blocks of strips by blocks of column strips
+	colBlocks int
+
+	directA bool // A is read in place
+	stepA   int  // and this is its step along k
+	directB bool // B is read in place where its strips are whole
+
+	// The stretches in hand: all of k, unless what is packed beforehand would
+	// become too big.
+	k0, k1    int
+	sharedA   []float32 // packed beforehand, if not nil
+	packParts int       // parts of that packing
+	packing   bool      // Part packs
 }
 
 var gemmTasks freeList[gemmTask]
@@ -77,52 +91,52 @@ func (t *gemmTask) run(ops *gemmOps) {
 	t.strips = ceilDiv(t.m, ops.rows)
 	t.colStrips = ceilDiv(t.n, ops.cols)
 	t.kLen = max(ceilDiv(ceilDiv(t.k, max(1, ceilDiv(t.k, ops.depth))), 4)*4, 4)
+	t.k1 = t.k
 	t.cut()
-
 	if t.k == 0 || t.strips == 1 && (t.transA || t.m == 1) {
-		t.directA, t.directStep = true, 1
+		t.directA, t.stepA = true, 1
 		if t.transA {
-			t.directStep = t.lda
+			t.stepA = t.lda
 		}
 	}
-	if t.colBlocks == 1 || t.directA {
-		parallel.Run(t.rowBlocks*t.colBlocks, t)
+	t.directB = !t.transB && (ceilDiv(t.strips, t.rowBlocks) <= 2 || t.k*t.n <= smallB)
+
+	parts := t.rowBlocks * t.colBlocks
+	if t.directA || t.colBlocks == 1 {
+		parallel.Run(parts, t)
 		return
 	}
-	s := getScratch(t.m * t.k)
-	t.packed = s.f
-	t.packing = true
-	t.packParts = min(t.strips, ceilDiv(t.m*t.k, packFloats))
-	parallel.Run(t.packParts, t)
-	t.packing = false
-	parallel.Run(t.rowBlocks*t.colBlocks, t)
+	group := min(ceilDiv(t.k, t.kLen), max(1, sharedFloats/(t.m*t.kLen))) * t.kLen
+	s := getScratch(t.m * min(group, t.k))
+	for ; t.k0 < t.k; t.k0 += group {
+		t.k1 = min(t.k0+group, t.k)
+		size := t.m * (t.k1 - t.k0)
+		t.sharedA = s.f[:size]
+		t.packParts = min(t.strips, ceilDiv(size, packFloats))
+		t.packing = true
+		parallel.Run(t.packParts, t)
+		t.packing = false
+		parallel.Run(parts, t)
+	}
 	putScratch(s)
 }
 
-// cut chooses the parts.
+// cut chooses the parts: blocks of columns, and blocks of rows as well if there
+// are too few columns.
 func (t *gemmTask) cut() {
-	t.rowBlocks = ceilDiv(t.m, partRows)
 	flops := t.m * t.n * max(t.k, 1)
 	parts := min(max(flops/partFlops, 1), maxParts)
-	t.colBlocks = min(t.colStrips, ceilDiv(parts, t.rowBlocks))
-	// Few columns: cut rows instead, but not so fine that packing B again for
-	// every block would show.
-	if want := min(parts/t.colBlocks, t.strips/8); want > t.rowBlocks {
-		t.rowBlocks = want
+	t.colBlocks = min(t.colStrips, max(parts, ceilDiv(t.colStrips, partStrips)))
+	t.rowBlocks = max(1, min(parts/t.colBlocks, t.strips/4))
+	if t.colBlocks == 1 {
+		t.rowBlocks = max(t.rowBlocks, ceilDiv(t.m, panelRows)) // a part packs its rows
 	}
 }
 
 // Part packs some strips of A or does a block of C.
 func (t *gemmTask) Part(i int) {
 	if t.packing {
-		s0, s1 := cutAt(t.strips, t.packParts, i), cutAt(t.strips, t.packParts, i+1)
-		for p0 := 0; p0 < t.k; p0 += t.kLen {
-			kl := min(t.kLen, t.k-p0)
-			for s := s0; s < s1; s++ {
-				r := cutAt(t.m, t.strips, s)
-				t.packA(t.packed[p0*t.m+r*kl:], s, p0, kl)
-			}
-		}
+		t.packShared(cutAt(t.strips, t.packParts, i), cutAt(t.strips, t.packParts, i+1))
 		return
 	}
 	rb, cb := i/t.colBlocks, i%t.colBlocks
@@ -136,21 +150,22 @@ func cutAt(n, pieces, i int) int { return n * i / pieces }
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
 
-// block computes the strips of rows [s0, s1) of the column strips [j0, j1).
+// block adds the stretches in hand to the strips of rows [s0, s1) of the column
+// strips [j0, j1).
 func (t *gemmTask) block(s0, s1, j0, j1 int) {
 	ops := t.ops
 	top := cutAt(t.m, t.strips, s0)
-	ownA := t.packed == nil && !t.directA
-	sizeB := ops.cols * t.kLen
+	ownA := t.sharedA == nil && !t.directA
+	sizeB := (j1 - j0) * ops.cols * t.kLen
 	size := sizeB
 	if ownA {
 		size += (cutAt(t.m, t.strips, s1) - top) * t.kLen
 	}
 	scratch := getScratch(size)
 	packedB, packedA := scratch.f[:sizeB], scratch.f[sizeB:]
-	small := s1-s0 <= 2 || t.k*t.n <= 1<<15
+	panels := ceilDiv((s1-s0)*ops.rows, panelRows)
 
-	for p0 := 0; p0 == 0 || p0 < t.k; p0 += t.kLen {
+	for p0 := t.k0; p0 == 0 || p0 < t.k1; p0 += t.kLen {
 		kl := min(t.kLen, t.k-p0)
 		flags := 0
 		if p0 > 0 || t.ep.Accumulate {
@@ -163,40 +178,40 @@ func (t *gemmTask) block(s0, s1, j0, j1 int) {
 				flags |= tileReLU
 			}
 		}
+		t.packBlockB(packedB, j0, j1, p0, kl)
 		if ownA {
 			for s := s0; s < s1; s++ {
-				t.packA(packedA[(cutAt(t.m, t.strips, s)-top)*kl:], s, p0, kl)
+				r, rows := t.stripA(s)
+				t.packA(packedA[(r-top)*kl:], r, rows, p0, kl)
 			}
 		}
-		for j := j0; j < j1; j++ {
-			col := j * ops.cols
-			cols := min(ops.cols, t.n-col)
-			var b []float32
-			bs := ops.cols
-			switch {
-			case kl == 0:
-			case !t.transB && small && (ops.masked || cols == ops.cols):
-				b, bs = t.b[p0*t.ldb+col:], t.ldb
-			default:
-				t.packB(packedB, col, cols, p0, kl)
-				b = packedB
-			}
-			for s := s0; s < s1; s++ {
-				r := cutAt(t.m, t.strips, s)
-				rows := cutAt(t.m, t.strips, s+1) - r
-				var a []float32
-				as := rows
+		for q := range panels {
+			for j := j0; j < j1; j++ {
+				col, cols := t.stripB(j)
+				b, bs := packedB, ops.cols
 				switch {
 				case kl == 0:
-				case t.directA:
-					a, as = t.a[p0*t.directStep:], t.directStep
-				case ownA:
-					a = packedA[(r-top)*kl:]
+				case t.inPlace(cols):
+					b, bs = t.b[p0*t.ldb+col:], t.ldb
 				default:
-					a = t.packed[p0*t.m+r*kl:]
+					b = packedB[(j-j0)*ops.cols*kl:]
 				}
-				ops.tile(t.c[r*t.ldc+col:], t.ldc, a, as, b, bs, kl, rows, cols, flags,
-					from(rowBias, r), from(colBias, col))
+				for s := s0 + cutAt(s1-s0, panels, q); s < s0+cutAt(s1-s0, panels, q+1); s++ {
+					r, rows := t.stripA(s)
+					var a []float32
+					as := rows
+					switch {
+					case kl == 0:
+					case t.directA:
+						a, as = t.a[p0*t.stepA:], t.stepA
+					case ownA:
+						a = packedA[(r-top)*kl:]
+					default:
+						a = t.sharedA[(p0-t.k0)*t.m+r*kl:]
+					}
+					ops.tile(t.c[r*t.ldc+col:], t.ldc, a, as, b, bs, kl, rows, cols, flags,
+						from(rowBias, r), from(colBias, col))
+				}
 			}
 		}
 	}
@@ -209,68 +224,4 @@ func from(x []float32, i int) []float32 {
 		return nil
 	}
 	return x[i:]
-}
-
-// packA packs kl numbers of the rows of strip s, beginning with number p0 of each.
-func (t *gemmTask) packA(dst []float32, s, p0, kl int) {
-	r := cutAt(t.m, t.strips, s)
-	rows := cutAt(t.m, t.strips, s+1) - r
-	if t.transA {
-		t.ops.packCopy(dst, rows, t.a[p0*t.lda+r:], t.lda, rows, kl)
-		return
-	}
-	for l := 0; l < rows; l += t.ops.transposeLanes {
-		t.ops.packTranspose(dst[l:], rows, t.a[(r+l)*t.lda+p0:], t.lda, min(t.ops.transposeLanes, rows-l), kl)
-	}
-}
-
-// packB packs kl rows of the strip of B that begins at column col.
-func (t *gemmTask) packB(dst []float32, col, cols, p0, kl int) {
-	if !t.transB {
-		t.ops.packCopy(dst, t.ops.cols, t.b[p0*t.ldb+col:], t.ldb, cols, kl)
-		return
-	}
-	for l := 0; l < cols; l += t.ops.transposeLanes {
-		t.ops.packTranspose(dst[l:], t.ops.cols, t.b[(col+l)*t.ldb+p0:], t.ldb, min(t.ops.transposeLanes, cols-l), kl)
-	}
-}
-
-// A batchTask does the products of a batch, some items to a part.
-type batchTask struct {
-	args                      gemmArgs
-	count, parts              int
-	strideC, strideA, strideB int
-}
-
-var batchTasks freeList[batchTask]
-
-// Part does the items of part i.
-func (t *batchTask) Part(i int) {
-	for q := cutAt(t.count, t.parts, i); q < cutAt(t.count, t.parts, i+1); q++ {
-		t.item(q)
-	}
-}
-
-func (t *batchTask) item(q int) {
-	args := t.args
-	args.c = from(args.c, q*t.strideC)
-	args.a = from(args.a, q*t.strideA)
-	args.b = from(args.b, q*t.strideB)
-	gemm(args)
-}
-
-// batch does count products: several at a time if they are small, and one after
-// the other, each by all workers, if not.
-func batch(count int, args gemmArgs, strideC, strideA, strideB int) {
-	t := batchTasks.get()
-	*t = batchTask{args, count, 1, strideC, strideA, strideB}
-	flops := args.m * args.n * max(args.k, 1)
-	if flops <= batchFlops {
-		t.parts = min(count, max(1, count*flops/partFlops), maxParts)
-		parallel.Run(t.parts, t)
-	} else {
-		t.Part(0)
-	}
-	*t = batchTask{}
-	batchTasks.put(t)
 }

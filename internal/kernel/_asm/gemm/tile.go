@@ -34,6 +34,11 @@ var ymm = []reg.VecPhysical{
 	reg.Y8, reg.Y9, reg.Y10, reg.Y11, reg.Y12, reg.Y13, reg.Y14, reg.Y15,
 }
 
+// aheadA is how many bytes ahead packed rows of A are asked for, strips lying one
+// behind the other: the time of a few hundred multiply-adds, longer than memory
+// takes.
+const aheadA = 4096
+
 // General registers of the tile.
 var (
 	cPtr, cStep        = reg.RDI, reg.RDX
@@ -177,6 +182,9 @@ func oneTile(s isa, vecs, rows int, label string) {
 	MOVQ(count, ptr)
 	align64()
 	Label(label + "_four")
+	for line := 0; line < 4*4*rows; line += 64 {
+		PREFETCHT0(Mem{Base: aPtr, Disp: aheadA + line})
+	}
 	step(Mem{Base: aPtr}, Mem{Base: bPtr})
 	step(Mem{Base: aPtr, Index: aStep, Scale: 1}, Mem{Base: bPtr, Index: bStep, Scale: 1})
 	step(Mem{Base: aPtr, Index: aStep, Scale: 2}, Mem{Base: bPtr, Index: bStep, Scale: 2})

@@ -1,0 +1,83 @@
+package kernel
+
+// A packed operand lies stretch of k by stretch of k; within a stretch strip by
+// strip, and within a strip the numbers that belong to one k side by side:
+// number p of lane l of a strip is at p*step+l. Strips of A are as high as they
+// are and their step with them; strips of B have the step ops.cols, the last one
+// too, and what lies beyond its lanes is unspecified.
+
+// copyChunk is how many rows are copied to all strips before the next ones, so
+// that rows are read along and not a strip's width at a time.
+const copyChunk = 32
+
+// stripA returns the first row of strip s of A and how many it has.
+func (t *gemmTask) stripA(s int) (row, rows int) {
+	row = cutAt(t.m, t.strips, s)
+	return row, cutAt(t.m, t.strips, s+1) - row
+}
+
+// stripB returns the first column of strip j of B and how many it has.
+func (t *gemmTask) stripB(j int) (col, cols int) {
+	col = j * t.ops.cols
+	return col, min(t.ops.cols, t.n-col)
+}
+
+// packA packs numbers [p, p+n) of rows [row, row+rows) of op(A).
+func (t *gemmTask) packA(dst []float32, row, rows, p, n int) {
+	pack(t.ops, dst, rows, t.a, t.lda, !t.transA, row, rows, p, n)
+}
+
+// packB packs numbers [p, p+n) of columns [col, col+cols) of op(B).
+func (t *gemmTask) packB(dst []float32, col, cols, p, n int) {
+	pack(t.ops, dst, t.ops.cols, t.b, t.ldb, t.transB, col, cols, p, n)
+}
+
+// packShared packs strips [s0, s1) of A for the stretches in hand.
+func (t *gemmTask) packShared(s0, s1 int) {
+	for p0 := t.k0; p0 < t.k1; p0 += t.kLen {
+		kl := min(t.kLen, t.k-p0)
+		chunk := kl
+		if t.transA {
+			chunk = copyChunk
+		}
+		for p := 0; p < kl; p += chunk {
+			for s := s0; s < s1; s++ {
+				row, rows := t.stripA(s)
+				t.packA(t.sharedA[(p0-t.k0)*t.m+row*kl+p*rows:], row, rows, p0+p, min(chunk, kl-p))
+			}
+		}
+	}
+}
+
+// packBlockB packs those of strips [j0, j1) of B that are not read in place, for
+// the stretch of kl numbers from p0 on.
+func (t *gemmTask) packBlockB(dst []float32, j0, j1, p0, kl int) {
+	chunk := max(kl, 1)
+	if !t.transB {
+		chunk = copyChunk
+	}
+	for p := 0; p < kl; p += chunk {
+		for j := j0; j < j1; j++ {
+			if col, cols := t.stripB(j); !t.inPlace(cols) {
+				t.packB(dst[((j-j0)*kl+p)*t.ops.cols:], col, cols, p0+p, min(chunk, kl-p))
+			}
+		}
+	}
+}
+
+// inPlace reports whether a strip of B with so many columns is read in place.
+func (t *gemmTask) inPlace(cols int) bool {
+	return t.directB && (t.ops.masked || cols == t.ops.cols)
+}
+
+// pack packs numbers [p, p+n) of lanes [lane, lane+lanes) of the matrix x, whose
+// rows are the lanes if transposed and the numbers if not.
+func pack(ops *gemmOps, dst []float32, step int, x []float32, ld int, transposed bool, lane, lanes, p, n int) {
+	if !transposed {
+		ops.packCopy(dst, step, x[p*ld+lane:], ld, lanes, n)
+		return
+	}
+	for l := 0; l < lanes; l += ops.transposeLanes {
+		ops.packTranspose(dst[l:], step, x[(lane+l)*ld+p:], ld, min(ops.transposeLanes, lanes-l), n)
+	}
+}
