@@ -189,4 +189,3 @@ func TestClone(t *testing.T) {
 type hidden struct{ l *Linear }
 
 func (h hidden) Walk(w *Walker) { w.Child("l", h.l) }
-
