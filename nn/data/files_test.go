@@ -130,7 +130,7 @@ func TestReadIDXMalformed(t *testing.T) {
 		{"element type 0x0d", change(2, 13)},
 		{"0 dimensions", change(3, 0)},
 		{"9 dimensions", change(3, 9)},
-		{"more than 1073741824 bytes", idxFile(nil, 1<<31, 1<<31, 1<<31)},
+		{"more than 1073741824 bytes", idxFile(nil, 1<<30, 1<<30, 1<<30)},
 		{"byte 16: the data ends", idxFile(nil, 1<<10, 1<<10, 1<<10)},
 		{"gzip", badSum},
 		{"the data ends", zipped[:20]},
@@ -335,8 +335,8 @@ func TestFolder(t *testing.T) {
 	}
 
 	huge := encoded(t, "a.png", flat(red, 1, 1))
-	binary.BigEndian.PutUint32(huge[16:], 1<<16)
-	binary.BigEndian.PutUint32(huge[20:], 1<<16)
+	binary.BigEndian.PutUint32(huge[16:], 1<<14)
+	binary.BigEndian.PutUint32(huge[20:], 1<<13)
 	binary.BigEndian.PutUint32(huge[29:], crc(huge[12:29]))
 	bad := filepath.Join(root, "zebra", "b.png")
 	for _, c := range []struct {
