@@ -5,7 +5,7 @@ package kernel
 var archSets = []*Set{{
 	Name:      "neon",
 	Available: true, // part of the arm64 baseline
-	gemm:      genericGemm,
+	gemm:      neonGemm,
 	conv:      genericConv,
 	wino:      genericWino,
 	vec:       genericVec,
