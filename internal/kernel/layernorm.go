@@ -12,13 +12,12 @@ import "math"
 func LayerNorm(y, x, gamma, beta, mean, invStd []float32, n int, eps float64) {
 	checkLayerNorm("LayerNorm", y, x, gamma, beta, mean, invStd, n)
 	per, parts := cut(len(mean), n)
-	runPooled(&lnTasks, parts, lnTask{op: &Active().nnet, per: per, n: n, eps: eps,
-		y: y, x: x, gamma: gamma, beta: beta, mean: mean, invStd: invStd})
+	lnTask{per: per, n: n, eps: eps, y: y, x: x, gamma: gamma, beta: beta, mean: mean, invStd: invStd}.run(parts)
 }
 
 // LayerNormGrad writes the gradients of a sum weighted by dy: dx, and dgamma and
 // dbeta unless nil. The sums over rows are taken in float64, in chunks of rows
-// that depend on n alone. dx may be dy.
+// that depend on the shape alone. dx may be dy.
 func LayerNormGrad(dx, dgamma, dbeta, dy, x, gamma, mean, invStd []float32, n int) {
 	checkLayerNorm("LayerNormGrad", dx, x, gamma, nil, mean, invStd, n)
 	need("LayerNormGrad", "dy", len(dy), len(x))
@@ -28,16 +27,34 @@ func LayerNormGrad(dx, dgamma, dbeta, dy, x, gamma, mean, invStd []float32, n in
 	if dbeta != nil {
 		need("LayerNormGrad", "dbeta", len(dbeta), n)
 	}
-	rows := len(mean)
-	if dgamma != nil || dbeta != nil {
-		// Columns first: dx may overwrite dy.
-		per, parts := cut(n, 4*rows)
-		per = max(per, 16)
-		parts = (n + per - 1) / per
-		runPooled(&lnTasks, parts, lnTask{per: per, n: n, y: dy, x: x, mean: mean, invStd: invStd, dgamma: dgamma, dbeta: dbeta, columns: true})
+	t := lnTask{n: n, y: dx, dy: dy, x: x, gamma: gamma, mean: mean, invStd: invStd}
+	var parts int
+	t.per, parts = cut(len(mean), n)
+	if dgamma == nil && dbeta == nil {
+		t.run(parts)
+		return
 	}
-	per, parts := cut(rows, n)
-	runPooled(&lnTasks, parts, lnTask{per: per, n: n, y: dx, dy: dy, x: x, gamma: gamma, mean: mean, invStd: invStd})
+	t.per = max(t.per, 8)
+	parts = (len(mean) + t.per - 1) / t.per
+	w := lnSums.get()
+	w.partial = grow(w.partial, 2*n*parts)
+	clear(w.partial)
+	t.partial = w.partial
+	t.run(parts)
+	for j := range n {
+		var gammaSum, betaSum float64
+		for p := j; p < len(w.partial); p += 2 * n {
+			gammaSum += w.partial[p]
+			betaSum += w.partial[p+n]
+		}
+		if dgamma != nil {
+			dgamma[j] = float32(gammaSum)
+		}
+		if dbeta != nil {
+			dbeta[j] = float32(betaSum)
+		}
+	}
+	lnSums.put(w)
 }
 
 func checkLayerNorm(op string, y, x, gamma, beta, mean, invStd []float32, n int) {
@@ -52,36 +69,51 @@ func checkLayerNorm(op string, y, x, gamma, beta, mean, invStd []float32, n int)
 	}
 }
 
+// An lnPartial holds, for each part of the rows, the sums for dgamma and dbeta.
+type lnPartial struct{ partial []float64 }
+
+var lnSums freeList[lnPartial]
+
+// An lnTask does a pass over the rows. In a backward pass y is dx.
 type lnTask struct {
-	op            *nnOps
-	per, n        int
-	eps           float64
-	y, dy, x      []float32
-	gamma, beta   []float32
-	mean, invStd  []float32
-	dgamma, dbeta []float32
-	columns       bool
+	set          *Set
+	per, n       int
+	eps          float64
+	y, dy, x     []float32
+	gamma, beta  []float32
+	mean, invStd []float32
+	partial      []float64
 }
 
 var lnTasks freeList[lnTask]
 
-// Part does some rows, or the sums of some columns.
+func (t lnTask) run(parts int) {
+	t.set = Active()
+	runPooled(&lnTasks, parts, t)
+}
+
+// Part does some rows.
 func (t *lnTask) Part(part int) {
-	if t.columns {
-		t.columnSums(part*t.per, min((part+1)*t.per, t.n))
-		return
-	}
 	lo, hi := part*t.per, min((part+1)*t.per, len(t.mean))
-	if t.dy == nil {
+	switch {
+	case t.dy == nil:
 		t.estimate(lo, hi)
-	}
-	for i := lo; i < hi; i++ {
-		y, x := t.y[i*t.n:(i+1)*t.n], t.x[i*t.n:(i+1)*t.n]
-		if t.dy != nil {
-			t.gradRow(y, t.dy[i*t.n:(i+1)*t.n], x, t.mean[i], t.invStd[i])
-		} else {
-			t.row(y, x, i)
+		if t.n > 0 {
+			for i := lo; i < hi; i++ {
+				t.row(t.y[i*t.n:(i+1)*t.n], t.x[i*t.n:(i+1)*t.n], t.mean[i], t.invStd[i])
+			}
 		}
+	case t.n > 0:
+		var partial []float64
+		if t.partial != nil {
+			partial = t.partial[2*t.n*part : 2*t.n*(part+1)]
+		}
+		w := getScratch(2 * t.n)
+		for i := lo; i < hi; i++ {
+			at := i * t.n
+			t.gradRow(t.y[at:at+t.n], t.dy[at:at+t.n], t.x[at:at+t.n], w.f, partial, t.mean[i], t.invStd[i])
+		}
+		putScratch(w)
 	}
 }
 
@@ -92,7 +124,7 @@ func (t *lnTask) estimate(lo, hi int) {
 		for i := lo; i < hi; i++ {
 			w.coef[(i-lo)*bnCoefs+bnPivot] = t.x[i*t.n]
 		}
-		t.op.bnStats(w.coef, w.sums, t.x[lo*t.n:], 1, hi-lo, t.n, 0, noReLU)
+		t.set.nnet.bnStats(w.coef, w.sums, t.x[lo*t.n:], 1, hi-lo, t.n, 0, noReLU)
 	}
 	for i := lo; i < hi; i++ {
 		c := i - lo
@@ -102,62 +134,37 @@ func (t *lnTask) estimate(lo, hi int) {
 	bnScratches.put(w)
 }
 
-func (t *lnTask) row(y, x []float32, i int) {
-	mu, inv := t.mean[i], t.invStd[i]
-	for j, v := range x {
-		v = (v - mu) * inv
-		if t.gamma != nil {
-			v *= t.gamma[j]
-		}
-		if t.beta != nil {
-			v += t.beta[j]
-		}
-		y[j] = v
+func (t *lnTask) row(y, x []float32, mean, invStd float32) {
+	s := t.set
+	s.rowMap(opSubS, y, x, x, mean, 0)
+	s.rowMap(opMulS, y, y, y, invStd, 0)
+	if t.gamma != nil {
+		s.rowMap(opMul, y, y, t.gamma, 0, 0)
+	}
+	if t.beta != nil {
+		s.rowMap(opAdd, y, y, t.beta, 0, 0)
 	}
 }
 
-func (t *lnTask) gradRow(dx, dy, x []float32, mu, inv float32) {
-	var sum, dot float64
-	for j, g := range dy {
-		if t.gamma != nil {
-			g *= t.gamma[j]
-		}
-		sum += float64(g)
-		dot += float64(float64(g) * float64((x[j]-mu)*inv))
+// gradRow writes dx = invStd·(g - mean(g) - h·mean(g·h)), where g is dy·gamma and
+// h the normalised row, and adds dy·h and dy to the partial sums. The scratch w
+// holds two rows.
+func (t *lnTask) gradRow(dx, dy, x, w []float32, partial []float64, mean, invStd float32) {
+	s, n := t.set, t.n
+	h, g := w[:n], dy
+	s.rowMap(opSubS, h, x, x, mean, 0)
+	s.rowMap(opMulS, h, h, h, invStd, 0)
+	if partial != nil {
+		s.vec.accumulateMul(n, &partial[0], &dy[0], &h[0])
+		s.vec.accumulate(n, &partial[n], &dy[0])
 	}
-	m := float64(len(dx))
-	a, b := float32(sum/m), float32(dot/m)
-	for j, g := range dy {
-		if t.gamma != nil {
-			g *= t.gamma[j]
-		}
-		dx[j] = inv * (g - a - float32(b*((x[j]-mu)*inv)))
+	if t.gamma != nil {
+		g = w[n:]
+		s.rowMap(opMul, g, dy, t.gamma, 0, 0)
 	}
-}
-
-// columnSums adds up the columns [lo, hi) over all rows, in blocks that fit
-// into registers or the nearest cache.
-func (t *lnTask) columnSums(lo, hi int) {
-	const block = 64
-	for ; lo < hi; lo += block {
-		var sums, dots [block]float64
-		k := min(block, hi-lo)
-		for i := range t.mean {
-			mu, inv := t.mean[i], t.invStd[i]
-			at := i*t.n + lo
-			dy, x := t.y[at:at+k], t.x[at:at+k]
-			for j, g := range dy {
-				sums[j&(block-1)] += float64(g)
-				dots[j&(block-1)] += float64(float64(g) * float64((x[j]-mu)*inv))
-			}
-		}
-		for j := range k {
-			if t.dbeta != nil {
-				t.dbeta[lo+j] = float32(sums[j])
-			}
-			if t.dgamma != nil {
-				t.dgamma[lo+j] = float32(dots[j])
-			}
-		}
-	}
+	m := float64(n)
+	a := s.vec.reduces[opSum](n, &g[0], &g[0], 0) / m
+	b := s.vec.reduces[opDot](n, &g[0], &h[0], 0) / m
+	v := float64(invStd)
+	s.vec.maps[opCombine](n, &dx[0], &g[0], &h[0], &dx[0], invStd, float32(-v*b), float32(-v*a))
 }

@@ -89,10 +89,10 @@ func bnApply(v isa) {
 	JNE(LabelRef("residual"))
 	for _, residual := range []bool{false, true} {
 		l := all
-		l.lanes, l.unroll, l.label, l.ahead = v.lanes, 4, "apply", []int{1}
+		l.lanes, l.unroll, l.label, l.ahead = v.lanes, 4, "apply", []int{0, 1}
 		if residual {
 			Label("residual")
-			l.label, l.ahead = "add", []int{1, 2}
+			l.label, l.ahead = "add", []int{0, 1, 2}
 		} else {
 			l.ptrs = l.ptrs[:2]
 		}
@@ -139,8 +139,9 @@ func bnSums(v isa) {
 			l.ptrs = l.ptrs[:2]
 		case "stored":
 			l.ptrs = l.ptrs[:3]
+			l.ahead = []int{0, 1, 2}
 		default:
-			l.ahead = []int{0, 1, 3}
+			l.ahead = []int{0, 1, 2, 3}
 		}
 		if kind != "plain" {
 			Label(kind)
@@ -201,7 +202,7 @@ func bnGrad(v isa) {
 	TEXT("bnGrad"+v.name, NOSPLIT, "func(coef, dx, dy, x []float32, n, channels, s, stride int, pre, post float32)")
 	Doc("bnGrad" + v.name + " is bnGradGeneric.")
 	l := channelParams(false, "dx", "dy", "x")
-	l.lanes, l.unroll, l.label, l.ahead = v.lanes, 2, "grad", []int{1, 2}
+	l.lanes, l.unroll, l.label, l.ahead = v.lanes, 2, "grad", []int{0, 1, 2}
 	pre, post := v.broadcast("pre"), v.broadcast("post")
 	var k []reg.VecVirtual
 	k, l.enter = l.coefficients(v, coefMean, coefScale, coefShift, coefA, coefB, coefC)

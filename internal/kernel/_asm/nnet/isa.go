@@ -171,8 +171,8 @@ type channelLoop struct {
 	lanes, unroll int
 	label         string
 
-	// ahead lists the arrays that are fetched into the cache a sample ahead: no
-	// hardware follows a stride of more than a page.
+	// ahead lists the arrays that are fetched into the cache a sample ahead,
+	// written ones too: no hardware follows a stride of more than a page.
 	ahead []int
 
 	// body does one step: at(i) is where array i is, u the place in the unrolled

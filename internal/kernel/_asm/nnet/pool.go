@@ -100,6 +100,10 @@ func (l windowLoop) emit() {
 	RET()
 }
 
+// fetchAhead is how many bytes ahead the big array is fetched: rows are short, and
+// the hardware gives up at their ends.
+const fetchAhead = 4096
+
 // slices emits f for the slice at base and, unless dz is 0, for the one below.
 func (l windowLoop) slices(i reg.GPVirtual, skip string, f func(row reg.GPVirtual, first int)) {
 	for slice := range 2 {
@@ -111,6 +115,8 @@ func (l windowLoop) slices(i reg.GPVirtual, skip string, f func(row reg.GPVirtua
 			ADDQ(l.dz, row)
 		}
 		for r := range 2 {
+			PREFETCHT0(Mem{Base: row, Disp: fetchAhead})
+			PREFETCHT0(Mem{Base: row, Disp: fetchAhead + 64})
 			f(row, 4*slice+2*r)
 			if r == 0 {
 				ADDQ(l.xw, row)
