@@ -12,7 +12,7 @@ type strided struct {
 
 // A copyTask copies one strided array onto another of the same shape.
 type copyTask struct {
-	op       *nnOps
+	op       *gemmOps
 	dst, src strided
 	dim      [maxDims]int
 	n        int // axes
@@ -53,7 +53,7 @@ func (t *copyTask) run() {
 	}
 	var parts int
 	t.per, parts = cut(t.dim[0], inner)
-	t.op = &Active().nnet
+	t.op = &Active().gemm
 	runPooled(&copyTasks, parts, *t)
 }
 
@@ -87,7 +87,7 @@ func (t *copyTask) walk(axis, d, s, n int) {
 		t.line(d, s, n, ds, ss)
 		return
 	case left == 2 && !t.add && n > 1 && ss == 1 && t.dst.step[axis+1] == 1 && t.src.step[axis+1] > 0 && ds > 0:
-		t.op.transpose(t.dst.data[d:], ds, t.src.data[s:], t.src.step[axis+1], t.dim[axis+1], n)
+		t.transpose(t.dst.data[d:], ds, t.src.data[s:], t.src.step[axis+1], t.dim[axis+1], n)
 		return
 	}
 	for range n {
@@ -119,20 +119,12 @@ func (t *copyTask) line(d, s, n, ds, ss int) {
 	}
 }
 
-// transposeGeneric writes the transpose of rows x cols src to dst; rows are ss
-// and ds apart.
-func transposeGeneric(dst []float32, ds int, src []float32, ss int, rows, cols int) {
-	const tile = 8
-	for i0 := 0; i0 < rows; i0 += tile {
-		i1 := min(i0+tile, rows)
-		for j := range cols {
-			out := dst[j*ds+i0 : j*ds+i1]
-			at := i0*ss + j
-			for i := range out {
-				out[i] = src[at]
-				at += ss
-			}
-		}
+// transpose writes the transpose of rows x cols src to dst, whose rows are ss and
+// ds apart.
+func (t *copyTask) transpose(dst []float32, ds int, src []float32, ss, rows, cols int) {
+	lanes := t.op.transposeLanes
+	for i := 0; i < rows; i += lanes {
+		t.op.packTranspose(dst[i:], ds, src[i*ss:], ss, min(lanes, rows-i), cols)
 	}
 }
 

@@ -19,8 +19,6 @@ type nnOps struct {
 
 	expSum func(dst, x []float32, shift float32) float64
 
-	transpose func(dst []float32, ds int, src []float32, ss int, rows, cols int)
-
 	sadBytes  func(a []uint8, as int, b []uint8, bs, w, h int) int
 	sadFloats func(a []float32, as int, b []float32, bs, w, h int) float32
 }
@@ -33,7 +31,6 @@ var genericNN = nnOps{
 	maxPool2:     maxPool2Generic,
 	maxPool2Grad: maxPool2GradGeneric,
 	expSum:       expSumGeneric,
-	transpose:    transposeGeneric,
 	sadBytes:     sadBytesGeneric,
 	sadFloats:    sadFloatsGeneric,
 }

@@ -12,7 +12,6 @@ var avx2NN = nnOps{
 	maxPool2:     maxPool2Generic,
 	maxPool2Grad: maxPool2GradGeneric,
 	expSum:       expSumAVX2,
-	transpose:    transposeGeneric,
 	sadBytes:     sadBytesGeneric,
 	sadFloats:    sadFloatsGeneric,
 }
@@ -25,7 +24,6 @@ var avx512NN = nnOps{
 	maxPool2:     maxPool2AVX512,
 	maxPool2Grad: maxPool2GradAVX512,
 	expSum:       expSumAVX512,
-	transpose:    transposeGeneric,
 	sadBytes:     sadBytesGeneric,
 	sadFloats:    sadFloatsGeneric,
 }

@@ -1,0 +1,179 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+	"testing"
+)
+
+// The gradient of a linear map is its adjoint: <dy, F x> = <F' dy, x>.
+func checkAdjoint(t *testing.T, what string, dy, y, dx, x []float32) {
+	t.Helper()
+	var left, right, size float64
+	for i, v := range y {
+		left += float64(v) * float64(dy[i])
+		size += math.Abs(float64(v) * float64(dy[i]))
+	}
+	for i, v := range x {
+		right += float64(v) * float64(dx[i])
+	}
+	if math.Abs(left-right) > 1e-6*size {
+		t.Errorf("%s: <dy, y> = %v but <dx, x> = %v", what, left, right)
+	}
+}
+
+func TestResizeRandom(t *testing.T) {
+	rng := newRand(t)
+	for range 200 {
+		r := &Resize{Planes: rng.Intn(4), H: 1 + rng.Intn(9), W: 1 + rng.Intn(20), OutH: 1 + rng.Intn(20), OutW: 1 + rng.Intn(40),
+			AlignCorners: rng.Intn(2) == 0, Nearest: rng.Intn(3) == 0}
+		what := fmt.Sprintf("%+v", *r)
+		x, dy := normal(rng, r.Planes*r.H*r.W), normal(rng, r.Planes*r.OutH*r.OutW)
+		y, dx := guarded(len(dy)), guarded(len(x))
+		r.Forward(y.v, x)
+		r.Grad(dx.v, dy)
+		at := func(i, in, out int) float64 {
+			switch {
+			case r.Nearest:
+				return math.Floor(float64(i*in) / float64(out))
+			case !r.AlignCorners:
+				return min(max((float64(i)+0.5)*float64(in)/float64(out)-0.5, 0), float64(in-1))
+			case out == 1:
+				return 0
+			}
+			return float64(i*(in-1)) / float64(out-1)
+		}
+		want := make([]float64, len(dy))
+		for i := range want {
+			p, oh, ow := i/(r.OutH*r.OutW), i/r.OutW%r.OutH, i%r.OutW
+			v, u := at(oh, r.H, r.OutH), at(ow, r.W, r.OutW)
+			for ih := range r.H {
+				for iw := range r.W {
+					weight := max(0, 1-math.Abs(v-float64(ih))) * max(0, 1-math.Abs(u-float64(iw)))
+					want[i] += weight * float64(x[(p*r.H+ih)*r.W+iw])
+				}
+			}
+		}
+		closeTo(t, what, y.v, want, 1e-6)
+		checkAdjoint(t, what, dy, y.v, dx.v, x)
+		y.check(t, what)
+		dx.check(t, what)
+	}
+}
+
+func TestGridSampleRandom(t *testing.T) {
+	rng := newRand(t)
+	for range 200 {
+		g := &GridSample{N: rng.Intn(3), C: rng.Intn(4), H: 1 + rng.Intn(7), W: 1 + rng.Intn(7), OutH: rng.Intn(12), OutW: rng.Intn(12),
+			AlignCorners: rng.Intn(2) == 0, Padding: GridPadding(rng.Intn(3))}
+		what := fmt.Sprintf("%+v", *g)
+		x, grid := normal(rng, g.N*g.C*g.H*g.W), normal(rng, 2*g.N*g.OutH*g.OutW)
+		dy := normal(rng, g.N*g.C*g.OutH*g.OutW)
+		y, dx, dgrid := guarded(len(dy)), guarded(len(x)), guarded(len(grid))
+		g.Forward(y.v, x, grid)
+		g.GradInput(dx.v, dy, grid)
+		g.GradGrid(dgrid.v, dy, x, grid)
+		want := make([]float64, len(dy))
+		p := g.OutH * g.OutW
+		for i := range want {
+			n := i / (g.C * p)
+			v := func(axis, size int) float64 { return g.naivePosition(float64(grid[2*(n*p+i%p)+axis]), size) }
+			u, w := v(0, g.W), v(1, g.H)
+			for ih := range g.H {
+				for iw := range g.W {
+					want[i] += max(0, 1-math.Abs(w-float64(ih))) * max(0, 1-math.Abs(u-float64(iw))) * float64(x[(i/p*g.H+ih)*g.W+iw])
+				}
+			}
+		}
+		closeTo(t, what, y.v, want, 1e-5)
+		checkAdjoint(t, what, dy, y.v, dx.v, x)
+		y.check(t, what)
+		dx.check(t, what)
+		dgrid.check(t, what)
+	}
+}
+
+// naivePosition mirrors step by step, without arithmetic on periods.
+func (g *GridSample) naivePosition(v float64, size int) float64 {
+	n := float64(size)
+	at, low, high := ((v+1)*n-1)/2, -0.5, n-0.5
+	if g.AlignCorners {
+		at, low, high = (v+1)/2*(n-1), 0, n-1
+	}
+	if g.Padding == GridReflection {
+		for low < high && (at < low || at > high) {
+			if at < low {
+				at = 2*low - at
+			} else {
+				at = 2*high - at
+			}
+		}
+		if low == high {
+			at = 0
+		}
+	}
+	if g.Padding != GridZeros {
+		at = min(max(at, 0), n-1)
+	}
+	return at
+}
+
+func TestGridSampleNotFinite(t *testing.T) {
+	inf := float32(math.Inf(1))
+	for _, pad := range []GridPadding{GridZeros, GridBorder, GridReflection} {
+		g := &GridSample{N: 1, C: 1, H: 2, W: 2, OutH: 1, OutW: 3, Padding: pad}
+		y := nans(3)
+		g.Forward(y, []float32{inf, 1, 1, 1}, []float32{float32(math.NaN()), 0, inf, 0, 0, -inf})
+		for i, v := range y {
+			if v != 0 {
+				t.Errorf("padding %d, point %d: %v, want 0", pad, i, v)
+			}
+		}
+	}
+}
+
+func TestSAD(t *testing.T) {
+	eachSet(t, func(t *testing.T) {
+		rng := newRand(t)
+		for range 200 {
+			s := &SADSearch{W: 1 + rng.Intn(60), H: 1 + rng.Intn(30)}
+			s.BlockW, s.BlockH = 1+rng.Intn(s.W), 1+rng.Intn(s.H)
+			s.X, s.Y = rng.Intn(s.W-s.BlockW+1), rng.Intn(s.H-s.BlockH+1)
+			n := s.W * s.H
+			cur, ref := make([]uint8, n), make([]uint8, n)
+			curF, refF := misaligned(n, rng.Intn(16)), misaligned(n, rng.Intn(16))
+			for i := range cur {
+				cur[i], ref[i] = uint8(rng.Intn(256)), uint8(rng.Intn(256))
+				curF[i], refF[i] = float32(cur[i])/255, float32(ref[i])/255
+			}
+			const radius = 3
+			got, gotF := make([]int, 49), make([]float32, 49)
+			s.FullBytes(got, cur, ref, radius)
+			s.FullFloats(gotF, curF, refF, radius)
+			for i := range got {
+				dx, dy := i%7-3, i/7-3
+				want, wantF := 0, 0.0
+				if !s.Inside(dx, dy) {
+					want, wantF = -1, -1
+				} else {
+					for y := s.Y; y < s.Y+s.BlockH; y++ {
+						for x := s.X; x < s.X+s.BlockW; x++ {
+							a, b := y*s.W+x, (y+dy)*s.W+x+dx
+							want += max(int(cur[a])-int(ref[b]), int(ref[b])-int(cur[a]))
+							wantF += math.Abs(float64(curF[a]) - float64(refF[b]))
+						}
+					}
+					if v := s.Bytes(cur, ref, dx, dy); v != got[i] {
+						t.Fatalf("%+v: (%d, %d) is %d alone, %d in the search", *s, dx, dy, v, got[i])
+					}
+					if v := s.Floats(curF, refF, dx, dy); v != gotF[i] {
+						t.Fatalf("%+v: (%d, %d) is %v alone, %v in the search", *s, dx, dy, v, gotF[i])
+					}
+				}
+				if got[i] != want || math.Abs(float64(gotF[i])-wantF) > 1e-5*math.Abs(wantF) {
+					t.Fatalf("%+v: (%d, %d) is %d and %v, want %d and %v", *s, dx, dy, got[i], gotF[i], want, wantF)
+				}
+			}
+		}
+	})
+}
