@@ -10,6 +10,57 @@
 // share memory with the tensor they came from, as [Tensor.Reshape] and
 // [FromSlice] do. [Tensor.Clone] copies.
 //
+//	package main
+//
+//	import (
+//		"fmt"
+//		"image"
+//		"log"
+//		"os"
+//
+//		_ "image/png"
+//
+//		"github.com/mettleml/mettle/tensor"
+//	)
+//
+//	func main() {
+//		f, err := os.Open("cat.png")
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		defer f.Close()
+//		img, _, err := image.Decode(f)
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		x := tensor.FromImage(img)           // [3, H, W] in [0,1]
+//		brighter := x.Scale(1.2).Clamp(0, 1) // x is as it was
+//		fmt.Println(brighter.Sub(x).Norm(2)) // how far that is
+//		fmt.Println(x.Index(0))              // the red channel
+//		if err := tensor.SaveNPY("cat.npy", x, tensor.F32); err != nil {
+//			log.Fatal(err)
+//		}
+//	}
+//
+// # Arithmetic
+//
+// The methods return new tensors and leave their operands alone, so that they
+// can be chained; operands are broadcast as in numpy. They are for code around a
+// model. A loop that must not allocate works on [Tensor.Data], and what needs
+// gradients on a tape (package autograd). Sums are carried in float64.
+//
+// # Files
+//
+// [ReadNPY] and [WriteNPY] speak numpy's npy format; [OpenSafetensors],
+// [NewSafetensorsWriter] and their shorter relatives speak safetensors, tensor by
+// tensor. In files elements may have other types, see [DType]: integers that
+// float32 cannot hold are an error and never rounded. A file is not trusted:
+// decoding takes at most 4 times the data, 32 times the header and 1 MiB of
+// memory, whatever the header claims, and what is wrong is a [*FormatError] that
+// says where. (ReadNPY on a stream that cannot tell its length may take 5 times
+// the data if the elements are single bytes.) What is written to a path appears
+// whole or not at all.
+//
 // # When it panics
 //
 // A wrong shape or an impossible argument is a mistake in the calling program:
@@ -20,5 +71,7 @@
 //
 // # Concurrency
 //
-// A tensor may be read by many goroutines. Writing needs it alone.
+// A tensor may be read by many goroutines. Writing needs it alone. Operations
+// share their work among goroutines, at most [Workers] of them; results have the
+// same bits whatever their number.
 package tensor
