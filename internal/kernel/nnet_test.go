@@ -160,7 +160,7 @@ func TestNNetDoesNotAllocate(t *testing.T) {
 	rng := newRand(t)
 	const n, rounds = 9, 50
 	calls := nnCalls(rng, n)
-	x, y := normal(rng, n*6*33*40), make([]float32, n*6*35*44)
+	x, y := normal(rng, n*6*35*44), make([]float32, n*6*35*44)
 	for _, workers := range []int{1, 2, 8} {
 		withWorkers(t, workers)
 		var before, after runtime.MemStats
