@@ -187,8 +187,8 @@ func (m SMM) start(r *run) (stepper, error) {
 	return s, nil
 }
 
-// SPIMM is the stochastic path-integrated majorization-minimization of chapter 6
-// (Zhang, Zhou, Yang and Feng, IJCAI 2019) as reconstructed here: the surrogate is
+// SPIMM is SPI-MM, stochastic path-integrated majorization-minimization, of chapter
+// 6 (Zhang, Zhou, Yang and Feng, IJCAI 2019) as reconstructed here: the surrogate is
 // exact every Period iterations and carried along the path by small batches in
 // between, so it majorises in expectation up to the variance of the path.
 //

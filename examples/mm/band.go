@@ -15,28 +15,20 @@ import (
 )
 
 // drawBand draws figure 6.1 for a problem of one parameter: the objective, the
-// classical majorant at a point, and what SPI-MM has there instead, four steps
-// after a refresh with batches of two samples: a random surrogate. Of 2000 draws it
+// classical majorant at a point, and what SPI-MM has there instead, three steps
+// after a refresh with batches of one sample: a random surrogate. Of 2000 draws it
 // shows the mean, a few, and the two curves between which nine in ten fall.
 func drawBand(file string, seed uint64) error {
 	const (
 		samples, draws    = 200, 2000
-		batch             = 2
-		low, high, points = -4.6, 1.6, 240
+		low, high, points = -2.2, 1.7, 300
 	)
 	f, err := oneParameter(samples, seed)
 	if err != nil {
 		return err
 	}
-	step := 1 / (1.6 * f.Lipschitz().Max)
-	family := &mm.ProxGrad{Sum: f, Step: step}
-	// A path of five iterates of MM; the last is the anchor.
-	path := []float64{-4}
-	for len(path) < 6 {
-		g := []float64{0}
-		mm.FullGrad(g, f, path[len(path)-1:])
-		path = append(path, path[len(path)-1]-step*g[0])
-	}
+	family := &mm.ProxGrad{Sum: f, Step: 1 / f.Lipschitz().MeanSquare}
+	path := []float64{-2, -1.6, -1.2, -0.8} // θ at the refresh, …, θ_k
 	anchor := path[len(path)-1]
 
 	xs := make([]float64, points)
@@ -66,12 +58,10 @@ func drawBand(file string, seed uint64) error {
 			v[j] = mean(x, path[0])
 		}
 		for k := 1; k < len(path); k++ {
-			for range batch {
-				i := rng.IntN(samples)
-				for j, x := range probe {
-					v[j] += (mm.SurrogateValue(family, f, i, []float64{x}, path[k:k+1]) -
-						mm.SurrogateValue(family, f, i, []float64{x}, path[k-1:k])) / batch
-				}
+			i := rng.IntN(samples)
+			for j, x := range probe {
+				v[j] += mm.SurrogateValue(family, f, i, []float64{x}, path[k:k+1]) -
+					mm.SurrogateValue(family, f, i, []float64{x}, path[k-1:k])
 			}
 		}
 		surrogates[d] = make([]float64, points)
@@ -100,7 +90,7 @@ func drawBand(file string, seed uint64) error {
 	p.Title.Text = "The classical majorant and SPI-MM's random surrogate"
 	p.X.Label.Text = "θ"
 	p.Y.Label.Text = "value"
-	bottom, top := slices.Min(objective)-0.3, 1.25*slices.Max(objective)
+	bottom, top := slices.Min(objective)-0.35, 1.3*slices.Max(objective)
 	p.Add(plotter.NewGrid())
 	red := color.RGBA{R: 0xc6, G: 0x28, B: 0x28, A: 0xff}
 	blue := color.RGBA{R: 0x15, G: 0x65, B: 0xc0, A: 0xff}
@@ -157,7 +147,7 @@ func drawBand(file string, seed uint64) error {
 	p.Add(dot)
 	p.Legend.Add("the iterate", dot)
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = low, high, bottom, top
-	p.Legend.Top = true
+	p.Legend.Top, p.Legend.Left, p.Legend.XOffs = true, true, 1.7*vg.Inch
 	p.Legend.Padding = vg.Points(3)
 	return save(file, 7.5*vg.Inch, 5*vg.Inch, p.Draw)
 }

@@ -132,15 +132,25 @@ func tunedCurves(in instance, o options) ([]curve, error) {
 	return curves, nil
 }
 
-// lowest is the least objective met by any curve or by a longer run.
-func lowest(in instance, curves []curve, passes int) (float64, error) {
-	best, err := reference(in, passes)
-	for _, c := range curves {
+// lowest is the least objective met by any curve, by the best of them continued for
+// ten times the passes, or by another long run.
+func lowest(in instance, curves []curve, o options) (float64, error) {
+	best, err := reference(in, o.passes)
+	if err != nil {
+		return 0, err
+	}
+	winner := 0
+	for k, c := range curves {
+		if last(c.trace).F < last(curves[winner].trace).F {
+			winner = k
+		}
 		for _, p := range c.trace {
 			best = min(best, p.F)
 		}
 	}
-	return best, err
+	m := contenders[winner].make(in.f.Len(), curves[winner].step/in.lip)
+	long, err := play(in, m, o.seed, 10*o.passes, false)
+	return min(best, long.f), err
 }
 
 func printCurves(in instance, curves []curve, best float64, passes int) {

@@ -126,7 +126,7 @@ func drawComparison(file string, in instance, curves []curve, best float64) erro
 		text := in.title + "; steps tuned on one grid"
 		c.FillText(title, vg.Point{X: c.Center().X, Y: c.Max.Y - vg.Points(6)}, text)
 		body := draw.Crop(c, vg.Points(6), -2.15*vg.Inch, vg.Points(6), -vg.Points(30))
-		tiles := draw.Tiles{Rows: 2, Cols: 2, PadX: vg.Points(16), PadY: vg.Points(14)}
+		tiles := draw.Tiles{Rows: 2, Cols: 2, PadX: vg.Points(16), PadY: 0}
 		for row, line := range plot.Align(panels, tiles, body) {
 			for col, cell := range line {
 				panels[row][col].Draw(cell)

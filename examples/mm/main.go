@@ -19,7 +19,7 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.out, "out", "figures", "`directory` for the figures")
+	flag.StringVar(&o.out, "out", filepath.Join(os.TempDir(), "mettle-mm"), "`directory` for the figures")
 	flag.StringVar(&o.data, "data", "", "LIBSVM `file` to use instead of generated data")
 	flag.IntVar(&o.n, "n", 4096, "`number` of generated samples")
 	flag.IntVar(&o.passes, "passes", 30, "passes over the data")
@@ -58,7 +58,7 @@ func run(o options) error {
 		if err != nil {
 			return err
 		}
-		best, err := lowest(in, curves, o.passes)
+		best, err := lowest(in, curves, o)
 		if err != nil {
 			return err
 		}
