@@ -4,6 +4,7 @@ package kernel
 
 //go:generate go run -C _asm ./vec -part map -out ../vec_map_amd64.s -stubs ../vec_map_stubs_amd64.go -table ../vec_map_table_amd64.go -pkg kernel
 //go:generate go run -C _asm ./vec -part reduce -out ../vec_reduce_amd64.s -stubs ../vec_reduce_stubs_amd64.go -table ../vec_reduce_table_amd64.go -pkg kernel
+//go:generate go run -C _asm ./vec -part rest -out ../vec_rest_amd64.s -stubs ../vec_rest_stubs_amd64.go -pkg kernel
 
 // vecAVX2 and vecAVX512 take from the generic set what has no assembly.
 var (
@@ -24,6 +25,23 @@ func vecSetAVX2() vecOps {
 	v.expSum = vecExpSumAVX2
 	v.accumulate = vecAccumulateAVX2
 	v.accumulateMul = vecAccumulateMulAVX2
+
+	v.sgd = [numSGDKinds]updateLoop{
+		sgdPlain:    func(n int, p, g, _ *float32, k *updateCoeffs) { vecSGDAVX2(n, p, g, &k.weightDecay) },
+		sgdMomentum: func(n int, p, g, v *float32, k *updateCoeffs) { vecSGDMomentumAVX2(n, p, g, v, &k.weightDecay) },
+		sgdNesterov: func(n int, p, g, v *float32, k *updateCoeffs) { vecSGDNesterovAVX2(n, p, g, v, &k.weightDecay) },
+	}
+	v.adam = func(n int, p, g, m, v *float32, k *updateCoeffs) { vecAdamAVX2(n, p, g, m, v, &k.weightDecay) }
+
+	v.toBFloat16 = blocks(vecToBFloat16AVX2, genericToBFloat16)
+	v.fromBFloat16 = blocks(vecFromBFloat16AVX2, genericFromBFloat16)
+	v.toFloat64 = blocks(vecToFloat64AVX2, genericToFloat64)
+	v.fromFloat64 = blocks(vecFromFloat64AVX2, genericFromFloat64)
+	v.toBytes = byteBlocks(vecToBytesAVX2, genericToBytes)
+	v.fromBytes = byteBlocks(vecFromBytesAVX2, genericFromBytes)
+
+	v.philox = vecPhiloxAVX2
+	v.normals = vecNormalsAVX2
 	return v
 }
 
@@ -40,5 +58,51 @@ func vecSetAVX512() vecOps {
 	v.expSum = vecExpSumAVX512
 	v.accumulate = vecAccumulateAVX512
 	v.accumulateMul = vecAccumulateMulAVX512
+
+	v.sgd = [numSGDKinds]updateLoop{
+		sgdPlain:    func(n int, p, g, _ *float32, k *updateCoeffs) { vecSGDAVX512(n, p, g, &k.weightDecay) },
+		sgdMomentum: func(n int, p, g, v *float32, k *updateCoeffs) { vecSGDMomentumAVX512(n, p, g, v, &k.weightDecay) },
+		sgdNesterov: func(n int, p, g, v *float32, k *updateCoeffs) { vecSGDNesterovAVX512(n, p, g, v, &k.weightDecay) },
+	}
+	v.adam = func(n int, p, g, m, v *float32, k *updateCoeffs) { vecAdamAVX512(n, p, g, m, v, &k.weightDecay) }
+
+	v.toFloat16 = blocks(vecToFloat16AVX512, genericToFloat16)
+	v.fromFloat16 = blocks(vecFromFloat16AVX512, genericFromFloat16)
+	v.toBFloat16 = blocks(vecToBFloat16AVX512, genericToBFloat16)
+	v.fromBFloat16 = blocks(vecFromBFloat16AVX512, genericFromBFloat16)
+	v.toFloat64 = blocks(vecToFloat64AVX512, genericToFloat64)
+	v.fromFloat64 = blocks(vecFromFloat64AVX512, genericFromFloat64)
+	v.toBytes = byteBlocks(vecToBytesAVX512, genericToBytes)
+	v.fromBytes = byteBlocks(vecFromBytesAVX512, genericFromBytes)
+
+	v.philox = vecPhiloxAVX512
+	v.normals = vecNormalsAVX512
 	return v
+}
+
+// blocks makes a conversion of one that takes whole blocks of 16 and one that
+// takes any number; both give the same bits.
+func blocks[D, S any](whole, rest func(n int, dst *D, a *S)) func(n int, dst *D, a *S) {
+	return func(n int, dst *D, a *S) {
+		m := n &^ 15
+		if m > 0 {
+			whole(m, dst, a)
+		}
+		if m < n {
+			rest(n-m, elem(dst, m), elem(a, m))
+		}
+	}
+}
+
+// byteBlocks is blocks for conversions with a unit.
+func byteBlocks[D, S any](whole, rest func(n int, dst *D, a *S, unit float32)) func(n int, dst *D, a *S, unit float32) {
+	return func(n int, dst *D, a *S, unit float32) {
+		m := n &^ 15
+		if m > 0 {
+			whole(m, dst, a, unit)
+		}
+		if m < n {
+			rest(n-m, elem(dst, m), elem(a, m), unit)
+		}
+	}
 }
