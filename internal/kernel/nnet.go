@@ -17,6 +17,9 @@ type nnOps struct {
 	maxPool2     func(y, x []float32, codes []uint8, oh, ow, xw, dz int)
 	maxPool2Grad func(dx, dy []float32, codes []uint8, oh, ow, xw, dz int)
 
+	// maxPoolRow may be nil.
+	maxPoolRow func(y []float32, codes []uint8, x []float32, taps []int, masks []uint16, first []int32, base int32, kw, stride int)
+
 	expSum func(dst, x []float32, shift float32) float64
 
 	sadBytes  func(a []uint8, as int, b []uint8, bs, w, h int) int

@@ -23,6 +23,7 @@ var avx512NN = nnOps{
 	bnGrad:       bnGradAVX512,
 	maxPool2:     maxPool2AVX512,
 	maxPool2Grad: maxPool2GradAVX512,
+	maxPoolRow:   maxPoolRowAVX512,
 	expSum:       expSumAVX512,
 	sadBytes:     sadBytesGeneric,
 	sadFloats:    sadFloatsGeneric,

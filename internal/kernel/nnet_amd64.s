@@ -2932,3 +2932,97 @@ gradNext:
 	JNE  gradRow
 	VZEROUPPER
 	RET
+
+// func maxPoolRowAVX512(y []float32, codes []uint8, x []float32, taps []int, masks []uint16, first []int32, base int32, kw int, stride int)
+// Requires: AVX, AVX512F, CMOV
+TEXT ·maxPoolRowAVX512(SB), NOSPLIT, $0-168
+	MOVQ         y_base+0(FP), AX
+	MOVQ         codes_base+24(FP), DX
+	MOVQ         x_base+48(FP), BX
+	MOVQ         masks_base+96(FP), SI
+	MOVQ         first_base+120(FP), DI
+	MOVQ         y_len+8(FP), R8
+	MOVQ         stride+160(FP), R9
+	VMOVDQU32    windowEven<>+0(SB), Z0
+	MOVQ         $0xff800000, CX
+	VPBROADCASTD CX, Z1
+	MOVL         base+144(FP), CX
+	VPBROADCASTD CX, Z2
+
+block:
+	VMOVAPS     Z1, Z3
+	LEAQ        (R8), CX
+	XORQ        R10, R10
+	CMPQ        CX, R10
+	CMOVQLT     R10, CX
+	MOVQ        $0x00000010, R10
+	CMPQ        CX, R10
+	CMOVQGT     R10, CX
+	MOVQ        $0x00000001, R10
+	SHLQ        CL, R10
+	DECQ        R10
+	KMOVW       R10, K1
+	VMOVDQU32.Z (DI), K1, Z4
+	VPADDD      Z2, Z4, Z4
+	MOVQ        taps_base+72(FP), CX
+	MOVQ        taps_len+80(FP), R10
+
+tap:
+	MOVQ         (CX), R11
+	MOVQ         8(CX), R12
+	VPBROADCASTD 16(CX), Z6
+	KMOVW        (SI)(R12*4), K2
+	VMOVAPS      Z1, Z5
+	VMOVUPS      (BX)(R11*4), K2, Z5
+	CMPQ         R9, $0x01
+	JE           compare
+	KMOVW        2(SI)(R12*4), K2
+	VMOVAPS      Z1, Z7
+	VMOVUPS      64(BX)(R11*4), K2, Z7
+	VPERMT2PS    Z7, Z0, Z5
+
+compare:
+	VCMPPS    $0x1e, Z3, Z5, K2
+	VCMPPS    $0x03, Z5, Z5, K3
+	KORW      K3, K2, K2
+	VMOVAPS   Z5, K2, Z3
+	VMOVDQA32 Z6, K2, Z4
+	ADDQ      $0x18, CX
+	SUBQ      $0x03, R10
+	JNE       tap
+	VMOVUPS   Z3, K1, (AX)
+	TESTQ     DX, DX
+	JE        stored
+	VPMOVDB   Z4, K1, (DX)
+	ADDQ      $0x10, DX
+
+stored:
+	ADDQ $0x40, AX
+	ADDQ $0x40, DI
+	MOVQ kw+152(FP), CX
+	LEAQ (SI)(CX*4), SI
+	MOVQ R9, CX
+	SHLQ $0x06, CX
+	ADDQ CX, BX
+	SUBQ $0x10, R8
+	JG   block
+	VZEROUPPER
+	RET
+
+DATA windowEven<>+0(SB)/4, $0x00000000
+DATA windowEven<>+4(SB)/4, $0x00000002
+DATA windowEven<>+8(SB)/4, $0x00000004
+DATA windowEven<>+12(SB)/4, $0x00000006
+DATA windowEven<>+16(SB)/4, $0x00000008
+DATA windowEven<>+20(SB)/4, $0x0000000a
+DATA windowEven<>+24(SB)/4, $0x0000000c
+DATA windowEven<>+28(SB)/4, $0x0000000e
+DATA windowEven<>+32(SB)/4, $0x00000010
+DATA windowEven<>+36(SB)/4, $0x00000012
+DATA windowEven<>+40(SB)/4, $0x00000014
+DATA windowEven<>+44(SB)/4, $0x00000016
+DATA windowEven<>+48(SB)/4, $0x00000018
+DATA windowEven<>+52(SB)/4, $0x0000001a
+DATA windowEven<>+56(SB)/4, $0x0000001c
+DATA windowEven<>+60(SB)/4, $0x0000001e
+GLOBL windowEven<>(SB), RODATA|NOPTR, $64

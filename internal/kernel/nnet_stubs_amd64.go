@@ -39,3 +39,6 @@ func maxPool2AVX512(y []float32, x []float32, codes []uint8, oh int, ow int, xw 
 
 // maxPool2GradAVX512 is maxPool2GradGeneric.
 func maxPool2GradAVX512(dx []float32, dy []float32, codes []uint8, oh int, ow int, xw int, dz int)
+
+// maxPoolRowAVX512 does one row of windows; see maxPoolTask.row.
+func maxPoolRowAVX512(y []float32, codes []uint8, x []float32, taps []int, masks []uint16, first []int32, base int32, kw int, stride int)

@@ -115,6 +115,8 @@ var maxPools freeList[maxPoolTask]
 // Part pools some planes, or sends their gradients back.
 func (t *maxPoolTask) Part(part int) {
 	in, out := volume(t.In), volume(t.out)
+	w := windowScratches.get()
+	t.prepare(w)
 	for i := part * t.per; i < min((part+1)*t.per, t.Planes); i++ {
 		x, y := t.x[i*in:(i+1)*in], t.y[i*out:(i+1)*out]
 		var codes []uint8
@@ -126,13 +128,16 @@ func (t *maxPoolTask) Part(part int) {
 		case t.grad && t.pairs():
 			t.pairsGrad(x, y, codes)
 		case t.grad:
-			t.planeGrad(x, y, codes)
+			t.planeGrad(x, y, codes, w.offset)
 		case t.pairs():
 			t.pairsForward(y, x, codes)
+		case t.vector():
+			t.planeVector(y, x, codes, w)
 		default:
 			t.plane(y, x, codes)
 		}
 	}
+	windowScratches.put(w)
 }
 
 // plane pools one volume.
@@ -173,26 +178,26 @@ func (t *maxPoolTask) plane(y, x []float32, codes []uint8) {
 	}
 }
 
-// planeGrad sends the gradients of one volume back to the elements chosen.
-func (t *maxPoolTask) planeGrad(dx, dy []float32, codes []uint8) {
+// planeGrad sends the gradients of one volume back to the elements chosen;
+// offset says where each place of a window lies from its first.
+func (t *maxPoolTask) planeGrad(dx, dy []float32, codes []uint8, offset []int) {
 	clear(dx)
 	h, w := t.In[1], t.In[2]
-	kh, kw := t.Kernel[1], t.Kernel[2]
-	o := 0
+	n := t.out[2]
 	for od := range t.out[0] {
-		db := od*t.Stride[0] - t.Padding[0]
 		for oh := range t.out[1] {
-			hb := oh*t.Stride[1] - t.Padding[1]
-			for ow := range t.out[2] {
-				wb := ow*t.Stride[2] - t.Padding[2]
-				var code int
-				if t.wideCode {
-					code = int(codes[2*o]) | int(codes[2*o+1])<<8
-				} else {
-					code = int(codes[o])
+			o := (od*t.out[1] + oh) * n
+			at := ((od*t.Stride[0]-t.Padding[0])*h+oh*t.Stride[1]-t.Padding[1])*w - t.Padding[2]
+			if t.wideCode {
+				for i, g := range dy[o : o+n] {
+					dx[at+offset[int(codes[2*(o+i)])|int(codes[2*(o+i)+1])<<8]] += g
+					at += t.Stride[2]
 				}
-				dx[((db+code/(kh*kw))*h+hb+code/kw%kh)*w+wb+code%kw] += dy[o]
-				o++
+				continue
+			}
+			for i, g := range dy[o : o+n] {
+				dx[at+offset[codes[o+i]]] += g
+				at += t.Stride[2]
 			}
 		}
 	}

@@ -15,5 +15,6 @@ func main() {
 	}
 	maxPool2()
 	maxPool2Grad()
+	maxPoolRow()
 	Generate()
 }

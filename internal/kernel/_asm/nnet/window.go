@@ -1,0 +1,82 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// maxPoolRow does one row of windows of any size with a stride of 1 or 2, 16
+// windows at a time, tap by tap in the order of the scan. The Go side says which
+// lanes of each tap lie on the input.
+func maxPoolRow() {
+	TEXT("maxPoolRowAVX512", NOSPLIT, "func(y []float32, codes []uint8, x []float32, taps []int, masks []uint16, first []int32, base int32, kw, stride int)")
+	Doc("maxPoolRowAVX512 does one row of windows; see maxPoolTask.row.")
+	param := func(name string) reg.GPVirtual { return Load(Param(name).Base(), GP64()).(reg.GPVirtual) }
+	y, codes, x, masks, first := param("y"), param("codes"), param("x"), param("masks"), param("first")
+	left := Load(Param("y").Len(), GP64()).(reg.GPVirtual)
+	stride := Load(Param("stride"), GP64()).(reg.GPVirtual)
+	even, lowest, base := ZMM(), ZMM(), ZMM()
+	VMOVDQU32(table("windowEven", sequence(16, 0, 2)...), even)
+	c := GP64()
+	MOVQ(U32(0xff800000), c)
+	VPBROADCASTD(c.As32(), lowest)
+	code32 := GP32()
+	Load(Param("base"), code32)
+	VPBROADCASTD(code32, base)
+
+	Label("block")
+	best, chosen := ZMM(), ZMM()
+	VMOVAPS(lowest, best)
+	m := lowBits(left, 0)
+	VMOVDQU32_Z(Mem{Base: first}, m, chosen)
+	VPADDD(base, chosen, chosen)
+	tap, taps := GP64(), GP64()
+	Load(Param("taps").Base(), tap)
+	Load(Param("taps").Len(), taps)
+	Label("tap")
+	row, lane := GP64(), GP64()
+	MOVQ(Mem{Base: tap}, row)
+	MOVQ(Mem{Base: tap, Disp: 8}, lane)
+	val, code, on := ZMM(), ZMM(), K()
+	VPBROADCASTD(Mem{Base: tap, Disp: 16}, code)
+	KMOVW(Mem{Base: masks, Index: lane, Scale: 4}, on)
+	VMOVAPS(lowest, val)
+	VMOVUPS(Mem{Base: x, Index: row, Scale: 4}, on, val)
+	CMPQ(stride, Imm(1))
+	JE(LabelRef("compare"))
+	more := ZMM()
+	KMOVW(Mem{Base: masks, Index: lane, Scale: 4, Disp: 2}, on)
+	VMOVAPS(lowest, more)
+	VMOVUPS(Mem{Base: x, Index: row, Scale: 4, Disp: 64}, on, more)
+	VPERMT2PS(more, even, val)
+	Label("compare")
+	above, nan := K(), K()
+	VCMPPS(Imm(30), best, val, above)
+	VCMPPS(Imm(3), val, val, nan)
+	KORW(nan, above, above)
+	VMOVAPS(val, above, best)
+	VMOVDQA32(code, above, chosen)
+	ADDQ(Imm(24), tap)
+	SUBQ(Imm(3), taps)
+	JNE(LabelRef("tap"))
+
+	VMOVUPS(best, m, Mem{Base: y})
+	TESTQ(codes, codes)
+	JE(LabelRef("stored"))
+	VPMOVDB(chosen, m, Mem{Base: codes})
+	ADDQ(Imm(16), codes)
+	Label("stored")
+	ADDQ(Imm(64), y)
+	ADDQ(Imm(64), first)
+	kw := GP64()
+	Load(Param("kw"), kw)
+	LEAQ(Mem{Base: masks, Index: kw, Scale: 4}, masks)
+	MOVQ(stride, c)
+	SHLQ(Imm(6), c)
+	ADDQ(c, x)
+	SUBQ(Imm(16), left)
+	JG(LabelRef("block"))
+	VZEROUPPER()
+	RET()
+}
