@@ -7,18 +7,42 @@
 // [LoadCSV] from files. [Subset], [Split] and [SplitStratified] make one from
 // another. A [Loader] cuts it into batches:
 //
-//	train, test, err := data.LoadMNIST(dir)
-//	// ...
-//	loader, err := data.NewLoader(train, data.LoaderOptions{
-//		BatchSize: 100,
-//		Shuffle:   true,
-//		Seed:      1,
-//		Transform: data.Compose(data.PadCrop{Pad: 4}, data.Randomly{P: 0.5, Transform: data.Flip{}}),
-//	})
-//	// ...
-//	for epoch := range 10 {
-//		for batch, err := range loader.Batches(ctx) {
-//			// use batch.X and batch.Y; they are valid until the body ends
+//	package main
+//
+//	import (
+//		"context"
+//		"fmt"
+//		"log"
+//		"os"
+//		"path/filepath"
+//
+//		"github.com/mettleml/mettle/nn/data"
+//	)
+//
+//	func main() {
+//		train, test, err := data.LoadMNIST(filepath.Join(os.Getenv("METTLE_DATA"), "mnist"))
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		fmt.Println(train.Len(), "images to learn from,", test.Len(), "to test")
+//		loader, err := data.NewLoader(train, data.LoaderOptions{
+//			BatchSize: 100,
+//			Shuffle:   true,
+//			Seed:      1,
+//			Transform: data.PadCrop{Pad: 2},
+//		})
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		for epoch := range 2 {
+//			sum := 0.0
+//			for batch, err := range loader.Batches(context.Background()) {
+//				if err != nil {
+//					log.Fatal(err)
+//				}
+//				sum += batch.X.Mean() // batch.X and batch.Y are valid in this body
+//			}
+//			fmt.Println("epoch", epoch, "mean", sum/float64(loader.Len()))
 //		}
 //	}
 //
