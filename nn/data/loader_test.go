@@ -227,6 +227,23 @@ func TestLoaderOrder(t *testing.T) {
 	}
 }
 
+// TestLoaderLeavesBatchesAlone reads a batch again after the workers had time to
+// prepare all that they may.
+func TestLoaderLeavesBatchesAlone(t *testing.T) {
+	d := numbered(60, 1, 8, 8, 10)
+	l := newLoader(t, d, LoaderOptions{BatchSize: 4, Workers: 8, Prefetch: 1, Shuffle: true})
+	for b, err := range l.Batches(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, y, at := b.X.Clone(), slices.Clone(b.Y), slices.Clone(b.Indices)
+		time.Sleep(2 * time.Millisecond)
+		if !slices.Equal(b.X.Data(), x.Data()) || !slices.Equal(b.Y, y) || !slices.Equal(b.Indices, at) {
+			t.Fatal("a batch changed while it was in use")
+		}
+	}
+}
+
 // flaky is a data set with samples that cannot be read.
 type flaky struct {
 	*Tensors
