@@ -12,8 +12,8 @@ var avx2NN = nnOps{
 	maxPool2:     maxPool2Generic,
 	maxPool2Grad: maxPool2GradGeneric,
 	expSum:       expSumAVX2,
-	sadBytes:     sadBytesGeneric,
-	sadFloats:    sadFloatsGeneric,
+	sadBytes:     sadBytesWholeAVX2,
+	sadFloats:    sadFloatsAVX2,
 }
 
 var avx512NN = nnOps{
@@ -25,6 +25,18 @@ var avx512NN = nnOps{
 	maxPool2Grad: maxPool2GradAVX512,
 	maxPoolRow:   maxPoolRowAVX512,
 	expSum:       expSumAVX512,
-	sadBytes:     sadBytesGeneric,
-	sadFloats:    sadFloatsGeneric,
+	sadBytes:     sadBytesAVX512,
+	sadFloats:    sadFloatsAVX512,
+}
+
+// sadBytesWholeAVX2 leaves what is over 16 columns to the generic loop.
+func sadBytesWholeAVX2(a []uint8, as int, b []uint8, bs, w, h int) int {
+	n, sum := w&^15, 0
+	if n > 0 {
+		sum = sadBytesAVX2(a, as, b, bs, n, h)
+	}
+	if n < w {
+		sum += sadBytesGeneric(a[n:], as, b[n:], bs, w-n, h)
+	}
+	return sum
 }

@@ -1227,6 +1227,107 @@ end:
 	VZEROUPPER
 	RET
 
+// func sadFloatsAVX2(a []float32, as int, b []float32, bs int, w int, h int) float32
+// Requires: AVX, AVX2, SSE
+TEXT ·sadFloatsAVX2(SB), NOSPLIT, $0-84
+	MOVQ         a_base+0(FP), AX
+	MOVQ         b_base+32(FP), CX
+	MOVQ         as+24(FP), DX
+	MOVQ         bs+56(FP), BX
+	MOVQ         w+64(FP), SI
+	MOVQ         h+72(FP), DI
+	SHLQ         $0x02, DX
+	SHLQ         $0x02, BX
+	VXORPS       Y0, Y0, Y0
+	MOVL         $0x7fffffff, R8
+	VMOVD        R8, X1
+	VBROADCASTSS X1, Y1
+	MOVQ         SI, R8
+	ANDQ         $+7, R8
+	SUBQ         R8, SI
+	LEAQ         nnetMasks<>+0(SB), R9
+	MOVQ         $0x00000008, R10
+	SUBQ         R8, R10
+	VMOVUPS      (R9)(R10*4), Y2
+
+row:
+	XORQ R9, R9
+	CMPQ R9, SI
+	JGE  tail
+
+whole:
+	VMOVUPS (AX)(R9*4), Y3
+	VMOVUPS (CX)(R9*4), Y4
+	VSUBPS  Y4, Y3, Y3
+	VANDPS  Y1, Y3, Y3
+	VADDPS  Y3, Y0, Y0
+	ADDQ    $+8, R9
+	CMPQ    R9, SI
+	JLT     whole
+
+tail:
+	TESTQ      R8, R8
+	JE         next
+	VMASKMOVPS (AX)(R9*4), Y2, Y3
+	VMASKMOVPS (CX)(R9*4), Y2, Y4
+	VSUBPS     Y4, Y3, Y3
+	VANDPS     Y1, Y3, Y3
+	VADDPS     Y3, Y0, Y0
+
+next:
+	ADDQ         DX, AX
+	ADDQ         BX, CX
+	DECQ         DI
+	JNE          row
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X1, X0, X0
+	VPERMILPS    $0x4e, X0, X1
+	VADDPS       X1, X0, X0
+	VPERMILPS    $0xb1, X0, X1
+	VADDSS       X1, X0, X0
+	MOVSS        X0, ret+80(FP)
+	VZEROUPPER
+	RET
+
+// func sadBytesAVX2(a []uint8, as int, b []uint8, bs int, w int, h int) int
+// Requires: AVX
+TEXT ·sadBytesAVX2(SB), NOSPLIT, $0-88
+	MOVQ  a_base+0(FP), AX
+	MOVQ  b_base+32(FP), CX
+	MOVQ  h+72(FP), DX
+	MOVQ  as+24(FP), BX
+	MOVQ  bs+56(FP), SI
+	MOVQ  w+64(FP), DI
+	VPXOR X0, X0, X0
+	MOVQ  DI, R8
+	ANDQ  $+15, R8
+	SUBQ  R8, DI
+
+row:
+	XORQ R8, R8
+	CMPQ R8, DI
+	JGE  tail
+
+whole:
+	VMOVDQU (AX)(R8*1), X1
+	VPSADBW (CX)(R8*1), X1, X1
+	VPADDQ  X1, X0, X0
+	ADDQ    $+16, R8
+	CMPQ    R8, DI
+	JLT     whole
+
+tail:
+	ADDQ    BX, AX
+	ADDQ    SI, CX
+	DECQ    DX
+	JNE     row
+	VPSHUFD $0x4e, X0, X1
+	VPADDQ  X1, X0, X0
+	VMOVQ   X0, AX
+	MOVQ    AX, ret+80(FP)
+	VZEROUPPER
+	RET
+
 // func bnStatsAVX512(coef []float32, sums []float64, x []float32, n int, channels int, s int, stride int, pre float32)
 // Requires: AVX, AVX512F, AVX512VL, MMX+
 TEXT ·bnStatsAVX512(SB), NOSPLIT, $0-108
@@ -2405,6 +2506,130 @@ end:
 	VPERMILPD     $0x01, X6, X0
 	VADDSD        X0, X6, X6
 	MOVSD         X6, ret+56(FP)
+	VZEROUPPER
+	RET
+
+// func sadFloatsAVX512(a []float32, as int, b []float32, bs int, w int, h int) float32
+// Requires: AVX, AVX512F, SSE
+TEXT ·sadFloatsAVX512(SB), NOSPLIT, $0-84
+	MOVQ         a_base+0(FP), AX
+	MOVQ         b_base+32(FP), DX
+	MOVQ         as+24(FP), BX
+	MOVQ         bs+56(FP), SI
+	MOVQ         w+64(FP), CX
+	MOVQ         h+72(FP), DI
+	SHLQ         $0x02, BX
+	SHLQ         $0x02, SI
+	VPXORD       Z0, Z0, Z0
+	MOVL         $0x7fffffff, R8
+	VMOVD        R8, X1
+	VBROADCASTSS X1, Z1
+	MOVQ         CX, R8
+	ANDQ         $+15, R8
+	MOVQ         CX, R9
+	SUBQ         R8, R9
+	MOVQ         R8, CX
+	MOVQ         $0x00000001, R10
+	SHLQ         CL, R10
+	DECQ         R10
+	KMOVW        R10, K1
+
+row:
+	XORQ CX, CX
+	CMPQ CX, R9
+	JGE  tail
+
+whole:
+	VMOVUPS (AX)(CX*4), Z2
+	VMOVUPS (DX)(CX*4), Z3
+	VSUBPS  Z3, Z2, Z2
+	VPANDD  Z1, Z2, Z2
+	VADDPS  Z2, Z0, Z0
+	ADDQ    $+16, CX
+	CMPQ    CX, R9
+	JLT     whole
+
+tail:
+	TESTQ     R8, R8
+	JE        next
+	VMOVUPS.Z (AX)(CX*4), K1, Z2
+	VMOVUPS.Z (DX)(CX*4), K1, Z3
+	VSUBPS    Z3, Z2, Z2
+	VPANDD    Z1, Z2, Z2
+	VADDPS    Z2, Z0, Z0
+
+next:
+	ADDQ          BX, AX
+	ADDQ          SI, DX
+	DECQ          DI
+	JNE           row
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPS        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPS        X1, X0, X0
+	VPERMILPS     $0x4e, X0, X1
+	VADDPS        X1, X0, X0
+	VPERMILPS     $0xb1, X0, X1
+	VADDSS        X1, X0, X0
+	MOVSS         X0, ret+80(FP)
+	VZEROUPPER
+	RET
+
+// func sadBytesAVX512(a []uint8, as int, b []uint8, bs int, w int, h int) int
+// Requires: AVX, AVX2, AVX512BW, AVX512F
+TEXT ·sadBytesAVX512(SB), NOSPLIT, $0-88
+	MOVQ   a_base+0(FP), AX
+	MOVQ   b_base+32(FP), DX
+	MOVQ   as+24(FP), BX
+	MOVQ   bs+56(FP), SI
+	MOVQ   w+64(FP), CX
+	MOVQ   h+72(FP), DI
+	VPXORD Z0, Z0, Z0
+	MOVQ   CX, R8
+	ANDQ   $+63, R8
+	MOVQ   CX, R9
+	SUBQ   R8, R9
+	MOVQ   R8, CX
+	MOVQ   $0x00000001, R10
+	SHLQ   CL, R10
+	DECQ   R10
+	KMOVQ  R10, K1
+
+row:
+	XORQ CX, CX
+	CMPQ CX, R9
+	JGE  tail
+
+whole:
+	VMOVDQU8 (AX)(CX*1), Z1
+	VMOVDQU8 (DX)(CX*1), Z2
+	VPSADBW  Z2, Z1, Z1
+	VPADDQ   Z1, Z0, Z0
+	ADDQ     $+64, CX
+	CMPQ     CX, R9
+	JLT      whole
+
+tail:
+	TESTQ      R8, R8
+	JE         next
+	VMOVDQU8.Z (AX)(CX*1), K1, Z1
+	VMOVDQU8.Z (DX)(CX*1), K1, Z2
+	VPSADBW    Z2, Z1, Z1
+	VPADDQ     Z1, Z0, Z0
+
+next:
+	ADDQ          BX, AX
+	ADDQ          SI, DX
+	DECQ          DI
+	JNE           row
+	VEXTRACTI64X4 $0x01, Z0, Y1
+	VPADDQ        Y1, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X1
+	VPADDQ        X1, X0, X0
+	VPSHUFD       $0x4e, X0, X1
+	VPADDQ        X1, X0, X0
+	VMOVQ         X0, AX
+	MOVQ          AX, ret+80(FP)
 	VZEROUPPER
 	RET
 

@@ -8,7 +8,7 @@ func AvgPool(y, x []float32, p *Pool) {
 	need("AvgPool", "x", len(x), p.Planes*volume(p.In))
 	need("AvgPool", "y", len(y), p.Planes*volume(out))
 	per, parts := cut(p.Planes, volume(p.In))
-	runPooled(&avgPools, parts, avgPoolTask{Pool: *p, out: out, per: per, y: y, x: x})
+	runPooled(&avgPools, parts, avgPoolTask{Pool: *p, out: out, set: Active(), per: per, y: y, x: x})
 }
 
 // AvgPoolGrad writes to dx the gradient of a sum of y weighted by dy.
@@ -17,12 +17,13 @@ func AvgPoolGrad(dx, dy []float32, p *Pool) {
 	need("AvgPoolGrad", "dx", len(dx), p.Planes*volume(p.In))
 	need("AvgPoolGrad", "dy", len(dy), p.Planes*volume(out))
 	per, parts := cut(p.Planes, volume(p.In))
-	runPooled(&avgPools, parts, avgPoolTask{Pool: *p, out: out, per: per, y: dy, x: dx, grad: true})
+	runPooled(&avgPools, parts, avgPoolTask{Pool: *p, out: out, set: Active(), per: per, y: dy, x: dx, grad: true})
 }
 
 type avgPoolTask struct {
 	Pool
 	out  [3]int
+	set  *Set
 	grad bool
 	per  int
 	y, x []float32
@@ -33,13 +34,43 @@ var avgPools freeList[avgPoolTask]
 // Part averages over some planes, or sends their gradients back.
 func (t *avgPoolTask) Part(part int) {
 	in, out := volume(t.In), volume(t.out)
+	w := avgColumnLists.get()
+	w.fill(t)
+	line := getScratch(t.In[2])
 	for i := part * t.per; i < min((part+1)*t.per, t.Planes); i++ {
 		x, y := t.x[i*in:(i+1)*in], t.y[i*out:(i+1)*out]
 		if t.grad {
 			clear(x)
 		}
-		t.plane(y, x)
+		t.plane(y, x, line.f, w.columns)
 	}
+	putScratch(line)
+	avgColumnLists.put(w)
+}
+
+// An avgColumn is the extent of a window along the last axis and the number of
+// elements that count there.
+type avgColumn struct{ lo, hi, count int }
+
+type avgColumns struct{ columns []avgColumn }
+
+var avgColumnLists freeList[avgColumns]
+
+func (w *avgColumns) fill(t *avgPoolTask) {
+	w.columns = grow(w.columns, t.out[2])
+	for o := range w.columns {
+		lo, hi, base := t.window(2, o)
+		w.columns[o] = avgColumn{base + lo, base + hi, t.counted(2, o)}
+	}
+}
+
+// counted returns how many elements of a window count along axis i for output o.
+func (t *avgPoolTask) counted(i, o int) int {
+	if t.CountPad {
+		return t.span(i, o)
+	}
+	lo, hi, _ := t.window(i, o)
+	return hi - lo
 }
 
 // span returns how many elements a window has along axis i for output o when
@@ -49,40 +80,42 @@ func (p *Pool) span(i, o int) int {
 	return min(p.Kernel[i], p.In[i]+p.Padding[i]-base)
 }
 
-func (t *avgPoolTask) plane(y, x []float32) {
-	h, w := t.In[1], t.In[2]
-	o := 0
+// plane adds up, for each row of windows, the rows that they cover, and then
+// along the sum; a backward pass goes the other way.
+func (t *avgPoolTask) plane(y, x, line []float32, columns []avgColumn) {
 	for od := range t.out[0] {
 		d0, d1, db := t.window(0, od)
 		for oh := range t.out[1] {
 			h0, h1, hb := t.window(1, oh)
-			for ow := range t.out[2] {
-				w0, w1, wb := t.window(2, ow)
-				count := (d1 - d0) * (h1 - h0) * (w1 - w0)
-				if t.CountPad {
-					count = t.span(0, od) * t.span(1, oh) * t.span(2, ow)
-				}
-				var sum float32
-				share := y[o] / float32(count)
-				for kd := d0; kd < d1; kd++ {
-					for kh := h0; kh < h1; kh++ {
-						at := ((db+kd)*h+hb+kh)*w + wb
-						row := x[at+w0 : at+w1]
-						if t.grad {
-							for j := range row {
-								row[j] += share
-							}
-						} else {
-							for _, v := range row {
-								sum += v
-							}
-						}
+			y := y[(od*t.out[1]+oh)*t.out[2]:][:t.out[2]]
+			count := t.counted(0, od) * t.counted(1, oh)
+			clear(line)
+			if t.grad {
+				for i, c := range columns {
+					share := y[i] / float32(count*c.count)
+					for j := range line[c.lo:c.hi] {
+						line[c.lo+j] += share
 					}
 				}
-				if !t.grad {
-					y[o] = sum / float32(count)
+			}
+			for d := db + d0; d < db+d1; d++ {
+				for h := hb + h0; h < hb+h1; h++ {
+					row := x[(d*t.In[1]+h)*t.In[2]:][:t.In[2]]
+					if t.grad {
+						t.set.rowMap(opAdd, row, row, line, 0, 0)
+					} else {
+						t.set.rowMap(opAdd, line, line, row, 0, 0)
+					}
 				}
-				o++
+			}
+			if !t.grad {
+				for i, c := range columns {
+					var sum float32
+					for _, v := range line[c.lo:c.hi] {
+						sum += v
+					}
+					y[i] = sum / float32(count*c.count)
+				}
 			}
 		}
 	}

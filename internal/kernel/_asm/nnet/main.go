@@ -12,6 +12,8 @@ func main() {
 		bnSums(v)
 		bnGrad(v)
 		expSum(v)
+		sadFloats(v)
+		sadBytes(v)
 	}
 	maxPool2()
 	maxPool2Grad()
