@@ -27,6 +27,8 @@ const (
 type arena struct {
 	all  []*block
 	free [64 << classBits][]*block
+
+	live, peak int // floats in use, and the most there were since reset
 }
 
 // sizeClass returns the class of n floats and the size of its blocks.
@@ -52,6 +54,8 @@ func (a *arena) get(n int) *block {
 		a.all = append(a.all, b)
 	}
 	b.refs = 1
+	a.live += len(b.buf)
+	a.peak = max(a.peak, a.live)
 	return b
 }
 
@@ -61,6 +65,7 @@ func (a *arena) put(b *block) {
 	if b.refs > 0 {
 		return
 	}
+	a.live -= len(b.buf)
 	if poisoning() {
 		poison(b.buf)
 	}
@@ -70,6 +75,7 @@ func (a *arena) put(b *block) {
 // reset takes back every block and orders the free lists afresh, so that the same
 // requests get the same memory in every generation.
 func (a *arena) reset() {
+	a.live, a.peak = 0, 0
 	for c := range a.free {
 		a.free[c] = a.free[c][:0]
 	}

@@ -53,6 +53,9 @@ type Tape struct {
 	ops    []any   // operation records, reused by position
 	opsUse int
 
+	piece bool    // serves a piece of a batch, see PerExample
+	kids  []*Tape // for pieces of batches on this tape
+
 	results      []*Gradients // reused by position
 	resultsUse   int
 	need, target []bool // scratch of a backward pass
@@ -100,6 +103,9 @@ func (t *Tape) MemoryBytes() int {
 	n := 0
 	for _, b := range t.mem.all {
 		n += 4 * len(b.buf)
+	}
+	for _, k := range t.kids {
+		n += k.MemoryBytes()
 	}
 	return n
 }

@@ -14,8 +14,36 @@ type Sequential struct{ Layers []Module }
 // NewSequential returns the composition of layers.
 func NewSequential(layers ...Module) *Sequential { return &Sequential{layers} }
 
-// Forward applies the layers.
-func (s *Sequential) Forward(x autograd.Var) autograd.Var { return chain(x, s.Layers) }
+// Forward applies the layers. In Inference mode, if they are this package's and treat
+// examples independently, it cuts a large batch into pieces that stay in the cache
+// and shares these among the workers.
+func (s *Sequential) Forward(x autograd.Var) autograd.Var {
+	if x.Tape().Mode() == autograd.Inference && independent(s) {
+		return autograd.PerExample(x, func(x autograd.Var) autograd.Var { return chain(x, s.Layers) })
+	}
+	return chain(x, s.Layers)
+}
+
+// independent reports whether m is made of this package's layers and gives an
+// example the same result in any batch.
+func independent(m Module) bool {
+	switch m := m.(type) {
+	case *Sequential:
+		for _, l := range m.Layers {
+			if !independent(l) {
+				return false
+			}
+		}
+		return true
+	case *BasicBlock:
+		return independent(m.BN1) && independent(m.BN2) && (m.Downsample == nil || independent(m.Downsample))
+	case *Bottleneck:
+		return independent(m.BN1) && independent(m.BN2) && independent(m.BN3) && (m.Downsample == nil || independent(m.Downsample))
+	case *BatchNorm:
+		return m.Statistics != Batch
+	}
+	return isOurs(m)
+}
 
 // Walk names the layers by their position.
 func (s *Sequential) Walk(w *Walker) {

@@ -18,26 +18,27 @@ type ResNet struct {
 }
 
 // FeatureMap returns what the last stage makes: [N, Width, H', W'].
-func (n *ResNet) FeatureMap(x autograd.Var) autograd.Var {
-	for i, s := range append([]*nn.Sequential{n.Stem}, n.Stages...) {
-		y := s.Forward(x)
-		if i > 0 {
-			x.Free()
-		}
-		x = y
-	}
-	return x
-}
+func (n *ResNet) FeatureMap(x autograd.Var) autograd.Var { return n.chain().Forward(x) }
 
 // Features returns the means of the feature map: [N, Width].
 func (n *ResNet) Features(x autograd.Var) autograd.Var {
-	m := n.FeatureMap(x)
-	defer m.Free()
-	return autograd.GlobalAvgPool(m)
+	return n.chain(nn.GlobalAvgPool{}).Forward(x)
 }
 
 // Forward returns the logits [N, classes] of images [N, 3, H, W].
-func (n *ResNet) Forward(x autograd.Var) autograd.Var { return n.Classifier.Forward(n.Features(x)) }
+func (n *ResNet) Forward(x autograd.Var) autograd.Var {
+	return n.chain(nn.GlobalAvgPool{}, n.Classifier).Forward(x)
+}
+
+// chain returns the stem, the stages and what follows them as one module.
+func (n *ResNet) chain(after ...nn.Module) *nn.Sequential {
+	c := nn.NewSequential(n.Stem)
+	for _, s := range n.Stages {
+		c.Layers = append(c.Layers, s)
+	}
+	c.Layers = append(c.Layers, after...)
+	return c
+}
 
 // Walk names conv1, bn1, layer1 and so on, and the classifier: fc in networks for
 // large images, linear in those for small ones.

@@ -15,13 +15,13 @@ type VGG struct {
 
 // Features returns what the convolutions make, as vectors.
 func (v *VGG) Features(x autograd.Var) autograd.Var {
-	m := v.Layers.Forward(x)
-	defer m.Free()
-	return autograd.Flatten(m)
+	return nn.NewSequential(v.Layers, nn.Flatten{}).Forward(x)
 }
 
 // Forward returns the logits [N, classes] of images [N, 3, size, size].
-func (v *VGG) Forward(x autograd.Var) autograd.Var { return v.Classifier.Forward(v.Features(x)) }
+func (v *VGG) Forward(x autograd.Var) autograd.Var {
+	return nn.NewSequential(v.Layers, nn.Flatten{}, v.Classifier).Forward(x)
+}
 
 // Walk names features and classifier.
 func (v *VGG) Walk(w *nn.Walker) {
