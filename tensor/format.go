@@ -1,6 +1,7 @@
 package tensor
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -52,7 +53,7 @@ func inFile(path string, err error) error {
 // unread returns the number of bytes left in r, if r can tell.
 func unread(r io.Reader) (n int64, ok bool) {
 	switch r := r.(type) {
-	case interface{ Len() int }:
+	case *bytes.Buffer:
 		return int64(r.Len()), true
 	case io.Seeker:
 		here, err := r.Seek(0, io.SeekCurrent)

@@ -46,6 +46,14 @@
 //		}
 //	}
 //
+// # Transforms
+//
+// A [Transform] makes one sample from another. There are [PadCrop], [CenterCrop],
+// [RandomResizedCrop], [Resize], [Flip], [QuarterTurns], [RandomQuarterTurns],
+// [ColorJitter], [Grayscale], [GaussianBlur] and [Normalize]; [Compose] applies
+// several in order, and [Randomly] one of them sometimes. A type with two methods
+// adds another.
+//
 // # Reproducible order and draws
 //
 // Everything random follows from integers: the order of an epoch from the seed
