@@ -20,6 +20,8 @@ type nnOps struct {
 	// maxPoolRow may be nil.
 	maxPoolRow func(y []float32, codes []uint8, x []float32, taps []int, masks []uint16, first []int32, base int32, kw, stride int)
 
+	rowSums func(y, x []float32, n int, scale float64)
+
 	expSum func(dst, x []float32, shift float32) float64
 
 	sadBytes  func(a []uint8, as int, b []uint8, bs, w, h int) int
@@ -33,6 +35,7 @@ var genericNN = nnOps{
 	bnGrad:       bnGradGeneric,
 	maxPool2:     maxPool2Generic,
 	maxPool2Grad: maxPool2GradGeneric,
+	rowSums:      rowSumsGeneric,
 	expSum:       expSumGeneric,
 	sadBytes:     sadBytesGeneric,
 	sadFloats:    sadFloatsGeneric,

@@ -1227,6 +1227,71 @@ end:
 	VZEROUPPER
 	RET
 
+// func rowSumsAVX2(y []float32, x []float32, n int, scale float64)
+// Requires: AVX, SSE2
+TEXT ·rowSumsAVX2(SB), NOSPLIT, $0-64
+	MOVQ    y_base+0(FP), AX
+	MOVQ    x_base+24(FP), CX
+	MOVQ    y_len+8(FP), DX
+	MOVQ    n+48(FP), BX
+	MOVSD   scale+56(FP), X0
+	MOVQ    BX, SI
+	ANDQ    $+3, SI
+	SUBQ    SI, BX
+	LEAQ    nnetMasks<>+0(SB), DI
+	MOVQ    $0x00000008, R8
+	SUBQ    SI, R8
+	VMOVUPS (DI)(R8*4), X1
+
+row:
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   BX, DI
+	SUBQ   $+8, DI
+	JLT    odd
+
+pair:
+	VMOVUPS   (CX), X4
+	VCVTPS2PD X4, Y4
+	VADDPD    Y4, Y2, Y2
+	VMOVUPS   16(CX), X4
+	VCVTPS2PD X4, Y4
+	VADDPD    Y4, Y3, Y3
+	ADDQ      $+32, CX
+	SUBQ      $+8, DI
+	JGE       pair
+
+odd:
+	ADDQ      $+4, DI
+	JLT       tail
+	VMOVUPS   (CX), X4
+	VCVTPS2PD X4, Y4
+	VADDPD    Y4, Y2, Y2
+	ADDQ      $+16, CX
+
+tail:
+	TESTQ      SI, SI
+	JE         total
+	VMASKMOVPS (CX), X1, X4
+	VCVTPS2PD  X4, Y4
+	VADDPD     Y4, Y3, Y3
+	LEAQ       (CX)(SI*4), CX
+
+total:
+	VADDPD       Y3, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VADDPD       X3, X2, X2
+	VPERMILPD    $0x01, X2, X3
+	VADDSD       X3, X2, X2
+	VMULSD       X0, X2, X2
+	VCVTSD2SS    X2, X2, X2
+	VMOVSS       X2, (AX)
+	ADDQ         $0x04, AX
+	DECQ         DX
+	JNE          row
+	VZEROUPPER
+	RET
+
 // func sadFloatsAVX2(a []float32, as int, b []float32, bs int, w int, h int) float32
 // Requires: AVX, AVX2, SSE
 TEXT ·sadFloatsAVX2(SB), NOSPLIT, $0-84
@@ -1294,18 +1359,18 @@ next:
 TEXT ·sadBytesAVX2(SB), NOSPLIT, $0-88
 	MOVQ  a_base+0(FP), AX
 	MOVQ  b_base+32(FP), CX
-	MOVQ  h+72(FP), DX
-	MOVQ  as+24(FP), BX
-	MOVQ  bs+56(FP), SI
-	MOVQ  w+64(FP), DI
+	MOVQ  as+24(FP), DX
+	MOVQ  bs+56(FP), BX
+	MOVQ  w+64(FP), SI
+	MOVQ  h+72(FP), DI
 	VPXOR X0, X0, X0
-	MOVQ  DI, R8
+	MOVQ  SI, R8
 	ANDQ  $+15, R8
-	SUBQ  R8, DI
+	SUBQ  R8, SI
 
 row:
 	XORQ R8, R8
-	CMPQ R8, DI
+	CMPQ R8, SI
 	JGE  tail
 
 whole:
@@ -1313,13 +1378,13 @@ whole:
 	VPSADBW (CX)(R8*1), X1, X1
 	VPADDQ  X1, X0, X0
 	ADDQ    $+16, R8
-	CMPQ    R8, DI
+	CMPQ    R8, SI
 	JLT     whole
 
 tail:
-	ADDQ    BX, AX
-	ADDQ    SI, CX
-	DECQ    DX
+	ADDQ    DX, AX
+	ADDQ    BX, CX
+	DECQ    DI
 	JNE     row
 	VPSHUFD $0x4e, X0, X1
 	VPADDQ  X1, X0, X0
@@ -2506,6 +2571,75 @@ end:
 	VPERMILPD     $0x01, X6, X0
 	VADDSD        X0, X6, X6
 	MOVSD         X6, ret+56(FP)
+	VZEROUPPER
+	RET
+
+// func rowSumsAVX512(y []float32, x []float32, n int, scale float64)
+// Requires: AVX, AVX512F, AVX512VL, SSE2
+TEXT ·rowSumsAVX512(SB), NOSPLIT, $0-64
+	MOVQ  y_base+0(FP), AX
+	MOVQ  x_base+24(FP), DX
+	MOVQ  y_len+8(FP), BX
+	MOVQ  n+48(FP), CX
+	MOVSD scale+56(FP), X0
+	MOVQ  CX, SI
+	ANDQ  $+7, SI
+	MOVQ  CX, DI
+	SUBQ  SI, DI
+	MOVQ  SI, CX
+	MOVQ  $0x00000001, R8
+	SHLQ  CL, R8
+	DECQ  R8
+	KMOVW R8, K1
+
+row:
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	MOVQ   DI, CX
+	SUBQ   $+16, CX
+	JLT    odd
+
+pair:
+	VMOVUPS   (DX), Y3
+	VCVTPS2PD Y3, Z3
+	VADDPD    Z3, Z1, Z1
+	VMOVUPS   32(DX), Y3
+	VCVTPS2PD Y3, Z3
+	VADDPD    Z3, Z2, Z2
+	ADDQ      $+64, DX
+	SUBQ      $+16, CX
+	JGE       pair
+
+odd:
+	ADDQ      $+8, CX
+	JLT       tail
+	VMOVUPS   (DX), Y3
+	VCVTPS2PD Y3, Z3
+	VADDPD    Z3, Z1, Z1
+	ADDQ      $+32, DX
+
+tail:
+	TESTQ     SI, SI
+	JE        total
+	VMOVUPS.Z (DX), K1, Y3
+	VCVTPS2PD Y3, Z3
+	VADDPD    Z3, Z2, Z2
+	LEAQ      (DX)(SI*4), DX
+
+total:
+	VADDPD        Z2, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y3
+	VADDPD        Y3, Y1, Y1
+	VEXTRACTF128  $0x01, Y1, X3
+	VADDPD        X3, X1, X1
+	VPERMILPD     $0x01, X1, X3
+	VADDSD        X3, X1, X1
+	VMULSD        X0, X1, X1
+	VCVTSD2SS     X1, X1, X1
+	VMOVSS        X1, (AX)
+	ADDQ          $0x04, AX
+	DECQ          BX
+	JNE           row
 	VZEROUPPER
 	RET
 

@@ -19,6 +19,9 @@ func bnGradAVX2(coef []float32, dx []float32, dy []float32, x []float32, n int, 
 // expSumAVX2 is expSumGeneric.
 func expSumAVX2(dst []float32, x []float32, shift float32) float64
 
+// rowSumsAVX2 is rowSumsGeneric.
+func rowSumsAVX2(y []float32, x []float32, n int, scale float64)
+
 // sadFloatsAVX2 is sadFloatsGeneric.
 func sadFloatsAVX2(a []float32, as int, b []float32, bs int, w int, h int) float32
 
@@ -39,6 +42,9 @@ func bnGradAVX512(coef []float32, dx []float32, dy []float32, x []float32, n int
 
 // expSumAVX512 is expSumGeneric.
 func expSumAVX512(dst []float32, x []float32, shift float32) float64
+
+// rowSumsAVX512 is rowSumsGeneric.
+func rowSumsAVX512(y []float32, x []float32, n int, scale float64)
 
 // sadFloatsAVX512 is sadFloatsGeneric.
 func sadFloatsAVX512(a []float32, as int, b []float32, bs int, w int, h int) float32

@@ -1,5 +1,7 @@
 package kernel
 
+import "math"
+
 // AvgPool writes the mean of each window of x to y. With p.CountPad the mean
 // is over the window clipped to the padded input, otherwise over the elements
 // of x in it.
@@ -122,7 +124,7 @@ func (t *avgPoolTask) plane(y, x, line []float32, columns []avgColumn) {
 }
 
 // GlobalAvgPool writes the mean of each plane of size elements of x to y,
-// summing in float64.
+// summing in float64; NaN if size is 0.
 func GlobalAvgPool(y, x []float32, size int) {
 	need("GlobalAvgPool", "x", len(x), len(y)*size)
 	per, parts := cut(len(y), size)
@@ -159,13 +161,21 @@ func (t *globalPoolTask) Part(part int) {
 		}
 		return
 	}
-	w := getBNScratch(hi - lo)
-	clear(w.coef)
-	if t.size > 0 {
-		t.op.bnStats(w.coef, w.sums, t.x[lo*t.size:], 1, hi-lo, t.size, 0, noReLU)
+	if lo < hi && t.size > 0 {
+		t.op.rowSums(t.y[lo:hi], t.x[lo*t.size:hi*t.size], t.size, 1/float64(t.size))
+	} else {
+		fill(t.y[lo:hi], float32(math.NaN()))
 	}
-	for i := range t.y[lo:hi] {
-		t.y[lo+i] = float32(bnSum(w.sums, i, 0) / float64(t.size))
+}
+
+// rowSumsGeneric writes the sums of rows of x, n long, times scale to y, of
+// which there is at least one.
+func rowSumsGeneric(y, x []float32, n int, scale float64) {
+	for i := range y {
+		var sum float64
+		for _, v := range x[i*n:][:n] {
+			sum += float64(v)
+		}
+		y[i] = float32(sum * scale)
 	}
-	bnScratches.put(w)
 }

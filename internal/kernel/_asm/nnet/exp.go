@@ -144,16 +144,7 @@ func expSum(v isa) {
 	JE(LabelRef("end"))
 	step(mask)
 	Label("end")
-	if v.wide() {
-		hi := YMM()
-		VEXTRACTF64X4(Imm(1), sum, hi)
-		VADDPD(hi, sum.AsY(), sum.AsY())
-	}
-	hi := XMM()
-	VEXTRACTF128(Imm(1), sum.AsY(), hi)
-	VADDPD(hi, sum.AsX(), sum.AsX())
-	VPERMILPD(Imm(1), sum.AsX(), hi)
-	VADDSD(hi, sum.AsX(), sum.AsX())
+	v.foldDoubles(sum)
 	Store(sum.AsX(), ReturnIndex(0))
 	VZEROUPPER()
 	RET()

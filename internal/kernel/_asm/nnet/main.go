@@ -12,6 +12,7 @@ func main() {
 		bnSums(v)
 		bnGrad(v)
 		expSum(v)
+		rowSums(v)
 		sadFloats(v)
 		sadBytes(v)
 	}
