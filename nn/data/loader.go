@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/mettleml/mettle/tensor"
 )
@@ -33,10 +34,11 @@ type LoaderOptions struct {
 	// before in the epoch, and the view.
 	Transform Transform `json:"-"`
 
-	// Views is the number of times a sample is transformed, each with draws of
-	// its own; 0 means 1. With V views a batch of n samples has V·n entries,
-	// view after view.
-	Views int
+	// Views, if not empty, takes the place of Transform and gives every sample
+	// several times: once by each transform, with draws of its own; a nil
+	// transform gives the sample as it is. With V views a batch of n samples has
+	// V·n entries, view after view.
+	Views []Transform `json:"-"`
 
 	Workers  int // goroutines that prepare batches; 0 means tensor.Workers()
 	Prefetch int // batches prepared ahead of the one in use; 0 means 2
@@ -57,6 +59,7 @@ type Batch struct {
 type Loader struct {
 	data    Dataset
 	opt     LoaderOptions
+	views   []Transform
 	samples int   // in an epoch
 	batches int   // in an epoch
 	out     []int // the shape of a transformed sample
@@ -73,11 +76,14 @@ type Loader struct {
 
 // NewLoader returns a loader at the start of epoch 0. There is an error if the
 // data set has a label that is out of range, or no sample for a batch
-// ([ErrEmpty]). It panics if an option is negative or the transform does not
-// fit the samples.
+// ([ErrEmpty]). It panics if an option is negative, a transform does not fit
+// the samples, or views differ in shape.
 func NewLoader(d Dataset, opt LoaderOptions) (*Loader, error) {
-	if opt.BatchSize < 0 || opt.Views < 0 || opt.Workers < 0 || opt.Prefetch < 0 {
-		tensor.Panic("data.NewLoader", fmt.Sprintf("a negative option: batch size %d, views %d, workers %d, prefetch %d", opt.BatchSize, opt.Views, opt.Workers, opt.Prefetch))
+	if opt.BatchSize < 0 || opt.Workers < 0 || opt.Prefetch < 0 {
+		tensor.Panic("data.NewLoader", fmt.Sprintf("a negative option: batch size %d, workers %d, prefetch %d", opt.BatchSize, opt.Workers, opt.Prefetch))
+	}
+	if opt.Transform != nil && len(opt.Views) > 0 {
+		tensor.Panic("data.NewLoader", "both Transform and Views")
 	}
 	defaults := func(v *int, d int) {
 		if *v == 0 {
@@ -85,14 +91,16 @@ func NewLoader(d Dataset, opt LoaderOptions) (*Loader, error) {
 		}
 	}
 	defaults(&opt.BatchSize, 32)
-	defaults(&opt.Views, 1)
 	defaults(&opt.Prefetch, 2)
 	for i := range d.Len() {
 		if c := d.Label(i); c < 0 || c >= d.Classes() {
 			return nil, fmt.Errorf("data: sample %d has label %d, outside [0, %d)", i, c, d.Classes())
 		}
 	}
-	l := &Loader{data: d, opt: opt, samples: d.Len(), ordered: -1, out: d.Shape()}
+	l := &Loader{data: d, opt: opt, samples: d.Len(), ordered: -1, views: opt.Views}
+	if len(l.views) == 0 {
+		l.views = []Transform{opt.Transform}
+	}
 	if opt.Order != nil {
 		l.samples = len(opt.Order(0))
 	}
@@ -103,11 +111,20 @@ func NewLoader(d Dataset, opt LoaderOptions) (*Loader, error) {
 	if l.batches == 0 {
 		return nil, ErrEmpty
 	}
-	if opt.Transform != nil {
-		l.out = opt.Transform.Shape(l.out)
+	for v, t := range l.views {
+		shape := d.Shape()
+		if t != nil {
+			shape = t.Shape(shape)
+		}
+		if v == 0 {
+			l.out = slices.Clone(shape)
+		}
+		if !slices.Equal(shape, l.out) {
+			tensor.Panic("data.NewLoader", fmt.Sprintf("view %d has another shape than view 0", v), l.out, shape)
+		}
 	}
 	// A job is worth the hand-over, and small enough to share a batch.
-	l.rate = min(max(1<<14/max(product(l.out)*opt.Views, 1), 1), opt.BatchSize)
+	l.rate = min(max(1<<14/max(product(l.out)*len(l.views), 1), 1), opt.BatchSize)
 	return l, nil
 }
 

@@ -71,7 +71,7 @@ func newLoader(t *testing.T, d Dataset, opt LoaderOptions) *Loader {
 
 func TestLoaderCoversTheData(t *testing.T) {
 	d := numbered(23, 1, 2, 3, 5)
-	for _, opt := range []LoaderOptions{{BatchSize: 5}, {BatchSize: 5, Shuffle: true, Seed: 3}, {BatchSize: 5, Shuffle: true, DropLast: true}, {}, {BatchSize: 23}, {BatchSize: 1, Views: 2}} {
+	for _, opt := range []LoaderOptions{{BatchSize: 5}, {BatchSize: 5, Shuffle: true, Seed: 3}, {BatchSize: 5, Shuffle: true, DropLast: true}, {}, {BatchSize: 23}, {BatchSize: 1, Views: []Transform{nil, nil}}} {
 		l := newLoader(t, d, opt)
 		for epoch := range 3 {
 			var seen []int
@@ -80,7 +80,7 @@ func TestLoaderCoversTheData(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				views := max(opt.Views, 1)
+				views := max(len(opt.Views), 1)
 				if b.X.Dim(0) != views*len(b.Y) || len(b.Y) != len(b.Indices) {
 					t.Fatalf("shape %v for %d labels", b.X.Shape(), len(b.Y))
 				}
@@ -115,7 +115,7 @@ func TestLoaderCoversTheData(t *testing.T) {
 
 func TestLoaderSameBytesForAnyWorkers(t *testing.T) {
 	d := numbered(37, 3, 8, 8, 10)
-	opt := LoaderOptions{BatchSize: 8, Shuffle: true, Seed: 11, Views: 2, Transform: augment(), Workers: 1, Prefetch: 1}
+	opt := LoaderOptions{BatchSize: 8, Shuffle: true, Seed: 11, Views: []Transform{augment(), Resize{6, 6}, augment()}, Workers: 1, Prefetch: 1}
 	want := trace(t, newLoader(t, d, opt), 12)
 	for _, workers := range []int{2, 3, 8} {
 		opt.Workers, opt.Prefetch = workers, workers
@@ -153,6 +153,30 @@ func TestLoaderDrawsBelongToSamples(t *testing.T) {
 		if !slices.Equal(samples(size), want) {
 			t.Errorf("batches of %d transform the samples otherwise than batches of 30", size)
 		}
+	}
+}
+
+// TestLoaderViews checks which view is where, and that each draws for itself.
+func TestLoaderViews(t *testing.T) {
+	d := numbered(9, 3, 8, 8, 3)
+	same := newLoader(t, d, LoaderOptions{BatchSize: 4, Views: []Transform{PadCrop{4}, nil, PadCrop{4}, Flip{}}})
+	differ := 0
+	for b, err := range same.Batches(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := len(b.Y)
+		for k, i := range b.Indices {
+			x := d.x.Index(i)
+			near(t, "view 1", b.X.Index(n+k), x, 0)
+			near(t, "view 3", b.X.Index(3*n+k), apply(t, Flip{}, x, 0), 0)
+			if !slices.Equal(b.X.Index(k).Data(), b.X.Index(2*n+k).Data()) {
+				differ++
+			}
+		}
+	}
+	if differ < 7 {
+		t.Errorf("views 0 and 2 differ for %d of 9 samples", differ)
 	}
 }
 
@@ -418,10 +442,12 @@ func TestLoaderPanics(t *testing.T) {
 
 	for op, f := range map[string]func(){
 		"data.NewLoader":   func() { NewLoader(d, LoaderOptions{BatchSize: -1}) },
+		"data.NewLoader ":  func() { NewLoader(d, LoaderOptions{Views: []Transform{nil, Resize{1, 1}}}) },
+		"data.NewLoader  ": func() { NewLoader(d, LoaderOptions{Views: []Transform{nil}, Transform: Flip{}}) },
 		"data.Grayscale":   func() { NewLoader(d, LoaderOptions{Transform: Grayscale{}}) },
 		"data.Loader.Seek": func() { l.Seek(0, 2) },
 	} {
-		if err := tensor.Try(func() error { f(); return nil }); !errors.As(err, &e) || e.Op != op {
+		if err := tensor.Try(func() error { f(); return nil }); !errors.As(err, &e) || e.Op != strings.TrimSpace(op) {
 			t.Errorf("error %v, want a panic of %s", err, op)
 		}
 	}

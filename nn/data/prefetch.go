@@ -95,11 +95,11 @@ func (l *Loader) newSlot() *slot {
 	n := l.opt.BatchSize
 	s := &slot{ready: make(chan struct{}, 1)}
 	s.full = Batch{
-		X:       tensor.New(append([]int{l.opt.Views * n}, l.out...)...),
+		X:       tensor.New(append([]int{len(l.views) * n}, l.out...)...),
 		Y:       make([]int, n),
 		Indices: make([]int, n),
 	}
-	for i := range l.opt.Views * n {
+	for i := range len(l.views) * n {
 		s.rows = append(s.rows, s.full.X.Index(i))
 	}
 	return s
@@ -120,7 +120,7 @@ func (r *run) feed(batch int) {
 		n := min(l.opt.BatchSize, l.samples-s.first)
 		s.batch = s.full
 		if n < l.opt.BatchSize {
-			s.batch = Batch{X: s.full.X.Slice(0, l.opt.Views*n), Y: s.full.Y[:n], Indices: s.full.Indices[:n]}
+			s.batch = Batch{X: s.full.X.Slice(0, len(l.views)*n), Y: s.full.Y[:n], Indices: s.full.Indices[:n]}
 		}
 		s.err, s.panics = nil, nil
 		s.left.Store(int32((n + l.rate - 1) / l.rate))
@@ -156,11 +156,7 @@ func (r *run) do(j job, epoch int, sc *scratch) {
 		at := s.first + k
 		i := l.order[at]
 		s.batch.Indices[k], s.batch.Y[k] = i, l.data.Label(i)
-		raw := sc.raw
-		if l.opt.Transform == nil {
-			raw = s.rows[k]
-		}
-		if err := l.data.Read(i, raw); err != nil {
+		if err := l.data.Read(i, sc.raw); err != nil {
 			s.fail(k, fmt.Errorf("data: sample %d: %w", i, err), nil)
 			return
 		}
@@ -168,16 +164,15 @@ func (r *run) do(j job, epoch int, sc *scratch) {
 		if l.repeats != nil {
 			repeat = int(l.repeats[at])
 		}
-		for v := range l.opt.Views {
+		for v, t := range l.views {
 			row := s.rows[v*n+k]
-			switch {
-			case l.opt.Transform != nil:
-				seed := mix(l.opt.Seed, uint64(epoch), uint64(i), uint64(repeat), uint64(v))
-				sc.pcg.Seed(seed, mix(seed, 1))
-				l.opt.Transform.Apply(row, raw, sc.rng)
-			case v > 0:
-				row.CopyFrom(raw)
+			if t == nil {
+				row.CopyFrom(sc.raw)
+				continue
 			}
+			seed := mix(l.opt.Seed, uint64(epoch), uint64(i), uint64(repeat), uint64(v))
+			sc.pcg.Seed(seed, mix(seed, 1))
+			t.Apply(row, sc.raw, sc.rng)
 		}
 	}
 }
