@@ -59,7 +59,10 @@ func (s *searcher) propose(dst []float64) error {
 		return sumValue(r.f, x, r.set.Concurrent) / float64(r.n)
 	}
 	f := value(r.x)
-	for s.family.Step *= 2; ; s.family.Step /= 2 {
+	if s.family.Step < 1e300 { // at a stationary point every step is accepted
+		s.family.Step *= 2
+	}
+	for ; ; s.family.Step /= 2 {
 		step := s.family.Step
 		if step == 0 {
 			return errors.New("no step is small enough: wrong gradient?")

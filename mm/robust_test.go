@@ -142,6 +142,48 @@ func TestNonFinite(t *testing.T) {
 	}
 }
 
+// A line search at a stationary point, where any step will do, goes on.
+func TestLineSearchAtRest(t *testing.T) {
+	f, mean := newCenters(5, 2, 94)
+	for i := range f {
+		f[i] = mean // every gradient is zero at the start
+	}
+	res := solve(t, Problem{f, nil}, mean, Settings{MajorIterations: 3000}, MM{LineSearch: true, Step: 1})
+	if d := distance(res.X, mean); d > 1e-12 {
+		t.Errorf("moved by %g", d)
+	}
+}
+
+// The normalised step bounds every move by ε/(L·N0) and so the estimator's mean
+// squared error by ε² (section 4).
+func TestNormalizedStep(t *testing.T) {
+	f := nonconvexLogistic(400, 6, 90)
+	const eps = 0.02
+	limit := eps / f.Lipschitz().MeanSquare
+	errs := make([]float64, 60)
+	long := 0
+	for seed := range uint64(50) {
+		drive(t, Problem{f, L1{Lambda: 0.01}}, []float64{3, -2, 2, 1, 0, 4}, seed, 60, SPIDER{Eps: eps}, func(k int, x, next, v []float64, _ float64) {
+			d := distance(next, x)
+			if d > limit*(1+1e-12) {
+				t.Fatalf("step %d moves by %g, limit %g", k, d, limit)
+			}
+			if d > 0.999*limit {
+				long++
+			}
+			errs[k] += sqDistance(v, gradAt(f, x)) / 50
+		})
+	}
+	for k, e := range errs {
+		if e > eps*eps {
+			t.Errorf("step %d: E‖e‖² = %g above ε² = %g", k, e, eps*eps)
+		}
+	}
+	if long == 0 {
+		t.Error("the limit never binds")
+	}
+}
+
 // A step far beyond 1/L diverges on a quadratic, and Minimize says so.
 func TestInstability(t *testing.T) {
 	r := newCounter(96, streamData)
