@@ -6,6 +6,7 @@ package kernel
 
 var avx512Gemm = gemmOps{
 	rows: 14, cols: 32, depth: 512,
+	wideRows: 6, wideCols: 64,
 	masked:         true,
 	tile:           gemmTileAVX512,
 	packCopy:       packCopyAVX512,

@@ -58,7 +58,8 @@ type gemmTask struct {
 	ops *gemmOps
 
 	strips    int // of rows, nearly equal, at most ops.rows each
-	colStrips int // ops.cols wide, the last one narrower
+	cols      int // width of a strip of columns
+	colStrips int // cols wide, the last one narrower
 	kLen      int // length of a stretch of k, the last one shorter
 	rowBlocks int // the parts: blocks of strips by blocks of column strips
 	colBlocks int
@@ -89,7 +90,11 @@ func gemm(args gemmArgs) {
 func (t *gemmTask) run(ops *gemmOps) {
 	t.ops = ops
 	t.strips = ceilDiv(t.m, ops.rows)
-	t.colStrips = ceilDiv(t.n, ops.cols)
+	t.cols = ops.cols
+	if t.m <= ops.wideRows {
+		t.cols = ops.wideCols
+	}
+	t.colStrips = ceilDiv(t.n, t.cols)
 	t.kLen = max(ceilDiv(ceilDiv(t.k, max(1, ceilDiv(t.k, ops.depth))), 4)*4, 4)
 	t.k1 = t.k
 	t.cut()
@@ -156,7 +161,7 @@ func (t *gemmTask) block(s0, s1, j0, j1 int) {
 	ops := t.ops
 	top := cutAt(t.m, t.strips, s0)
 	ownA := t.sharedA == nil && !t.directA
-	sizeB := (j1 - j0) * ops.cols * t.kLen
+	sizeB := (j1 - j0) * t.cols * t.kLen
 	size := sizeB
 	if ownA {
 		size += (cutAt(t.m, t.strips, s1) - top) * t.kLen
@@ -188,13 +193,13 @@ func (t *gemmTask) block(s0, s1, j0, j1 int) {
 		for q := range panels {
 			for j := j0; j < j1; j++ {
 				col, cols := t.stripB(j)
-				b, bs := packedB, ops.cols
+				b, bs := packedB, t.cols
 				switch {
 				case kl == 0:
 				case t.inPlace(cols):
 					b, bs = t.b[p0*t.ldb+col:], t.ldb
 				default:
-					b = packedB[(j-j0)*ops.cols*kl:]
+					b = packedB[(j-j0)*t.cols*kl:]
 				}
 				for s := s0 + cutAt(s1-s0, panels, q); s < s0+cutAt(s1-s0, panels, q+1); s++ {
 					r, rows := t.stripA(s)

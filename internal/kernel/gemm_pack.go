@@ -3,7 +3,7 @@ package kernel
 // A packed operand lies stretch of k by stretch of k; within a stretch strip by
 // strip, and within a strip the numbers that belong to one k side by side:
 // number p of lane l of a strip is at p*step+l. Strips of A are as high as they
-// are and their step with them; strips of B have the step ops.cols, the last one
+// are and their step with them; strips of B have the step gemmTask.cols, the last one
 // too, and what lies beyond its lanes is unspecified.
 
 // copyChunk is how many rows are copied to all strips before the next ones, so
@@ -18,8 +18,8 @@ func (t *gemmTask) stripA(s int) (row, rows int) {
 
 // stripB returns the first column of strip j of B and how many it has.
 func (t *gemmTask) stripB(j int) (col, cols int) {
-	col = j * t.ops.cols
-	return col, min(t.ops.cols, t.n-col)
+	col = j * t.cols
+	return col, min(t.cols, t.n-col)
 }
 
 // packA packs numbers [p, p+n) of rows [row, row+rows) of op(A).
@@ -29,7 +29,7 @@ func (t *gemmTask) packA(dst []float32, row, rows, p, n int) {
 
 // packB packs numbers [p, p+n) of columns [col, col+cols) of op(B).
 func (t *gemmTask) packB(dst []float32, col, cols, p, n int) {
-	pack(t.ops, dst, t.ops.cols, t.b, t.ldb, t.transB, col, cols, p, n)
+	pack(t.ops, dst, t.cols, t.b, t.ldb, t.transB, col, cols, p, n)
 }
 
 // packShared packs strips [s0, s1) of A for the stretches in hand.
@@ -59,7 +59,7 @@ func (t *gemmTask) packBlockB(dst []float32, j0, j1, p0, kl int) {
 	for p := 0; p < kl; p += chunk {
 		for j := j0; j < j1; j++ {
 			if col, cols := t.stripB(j); !t.inPlace(cols) {
-				t.packB(dst[((j-j0)*kl+p)*t.ops.cols:], col, cols, p0+p, min(chunk, kl-p))
+				t.packB(dst[((j-j0)*kl+p)*t.cols:], col, cols, p0+p, min(chunk, kl-p))
 			}
 		}
 	}
@@ -67,14 +67,16 @@ func (t *gemmTask) packBlockB(dst []float32, j0, j1, p0, kl int) {
 
 // inPlace reports whether a strip of B with so many columns is read in place.
 func (t *gemmTask) inPlace(cols int) bool {
-	return t.directB && (t.ops.masked || cols == t.ops.cols)
+	return t.directB && (t.ops.masked || cols == t.cols)
 }
 
 // pack packs numbers [p, p+n) of lanes [lane, lane+lanes) of the matrix x, whose
 // rows are the lanes if transposed and the numbers if not.
 func pack(ops *gemmOps, dst []float32, step int, x []float32, ld int, transposed bool, lane, lanes, p, n int) {
 	if !transposed {
-		ops.packCopy(dst, step, x[p*ld+lane:], ld, lanes, n)
+		for l := 0; l < lanes; l += ops.cols {
+			ops.packCopy(dst[l:], step, x[p*ld+lane+l:], ld, min(ops.cols, lanes-l), n)
+		}
 		return
 	}
 	for l := 0; l < lanes; l += ops.transposeLanes {

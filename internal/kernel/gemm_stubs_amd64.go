@@ -4,7 +4,7 @@
 
 package kernel
 
-// gemmTileAVX512 does up to 14 rows and 32 columns; see gemmOps.tile.
+// gemmTileAVX512 does up to 14 rows and 32 columns, or 6 and 64; see gemmOps.tile.
 //
 //go:noescape
 func gemmTileAVX512(c []float32, ldc int, a []float32, as int, b []float32, bs int, k int, rows int, cols int, flags int, rowBias []float32, colBias []float32)

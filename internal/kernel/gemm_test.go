@@ -167,7 +167,7 @@ func TestMatMulTiles(t *testing.T) {
 	eachSet(t, func(t *testing.T) {
 		rng := newRand(t)
 		for m := 1; m <= 15; m++ {
-			for n := 1; n <= 34; n++ {
+			for n := 1; n <= 66; n++ {
 				p := newProduct(rng, 1, m, n, 1+rng.Intn(9))
 				p.verify(t)
 			}

@@ -8,6 +8,9 @@ type gemmOps struct {
 	depth      int // longest stretch of k that one packed block covers
 	masked     bool
 
+	// Of no more than wideRows rows, a tile may have wideCols columns.
+	wideRows, wideCols int
+
 	// tile computes rows x cols numbers of C, at most the ops' own, from k rows of
 	// A and B:
 	//

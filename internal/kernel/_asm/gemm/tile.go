@@ -34,6 +34,10 @@ var ymm = []reg.VecPhysical{
 	reg.Y8, reg.Y9, reg.Y10, reg.Y11, reg.Y12, reg.Y13, reg.Y14, reg.Y15,
 }
 
+// wideRows is the height up to which tiles of four vectors exist: so few rows
+// make too few sums two vectors wide to hide the latency of the additions.
+const wideRows = 6
+
 // aheadA is how many bytes ahead packed rows of A are asked for, strips lying one
 // behind the other: the time of a few hundred multiply-adds, longer than memory
 // takes.
@@ -60,7 +64,8 @@ func tile(s isa) {
 	name := "gemmTile" + s.name
 	TEXT(name, NOSPLIT, "func(c []float32, ldc int, a []float32, as int, b []float32, bs int, "+
 		"k, rows, cols, flags int, rowBias, colBias []float32)")
-	doc := fmt.Sprintf("%s does up to %d rows and %d columns; see gemmOps.tile.", name, s.rows, 2*s.lanes)
+	doc := fmt.Sprintf("%s does up to %d rows and %d columns, or %d and %d; see gemmOps.tile.",
+		name, s.rows, 2*s.lanes, wideRows, 4*s.lanes)
 	if !s.masks {
 		doc = fmt.Sprintf("%s does up to %d rows and exactly %d columns; see gemmOps.tile.", name, s.rows, 2*s.lanes)
 	}
@@ -88,37 +93,42 @@ func tile(s isa) {
 	SHRQ(Imm(2), count)
 
 	if !s.masks {
-		byRows(s, 2)
+		byRows(s, 2, s.rows)
 		return
 	}
-	// K1 masks the first vector, K2 the second.
+	// K1 to K4 mask the vectors of a row.
 	XCHGQ(count, nCols) // shifts count in CL
 	MOVQ(I32(-1), temp)
 	SHLQ(reg.CL, temp)
 	NOTQ(temp)
-	CMPQ(count, Imm(32))
+	CMPQ(count, Imm(64))
 	JLT(LabelRef("masked"))
 	MOVQ(I32(-1), temp)
 	Label("masked")
-	KMOVW(temp.As32(), reg.K1)
-	SHRQ(Imm(16), temp)
-	KMOVW(temp.As32(), reg.K2)
+	for v := range 4 {
+		KMOVW(temp.As32(), mask(v))
+		SHRQ(Imm(16), temp)
+	}
 	XCHGQ(count, nCols)
 	CMPQ(nCols, Imm(16))
 	JLE(LabelRef("narrow"))
-	byRows(s, 2)
+	CMPQ(nCols, Imm(32))
+	JGT(LabelRef("wide"))
+	byRows(s, 2, s.rows)
 	Label("narrow")
-	byRows(s, 1)
+	byRows(s, 1, s.rows)
+	Label("wide")
+	byRows(s, 4, wideRows)
 }
 
-// byRows generates the tiles of every height and the jumps to them.
-func byRows(s isa, vecs int) {
+// byRows generates the tiles of every height up to most and the jumps to them.
+func byRows(s isa, vecs, most int) {
 	label := func(rows int) string { return fmt.Sprintf("v%d_r%d", vecs, rows) }
-	for rows := s.rows; rows > 1; rows-- {
+	for rows := most; rows > 1; rows-- {
 		CMPQ(nRows, Imm(uint64(rows)))
 		JEQ(LabelRef(label(rows)))
 	}
-	for rows := 1; rows <= s.rows; rows++ {
+	for rows := 1; rows <= most; rows++ {
 		Label(label(rows))
 		oneTile(s, vecs, rows, label(rows))
 	}
@@ -133,11 +143,11 @@ func oneTile(s isa, vecs, rows int, label string) {
 	if s.lanes == 8 {
 		last = 15
 	}
-	b := []reg.VecPhysical{s.vec(last), s.vec(last - 1)}[:vecs]
-	broadcast := []reg.VecPhysical{s.vec(last - 2), s.vec(last - 3)}
-	if vecs == 1 {
-		broadcast = []reg.VecPhysical{s.vec(last - 1), s.vec(last - 2)}
+	var b []reg.VecPhysical
+	for v := range vecs {
+		b = append(b, s.vec(last-v))
 	}
+	broadcast := []reg.VecPhysical{s.vec(last - vecs), s.vec(last - vecs - 1)}
 	load := func(m Mem, v int, to reg.VecPhysical) {
 		if s.masks {
 			VMOVUPS_Z(m, mask(v), to)
@@ -287,4 +297,4 @@ func epilogue(s isa, vecs, rows int, label string, acc func(r, v int) reg.VecPhy
 	}
 }
 
-func mask(v int) reg.OpmaskPhysical { return []reg.OpmaskPhysical{reg.K1, reg.K2}[v] }
+func mask(v int) reg.OpmaskPhysical { return []reg.OpmaskPhysical{reg.K1, reg.K2, reg.K3, reg.K4}[v] }
