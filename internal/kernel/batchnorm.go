@@ -171,12 +171,68 @@ func getBNScratch(channels int) *bnScratch {
 func (t *bnTask) Part(part int) {
 	lo, hi := part*t.per, min((part+1)*t.per, t.C)
 	w := getBNScratch(hi - lo)
+	if t.S == 1 && t.N >= bnColumns {
+		t.columns(w, lo, hi)
+	} else {
+		t.channels(w, lo, hi)
+	}
+	bnScratches.put(w)
+}
+
+func (t *bnTask) channels(w *bnScratch, lo, hi int) {
 	if t.kind == bnTrain || t.kind == bnInfer {
 		t.forward(w, lo, hi)
 	} else {
 		t.backward(w, lo, hi)
 	}
-	bnScratches.put(w)
+}
+
+// bnColumns is the least number of rows of a matrix [N, C] that are worth
+// transposing: normalised in place, every channel is a column of single numbers.
+const bnColumns = 8
+
+// columns does the channels lo to hi of matrices [N, C] on transposed copies,
+// which are one sample of N positions.
+func (t *bnTask) columns(w *bnScratch, lo, hi int) {
+	n, c := t.N, hi-lo
+	size := n * c
+	room := getScratch(5 * size)
+	turn := &copyTask{op: &Active().gemm}
+	in := func(v []float32, k int) []float32 {
+		if v == nil {
+			return nil
+		}
+		packed := room.f[k*size : (k+1)*size]
+		turn.transpose(packed, n, v[lo:], t.C, n, c)
+		return packed
+	}
+	out := func(v, packed []float32) {
+		if v != nil {
+			turn.transpose(v[lo:], t.C, packed, n, c, n)
+		}
+	}
+	p := *t
+	p.N, p.C, p.S = 1, c, n
+	for _, v := range []*[]float32{&p.Gamma, &p.Beta, &p.RunningMean, &p.RunningVar, &p.Mean, &p.InvStd, &p.g.DGamma, &p.g.DBeta} {
+		if *v != nil {
+			*v = (*v)[lo:hi]
+		}
+	}
+	p.x, p.r = in(t.x, 0), in(t.r, 1)
+	if t.kind == bnTrain || t.kind == bnInfer {
+		p.y = room.f[2*size : 3*size]
+		p.channels(w, 0, c)
+		out(t.y, p.y)
+	} else {
+		p.y, p.g.DX = in(t.y, 2), room.f[3*size:4*size]
+		if t.g.DR != nil {
+			p.g.DR = room.f[4*size : 5*size]
+		}
+		p.channels(w, 0, c)
+		out(t.g.DX, p.g.DX)
+		out(t.g.DR, p.g.DR)
+	}
+	putScratch(room)
 }
 
 // from returns a slice beginning at channel c; a nil slice stays nil.

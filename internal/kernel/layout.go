@@ -106,6 +106,11 @@ func (t *copyTask) line(d, s, n, ds, ss int) {
 		}
 	case ds == 1 && ss == 1:
 		copy(dst[d:d+n], src[s:s+n])
+	case ds == 1 && !t.add:
+		for i := range dst[d : d+n] {
+			dst[d+i] = src[s]
+			s += ss
+		}
 	case t.add:
 		for range n {
 			dst[d] += src[s]

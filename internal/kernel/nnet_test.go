@@ -27,6 +27,8 @@ func nnCalls(rng *rand.Rand, n int) []nnCall {
 		bn.RunningVar[i] = 1
 	}
 	grads := &BatchNormGrads{DGamma: make([]float32, c), DBeta: make([]float32, c)}
+	flat := &BatchNorm{C: size, S: 1, Eps: 1e-5, Mean: make([]float32, size), InvStd: make([]float32, size)}
+	flatGrads := &BatchNormGrads{DGamma: make([]float32, size), DBeta: make([]float32, size)}
 	gamma := normal(rng, w)
 	mean, invStd, dgamma, dbeta := make([]float32, n*c*h), make([]float32, n*c*h), make([]float32, w), make([]float32, w)
 	codes := make([]uint8, n*size)
@@ -56,6 +58,13 @@ func nnCalls(rng *rand.Rand, n int) []nnCall {
 			grads.DX, grads.DR = y, third[:n*size]
 			bn.TrainGrad(grads, other[:n*size], x, third[:n*size])
 			copy(y, grads.DGamma)
+		}},
+		{"BatchNorm.Train of columns", size, size, true, func(y, x []float32, n int) { flat.N = n; flat.Train(y, x, nil) }},
+		{"BatchNorm.TrainGrad of columns", size, size, true, func(y, x []float32, n int) {
+			flat.N = n
+			flat.Train(third[:n*size], x, nil)
+			flatGrads.DX = y
+			flat.TrainGrad(flatGrads, other[:n*size], x, nil)
 		}},
 		{"BatchNorm.InferGrad", size, size, false, func(y, x []float32, n int) {
 			bn.N = n

@@ -84,19 +84,25 @@ func expSum(v isa) {
 		VSUBPD(round, k, p)
 		VFNMADD231PD(p, ln2Hi, r)
 		VFNMADD231PD(p, ln2Lo, r)
-		if v.wide() {
-			VBROADCASTSD(series[expTerms], p)
-			for i := expTerms - 1; i >= 0; i-- {
-				VFMADD213PD_BCST(series[i], r, p)
-			}
-		} else {
-			VBROADCASTSD(series[expTerms], p)
-			for i := expTerms - 1; i >= 0; i-- {
-				c := v.vec()
-				VBROADCASTSD(series[i], c)
-				VFMADD213PD(c, r, p)
+		// The even and the odd powers of the series are two chains, each half as
+		// long: what limits the loop is how many steps can be under way.
+		r2, q := v.vec(), v.vec()
+		VMULPD(r, r, r2)
+		chain := func(p reg.Register, from int) {
+			VBROADCASTSD(series[from], p)
+			for i := from - 2; i >= 0; i -= 2 {
+				if v.wide() {
+					VFMADD213PD_BCST(series[i], r2, p)
+				} else {
+					c := v.vec()
+					VBROADCASTSD(series[i], c)
+					VFMADD213PD(c, r2, p)
+				}
 			}
 		}
+		chain(p, expTerms)
+		chain(q, expTerms-1)
+		VFMADD231PD(q, r, p)
 		VPSLLQ(Imm(52), k, k)
 		if v.wide() {
 			VPADDQ(k, p, p)
