@@ -9996,81 +9996,85 @@ loop:
 	RET
 
 // func convFill1AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·convFill1AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 16(AX), CX
 	MOVQ 8(AX), DX
 	MOVQ 32(AX), BX
 	MOVQ 56(AX), SI
+	MOVQ 64(AX), DI
 
 column:
-	MOVLQSX (CX), DI
-	ADDQ    24(AX), DI
-	MOVLQSX 4(CX), R8
-	ADDQ    40(AX), R8
-	MOVL    8(CX), R9
-	KMOVW   R9, K1
-	MOVL    16(CX), R9
-	KMOVW   R9, K2
-	MOVQ    (AX), R9
+	MOVLQSX (CX), R8
+	ADDQ    24(AX), R8
+	MOVLQSX 4(CX), R9
+	ADDQ    40(AX), R9
+	MOVL    8(CX), R10
+	KMOVW   R10, K1
+	MOVL    16(CX), R10
+	KMOVW   R10, K2
+	MOVQ    (AX), R10
 
 row:
-	VMOVUPS.Z (DI), K1, Z0
-	VMOVUPS   Z0, K2, (R8)
-	ADDQ      BX, DI
-	ADDQ      SI, R8
-	DECQ      R9
-	JNE       row
-	ADDQ      $0x14, CX
-	DECQ      DX
-	JNE       column
+	PREFETCHT0 (R8)(DI*1)
+	VMOVUPS.Z  (R8), K1, Z0
+	VMOVUPS    Z0, K2, (R9)
+	ADDQ       BX, R8
+	ADDQ       SI, R9
+	DECQ       R10
+	JNE        row
+	ADDQ       $0x14, CX
+	DECQ       DX
+	JNE        column
 	VZEROUPPER
 	RET
 
 // func convFill2AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·convFill2AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
 	MOVQ       16(AX), CX
 	MOVQ       8(AX), DX
 	MOVQ       32(AX), BX
 	MOVQ       56(AX), SI
+	MOVQ       64(AX), DI
 	VMOVUPS    convPairs<>+0(SB), Z0
 	VPTERNLOGD $0xff, Z1, Z1, Z1
 	VPSUBD     Z1, Z0, Z1
 
 column:
-	MOVLQSX (CX), DI
-	ADDQ    24(AX), DI
-	MOVLQSX 4(CX), R8
-	ADDQ    40(AX), R8
-	MOVQ    R8, R10
-	ADDQ    48(AX), R10
-	MOVL    8(CX), R9
-	KMOVW   R9, K1
-	MOVL    16(CX), R9
-	KMOVW   R9, K2
-	MOVL    12(CX), R9
-	KMOVW   R9, K3
-	MOVQ    (AX), R9
+	MOVLQSX (CX), R8
+	ADDQ    24(AX), R8
+	MOVLQSX 4(CX), R9
+	ADDQ    40(AX), R9
+	MOVQ    R9, R11
+	ADDQ    48(AX), R11
+	MOVL    8(CX), R10
+	KMOVW   R10, K1
+	MOVL    16(CX), R10
+	KMOVW   R10, K2
+	MOVL    12(CX), R10
+	KMOVW   R10, K3
+	MOVQ    (AX), R10
 
 row:
-	VMOVUPS.Z (DI), K1, Z2
-	VMOVUPS.Z 64(DI), K3, Z3
-	VMOVAPS   Z2, Z4
-	VPERMT2PS Z3, Z0, Z4
-	VMOVUPS   Z4, K2, (R8)
-	VPERMT2PS Z3, Z1, Z2
-	VMOVUPS   Z2, K2, (R10)
-	ADDQ      SI, R10
-	ADDQ      BX, DI
-	ADDQ      SI, R8
-	DECQ      R9
-	JNE       row
-	ADDQ      $0x14, CX
-	DECQ      DX
-	JNE       column
+	PREFETCHT0 (R8)(DI*1)
+	VMOVUPS.Z  (R8), K1, Z2
+	VMOVUPS.Z  64(R8), K3, Z3
+	VMOVAPS    Z2, Z4
+	VPERMT2PS  Z3, Z0, Z4
+	VMOVUPS    Z4, K2, (R9)
+	VPERMT2PS  Z3, Z1, Z2
+	VMOVUPS    Z2, K2, (R11)
+	ADDQ       SI, R11
+	ADDQ       BX, R8
+	ADDQ       SI, R9
+	DECQ       R10
+	JNE        row
+	ADDQ       $0x14, CX
+	DECQ       DX
+	JNE        column
 	VZEROUPPER
 	RET
 

@@ -7,36 +7,41 @@ import "unsafe"
 func (p *convPlan) fillPlanes(f *convFill, planes, x []float32, g, c0, count int, start [3]int) {
 	images := min(p.block[0], p.n-start[0])
 	size := volume(p.in)
-	// The rows of a slice that exist: [lo, hi) of p.rows[1] for every residue.
+	slice := p.rows[1] * p.pitch
 	residues := len(p.residues[2])
-	for c := range count {
-		for rz, resZ := range p.residues[0] {
-			for ry, resY := range p.residues[1] {
-				at := (c*p.planes + (rz*len(p.residues[1])+ry)*residues) * p.plane
-				z0 := p.step[0]*(start[1]+p.low[0]) + resZ
-				y0 := p.step[1]*(start[2]+p.low[1]) + resY
-				lo, hi := inside(y0, p.step[1], p.in[1], p.rows[1])
-				used := 0
-				for n := range images {
-					src := x[((start[0]+n)*p.groups*p.c+g*p.c+c0+c)*size:][:size]
-					for zi := range p.rows[0] {
-						dst := at + used
-						used += p.rows[1] * p.pitch
-						z := z0 + zi*p.step[0]
-						if z < 0 || z >= p.in[0] || lo >= hi {
-							p.clearRows(planes[dst:], p.rows[1], residues)
+	// In the order of x in memory. Rows are too short for the processor to see the
+	// stream in time.
+	f.ahead = ceilDiv(convAhead, 4*size) * 4 * size
+	for n := range images {
+		for c := range count {
+			src := x[((start[0]+n)*p.groups*p.c+g*p.c+c0+c)*size:][:size]
+			for rz, resZ := range p.residues[0] {
+				z := p.step[0]*(start[1]+p.low[0]) + resZ
+				dst := (c*p.planes+rz*len(p.residues[1])*residues)*p.plane + n*p.rows[0]*slice
+				for range p.rows[0] {
+					exists := z >= 0 && z < p.in[0]
+					for ry, resY := range p.residues[1] {
+						// The rows that exist are [lo, hi) of p.rows[1].
+						y := p.step[1]*(start[2]+p.low[1]) + resY
+						lo, hi := inside(y, p.step[1], p.in[1], p.rows[1])
+						to := planes[dst+ry*residues*p.plane:]
+						if !exists || lo >= hi {
+							p.clearRows(to, p.rows[1], residues)
 							continue
 						}
-						p.clearRows(planes[dst:], lo, residues)
-						p.clearRows(planes[dst+hi*p.pitch:], p.rows[1]-hi, residues)
-						p.fillRows(f, planes[dst+lo*p.pitch:], src[(z*p.in[1]+y0+lo*p.step[1])*p.in[2]:], hi-lo)
+						p.clearRows(to, lo, residues)
+						p.clearRows(to[hi*p.pitch:], p.rows[1]-hi, residues)
+						p.fillRows(f, to[lo*p.pitch:], src[(z*p.in[1]+y+lo*p.step[1])*p.in[2]:], hi-lo)
 					}
-				}
-				for r := range residues {
-					clear(planes[at+r*p.plane+used:][:p.ops.lanes-1])
+					z += p.step[0]
+					dst += slice
 				}
 			}
 		}
+	}
+	end := images * p.rows[0] * slice
+	for i := range count * p.planes {
+		clear(planes[i*p.plane+end:][:p.ops.lanes-1])
 	}
 }
 

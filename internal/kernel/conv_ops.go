@@ -122,6 +122,7 @@ type convFill struct {
 	dst        *float32
 	dst1       int
 	dstStride  int
+	ahead      int // from a row to what will be wanted soon
 }
 
 // A convFillCol is one column of convFill.

@@ -10,6 +10,9 @@ const (
 	// weights and results it stays in the second-level cache.
 	convRoom = 56 << 10
 
+	// convAhead is how far ahead of its use an image is fetched, bytes.
+	convAhead = 4 << 10
+
 	// convBlockVecs is about how many vectors of positions a block has at most.
 	convBlockVecs = 96
 )

@@ -128,7 +128,7 @@ func packRows(s isa) {
 // Fields of convFill and convFillCol.
 const (
 	fillRows, fillCols, fillList, fillSrc, fillSrcStride  = 0, 8, 16, 24, 32
-	fillDst, fillDst1, fillDstStride                      = 40, 48, 56
+	fillDst, fillDst1, fillDstStride, fillAhead           = 40, 48, 56, 64
 	colSize, colSrc, colDst, colLoad0, colLoad1, colStore = 20, 0, 4, 8, 12, 16
 )
 
@@ -141,7 +141,7 @@ func fill() {
 		t := argument(fmt.Sprintf("convFill%d%s", stride, s.name),
 			fmt.Sprintf("copies rows sampled with stride %d; t is a *convFill.", stride))
 		list, cols := field(t, fillList), field(t, fillCols)
-		srcStride, dstStride := field(t, fillSrcStride), field(t, fillDstStride)
+		srcStride, dstStride, ahead := field(t, fillSrcStride), field(t, fillDstStride), field(t, fillAhead)
 		var even, odd reg.VecVirtual
 		if stride == 2 {
 			even, odd = ZMM(), ZMM()
@@ -169,6 +169,7 @@ func fill() {
 		MOVQ(Mem{Base: t, Disp: fillRows}, n)
 		Label("row")
 		v := ZMM()
+		PREFETCHT0(Mem{Base: src, Index: ahead, Scale: 1})
 		VMOVUPS_Z(Mem{Base: src}, load0.k, v)
 		if stride == 1 {
 			store.store(v, Mem{Base: dst})
