@@ -17,10 +17,11 @@ var avx512Conv = convOps{
 		4: {convDot4x1AVX512, convDot4x2AVX512, convDot4x3AVX512, convDot4x4AVX512, convDot4x5AVX512, convDot4x6AVX512},
 		1: {convDot1x1AVX512, convDot1x2AVX512, convDot1x3AVX512, convDot1x4AVX512, convDot1x5AVX512, convDot1x6AVX512, convDot1x7AVX512, convDot1x8AVX512},
 	},
-	rows:   [5]convFunc{4: convRows4AVX512, 1: convRows1AVX512},
-	panels: [5]convFunc{convPanelGatherAVX512, convPanel1AVX512, convPanel2AVX512, convPanel3AVX512, convPanel4AVX512},
-	fill:   [3]convFunc{1: convFill1AVX512, 2: convFill2AVX512},
-	zip:    convZipAVX512,
+	rows: [5]convFunc{4: convRows4AVX512, 1: convRows1AVX512},
+	panels: [8]convFunc{convPanelGatherAVX512, convPanel1AVX512, convPanel2AVX512, convPanel3AVX512, convPanel4AVX512,
+		convPanel5AVX512, convPanel6AVX512, convPanel7AVX512},
+	fill: [3]convFunc{1: convFill1AVX512, 2: convFill2AVX512},
+	zip:  convZipAVX512,
 }
 
 var avx2Conv = convOps{
@@ -36,5 +37,5 @@ var avx2Conv = convOps{
 		1: {convDot1x1AVX2, convDot1x2AVX2, convDot1x3AVX2, convDot1x4AVX2, convDot1x5AVX2, convDot1x6AVX2, convDot1x7AVX2, convDot1x8AVX2},
 	},
 	rows:   [5]convFunc{4: convRows4AVX2, 1: convRows1AVX2},
-	panels: [5]convFunc{convPanelGatherAVX2},
+	panels: [8]convFunc{convPanelGatherAVX2},
 }

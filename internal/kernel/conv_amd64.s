@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func convTile8x3AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·convTile8x3AVX512(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -38,20 +38,81 @@ TEXT ·convTile8x3AVX512(SB), NOSPLIT, $0-8
 	VMOVAPS      Z21, Z23
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), DX
-	ADDQ    16(AX), DX
-	MOVLQSX 16(CX), BX
-	ADDQ    16(AX), BX
-	MOVLQSX 32(CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), SI
-	MOVQ    24(AX), DI
-	MOVQ    (AX), R8
-	TESTQ   R8, R8
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), DX
+	ADDQ       16(AX), DX
+	MOVLQSX    16(CX), BX
+	ADDQ       16(AX), BX
+	MOVLQSX    32(CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), SI
+	MOVQ       24(AX), DI
+	MOVQ       (AX), R8
+	TESTQ      R8, R8
+	JEQ        finish
+	CMPQ       R8, $0x00000040
+	JGT        first
+	MOVQ       32(AX), R9
+	MOVQ       56(AX), R10
+	MOVQ       8(R9), R11
+	ADDQ       40(AX), R11
+	MOVQ       (R11), R11
+	ADDQ       48(AX), R11
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	PREFETCHT0 (R11)
+	MOVQ       24(R9), R11
+	ADDQ       40(AX), R11
+	MOVQ       (R11), R11
+	ADDQ       48(AX), R11
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	PREFETCHT0 (R11)
+	MOVQ       40(R9), R9
+	ADDQ       40(AX), R9
+	MOVQ       (R9), R9
+	ADDQ       48(AX), R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
 
+first:
 loop:
 	MOVLQSX      (DI), R9
 	VMOVUPS      (DX)(R9*1), Z24
@@ -347,7 +408,7 @@ a2done:
 	JMP products
 
 // func convTile8x2AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·convTile8x2AVX512(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -372,18 +433,60 @@ TEXT ·convTile8x2AVX512(SB), NOSPLIT, $0-8
 	VMOVAPS      Z14, Z15
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), DX
-	ADDQ    16(AX), DX
-	MOVLQSX 16(CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), BX
-	MOVQ    24(AX), SI
-	MOVQ    (AX), DI
-	TESTQ   DI, DI
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), DX
+	ADDQ       16(AX), DX
+	MOVLQSX    16(CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), BX
+	MOVQ       24(AX), SI
+	MOVQ       (AX), DI
+	TESTQ      DI, DI
+	JEQ        finish
+	CMPQ       DI, $0x00000040
+	JGT        first
+	MOVQ       32(AX), R8
+	MOVQ       56(AX), R9
+	MOVQ       8(R8), R10
+	ADDQ       40(AX), R10
+	MOVQ       (R10), R10
+	ADDQ       48(AX), R10
+	PREFETCHT0 (R10)
+	ADDQ       R9, R10
+	PREFETCHT0 (R10)
+	ADDQ       R9, R10
+	PREFETCHT0 (R10)
+	ADDQ       R9, R10
+	PREFETCHT0 (R10)
+	ADDQ       R9, R10
+	PREFETCHT0 (R10)
+	ADDQ       R9, R10
+	PREFETCHT0 (R10)
+	ADDQ       R9, R10
+	PREFETCHT0 (R10)
+	ADDQ       R9, R10
+	PREFETCHT0 (R10)
+	MOVQ       24(R8), R8
+	ADDQ       40(AX), R8
+	MOVQ       (R8), R8
+	ADDQ       48(AX), R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
 
+first:
 loop:
 	MOVLQSX      (SI), R8
 	VMOVUPS      (DX)(R8*1), Z16
@@ -592,7 +695,7 @@ a1done:
 	JMP products
 
 // func convTile8x1AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·convTile8x1AVX512(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -609,16 +712,39 @@ TEXT ·convTile8x1AVX512(SB), NOSPLIT, $0-8
 	VBROADCASTSS 28(CX), Z7
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), DX
-	MOVQ    24(AX), BX
-	MOVQ    (AX), SI
-	TESTQ   SI, SI
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       (AX), SI
+	TESTQ      SI, SI
+	JEQ        finish
+	CMPQ       SI, $0x00000040
+	JGT        first
+	MOVQ       32(AX), DI
+	MOVQ       56(AX), R8
+	MOVQ       8(DI), DI
+	ADDQ       40(AX), DI
+	MOVQ       (DI), DI
+	ADDQ       48(AX), DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
 
+first:
 loop:
 	MOVLQSX      (BX), DI
 	VMOVUPS      (CX)(DI*1), Z8
@@ -740,7 +866,7 @@ a0done:
 	JMP products
 
 // func convTile4x6AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·convTile4x6AVX512(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -773,26 +899,96 @@ TEXT ·convTile4x6AVX512(SB), NOSPLIT, $0-8
 	VMOVAPS      Z18, Z23
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), DX
-	ADDQ    16(AX), DX
-	MOVLQSX 16(CX), BX
-	ADDQ    16(AX), BX
-	MOVLQSX 32(CX), SI
-	ADDQ    16(AX), SI
-	MOVLQSX 48(CX), DI
-	ADDQ    16(AX), DI
-	MOVLQSX 64(CX), R8
-	ADDQ    16(AX), R8
-	MOVLQSX 80(CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), R9
-	MOVQ    24(AX), R10
-	MOVQ    (AX), R11
-	TESTQ   R11, R11
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), DX
+	ADDQ       16(AX), DX
+	MOVLQSX    16(CX), BX
+	ADDQ       16(AX), BX
+	MOVLQSX    32(CX), SI
+	ADDQ       16(AX), SI
+	MOVLQSX    48(CX), DI
+	ADDQ       16(AX), DI
+	MOVLQSX    64(CX), R8
+	ADDQ       16(AX), R8
+	MOVLQSX    80(CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), R9
+	MOVQ       24(AX), R10
+	MOVQ       (AX), R11
+	TESTQ      R11, R11
+	JEQ        finish
+	CMPQ       R11, $0x00000040
+	JGT        first
+	MOVQ       32(AX), R12
+	MOVQ       56(AX), R13
+	MOVQ       8(R12), R14
+	ADDQ       40(AX), R14
+	MOVQ       (R14), R14
+	ADDQ       48(AX), R14
+	PREFETCHT0 (R14)
+	ADDQ       R13, R14
+	PREFETCHT0 (R14)
+	ADDQ       R13, R14
+	PREFETCHT0 (R14)
+	ADDQ       R13, R14
+	PREFETCHT0 (R14)
+	MOVQ       24(R12), R14
+	ADDQ       40(AX), R14
+	MOVQ       (R14), R14
+	ADDQ       48(AX), R14
+	PREFETCHT0 (R14)
+	ADDQ       R13, R14
+	PREFETCHT0 (R14)
+	ADDQ       R13, R14
+	PREFETCHT0 (R14)
+	ADDQ       R13, R14
+	PREFETCHT0 (R14)
+	MOVQ       40(R12), R14
+	ADDQ       40(AX), R14
+	MOVQ       (R14), R14
+	ADDQ       48(AX), R14
+	PREFETCHT0 (R14)
+	ADDQ       R13, R14
+	PREFETCHT0 (R14)
+	ADDQ       R13, R14
+	PREFETCHT0 (R14)
+	ADDQ       R13, R14
+	PREFETCHT0 (R14)
+	MOVQ       56(R12), R14
+	ADDQ       40(AX), R14
+	MOVQ       (R14), R14
+	ADDQ       48(AX), R14
+	PREFETCHT0 (R14)
+	ADDQ       R13, R14
+	PREFETCHT0 (R14)
+	ADDQ       R13, R14
+	PREFETCHT0 (R14)
+	ADDQ       R13, R14
+	PREFETCHT0 (R14)
+	MOVQ       72(R12), R14
+	ADDQ       40(AX), R14
+	MOVQ       (R14), R14
+	ADDQ       48(AX), R14
+	PREFETCHT0 (R14)
+	ADDQ       R13, R14
+	PREFETCHT0 (R14)
+	ADDQ       R13, R14
+	PREFETCHT0 (R14)
+	ADDQ       R13, R14
+	PREFETCHT0 (R14)
+	MOVQ       88(R12), R12
+	ADDQ       40(AX), R12
+	MOVQ       (R12), R12
+	ADDQ       48(AX), R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
 
+first:
 loop:
 	MOVLQSX      (R10), R12
 	VBROADCASTSS (R9), Z24
@@ -1177,7 +1373,7 @@ a5done:
 	JMP products
 
 // func convTile4x4AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·convTile4x4AVX512(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -1202,22 +1398,70 @@ TEXT ·convTile4x4AVX512(SB), NOSPLIT, $0-8
 	VMOVAPS      Z12, Z15
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), DX
-	ADDQ    16(AX), DX
-	MOVLQSX 16(CX), BX
-	ADDQ    16(AX), BX
-	MOVLQSX 32(CX), SI
-	ADDQ    16(AX), SI
-	MOVLQSX 48(CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), DI
-	MOVQ    24(AX), R8
-	MOVQ    (AX), R9
-	TESTQ   R9, R9
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), DX
+	ADDQ       16(AX), DX
+	MOVLQSX    16(CX), BX
+	ADDQ       16(AX), BX
+	MOVLQSX    32(CX), SI
+	ADDQ       16(AX), SI
+	MOVLQSX    48(CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), DI
+	MOVQ       24(AX), R8
+	MOVQ       (AX), R9
+	TESTQ      R9, R9
+	JEQ        finish
+	CMPQ       R9, $0x00000040
+	JGT        first
+	MOVQ       32(AX), R10
+	MOVQ       56(AX), R11
+	MOVQ       8(R10), R12
+	ADDQ       40(AX), R12
+	MOVQ       (R12), R12
+	ADDQ       48(AX), R12
+	PREFETCHT0 (R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	MOVQ       24(R10), R12
+	ADDQ       40(AX), R12
+	MOVQ       (R12), R12
+	ADDQ       48(AX), R12
+	PREFETCHT0 (R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	MOVQ       40(R10), R12
+	ADDQ       40(AX), R12
+	MOVQ       (R12), R12
+	ADDQ       48(AX), R12
+	PREFETCHT0 (R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	MOVQ       56(R10), R10
+	ADDQ       40(AX), R10
+	MOVQ       (R10), R10
+	ADDQ       48(AX), R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
 
+first:
 loop:
 	MOVLQSX      (R8), R10
 	VBROADCASTSS (DI), Z16
@@ -1484,7 +1728,7 @@ a3done:
 	JMP products
 
 // func convTile4x3AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·convTile4x3AVX512(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -1505,20 +1749,57 @@ TEXT ·convTile4x3AVX512(SB), NOSPLIT, $0-8
 	VMOVAPS      Z9, Z11
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), DX
-	ADDQ    16(AX), DX
-	MOVLQSX 16(CX), BX
-	ADDQ    16(AX), BX
-	MOVLQSX 32(CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), SI
-	MOVQ    24(AX), DI
-	MOVQ    (AX), R8
-	TESTQ   R8, R8
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), DX
+	ADDQ       16(AX), DX
+	MOVLQSX    16(CX), BX
+	ADDQ       16(AX), BX
+	MOVLQSX    32(CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), SI
+	MOVQ       24(AX), DI
+	MOVQ       (AX), R8
+	TESTQ      R8, R8
+	JEQ        finish
+	CMPQ       R8, $0x00000040
+	JGT        first
+	MOVQ       32(AX), R9
+	MOVQ       56(AX), R10
+	MOVQ       8(R9), R11
+	ADDQ       40(AX), R11
+	MOVQ       (R11), R11
+	ADDQ       48(AX), R11
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	PREFETCHT0 (R11)
+	MOVQ       24(R9), R11
+	ADDQ       40(AX), R11
+	MOVQ       (R11), R11
+	ADDQ       48(AX), R11
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	PREFETCHT0 (R11)
+	MOVQ       40(R9), R9
+	ADDQ       40(AX), R9
+	MOVQ       (R9), R9
+	ADDQ       48(AX), R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
 
+first:
 loop:
 	MOVLQSX      (DI), R9
 	VBROADCASTSS (SI), Z12
@@ -1726,7 +2007,7 @@ a2done:
 	JMP products
 
 // func convTile4x2AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·convTile4x2AVX512(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -1743,18 +2024,44 @@ TEXT ·convTile4x2AVX512(SB), NOSPLIT, $0-8
 	VMOVAPS      Z6, Z7
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), DX
-	ADDQ    16(AX), DX
-	MOVLQSX 16(CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), BX
-	MOVQ    24(AX), SI
-	MOVQ    (AX), DI
-	TESTQ   DI, DI
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), DX
+	ADDQ       16(AX), DX
+	MOVLQSX    16(CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), BX
+	MOVQ       24(AX), SI
+	MOVQ       (AX), DI
+	TESTQ      DI, DI
+	JEQ        finish
+	CMPQ       DI, $0x00000040
+	JGT        first
+	MOVQ       32(AX), R8
+	MOVQ       56(AX), R9
+	MOVQ       8(R8), R10
+	ADDQ       40(AX), R10
+	MOVQ       (R10), R10
+	ADDQ       48(AX), R10
+	PREFETCHT0 (R10)
+	ADDQ       R9, R10
+	PREFETCHT0 (R10)
+	ADDQ       R9, R10
+	PREFETCHT0 (R10)
+	ADDQ       R9, R10
+	PREFETCHT0 (R10)
+	MOVQ       24(R8), R8
+	ADDQ       40(AX), R8
+	MOVQ       (R8), R8
+	ADDQ       48(AX), R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
 
+first:
 loop:
 	MOVLQSX      (SI), R8
 	VMOVUPS      (DX)(R8*1), Z8
@@ -1903,7 +2210,7 @@ a1done:
 	JMP products
 
 // func convTile4x1AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·convTile4x1AVX512(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -1916,16 +2223,31 @@ TEXT ·convTile4x1AVX512(SB), NOSPLIT, $0-8
 	VBROADCASTSS 12(CX), Z3
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), DX
-	MOVQ    24(AX), BX
-	MOVQ    (AX), SI
-	TESTQ   SI, SI
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       (AX), SI
+	TESTQ      SI, SI
+	JEQ        finish
+	CMPQ       SI, $0x00000040
+	JGT        first
+	MOVQ       32(AX), DI
+	MOVQ       56(AX), R8
+	MOVQ       8(DI), DI
+	ADDQ       40(AX), DI
+	MOVQ       (DI), DI
+	ADDQ       48(AX), DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
 
+first:
 loop:
 	MOVLQSX      (BX), DI
 	VMOVUPS      (CX)(DI*1), Z4
@@ -2015,8 +2337,8 @@ a0done:
 	JMP products
 
 // func convTile3x8AVX512(t *byte)
-// Requires: AVX, AVX512F
-TEXT ·convTile3x8AVX512(SB), NOSPLIT, $0-8
+// Requires: AVX, AVX512F, MMX+
+TEXT ·convTile3x8AVX512(SB), NOSPLIT, $8-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
 	TESTQ        $0x00000001, CX
@@ -2048,30 +2370,106 @@ TEXT ·convTile3x8AVX512(SB), NOSPLIT, $0-8
 	VMOVAPS      Z16, Z23
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), DX
-	ADDQ    16(AX), DX
-	MOVLQSX 16(CX), BX
-	ADDQ    16(AX), BX
-	MOVLQSX 32(CX), SI
-	ADDQ    16(AX), SI
-	MOVLQSX 48(CX), DI
-	ADDQ    16(AX), DI
-	MOVLQSX 64(CX), R8
-	ADDQ    16(AX), R8
-	MOVLQSX 80(CX), R9
-	ADDQ    16(AX), R9
-	MOVLQSX 96(CX), R10
-	ADDQ    16(AX), R10
-	MOVLQSX 112(CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), R11
-	MOVQ    24(AX), R12
-	MOVQ    (AX), R13
-	TESTQ   R13, R13
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), DX
+	ADDQ       16(AX), DX
+	MOVLQSX    16(CX), BX
+	ADDQ       16(AX), BX
+	MOVLQSX    32(CX), SI
+	ADDQ       16(AX), SI
+	MOVLQSX    48(CX), DI
+	ADDQ       16(AX), DI
+	MOVLQSX    64(CX), R8
+	ADDQ       16(AX), R8
+	MOVLQSX    80(CX), R9
+	ADDQ       16(AX), R9
+	MOVLQSX    96(CX), R10
+	ADDQ       16(AX), R10
+	MOVLQSX    112(CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), R11
+	MOVQ       24(AX), R12
+	MOVQ       (AX), R13
+	TESTQ      R13, R13
+	JEQ        finish
+	CMPQ       R13, $0x00000040
+	JGT        first
+	MOVQ       32(AX), R14
+	MOVQ       56(AX), R15
+	MOVQ       8(R14), BP
+	ADDQ       40(AX), BP
+	MOVQ       (BP), BP
+	ADDQ       48(AX), BP
+	PREFETCHT0 (BP)
+	ADDQ       R15, BP
+	PREFETCHT0 (BP)
+	ADDQ       R15, BP
+	PREFETCHT0 (BP)
+	MOVQ       24(R14), BP
+	ADDQ       40(AX), BP
+	MOVQ       (BP), BP
+	ADDQ       48(AX), BP
+	PREFETCHT0 (BP)
+	ADDQ       R15, BP
+	PREFETCHT0 (BP)
+	ADDQ       R15, BP
+	PREFETCHT0 (BP)
+	MOVQ       40(R14), BP
+	ADDQ       40(AX), BP
+	MOVQ       (BP), BP
+	ADDQ       48(AX), BP
+	PREFETCHT0 (BP)
+	ADDQ       R15, BP
+	PREFETCHT0 (BP)
+	ADDQ       R15, BP
+	PREFETCHT0 (BP)
+	MOVQ       56(R14), BP
+	ADDQ       40(AX), BP
+	MOVQ       (BP), BP
+	ADDQ       48(AX), BP
+	PREFETCHT0 (BP)
+	ADDQ       R15, BP
+	PREFETCHT0 (BP)
+	ADDQ       R15, BP
+	PREFETCHT0 (BP)
+	MOVQ       72(R14), BP
+	ADDQ       40(AX), BP
+	MOVQ       (BP), BP
+	ADDQ       48(AX), BP
+	PREFETCHT0 (BP)
+	ADDQ       R15, BP
+	PREFETCHT0 (BP)
+	ADDQ       R15, BP
+	PREFETCHT0 (BP)
+	MOVQ       88(R14), BP
+	ADDQ       40(AX), BP
+	MOVQ       (BP), BP
+	ADDQ       48(AX), BP
+	PREFETCHT0 (BP)
+	ADDQ       R15, BP
+	PREFETCHT0 (BP)
+	ADDQ       R15, BP
+	PREFETCHT0 (BP)
+	MOVQ       104(R14), BP
+	ADDQ       40(AX), BP
+	MOVQ       (BP), BP
+	ADDQ       48(AX), BP
+	PREFETCHT0 (BP)
+	ADDQ       R15, BP
+	PREFETCHT0 (BP)
+	ADDQ       R15, BP
+	PREFETCHT0 (BP)
+	MOVQ       120(R14), R14
+	ADDQ       40(AX), R14
+	MOVQ       (R14), R14
+	ADDQ       48(AX), R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
 
+first:
 loop:
 	MOVLQSX      (R12), R14
 	VBROADCASTSS (R11), Z24
@@ -2517,7 +2915,7 @@ a7done:
 	JMP products
 
 // func convTile3x4AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·convTile3x4AVX512(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -2538,22 +2936,62 @@ TEXT ·convTile3x4AVX512(SB), NOSPLIT, $0-8
 	VMOVAPS      Z8, Z11
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), DX
-	ADDQ    16(AX), DX
-	MOVLQSX 16(CX), BX
-	ADDQ    16(AX), BX
-	MOVLQSX 32(CX), SI
-	ADDQ    16(AX), SI
-	MOVLQSX 48(CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), DI
-	MOVQ    24(AX), R8
-	MOVQ    (AX), R9
-	TESTQ   R9, R9
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), DX
+	ADDQ       16(AX), DX
+	MOVLQSX    16(CX), BX
+	ADDQ       16(AX), BX
+	MOVLQSX    32(CX), SI
+	ADDQ       16(AX), SI
+	MOVLQSX    48(CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), DI
+	MOVQ       24(AX), R8
+	MOVQ       (AX), R9
+	TESTQ      R9, R9
+	JEQ        finish
+	CMPQ       R9, $0x00000040
+	JGT        first
+	MOVQ       32(AX), R10
+	MOVQ       56(AX), R11
+	MOVQ       8(R10), R12
+	ADDQ       40(AX), R12
+	MOVQ       (R12), R12
+	ADDQ       48(AX), R12
+	PREFETCHT0 (R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	MOVQ       24(R10), R12
+	ADDQ       40(AX), R12
+	MOVQ       (R12), R12
+	ADDQ       48(AX), R12
+	PREFETCHT0 (R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	MOVQ       40(R10), R12
+	ADDQ       40(AX), R12
+	MOVQ       (R12), R12
+	ADDQ       48(AX), R12
+	PREFETCHT0 (R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	MOVQ       56(R10), R10
+	ADDQ       40(AX), R10
+	MOVQ       (R10), R10
+	ADDQ       48(AX), R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
 
+first:
 loop:
 	MOVLQSX      (R8), R10
 	VBROADCASTSS (DI), Z12
@@ -2791,7 +3229,7 @@ a3done:
 	JMP products
 
 // func convTile3x2AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·convTile3x2AVX512(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -2806,18 +3244,40 @@ TEXT ·convTile3x2AVX512(SB), NOSPLIT, $0-8
 	VMOVAPS      Z4, Z5
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), DX
-	ADDQ    16(AX), DX
-	MOVLQSX 16(CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), BX
-	MOVQ    24(AX), SI
-	MOVQ    (AX), DI
-	TESTQ   DI, DI
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), DX
+	ADDQ       16(AX), DX
+	MOVLQSX    16(CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), BX
+	MOVQ       24(AX), SI
+	MOVQ       (AX), DI
+	TESTQ      DI, DI
+	JEQ        finish
+	CMPQ       DI, $0x00000040
+	JGT        first
+	MOVQ       32(AX), R8
+	MOVQ       56(AX), R9
+	MOVQ       8(R8), R10
+	ADDQ       40(AX), R10
+	MOVQ       (R10), R10
+	ADDQ       48(AX), R10
+	PREFETCHT0 (R10)
+	ADDQ       R9, R10
+	PREFETCHT0 (R10)
+	ADDQ       R9, R10
+	PREFETCHT0 (R10)
+	MOVQ       24(R8), R8
+	ADDQ       40(AX), R8
+	MOVQ       (R8), R8
+	ADDQ       48(AX), R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
 
+first:
 loop:
 	MOVLQSX      (SI), R8
 	VMOVUPS      (DX)(R8*1), Z6
@@ -2951,7 +3411,7 @@ a1done:
 	JMP products
 
 // func convTile3x1AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·convTile3x1AVX512(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -2963,16 +3423,29 @@ TEXT ·convTile3x1AVX512(SB), NOSPLIT, $0-8
 	VBROADCASTSS 8(CX), Z2
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), DX
-	MOVQ    24(AX), BX
-	MOVQ    (AX), SI
-	TESTQ   SI, SI
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       (AX), SI
+	TESTQ      SI, SI
+	JEQ        finish
+	CMPQ       SI, $0x00000040
+	JGT        first
+	MOVQ       32(AX), DI
+	MOVQ       56(AX), R8
+	MOVQ       8(DI), DI
+	ADDQ       40(AX), DI
+	MOVQ       (DI), DI
+	ADDQ       48(AX), DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
 
+first:
 loop:
 	MOVLQSX      (BX), DI
 	VMOVUPS      (CX)(DI*1), Z3
@@ -3054,8 +3527,8 @@ a0done:
 	JMP products
 
 // func convTile2x8AVX512(t *byte)
-// Requires: AVX, AVX512F
-TEXT ·convTile2x8AVX512(SB), NOSPLIT, $0-8
+// Requires: AVX, AVX512F, MMX+
+TEXT ·convTile2x8AVX512(SB), NOSPLIT, $8-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
 	TESTQ        $0x00000001, CX
@@ -3079,30 +3552,90 @@ TEXT ·convTile2x8AVX512(SB), NOSPLIT, $0-8
 	VMOVAPS      Z8, Z15
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), DX
-	ADDQ    16(AX), DX
-	MOVLQSX 16(CX), BX
-	ADDQ    16(AX), BX
-	MOVLQSX 32(CX), SI
-	ADDQ    16(AX), SI
-	MOVLQSX 48(CX), DI
-	ADDQ    16(AX), DI
-	MOVLQSX 64(CX), R8
-	ADDQ    16(AX), R8
-	MOVLQSX 80(CX), R9
-	ADDQ    16(AX), R9
-	MOVLQSX 96(CX), R10
-	ADDQ    16(AX), R10
-	MOVLQSX 112(CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), R11
-	MOVQ    24(AX), R12
-	MOVQ    (AX), R13
-	TESTQ   R13, R13
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), DX
+	ADDQ       16(AX), DX
+	MOVLQSX    16(CX), BX
+	ADDQ       16(AX), BX
+	MOVLQSX    32(CX), SI
+	ADDQ       16(AX), SI
+	MOVLQSX    48(CX), DI
+	ADDQ       16(AX), DI
+	MOVLQSX    64(CX), R8
+	ADDQ       16(AX), R8
+	MOVLQSX    80(CX), R9
+	ADDQ       16(AX), R9
+	MOVLQSX    96(CX), R10
+	ADDQ       16(AX), R10
+	MOVLQSX    112(CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), R11
+	MOVQ       24(AX), R12
+	MOVQ       (AX), R13
+	TESTQ      R13, R13
+	JEQ        finish
+	CMPQ       R13, $0x00000040
+	JGT        first
+	MOVQ       32(AX), R14
+	MOVQ       56(AX), R15
+	MOVQ       8(R14), BP
+	ADDQ       40(AX), BP
+	MOVQ       (BP), BP
+	ADDQ       48(AX), BP
+	PREFETCHT0 (BP)
+	ADDQ       R15, BP
+	PREFETCHT0 (BP)
+	MOVQ       24(R14), BP
+	ADDQ       40(AX), BP
+	MOVQ       (BP), BP
+	ADDQ       48(AX), BP
+	PREFETCHT0 (BP)
+	ADDQ       R15, BP
+	PREFETCHT0 (BP)
+	MOVQ       40(R14), BP
+	ADDQ       40(AX), BP
+	MOVQ       (BP), BP
+	ADDQ       48(AX), BP
+	PREFETCHT0 (BP)
+	ADDQ       R15, BP
+	PREFETCHT0 (BP)
+	MOVQ       56(R14), BP
+	ADDQ       40(AX), BP
+	MOVQ       (BP), BP
+	ADDQ       48(AX), BP
+	PREFETCHT0 (BP)
+	ADDQ       R15, BP
+	PREFETCHT0 (BP)
+	MOVQ       72(R14), BP
+	ADDQ       40(AX), BP
+	MOVQ       (BP), BP
+	ADDQ       48(AX), BP
+	PREFETCHT0 (BP)
+	ADDQ       R15, BP
+	PREFETCHT0 (BP)
+	MOVQ       88(R14), BP
+	ADDQ       40(AX), BP
+	MOVQ       (BP), BP
+	ADDQ       48(AX), BP
+	PREFETCHT0 (BP)
+	ADDQ       R15, BP
+	PREFETCHT0 (BP)
+	MOVQ       104(R14), BP
+	ADDQ       40(AX), BP
+	MOVQ       (BP), BP
+	ADDQ       48(AX), BP
+	PREFETCHT0 (BP)
+	ADDQ       R15, BP
+	PREFETCHT0 (BP)
+	MOVQ       120(R14), R14
+	ADDQ       40(AX), R14
+	MOVQ       (R14), R14
+	ADDQ       48(AX), R14
+	PREFETCHT0 (R14)
+	ADDQ       R15, R14
+	PREFETCHT0 (R14)
 
+first:
 loop:
 	MOVLQSX      (R12), R14
 	VBROADCASTSS (R11), Z16
@@ -3491,7 +4024,7 @@ a7done:
 	JMP products
 
 // func convTile2x4AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·convTile2x4AVX512(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -3508,22 +4041,54 @@ TEXT ·convTile2x4AVX512(SB), NOSPLIT, $0-8
 	VMOVAPS      Z4, Z7
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), DX
-	ADDQ    16(AX), DX
-	MOVLQSX 16(CX), BX
-	ADDQ    16(AX), BX
-	MOVLQSX 32(CX), SI
-	ADDQ    16(AX), SI
-	MOVLQSX 48(CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), DI
-	MOVQ    24(AX), R8
-	MOVQ    (AX), R9
-	TESTQ   R9, R9
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), DX
+	ADDQ       16(AX), DX
+	MOVLQSX    16(CX), BX
+	ADDQ       16(AX), BX
+	MOVLQSX    32(CX), SI
+	ADDQ       16(AX), SI
+	MOVLQSX    48(CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), DI
+	MOVQ       24(AX), R8
+	MOVQ       (AX), R9
+	TESTQ      R9, R9
+	JEQ        finish
+	CMPQ       R9, $0x00000040
+	JGT        first
+	MOVQ       32(AX), R10
+	MOVQ       56(AX), R11
+	MOVQ       8(R10), R12
+	ADDQ       40(AX), R12
+	MOVQ       (R12), R12
+	ADDQ       48(AX), R12
+	PREFETCHT0 (R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	MOVQ       24(R10), R12
+	ADDQ       40(AX), R12
+	MOVQ       (R12), R12
+	ADDQ       48(AX), R12
+	PREFETCHT0 (R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	MOVQ       40(R10), R12
+	ADDQ       40(AX), R12
+	MOVQ       (R12), R12
+	ADDQ       48(AX), R12
+	PREFETCHT0 (R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	MOVQ       56(R10), R10
+	ADDQ       40(AX), R10
+	MOVQ       (R10), R10
+	ADDQ       48(AX), R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
 
+first:
 loop:
 	MOVLQSX      (R8), R10
 	VBROADCASTSS (DI), Z8
@@ -3732,7 +4297,7 @@ a3done:
 	JMP products
 
 // func convTile2x2AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·convTile2x2AVX512(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -3745,18 +4310,36 @@ TEXT ·convTile2x2AVX512(SB), NOSPLIT, $0-8
 	VMOVAPS      Z2, Z3
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), DX
-	ADDQ    16(AX), DX
-	MOVLQSX 16(CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), BX
-	MOVQ    24(AX), SI
-	MOVQ    (AX), DI
-	TESTQ   DI, DI
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), DX
+	ADDQ       16(AX), DX
+	MOVLQSX    16(CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), BX
+	MOVQ       24(AX), SI
+	MOVQ       (AX), DI
+	TESTQ      DI, DI
+	JEQ        finish
+	CMPQ       DI, $0x00000040
+	JGT        first
+	MOVQ       32(AX), R8
+	MOVQ       56(AX), R9
+	MOVQ       8(R8), R10
+	ADDQ       40(AX), R10
+	MOVQ       (R10), R10
+	ADDQ       48(AX), R10
+	PREFETCHT0 (R10)
+	ADDQ       R9, R10
+	PREFETCHT0 (R10)
+	MOVQ       24(R8), R8
+	ADDQ       40(AX), R8
+	MOVQ       (R8), R8
+	ADDQ       48(AX), R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
 
+first:
 loop:
 	MOVLQSX      (SI), R8
 	VMOVUPS      (DX)(R8*1), Z4
@@ -3875,7 +4458,7 @@ a1done:
 	JMP products
 
 // func convTile2x1AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·convTile2x1AVX512(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -3886,16 +4469,27 @@ TEXT ·convTile2x1AVX512(SB), NOSPLIT, $0-8
 	VBROADCASTSS 4(CX), Z1
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), DX
-	MOVQ    24(AX), BX
-	MOVQ    (AX), SI
-	TESTQ   SI, SI
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       (AX), SI
+	TESTQ      SI, SI
+	JEQ        finish
+	CMPQ       SI, $0x00000040
+	JGT        first
+	MOVQ       32(AX), DI
+	MOVQ       56(AX), R8
+	MOVQ       8(DI), DI
+	ADDQ       40(AX), DI
+	MOVQ       (DI), DI
+	ADDQ       48(AX), DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
 
+first:
 loop:
 	MOVLQSX      (BX), DI
 	VMOVUPS      (CX)(DI*1), Z2
@@ -3969,7 +4563,7 @@ a0done:
 	JMP products
 
 // func convTile1x8AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·convTile1x8AVX512(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -3986,30 +4580,74 @@ TEXT ·convTile1x8AVX512(SB), NOSPLIT, $0-8
 	VMOVAPS      Z0, Z7
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), DX
-	ADDQ    16(AX), DX
-	MOVLQSX 16(CX), BX
-	ADDQ    16(AX), BX
-	MOVLQSX 32(CX), SI
-	ADDQ    16(AX), SI
-	MOVLQSX 48(CX), DI
-	ADDQ    16(AX), DI
-	MOVLQSX 64(CX), R8
-	ADDQ    16(AX), R8
-	MOVLQSX 80(CX), R9
-	ADDQ    16(AX), R9
-	MOVLQSX 96(CX), R10
-	ADDQ    16(AX), R10
-	MOVLQSX 112(CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), R11
-	MOVQ    24(AX), R12
-	MOVQ    (AX), R13
-	TESTQ   R13, R13
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), DX
+	ADDQ       16(AX), DX
+	MOVLQSX    16(CX), BX
+	ADDQ       16(AX), BX
+	MOVLQSX    32(CX), SI
+	ADDQ       16(AX), SI
+	MOVLQSX    48(CX), DI
+	ADDQ       16(AX), DI
+	MOVLQSX    64(CX), R8
+	ADDQ       16(AX), R8
+	MOVLQSX    80(CX), R9
+	ADDQ       16(AX), R9
+	MOVLQSX    96(CX), R10
+	ADDQ       16(AX), R10
+	MOVLQSX    112(CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), R11
+	MOVQ       24(AX), R12
+	MOVQ       (AX), R13
+	TESTQ      R13, R13
+	JEQ        finish
+	CMPQ       R13, $0x00000040
+	JGT        first
+	MOVQ       32(AX), R14
+	MOVQ       56(AX), R15
+	MOVQ       8(R14), R15
+	ADDQ       40(AX), R15
+	MOVQ       (R15), R15
+	ADDQ       48(AX), R15
+	PREFETCHT0 (R15)
+	MOVQ       24(R14), R15
+	ADDQ       40(AX), R15
+	MOVQ       (R15), R15
+	ADDQ       48(AX), R15
+	PREFETCHT0 (R15)
+	MOVQ       40(R14), R15
+	ADDQ       40(AX), R15
+	MOVQ       (R15), R15
+	ADDQ       48(AX), R15
+	PREFETCHT0 (R15)
+	MOVQ       56(R14), R15
+	ADDQ       40(AX), R15
+	MOVQ       (R15), R15
+	ADDQ       48(AX), R15
+	PREFETCHT0 (R15)
+	MOVQ       72(R14), R15
+	ADDQ       40(AX), R15
+	MOVQ       (R15), R15
+	ADDQ       48(AX), R15
+	PREFETCHT0 (R15)
+	MOVQ       88(R14), R15
+	ADDQ       40(AX), R15
+	MOVQ       (R15), R15
+	ADDQ       48(AX), R15
+	PREFETCHT0 (R15)
+	MOVQ       104(R14), R15
+	ADDQ       40(AX), R15
+	MOVQ       (R15), R15
+	ADDQ       48(AX), R15
+	PREFETCHT0 (R15)
+	MOVQ       120(R14), R14
+	ADDQ       40(AX), R14
+	MOVQ       (R14), R14
+	ADDQ       48(AX), R14
+	PREFETCHT0 (R14)
 
+first:
 loop:
 	MOVLQSX      (R12), R14
 	VBROADCASTSS (R11), Z8
@@ -4333,7 +4971,7 @@ a7done:
 	JMP products
 
 // func convTile1x4AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·convTile1x4AVX512(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -4346,22 +4984,46 @@ TEXT ·convTile1x4AVX512(SB), NOSPLIT, $0-8
 	VMOVAPS      Z0, Z3
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), DX
-	ADDQ    16(AX), DX
-	MOVLQSX 16(CX), BX
-	ADDQ    16(AX), BX
-	MOVLQSX 32(CX), SI
-	ADDQ    16(AX), SI
-	MOVLQSX 48(CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), DI
-	MOVQ    24(AX), R8
-	MOVQ    (AX), R9
-	TESTQ   R9, R9
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), DX
+	ADDQ       16(AX), DX
+	MOVLQSX    16(CX), BX
+	ADDQ       16(AX), BX
+	MOVLQSX    32(CX), SI
+	ADDQ       16(AX), SI
+	MOVLQSX    48(CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), DI
+	MOVQ       24(AX), R8
+	MOVQ       (AX), R9
+	TESTQ      R9, R9
+	JEQ        finish
+	CMPQ       R9, $0x00000040
+	JGT        first
+	MOVQ       32(AX), R10
+	MOVQ       56(AX), R11
+	MOVQ       8(R10), R11
+	ADDQ       40(AX), R11
+	MOVQ       (R11), R11
+	ADDQ       48(AX), R11
+	PREFETCHT0 (R11)
+	MOVQ       24(R10), R11
+	ADDQ       40(AX), R11
+	MOVQ       (R11), R11
+	ADDQ       48(AX), R11
+	PREFETCHT0 (R11)
+	MOVQ       40(R10), R11
+	ADDQ       40(AX), R11
+	MOVQ       (R11), R11
+	ADDQ       48(AX), R11
+	PREFETCHT0 (R11)
+	MOVQ       56(R10), R10
+	ADDQ       40(AX), R10
+	MOVQ       (R10), R10
+	ADDQ       48(AX), R10
+	PREFETCHT0 (R10)
 
+first:
 loop:
 	MOVLQSX      (R8), R10
 	VBROADCASTSS (DI), Z4
@@ -4537,7 +5199,7 @@ a3done:
 	JMP products
 
 // func convTile1x2AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·convTile1x2AVX512(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -4548,18 +5210,32 @@ TEXT ·convTile1x2AVX512(SB), NOSPLIT, $0-8
 	VMOVAPS      Z0, Z1
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), DX
-	ADDQ    16(AX), DX
-	MOVLQSX 16(CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), BX
-	MOVQ    24(AX), SI
-	MOVQ    (AX), DI
-	TESTQ   DI, DI
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), DX
+	ADDQ       16(AX), DX
+	MOVLQSX    16(CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), BX
+	MOVQ       24(AX), SI
+	MOVQ       (AX), DI
+	TESTQ      DI, DI
+	JEQ        finish
+	CMPQ       DI, $0x00000040
+	JGT        first
+	MOVQ       32(AX), R8
+	MOVQ       56(AX), R9
+	MOVQ       8(R8), R9
+	ADDQ       40(AX), R9
+	MOVQ       (R9), R9
+	ADDQ       48(AX), R9
+	PREFETCHT0 (R9)
+	MOVQ       24(R8), R8
+	ADDQ       40(AX), R8
+	MOVQ       (R8), R8
+	ADDQ       48(AX), R8
+	PREFETCHT0 (R8)
 
+first:
 loop:
 	MOVLQSX      (SI), R8
 	VBROADCASTSS (BX), Z2
@@ -4661,7 +5337,7 @@ a1done:
 	JMP products
 
 // func convTile1x1AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·convTile1x1AVX512(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -4671,16 +5347,25 @@ TEXT ·convTile1x1AVX512(SB), NOSPLIT, $0-8
 	VBROADCASTSS (CX), Z0
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), DX
-	MOVQ    24(AX), BX
-	MOVQ    (AX), SI
-	TESTQ   SI, SI
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       (AX), SI
+	TESTQ      SI, SI
+	JEQ        finish
+	CMPQ       SI, $0x00000040
+	JGT        first
+	MOVQ       32(AX), DI
+	MOVQ       56(AX), R8
+	MOVQ       8(DI), DI
+	ADDQ       40(AX), DI
+	MOVQ       (DI), DI
+	ADDQ       48(AX), DI
+	PREFETCHT0 (DI)
 
+first:
 loop:
 	MOVLQSX      (BX), DI
 	VBROADCASTSS (DX), Z1
@@ -5965,40 +6650,45 @@ loop:
 	RET
 
 // func convRows4AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·convRows4AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 8(AX), CX
 	MOVQ 40(AX), DX
 	MOVQ (AX), BX
 	MOVQ 32(AX), SI
+	MOVQ 48(AX), DI
 
 vec:
 	VPXORD  Z0, Z0, Z0
 	VPXORD  Z1, Z1, Z1
 	VPXORD  Z2, Z2, Z2
 	VPXORD  Z3, Z3, Z3
-	MOVLQSX 4(CX), DI
-	MOVQ    8(CX), R8
-	ADDQ    16(AX), R8
-	TESTQ   DI, DI
+	MOVLQSX 4(CX), R8
+	MOVQ    8(CX), R9
+	ADDQ    16(AX), R9
+	TESTQ   R8, R8
 	JEQ     store
 
 run:
-	MOVQ    (R8), R9
-	ADDQ    24(AX), R9
-	MOVL    8(R8), R10
-	KMOVW   R10, K1
-	VMOVUPS (R9), K1, Z0
-	ADDQ    SI, R9
-	VMOVUPS (R9), K1, Z1
-	ADDQ    SI, R9
-	VMOVUPS (R9), K1, Z2
-	ADDQ    SI, R9
-	VMOVUPS (R9), K1, Z3
-	ADDQ    $0x10, R8
-	DECQ    DI
-	JNE     run
+	MOVQ       (R9), R10
+	ADDQ       24(AX), R10
+	MOVL       8(R9), R11
+	KMOVW      R11, K1
+	PREFETCHT0 (R10)(DI*1)
+	VMOVUPS    (R10), K1, Z0
+	ADDQ       SI, R10
+	PREFETCHT0 (R10)(DI*1)
+	VMOVUPS    (R10), K1, Z1
+	ADDQ       SI, R10
+	PREFETCHT0 (R10)(DI*1)
+	VMOVUPS    (R10), K1, Z2
+	ADDQ       SI, R10
+	PREFETCHT0 (R10)(DI*1)
+	VMOVUPS    (R10), K1, Z3
+	ADDQ       $0x10, R9
+	DECQ       R8
+	JNE        run
 
 store:
 	VMOVUPS Z0, (DX)
@@ -6013,31 +6703,33 @@ store:
 	RET
 
 // func convRows1AVX512(t *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·convRows1AVX512(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 8(AX), CX
 	MOVQ 40(AX), DX
 	MOVQ (AX), BX
 	MOVQ 32(AX), SI
+	MOVQ 48(AX), SI
 
 vec:
 	VPXORD  Z0, Z0, Z0
-	MOVLQSX 4(CX), SI
-	MOVQ    8(CX), DI
-	ADDQ    16(AX), DI
-	TESTQ   SI, SI
+	MOVLQSX 4(CX), DI
+	MOVQ    8(CX), R8
+	ADDQ    16(AX), R8
+	TESTQ   DI, DI
 	JEQ     store
 
 run:
-	MOVQ    (DI), R8
-	ADDQ    24(AX), R8
-	MOVL    8(DI), R9
-	KMOVW   R9, K1
-	VMOVUPS (R8), K1, Z0
-	ADDQ    $0x10, DI
-	DECQ    SI
-	JNE     run
+	MOVQ       (R8), R9
+	ADDQ       24(AX), R9
+	MOVL       8(R8), R10
+	KMOVW      R10, K1
+	PREFETCHT0 (R9)(SI*1)
+	VMOVUPS    (R9), K1, Z0
+	ADDQ       $0x10, R8
+	DECQ       DI
+	JNE        run
 
 store:
 	VMOVUPS Z0, (DX)
@@ -6049,7 +6741,7 @@ store:
 	RET
 
 // func convTile4x3AVX2(t *byte)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·convTile4x3AVX2(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -6070,20 +6762,57 @@ TEXT ·convTile4x3AVX2(SB), NOSPLIT, $0-8
 	VMOVAPS      Y9, Y11
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), DX
-	ADDQ    16(AX), DX
-	MOVLQSX 16(CX), BX
-	ADDQ    16(AX), BX
-	MOVLQSX 32(CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), SI
-	MOVQ    24(AX), DI
-	MOVQ    (AX), R8
-	TESTQ   R8, R8
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), DX
+	ADDQ       16(AX), DX
+	MOVLQSX    16(CX), BX
+	ADDQ       16(AX), BX
+	MOVLQSX    32(CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), SI
+	MOVQ       24(AX), DI
+	MOVQ       (AX), R8
+	TESTQ      R8, R8
+	JEQ        finish
+	CMPQ       R8, $0x00000040
+	JGT        first
+	MOVQ       32(AX), R9
+	MOVQ       56(AX), R10
+	MOVQ       8(R9), R11
+	ADDQ       40(AX), R11
+	MOVQ       (R11), R11
+	ADDQ       48(AX), R11
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	PREFETCHT0 (R11)
+	MOVQ       24(R9), R11
+	ADDQ       40(AX), R11
+	MOVQ       (R11), R11
+	ADDQ       48(AX), R11
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	PREFETCHT0 (R11)
+	ADDQ       R10, R11
+	PREFETCHT0 (R11)
+	MOVQ       40(R9), R9
+	ADDQ       40(AX), R9
+	MOVQ       (R9), R9
+	ADDQ       48(AX), R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
+	ADDQ       R10, R9
+	PREFETCHT0 (R9)
 
+first:
 loop:
 	MOVLQSX      (DI), R9
 	VBROADCASTSS (SI), Y12
@@ -6331,7 +7060,7 @@ DATA convLaneBits<>+28(SB)/4, $0x00000080
 GLOBL convLaneBits<>(SB), RODATA|NOPTR, $32
 
 // func convTile4x2AVX2(t *byte)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·convTile4x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -6348,18 +7077,44 @@ TEXT ·convTile4x2AVX2(SB), NOSPLIT, $0-8
 	VMOVAPS      Y6, Y7
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), DX
-	ADDQ    16(AX), DX
-	MOVLQSX 16(CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), BX
-	MOVQ    24(AX), SI
-	MOVQ    (AX), DI
-	TESTQ   DI, DI
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), DX
+	ADDQ       16(AX), DX
+	MOVLQSX    16(CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), BX
+	MOVQ       24(AX), SI
+	MOVQ       (AX), DI
+	TESTQ      DI, DI
+	JEQ        finish
+	CMPQ       DI, $0x00000040
+	JGT        first
+	MOVQ       32(AX), R8
+	MOVQ       56(AX), R9
+	MOVQ       8(R8), R10
+	ADDQ       40(AX), R10
+	MOVQ       (R10), R10
+	ADDQ       48(AX), R10
+	PREFETCHT0 (R10)
+	ADDQ       R9, R10
+	PREFETCHT0 (R10)
+	ADDQ       R9, R10
+	PREFETCHT0 (R10)
+	ADDQ       R9, R10
+	PREFETCHT0 (R10)
+	MOVQ       24(R8), R8
+	ADDQ       40(AX), R8
+	MOVQ       (R8), R8
+	ADDQ       48(AX), R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
 
+first:
 loop:
 	MOVLQSX      (SI), R8
 	VMOVUPS      (DX)(R8*1), Y8
@@ -6528,7 +7283,7 @@ a1done:
 	JMP products
 
 // func convTile4x1AVX2(t *byte)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·convTile4x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -6541,16 +7296,31 @@ TEXT ·convTile4x1AVX2(SB), NOSPLIT, $0-8
 	VBROADCASTSS 12(CX), Y3
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), DX
-	MOVQ    24(AX), BX
-	MOVQ    (AX), SI
-	TESTQ   SI, SI
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       (AX), SI
+	TESTQ      SI, SI
+	JEQ        finish
+	CMPQ       SI, $0x00000040
+	JGT        first
+	MOVQ       32(AX), DI
+	MOVQ       56(AX), R8
+	MOVQ       8(DI), DI
+	ADDQ       40(AX), DI
+	MOVQ       (DI), DI
+	ADDQ       48(AX), DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
 
+first:
 loop:
 	MOVLQSX      (BX), DI
 	VMOVUPS      (CX)(DI*1), Y4
@@ -6650,7 +7420,7 @@ a0done:
 	JMP products
 
 // func convTile3x4AVX2(t *byte)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·convTile3x4AVX2(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -6671,22 +7441,62 @@ TEXT ·convTile3x4AVX2(SB), NOSPLIT, $0-8
 	VMOVAPS      Y8, Y11
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), DX
-	ADDQ    16(AX), DX
-	MOVLQSX 16(CX), BX
-	ADDQ    16(AX), BX
-	MOVLQSX 32(CX), SI
-	ADDQ    16(AX), SI
-	MOVLQSX 48(CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), DI
-	MOVQ    24(AX), R8
-	MOVQ    (AX), R9
-	TESTQ   R9, R9
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), DX
+	ADDQ       16(AX), DX
+	MOVLQSX    16(CX), BX
+	ADDQ       16(AX), BX
+	MOVLQSX    32(CX), SI
+	ADDQ       16(AX), SI
+	MOVLQSX    48(CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), DI
+	MOVQ       24(AX), R8
+	MOVQ       (AX), R9
+	TESTQ      R9, R9
+	JEQ        finish
+	CMPQ       R9, $0x00000040
+	JGT        first
+	MOVQ       32(AX), R10
+	MOVQ       56(AX), R11
+	MOVQ       8(R10), R12
+	ADDQ       40(AX), R12
+	MOVQ       (R12), R12
+	ADDQ       48(AX), R12
+	PREFETCHT0 (R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	MOVQ       24(R10), R12
+	ADDQ       40(AX), R12
+	MOVQ       (R12), R12
+	ADDQ       48(AX), R12
+	PREFETCHT0 (R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	MOVQ       40(R10), R12
+	ADDQ       40(AX), R12
+	MOVQ       (R12), R12
+	ADDQ       48(AX), R12
+	PREFETCHT0 (R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	MOVQ       56(R10), R10
+	ADDQ       40(AX), R10
+	MOVQ       (R10), R10
+	ADDQ       48(AX), R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
 
+first:
 loop:
 	MOVLQSX      (R8), R10
 	VBROADCASTSS (DI), Y12
@@ -6960,7 +7770,7 @@ a3done:
 	JMP products
 
 // func convTile3x2AVX2(t *byte)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·convTile3x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -6975,18 +7785,40 @@ TEXT ·convTile3x2AVX2(SB), NOSPLIT, $0-8
 	VMOVAPS      Y4, Y5
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), DX
-	ADDQ    16(AX), DX
-	MOVLQSX 16(CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), BX
-	MOVQ    24(AX), SI
-	MOVQ    (AX), DI
-	TESTQ   DI, DI
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), DX
+	ADDQ       16(AX), DX
+	MOVLQSX    16(CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), BX
+	MOVQ       24(AX), SI
+	MOVQ       (AX), DI
+	TESTQ      DI, DI
+	JEQ        finish
+	CMPQ       DI, $0x00000040
+	JGT        first
+	MOVQ       32(AX), R8
+	MOVQ       56(AX), R9
+	MOVQ       8(R8), R10
+	ADDQ       40(AX), R10
+	MOVQ       (R10), R10
+	ADDQ       48(AX), R10
+	PREFETCHT0 (R10)
+	ADDQ       R9, R10
+	PREFETCHT0 (R10)
+	ADDQ       R9, R10
+	PREFETCHT0 (R10)
+	MOVQ       24(R8), R8
+	ADDQ       40(AX), R8
+	MOVQ       (R8), R8
+	ADDQ       48(AX), R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
 
+first:
 loop:
 	MOVLQSX      (SI), R8
 	VMOVUPS      (DX)(R8*1), Y6
@@ -7138,7 +7970,7 @@ a1done:
 	JMP products
 
 // func convTile3x1AVX2(t *byte)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·convTile3x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -7150,16 +7982,29 @@ TEXT ·convTile3x1AVX2(SB), NOSPLIT, $0-8
 	VBROADCASTSS 8(CX), Y2
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), DX
-	MOVQ    24(AX), BX
-	MOVQ    (AX), SI
-	TESTQ   SI, SI
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       (AX), SI
+	TESTQ      SI, SI
+	JEQ        finish
+	CMPQ       SI, $0x00000040
+	JGT        first
+	MOVQ       32(AX), DI
+	MOVQ       56(AX), R8
+	MOVQ       8(DI), DI
+	ADDQ       40(AX), DI
+	MOVQ       (DI), DI
+	ADDQ       48(AX), DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
 
+first:
 loop:
 	MOVLQSX      (BX), DI
 	VMOVUPS      (CX)(DI*1), Y3
@@ -7250,7 +8095,7 @@ a0done:
 	JMP products
 
 // func convTile2x6AVX2(t *byte)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·convTile2x6AVX2(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -7271,26 +8116,72 @@ TEXT ·convTile2x6AVX2(SB), NOSPLIT, $0-8
 	VMOVAPS      Y6, Y11
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), DX
-	ADDQ    16(AX), DX
-	MOVLQSX 16(CX), BX
-	ADDQ    16(AX), BX
-	MOVLQSX 32(CX), SI
-	ADDQ    16(AX), SI
-	MOVLQSX 48(CX), DI
-	ADDQ    16(AX), DI
-	MOVLQSX 64(CX), R8
-	ADDQ    16(AX), R8
-	MOVLQSX 80(CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), R9
-	MOVQ    24(AX), R10
-	MOVQ    (AX), R11
-	TESTQ   R11, R11
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), DX
+	ADDQ       16(AX), DX
+	MOVLQSX    16(CX), BX
+	ADDQ       16(AX), BX
+	MOVLQSX    32(CX), SI
+	ADDQ       16(AX), SI
+	MOVLQSX    48(CX), DI
+	ADDQ       16(AX), DI
+	MOVLQSX    64(CX), R8
+	ADDQ       16(AX), R8
+	MOVLQSX    80(CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), R9
+	MOVQ       24(AX), R10
+	MOVQ       (AX), R11
+	TESTQ      R11, R11
+	JEQ        finish
+	CMPQ       R11, $0x00000040
+	JGT        first
+	MOVQ       32(AX), R12
+	MOVQ       56(AX), R13
+	MOVQ       8(R12), R14
+	ADDQ       40(AX), R14
+	MOVQ       (R14), R14
+	ADDQ       48(AX), R14
+	PREFETCHT0 (R14)
+	ADDQ       R13, R14
+	PREFETCHT0 (R14)
+	MOVQ       24(R12), R14
+	ADDQ       40(AX), R14
+	MOVQ       (R14), R14
+	ADDQ       48(AX), R14
+	PREFETCHT0 (R14)
+	ADDQ       R13, R14
+	PREFETCHT0 (R14)
+	MOVQ       40(R12), R14
+	ADDQ       40(AX), R14
+	MOVQ       (R14), R14
+	ADDQ       48(AX), R14
+	PREFETCHT0 (R14)
+	ADDQ       R13, R14
+	PREFETCHT0 (R14)
+	MOVQ       56(R12), R14
+	ADDQ       40(AX), R14
+	MOVQ       (R14), R14
+	ADDQ       48(AX), R14
+	PREFETCHT0 (R14)
+	ADDQ       R13, R14
+	PREFETCHT0 (R14)
+	MOVQ       72(R12), R14
+	ADDQ       40(AX), R14
+	MOVQ       (R14), R14
+	ADDQ       48(AX), R14
+	PREFETCHT0 (R14)
+	ADDQ       R13, R14
+	PREFETCHT0 (R14)
+	MOVQ       88(R12), R12
+	ADDQ       40(AX), R12
+	MOVQ       (R12), R12
+	ADDQ       48(AX), R12
+	PREFETCHT0 (R12)
+	ADDQ       R13, R12
+	PREFETCHT0 (R12)
 
+first:
 loop:
 	MOVLQSX      (R10), R12
 	VBROADCASTSS (R9), Y12
@@ -7637,7 +8528,7 @@ a5done:
 	JMP products
 
 // func convTile2x4AVX2(t *byte)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·convTile2x4AVX2(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -7654,22 +8545,54 @@ TEXT ·convTile2x4AVX2(SB), NOSPLIT, $0-8
 	VMOVAPS      Y4, Y7
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), DX
-	ADDQ    16(AX), DX
-	MOVLQSX 16(CX), BX
-	ADDQ    16(AX), BX
-	MOVLQSX 32(CX), SI
-	ADDQ    16(AX), SI
-	MOVLQSX 48(CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), DI
-	MOVQ    24(AX), R8
-	MOVQ    (AX), R9
-	TESTQ   R9, R9
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), DX
+	ADDQ       16(AX), DX
+	MOVLQSX    16(CX), BX
+	ADDQ       16(AX), BX
+	MOVLQSX    32(CX), SI
+	ADDQ       16(AX), SI
+	MOVLQSX    48(CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), DI
+	MOVQ       24(AX), R8
+	MOVQ       (AX), R9
+	TESTQ      R9, R9
+	JEQ        finish
+	CMPQ       R9, $0x00000040
+	JGT        first
+	MOVQ       32(AX), R10
+	MOVQ       56(AX), R11
+	MOVQ       8(R10), R12
+	ADDQ       40(AX), R12
+	MOVQ       (R12), R12
+	ADDQ       48(AX), R12
+	PREFETCHT0 (R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	MOVQ       24(R10), R12
+	ADDQ       40(AX), R12
+	MOVQ       (R12), R12
+	ADDQ       48(AX), R12
+	PREFETCHT0 (R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	MOVQ       40(R10), R12
+	ADDQ       40(AX), R12
+	MOVQ       (R12), R12
+	ADDQ       48(AX), R12
+	PREFETCHT0 (R12)
+	ADDQ       R11, R12
+	PREFETCHT0 (R12)
+	MOVQ       56(R10), R10
+	ADDQ       40(AX), R10
+	MOVQ       (R10), R10
+	ADDQ       48(AX), R10
+	PREFETCHT0 (R10)
+	ADDQ       R11, R10
+	PREFETCHT0 (R10)
 
+first:
 loop:
 	MOVLQSX      (R8), R10
 	VBROADCASTSS (DI), Y8
@@ -7910,7 +8833,7 @@ a3done:
 	JMP products
 
 // func convTile2x2AVX2(t *byte)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·convTile2x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -7923,18 +8846,36 @@ TEXT ·convTile2x2AVX2(SB), NOSPLIT, $0-8
 	VMOVAPS      Y2, Y3
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), DX
-	ADDQ    16(AX), DX
-	MOVLQSX 16(CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), BX
-	MOVQ    24(AX), SI
-	MOVQ    (AX), DI
-	TESTQ   DI, DI
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), DX
+	ADDQ       16(AX), DX
+	MOVLQSX    16(CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), BX
+	MOVQ       24(AX), SI
+	MOVQ       (AX), DI
+	TESTQ      DI, DI
+	JEQ        finish
+	CMPQ       DI, $0x00000040
+	JGT        first
+	MOVQ       32(AX), R8
+	MOVQ       56(AX), R9
+	MOVQ       8(R8), R10
+	ADDQ       40(AX), R10
+	MOVQ       (R10), R10
+	ADDQ       48(AX), R10
+	PREFETCHT0 (R10)
+	ADDQ       R9, R10
+	PREFETCHT0 (R10)
+	MOVQ       24(R8), R8
+	ADDQ       40(AX), R8
+	MOVQ       (R8), R8
+	ADDQ       48(AX), R8
+	PREFETCHT0 (R8)
+	ADDQ       R9, R8
+	PREFETCHT0 (R8)
 
+first:
 loop:
 	MOVLQSX      (SI), R8
 	VMOVUPS      (DX)(R8*1), Y4
@@ -8069,7 +9010,7 @@ a1done:
 	JMP products
 
 // func convTile2x1AVX2(t *byte)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·convTile2x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -8080,16 +9021,27 @@ TEXT ·convTile2x1AVX2(SB), NOSPLIT, $0-8
 	VBROADCASTSS 4(CX), Y1
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), DX
-	MOVQ    24(AX), BX
-	MOVQ    (AX), SI
-	TESTQ   SI, SI
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       (AX), SI
+	TESTQ      SI, SI
+	JEQ        finish
+	CMPQ       SI, $0x00000040
+	JGT        first
+	MOVQ       32(AX), DI
+	MOVQ       56(AX), R8
+	MOVQ       8(DI), DI
+	ADDQ       40(AX), DI
+	MOVQ       (DI), DI
+	ADDQ       48(AX), DI
+	PREFETCHT0 (DI)
+	ADDQ       R8, DI
+	PREFETCHT0 (DI)
 
+first:
 loop:
 	MOVLQSX      (BX), DI
 	VMOVUPS      (CX)(DI*1), Y2
@@ -8171,7 +9123,7 @@ a0done:
 	JMP products
 
 // func convTile1x8AVX2(t *byte)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·convTile1x8AVX2(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -8188,30 +9140,74 @@ TEXT ·convTile1x8AVX2(SB), NOSPLIT, $0-8
 	VMOVAPS      Y0, Y7
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), DX
-	ADDQ    16(AX), DX
-	MOVLQSX 16(CX), BX
-	ADDQ    16(AX), BX
-	MOVLQSX 32(CX), SI
-	ADDQ    16(AX), SI
-	MOVLQSX 48(CX), DI
-	ADDQ    16(AX), DI
-	MOVLQSX 64(CX), R8
-	ADDQ    16(AX), R8
-	MOVLQSX 80(CX), R9
-	ADDQ    16(AX), R9
-	MOVLQSX 96(CX), R10
-	ADDQ    16(AX), R10
-	MOVLQSX 112(CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), R11
-	MOVQ    24(AX), R12
-	MOVQ    (AX), R13
-	TESTQ   R13, R13
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), DX
+	ADDQ       16(AX), DX
+	MOVLQSX    16(CX), BX
+	ADDQ       16(AX), BX
+	MOVLQSX    32(CX), SI
+	ADDQ       16(AX), SI
+	MOVLQSX    48(CX), DI
+	ADDQ       16(AX), DI
+	MOVLQSX    64(CX), R8
+	ADDQ       16(AX), R8
+	MOVLQSX    80(CX), R9
+	ADDQ       16(AX), R9
+	MOVLQSX    96(CX), R10
+	ADDQ       16(AX), R10
+	MOVLQSX    112(CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), R11
+	MOVQ       24(AX), R12
+	MOVQ       (AX), R13
+	TESTQ      R13, R13
+	JEQ        finish
+	CMPQ       R13, $0x00000040
+	JGT        first
+	MOVQ       32(AX), R14
+	MOVQ       56(AX), R15
+	MOVQ       8(R14), R15
+	ADDQ       40(AX), R15
+	MOVQ       (R15), R15
+	ADDQ       48(AX), R15
+	PREFETCHT0 (R15)
+	MOVQ       24(R14), R15
+	ADDQ       40(AX), R15
+	MOVQ       (R15), R15
+	ADDQ       48(AX), R15
+	PREFETCHT0 (R15)
+	MOVQ       40(R14), R15
+	ADDQ       40(AX), R15
+	MOVQ       (R15), R15
+	ADDQ       48(AX), R15
+	PREFETCHT0 (R15)
+	MOVQ       56(R14), R15
+	ADDQ       40(AX), R15
+	MOVQ       (R15), R15
+	ADDQ       48(AX), R15
+	PREFETCHT0 (R15)
+	MOVQ       72(R14), R15
+	ADDQ       40(AX), R15
+	MOVQ       (R15), R15
+	ADDQ       48(AX), R15
+	PREFETCHT0 (R15)
+	MOVQ       88(R14), R15
+	ADDQ       40(AX), R15
+	MOVQ       (R15), R15
+	ADDQ       48(AX), R15
+	PREFETCHT0 (R15)
+	MOVQ       104(R14), R15
+	ADDQ       40(AX), R15
+	MOVQ       (R15), R15
+	ADDQ       48(AX), R15
+	PREFETCHT0 (R15)
+	MOVQ       120(R14), R14
+	ADDQ       40(AX), R14
+	MOVQ       (R14), R14
+	ADDQ       48(AX), R14
+	PREFETCHT0 (R14)
 
+first:
 loop:
 	MOVLQSX      (R12), R14
 	VBROADCASTSS (R11), Y8
@@ -8591,7 +9587,7 @@ a7done:
 	JMP products
 
 // func convTile1x4AVX2(t *byte)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·convTile1x4AVX2(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -8604,22 +9600,46 @@ TEXT ·convTile1x4AVX2(SB), NOSPLIT, $0-8
 	VMOVAPS      Y0, Y3
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), DX
-	ADDQ    16(AX), DX
-	MOVLQSX 16(CX), BX
-	ADDQ    16(AX), BX
-	MOVLQSX 32(CX), SI
-	ADDQ    16(AX), SI
-	MOVLQSX 48(CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), DI
-	MOVQ    24(AX), R8
-	MOVQ    (AX), R9
-	TESTQ   R9, R9
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), DX
+	ADDQ       16(AX), DX
+	MOVLQSX    16(CX), BX
+	ADDQ       16(AX), BX
+	MOVLQSX    32(CX), SI
+	ADDQ       16(AX), SI
+	MOVLQSX    48(CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), DI
+	MOVQ       24(AX), R8
+	MOVQ       (AX), R9
+	TESTQ      R9, R9
+	JEQ        finish
+	CMPQ       R9, $0x00000040
+	JGT        first
+	MOVQ       32(AX), R10
+	MOVQ       56(AX), R11
+	MOVQ       8(R10), R11
+	ADDQ       40(AX), R11
+	MOVQ       (R11), R11
+	ADDQ       48(AX), R11
+	PREFETCHT0 (R11)
+	MOVQ       24(R10), R11
+	ADDQ       40(AX), R11
+	MOVQ       (R11), R11
+	ADDQ       48(AX), R11
+	PREFETCHT0 (R11)
+	MOVQ       40(R10), R11
+	ADDQ       40(AX), R11
+	MOVQ       (R11), R11
+	ADDQ       48(AX), R11
+	PREFETCHT0 (R11)
+	MOVQ       56(R10), R10
+	ADDQ       40(AX), R10
+	MOVQ       (R10), R10
+	ADDQ       48(AX), R10
+	PREFETCHT0 (R10)
 
+first:
 loop:
 	MOVLQSX      (R8), R10
 	VBROADCASTSS (DI), Y4
@@ -8823,7 +9843,7 @@ a3done:
 	JMP products
 
 // func convTile1x2AVX2(t *byte)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·convTile1x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -8834,18 +9854,32 @@ TEXT ·convTile1x2AVX2(SB), NOSPLIT, $0-8
 	VMOVAPS      Y0, Y1
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), DX
-	ADDQ    16(AX), DX
-	MOVLQSX 16(CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), BX
-	MOVQ    24(AX), SI
-	MOVQ    (AX), DI
-	TESTQ   DI, DI
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), DX
+	ADDQ       16(AX), DX
+	MOVLQSX    16(CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), BX
+	MOVQ       24(AX), SI
+	MOVQ       (AX), DI
+	TESTQ      DI, DI
+	JEQ        finish
+	CMPQ       DI, $0x00000040
+	JGT        first
+	MOVQ       32(AX), R8
+	MOVQ       56(AX), R9
+	MOVQ       8(R8), R9
+	ADDQ       40(AX), R9
+	MOVQ       (R9), R9
+	ADDQ       48(AX), R9
+	PREFETCHT0 (R9)
+	MOVQ       24(R8), R8
+	ADDQ       40(AX), R8
+	MOVQ       (R8), R8
+	ADDQ       48(AX), R8
+	PREFETCHT0 (R8)
 
+first:
 loop:
 	MOVLQSX      (SI), R8
 	VBROADCASTSS (BX), Y2
@@ -8961,7 +9995,7 @@ a1done:
 	JMP products
 
 // func convTile1x1AVX2(t *byte)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·convTile1x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ         t+0(FP), AX
 	MOVQ         72(AX), CX
@@ -8971,16 +10005,25 @@ TEXT ·convTile1x1AVX2(SB), NOSPLIT, $0-8
 	VBROADCASTSS (CX), Y0
 
 products:
-	MOVQ    32(AX), CX
-	MOVLQSX (CX), CX
-	ADDQ    16(AX), CX
-	MOVQ    8(AX), DX
-	MOVQ    24(AX), BX
-	MOVQ    (AX), SI
-	TESTQ   SI, SI
-	JEQ     finish
-	PCALIGN $0x40
+	MOVQ       32(AX), CX
+	MOVLQSX    (CX), CX
+	ADDQ       16(AX), CX
+	MOVQ       8(AX), DX
+	MOVQ       24(AX), BX
+	MOVQ       (AX), SI
+	TESTQ      SI, SI
+	JEQ        finish
+	CMPQ       SI, $0x00000040
+	JGT        first
+	MOVQ       32(AX), DI
+	MOVQ       56(AX), R8
+	MOVQ       8(DI), DI
+	ADDQ       40(AX), DI
+	MOVQ       (DI), DI
+	ADDQ       48(AX), DI
+	PREFETCHT0 (DI)
 
+first:
 loop:
 	MOVLQSX      (BX), DI
 	VBROADCASTSS (DX), Y1
@@ -9771,46 +10814,51 @@ loop:
 	RET
 
 // func convRows4AVX2(t *byte)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·convRows4AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 8(AX), CX
 	MOVQ 40(AX), DX
 	MOVQ (AX), BX
 	MOVQ 32(AX), SI
+	MOVQ 48(AX), DI
 
 vec:
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
-	MOVLQSX 4(CX), DI
-	MOVQ    8(CX), R8
-	ADDQ    16(AX), R8
-	TESTQ   DI, DI
+	MOVLQSX 4(CX), R8
+	MOVQ    8(CX), R9
+	ADDQ    16(AX), R9
+	TESTQ   R8, R8
 	JEQ     store
 
 run:
-	MOVQ         (R8), R9
-	ADDQ         24(AX), R9
-	MOVL         8(R8), R10
-	VMOVD        R10, X4
+	MOVQ         (R9), R10
+	ADDQ         24(AX), R10
+	MOVL         8(R9), R11
+	VMOVD        R11, X4
 	VPBROADCASTD X4, Y4
 	VPAND        convLaneBits<>+0(SB), Y4, Y4
 	VPCMPEQD     convLaneBits<>+0(SB), Y4, Y4
-	VMASKMOVPS   (R9), Y4, Y5
+	PREFETCHT0   (R10)(DI*1)
+	VMASKMOVPS   (R10), Y4, Y5
 	VORPS        Y5, Y0, Y0
-	ADDQ         SI, R9
-	VMASKMOVPS   (R9), Y4, Y5
+	ADDQ         SI, R10
+	PREFETCHT0   (R10)(DI*1)
+	VMASKMOVPS   (R10), Y4, Y5
 	VORPS        Y5, Y1, Y1
-	ADDQ         SI, R9
-	VMASKMOVPS   (R9), Y4, Y5
+	ADDQ         SI, R10
+	PREFETCHT0   (R10)(DI*1)
+	VMASKMOVPS   (R10), Y4, Y5
 	VORPS        Y5, Y2, Y2
-	ADDQ         SI, R9
-	VMASKMOVPS   (R9), Y4, Y4
+	ADDQ         SI, R10
+	PREFETCHT0   (R10)(DI*1)
+	VMASKMOVPS   (R10), Y4, Y4
 	VORPS        Y4, Y3, Y3
-	ADDQ         $0x10, R8
-	DECQ         DI
+	ADDQ         $0x10, R9
+	DECQ         R8
 	JNE          run
 
 store:
@@ -9826,34 +10874,36 @@ store:
 	RET
 
 // func convRows1AVX2(t *byte)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·convRows1AVX2(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 8(AX), CX
 	MOVQ 40(AX), DX
 	MOVQ (AX), BX
 	MOVQ 32(AX), SI
+	MOVQ 48(AX), SI
 
 vec:
 	VXORPS  Y0, Y0, Y0
-	MOVLQSX 4(CX), SI
-	MOVQ    8(CX), DI
-	ADDQ    16(AX), DI
-	TESTQ   SI, SI
+	MOVLQSX 4(CX), DI
+	MOVQ    8(CX), R8
+	ADDQ    16(AX), R8
+	TESTQ   DI, DI
 	JEQ     store
 
 run:
-	MOVQ         (DI), R8
-	ADDQ         24(AX), R8
-	MOVL         8(DI), R9
-	VMOVD        R9, X1
+	MOVQ         (R8), R9
+	ADDQ         24(AX), R9
+	MOVL         8(R8), R10
+	VMOVD        R10, X1
 	VPBROADCASTD X1, Y1
 	VPAND        convLaneBits<>+0(SB), Y1, Y1
 	VPCMPEQD     convLaneBits<>+0(SB), Y1, Y1
-	VMASKMOVPS   (R8), Y1, Y1
+	PREFETCHT0   (R9)(SI*1)
+	VMASKMOVPS   (R9), Y1, Y1
 	VORPS        Y1, Y0, Y0
-	ADDQ         $0x10, DI
-	DECQ         SI
+	ADDQ         $0x10, R8
+	DECQ         DI
 	JNE          run
 
 store:
@@ -9989,6 +11039,156 @@ loop:
 	VMOVUPS   (DI)(R9*1), K4, Z0
 	VMOVUPS   Z0, (R8)
 	ADDQ      $0x40, R8
+	ADDQ      $0x04, CX
+	DECQ      AX
+	JNE       loop
+	VZEROUPPER
+	RET
+
+// func convPanel5AVX512(t *byte)
+// Requires: AVX, AVX512F
+TEXT ·convPanel5AVX512(SB), NOSPLIT, $0-8
+	MOVQ    t+0(FP), AX
+	MOVQ    32(AX), CX
+	MOVQ    (CX), DX
+	ADDQ    16(AX), DX
+	MOVL    8(CX), BX
+	KMOVW   BX, K1
+	MOVQ    16(CX), BX
+	ADDQ    16(AX), BX
+	MOVL    24(CX), SI
+	KMOVW   SI, K2
+	MOVQ    32(CX), SI
+	ADDQ    16(AX), SI
+	MOVL    40(CX), DI
+	KMOVW   DI, K3
+	MOVQ    48(CX), DI
+	ADDQ    16(AX), DI
+	MOVL    56(CX), R8
+	KMOVW   R8, K4
+	MOVQ    64(CX), R8
+	ADDQ    16(AX), R8
+	MOVL    72(CX), CX
+	KMOVW   CX, K5
+	MOVQ    8(AX), CX
+	MOVQ    24(AX), R9
+	MOVQ    (AX), AX
+	PCALIGN $0x40
+
+loop:
+	MOVLQSX   (CX), R10
+	VMOVUPS.Z (DX)(R10*1), K1, Z0
+	VMOVUPS   (BX)(R10*1), K2, Z0
+	VMOVUPS   (SI)(R10*1), K3, Z0
+	VMOVUPS   (DI)(R10*1), K4, Z0
+	VMOVUPS   (R8)(R10*1), K5, Z0
+	VMOVUPS   Z0, (R9)
+	ADDQ      $0x40, R9
+	ADDQ      $0x04, CX
+	DECQ      AX
+	JNE       loop
+	VZEROUPPER
+	RET
+
+// func convPanel6AVX512(t *byte)
+// Requires: AVX, AVX512F
+TEXT ·convPanel6AVX512(SB), NOSPLIT, $0-8
+	MOVQ    t+0(FP), AX
+	MOVQ    32(AX), CX
+	MOVQ    (CX), DX
+	ADDQ    16(AX), DX
+	MOVL    8(CX), BX
+	KMOVW   BX, K1
+	MOVQ    16(CX), BX
+	ADDQ    16(AX), BX
+	MOVL    24(CX), SI
+	KMOVW   SI, K2
+	MOVQ    32(CX), SI
+	ADDQ    16(AX), SI
+	MOVL    40(CX), DI
+	KMOVW   DI, K3
+	MOVQ    48(CX), DI
+	ADDQ    16(AX), DI
+	MOVL    56(CX), R8
+	KMOVW   R8, K4
+	MOVQ    64(CX), R8
+	ADDQ    16(AX), R8
+	MOVL    72(CX), R9
+	KMOVW   R9, K5
+	MOVQ    80(CX), R9
+	ADDQ    16(AX), R9
+	MOVL    88(CX), CX
+	KMOVW   CX, K6
+	MOVQ    8(AX), CX
+	MOVQ    24(AX), R10
+	MOVQ    (AX), AX
+	PCALIGN $0x40
+
+loop:
+	MOVLQSX   (CX), R11
+	VMOVUPS.Z (DX)(R11*1), K1, Z0
+	VMOVUPS   (BX)(R11*1), K2, Z0
+	VMOVUPS   (SI)(R11*1), K3, Z0
+	VMOVUPS   (DI)(R11*1), K4, Z0
+	VMOVUPS   (R8)(R11*1), K5, Z0
+	VMOVUPS   (R9)(R11*1), K6, Z0
+	VMOVUPS   Z0, (R10)
+	ADDQ      $0x40, R10
+	ADDQ      $0x04, CX
+	DECQ      AX
+	JNE       loop
+	VZEROUPPER
+	RET
+
+// func convPanel7AVX512(t *byte)
+// Requires: AVX, AVX512F
+TEXT ·convPanel7AVX512(SB), NOSPLIT, $0-8
+	MOVQ    t+0(FP), AX
+	MOVQ    32(AX), CX
+	MOVQ    (CX), DX
+	ADDQ    16(AX), DX
+	MOVL    8(CX), BX
+	KMOVW   BX, K1
+	MOVQ    16(CX), BX
+	ADDQ    16(AX), BX
+	MOVL    24(CX), SI
+	KMOVW   SI, K2
+	MOVQ    32(CX), SI
+	ADDQ    16(AX), SI
+	MOVL    40(CX), DI
+	KMOVW   DI, K3
+	MOVQ    48(CX), DI
+	ADDQ    16(AX), DI
+	MOVL    56(CX), R8
+	KMOVW   R8, K4
+	MOVQ    64(CX), R8
+	ADDQ    16(AX), R8
+	MOVL    72(CX), R9
+	KMOVW   R9, K5
+	MOVQ    80(CX), R9
+	ADDQ    16(AX), R9
+	MOVL    88(CX), R10
+	KMOVW   R10, K6
+	MOVQ    96(CX), R10
+	ADDQ    16(AX), R10
+	MOVL    104(CX), CX
+	KMOVW   CX, K7
+	MOVQ    8(AX), CX
+	MOVQ    24(AX), R11
+	MOVQ    (AX), AX
+	PCALIGN $0x40
+
+loop:
+	MOVLQSX   (CX), R12
+	VMOVUPS.Z (DX)(R12*1), K1, Z0
+	VMOVUPS   (BX)(R12*1), K2, Z0
+	VMOVUPS   (SI)(R12*1), K3, Z0
+	VMOVUPS   (DI)(R12*1), K4, Z0
+	VMOVUPS   (R8)(R12*1), K5, Z0
+	VMOVUPS   (R9)(R12*1), K6, Z0
+	VMOVUPS   (R10)(R12*1), K7, Z0
+	VMOVUPS   Z0, (R11)
+	ADDQ      $0x40, R11
 	ADDQ      $0x04, CX
 	DECQ      AX
 	JNE       loop

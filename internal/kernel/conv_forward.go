@@ -86,7 +86,7 @@ func (t *convTask) Part(i int) {
 		for l := range sub.list {
 			list := &sub.list[l]
 			if list.packed {
-				panels = max(panels, list.count*p.ops.lanes*p.depth*sub.taps)
+				panels = max(panels, list.count*p.panelSize(sub))
 			}
 		}
 		results += sub.list[0].positions * (m1 - m0)
@@ -204,7 +204,7 @@ func (p *convPlan) gather(t *convPanel, sub *convSub, l *convList, panels, plane
 	if k == 0 {
 		return
 	}
-	size := p.depth * sub.taps * p.ops.lanes
+	size := p.panelSize(sub)
 	for i, v := range p.vecs[l.source:][:l.count] {
 		t.dst = &panels[i*size]
 		t.runs = (*convRun)(unsafe.Add(unsafe.Pointer(&p.runs[0]), v.first))

@@ -16,7 +16,7 @@ var genericConv = convOps{
 	},
 	dots:   [5][]convFunc{4: {genericDot4}, 1: {genericDot1}},
 	rows:   [5]convFunc{4: genericRows4, 1: genericRows1},
-	panels: [5]convFunc{genericPanel},
+	panels: [8]convFunc{genericPanel},
 }
 
 // at returns the number off bytes behind p.

@@ -57,7 +57,7 @@ func (p *convPlan) panelCost(sub *convSub) int {
 	case p.ops.panels[1] == nil:
 		return 3 * p.ops.lanes
 	case runs < len(p.ops.panels):
-		return 2 + 2*runs
+		return 3 + 2*runs
 	default:
 		return 28
 	}
@@ -96,7 +96,7 @@ func (p *convPlan) directList(sub *convSub, l *convList) {
 func (p *convPlan) packedList(sub *convSub, l *convList) {
 	lanes := p.ops.lanes
 	// Where results go, then where lanes come from.
-	size := 4 * lanes * p.depth * sub.taps
+	size := 4 * p.panelSize(sub)
 	fill := 0
 	for c := (convCursor{p: p, sub: sub, extent: l.extent}); c.next(); {
 		for x := 0; x < sub.out[2]; {
@@ -131,6 +131,10 @@ func (p *convPlan) packedList(sub *convSub, l *convList) {
 		p.index = append(p.index, 0)
 	}
 }
+
+// panelSize is how many floats a panel of sub takes: an odd number of vectors,
+// lest all panels crowd the same sets of the cache.
+func (p *convPlan) panelSize(sub *convSub) int { return p.ops.lanes * (p.depth*sub.taps | 1) }
 
 func (p *convPlan) addVec(in int) {
 	p.vecs = append(p.vecs, convVec{in: int32(in), first: len(p.runs) * convRunSize})

@@ -12,7 +12,7 @@ type convOps struct {
 	strips []convStrip   // by height, tallest first, the last 1 high
 	dots   [5][]convFunc // by rows (4 and 1); [j-1] does j taps
 	rows   [5]convFunc   // by rows (4 and 1): packs a gradient, see convRows
-	panels [5]convFunc   // [n] gathers vectors of n runs, [0] any; see convPanel
+	panels [8]convFunc   // [n] gathers vectors of n runs, [0] any; see convPanel
 	fill   [3]convFunc   // [s] fills rows sampled with stride s, nil if none
 	zip    convFunc      // merges two planes, see convZip
 }
@@ -97,6 +97,7 @@ type convRows struct {
 	src    *float32
 	stride int // bytes
 	dst    *float32
+	ahead  int // from a row to what will be wanted soon
 }
 
 // A convPanel copies, for every k, the lanes of one vector to dst[k*lanes+lane]

@@ -349,6 +349,21 @@ func convPanel3AVX512(t *byte)
 //go:noescape
 func convPanel4AVX512(t *byte)
 
+// convPanel5AVX512 gathers a vector of 5 runs for every tap; t is a *convPanel.
+//
+//go:noescape
+func convPanel5AVX512(t *byte)
+
+// convPanel6AVX512 gathers a vector of 6 runs for every tap; t is a *convPanel.
+//
+//go:noescape
+func convPanel6AVX512(t *byte)
+
+// convPanel7AVX512 gathers a vector of 7 runs for every tap; t is a *convPanel.
+//
+//go:noescape
+func convPanel7AVX512(t *byte)
+
 // convFill1AVX512 copies rows sampled with stride 1; t is a *convFill.
 //
 //go:noescape

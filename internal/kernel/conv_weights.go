@@ -113,7 +113,7 @@ func (t *convGradTask) Part(i int) {
 	planes := ceilDiv(p.depth*p.planes*p.plane+p.ops.lanes, 16) * 16
 	panels := 0
 	if sub.list[0].packed || sub.list[1].packed {
-		panels = count * p.ops.lanes * p.depth * p.kernel
+		panels = count * p.panelSize(sub)
 	}
 	memory := getScratch(planes + panels + 4*t.strips()*count*p.ops.lanes)
 	w := convGradWorkers.get()
@@ -154,6 +154,7 @@ func (t *convGradTask) block(w *convGradWorker, g, chunk int, start [3]int, sums
 	}
 	r := &w.rows
 	r.n, r.vecs, r.runs, r.stride = list.count, &p.vecs[list.first], &p.runs[0], 4*volume(p.out)
+	r.ahead = 4 * r.stride // the next strip
 	at := p.resultAt(sub, g, start)
 	strips := t.strips()
 	size := 4 * list.count * p.ops.lanes

@@ -15,7 +15,7 @@ const panelK, panelOffs, panelB, panelDst, panelRuns, panelIndex = 0, 8, 16, 24,
 // masked loads, one a run of neighbours.
 func maskPanel() {
 	s := avx512
-	for _, runs := range []int{1, 2, 3, 4} {
+	for _, runs := range []int{1, 2, 3, 4, 5, 6, 7} {
 		t := argument(fmt.Sprintf("convPanel%d%s", runs, s.name),
 			fmt.Sprintf("gathers a vector of %d runs for every tap; t is a *convPanel.", runs))
 		list := field(t, panelRuns)
@@ -79,7 +79,7 @@ func gatherPanel(s isa) {
 }
 
 // Fields of convRows.
-const rowsN, rowsVecs, rowsRuns, rowsSrc, rowsStride, rowsDst = 0, 8, 16, 24, 32, 40
+const rowsN, rowsVecs, rowsRuns, rowsSrc, rowsStride, rowsDst, rowsAhead = 0, 8, 16, 24, 32, 40, 48
 
 // packRows generates the gathering of the positions of a list of vectors, for
 // one row and for four, with zeros in lanes that stand for no position.
@@ -88,6 +88,7 @@ func packRows(s isa) {
 		t := argument(fmt.Sprintf("convRows%d%s", rows, s.name),
 			fmt.Sprintf("packs %d channels of a gradient; t is a *convRows.", rows))
 		list, dst, n, stride := field(t, rowsVecs), field(t, rowsDst), field(t, rowsN), field(t, rowsStride)
+		ahead := field(t, rowsAhead)
 		Label("vec")
 		v := make([]reg.VecVirtual, rows)
 		for r := range v {
@@ -105,6 +106,7 @@ func packRows(s isa) {
 		ADDQ(Mem{Base: t, Disp: rowsSrc}, src)
 		k := s.mask(Mem{Base: run, Disp: runMask})
 		for r := range v {
+			PREFETCHT0(Mem{Base: src, Index: ahead, Scale: 1})
 			k.merge(Mem{Base: src}, v[r])
 			if r < rows-1 {
 				ADDQ(stride, src)

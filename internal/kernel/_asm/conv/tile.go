@@ -16,6 +16,9 @@ const (
 	vecSize, vecIn, vecCount, vecFirst = 16, 0, 4, 8
 	runSize, runOff, runMask           = 16, 0, 8
 
+	// fetchDepth is how many products still gain from fetching what they write.
+	fetchDepth = 64
+
 	flagAccumulate = 1
 	flagReLU       = 2
 )
@@ -54,7 +57,10 @@ func tile(s isa, rows, vecs int) {
 	a, offs, k, off := field(t, tileA), field(t, tileOffs), field(t, tileK), GP64()
 	TESTQ(k, k)
 	JEQ(LabelRef("finish"))
-	align64()
+	CMPQ(k, U32(fetchDepth)) // a long product hides the stores behind it
+	JGT(LabelRef("first"))
+	fetch(t, rows, vecs)
+	Label("first")
 	Label("loop")
 	MOVLQSX(Mem{Base: offs}, off)
 	at := func(v int) Mem { return Mem{Base: b[v], Index: off, Scale: 1} }
@@ -134,6 +140,25 @@ func tile(s isa, rows, vecs int) {
 		}
 	})
 	JMP(LabelRef("products"))
+}
+
+// fetch generates the fetching of what will be written, as far as the first run
+// of each vector tells.
+func fetch(t reg.GPVirtual, rows, vecs int) {
+	list, stride := field(t, tileVecs), field(t, tileStride)
+	for v := range vecs {
+		run, c := GP64(), GP64()
+		MOVQ(Mem{Base: list, Disp: v*vecSize + vecFirst}, run)
+		ADDQ(Mem{Base: t, Disp: tileRuns}, run)
+		MOVQ(Mem{Base: run, Disp: runOff}, c)
+		ADDQ(Mem{Base: t, Disp: tileC}, c)
+		for r := range rows {
+			PREFETCHT0(Mem{Base: c})
+			if r < rows-1 {
+				ADDQ(stride, c)
+			}
+		}
+	}
 }
 
 // eachRun generates a loop over the runs of each vector; c points to the run's
