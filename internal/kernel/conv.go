@@ -1,6 +1,10 @@
 package kernel
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/mettleml/mettle/internal/parallel"
+)
 
 // A ConvShape describes a convolution of N images, or volumes, with C channels
 // into O channels. Sizes stand in the order depth, height, width; a 2-D
@@ -100,11 +104,14 @@ func (s *ConvShape) check(op string, x, y, w, bias []float32, biasLen int) {
 // functions of this file do.
 func ConvForward(s *ConvShape, y, x, w, bias []float32, act Act) {
 	s.check("ConvForward", x, y, w, bias, s.O)
-	if winogradSuits(s) {
+	switch {
+	case winogradSuits(s):
 		winogradForward(s, y, x, w, bias, act)
-		return
+	case pointwiseSuits(s):
+		pointwiseForward(s, y, x, w, bias, act)
+	default:
+		directConv(s, y, x, w, bias, act, false)
 	}
-	directConv(s, y, x, w, bias, act, false)
 }
 
 // ConvBackwardData computes dx, the gradient to x of a convolution whose result
@@ -117,7 +124,14 @@ func ConvBackwardData(s *ConvShape, dx, dy, w []float32) {
 // ConvBackwardWeights computes dw, the gradient to w.
 func ConvBackwardWeights(s *ConvShape, dw, dy, x []float32) {
 	s.check("ConvBackwardWeights", x, dy, dw, nil, 0)
-	directConvWeights(s, dw, dy, x)
+	switch {
+	case winogradSuits(s):
+		winogradBackwardWeights(s, dw, dy, x)
+	case pointwiseSuits(s):
+		pointwiseWeights(s, dw, dy, x)
+	default:
+		directConvWeights(s, dw, dy, x)
+	}
 }
 
 // ConvBiasGrad computes db [O], the sums of dy over images and positions.
@@ -126,15 +140,33 @@ func ConvBiasGrad(s *ConvShape, db, dy []float32) {
 		panic(fmt.Sprintf("kernel: ConvBiasGrad: %d images, %d channels, output %v, but dy has %d floats, db %d",
 			s.N, s.O, s.Out, len(dy), len(db)))
 	}
-	p := volume(s.Out)
-	for o := range db {
+	t := biasGradTasks.get()
+	t.db, t.dy, t.n, t.size = db, dy, s.N, volume(s.Out)
+	t.once = max(1, biasGradPart/max(1, s.N*t.size))
+	parallel.Run(ceilDiv(len(db), t.once), t)
+	t.db, t.dy = nil, nil
+	biasGradTasks.put(t)
+}
+
+// biasGradPart is how many numbers are worth a part of their own.
+const biasGradPart = 1 << 15
+
+// A biasGradTask sums the channels of a gradient, some in one part.
+type biasGradTask struct {
+	db, dy        []float32
+	n, size, once int
+}
+
+var biasGradTasks freeList[biasGradTask]
+
+func (t *biasGradTask) Part(i int) {
+	channels := len(t.db)
+	for o := i * t.once; o < min(channels, (i+1)*t.once); o++ {
 		var sum float64
-		for n := range s.N {
-			for _, v := range dy[(n*s.O+o)*p:][:p] {
-				sum += float64(v)
-			}
+		for n := range t.n {
+			sum += Sum(t.dy[(n*channels+o)*t.size:][:t.size])
 		}
-		db[o] = float32(sum)
+		t.db[o] = float32(sum)
 	}
 }
 
@@ -150,11 +182,14 @@ func ConvTransposeForward(s *ConvShape, x, y, w, bias []float32, act Act) {
 }
 
 func convBackwardData(s *ConvShape, dx, dy, w, bias []float32, act Act) {
-	if winogradSuits(s) {
+	switch {
+	case winogradSuits(s):
 		winogradBackwardData(s, dx, dy, w, bias, act)
-		return
+	case pointwiseSuits(s):
+		pointwiseBackwardData(s, dx, dy, w, bias, act)
+	default:
+		directConv(s, dx, dy, w, bias, act, true)
 	}
-	directConv(s, dx, dy, w, bias, act, true)
 }
 
 // ConvTransposeBiasGrad computes db [C], the sums of dx over images and positions.

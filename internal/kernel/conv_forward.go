@@ -13,6 +13,7 @@ type convTask struct {
 	y, x, bias []float32
 	act        Act
 	weights    []float32 // packed
+	turned     convTurned
 
 	parts      int // parts of the channels of a group, by strips
 	groupsOnce int // groups done in one part
@@ -44,7 +45,7 @@ func directConv(s *ConvShape, y, x, w, bias []float32, act Act, data bool) {
 	t.y, t.x, t.bias, t.act = y, x, bias, act
 	packed := getScratch(max(1, len(w)))
 	t.weights = packed.f
-	p.packWeights(t.weights, w, data)
+	p.packWeights(t.weights, w, data, &t.turned)
 	t.share()
 	parallel.Run(ceilDiv(p.groups, t.groupsOnce)*t.parts*volume(p.blocks), t)
 	t.y, t.x, t.bias, t.weights = nil, nil, nil, nil

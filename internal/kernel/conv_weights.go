@@ -192,19 +192,18 @@ func (t *convGradTask) block(w *convGradWorker, g, chunk int, start [3]int, sums
 func (t *convGradTask) add(g, chunk int) {
 	p := &t.plan
 	k := min(p.depth, p.c-chunk*p.depth) * p.kernel
-	step := p.groups * p.chunks * t.chunkSums()
+	at, size := (g*p.chunks+chunk)*t.chunkSums(), t.chunkSums()
+	all := t.sums[at:][:size]
+	for s := 1; s < t.splits; s++ {
+		Add(all, all, t.sums[at+s*p.groups*p.chunks*size:][:size])
+	}
+	gemm := &Active().gemm
 	for i := range t.strips() {
 		m, rows := t.strip(i)
-		from := t.sums[(g*p.chunks+chunk)*t.chunkSums()+i*4*p.depth*p.kernel:]
-		for r := range rows {
-			to := t.dw[((g*p.m+m+r)*p.c+chunk*p.depth)*p.kernel:][:k]
-			for j := range to {
-				sum := from[j*rows+r]
-				for s := 1; s < t.splits; s++ {
-					sum += from[s*step+j*rows+r]
-				}
-				to[j] = sum
-			}
+		from := all[i*4*p.depth*p.kernel:]
+		to := t.dw[((g*p.m+m)*p.c+chunk*p.depth)*p.kernel:]
+		for j := 0; j < k; j += gemm.transposeLanes {
+			gemm.packTranspose(to[j:], p.c*p.kernel, from[j*rows:], rows, min(gemm.transposeLanes, k-j), rows)
 		}
 	}
 }
