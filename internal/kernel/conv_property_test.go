@@ -1,0 +1,204 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+	"math/rand"
+	"testing"
+)
+
+// convCases are shapes that take every way through the code: direct and packed
+// lists, cut images and merged ones, chunks of channels, residues, groups,
+// Winograd and matrix products.
+var convCases = []ConvShape{
+	{C: 3, O: 64, In: [3]int{1, 61, 61}, Kernel: [3]int{1, 7, 7}, Stride: [3]int{1, 2, 2}, Pad: [3]int{0, 3, 3}},
+	{C: 70, O: 33, In: [3]int{1, 7, 7}, Kernel: [3]int{1, 4, 4}, Stride: [3]int{1, 2, 2}, Pad: [3]int{0, 1, 1}},
+	{C: 16, O: 8, In: [3]int{1, 14, 14}, Kernel: [3]int{1, 4, 4}, Stride: [3]int{1, 2, 2}, Pad: [3]int{0, 1, 1}},
+	{C: 1, O: 16, In: [3]int{1, 28, 28}, Kernel: [3]int{1, 3, 3}, Pad: [3]int{0, 1, 1}},
+	{C: 32, O: 32, In: [3]int{1, 8, 8}, Kernel: [3]int{1, 3, 3}, Pad: [3]int{0, 1, 1}},
+	{C: 20, O: 24, In: [3]int{1, 17, 17}, Kernel: [3]int{1, 1, 1}},
+	{C: 64, O: 10, In: [3]int{1, 2, 3}, Kernel: [3]int{1, 1, 1}},
+	{C: 12, O: 24, Groups: 12, In: [3]int{1, 9, 20}, Kernel: [3]int{1, 3, 5}, Pad: [3]int{0, 1, 2}},
+	{C: 12, O: 6, Groups: 3, In: [3]int{1, 10, 11}, Kernel: [3]int{1, 5, 5}, Stride: [3]int{1, 3, 1}, Pad: [3]int{0, 2, 5}, Dilation: [3]int{1, 1, 2}},
+	{C: 3, O: 5, In: [3]int{6, 12, 18}, Kernel: [3]int{3, 3, 3}, Stride: [3]int{2, 1, 2}, Pad: [3]int{1, 1, 1}},
+	{C: 2, O: 3, In: [3]int{1, 5, 300}, Kernel: [3]int{1, 2, 31}, Stride: [3]int{1, 1, 4}, Pad: [3]int{0, 0, 8}},
+}
+
+// eachConvCase runs f for every shape of convCases with n images.
+func eachConvCase(t *testing.T, n int, f func(t *testing.T, s *ConvShape)) {
+	for _, s := range convCases {
+		s.N = n
+		s.Resolve()
+		t.Run(fmt.Sprintf("%dto%d_%v_k%v_s%v", s.C, s.O, s.In, s.Kernel, s.Stride), func(t *testing.T) { f(t, &s) })
+	}
+}
+
+func TestConvSameBitsForAnyWorkers(t *testing.T) {
+	rng := newRand(t)
+	eachSet(t, func(t *testing.T) {
+		eachConvCase(t, 5, func(t *testing.T, s *ConvShape) {
+			x, w, dy := normal(rng, s.XLen()), normal(rng, s.WLen()), normal(rng, s.YLen())
+			bias := normal(rng, s.O)
+			checkSameBits(t, "forward", s.YLen(), func(out []float32) { ConvForward(s, out, x, w, bias, ActReLU) })
+			checkSameBits(t, "gradient to data", s.XLen(), func(out []float32) { ConvBackwardData(s, out, dy, w) })
+			checkSameBits(t, "gradient to weights", s.WLen(), func(out []float32) { ConvBackwardWeights(s, out, dy, x) })
+			checkSameBits(t, "gradient to bias", s.O, func(out []float32) { ConvBiasGrad(s, out, dy) })
+		})
+	})
+}
+
+// TestConvSameBitsInAnyBatch puts one image at several places of batches of
+// others: its results never change.
+func TestConvSameBitsInAnyBatch(t *testing.T) {
+	rng := newRand(t)
+	eachSet(t, func(t *testing.T) {
+		eachConvCase(t, 1, func(t *testing.T, s *ConvShape) {
+			x, w, dy := normal(rng, s.XLen()), normal(rng, s.WLen()), normal(rng, s.YLen())
+			y, dx := make([]float32, s.YLen()), make([]float32, s.XLen())
+			ConvForward(s, y, x, w, nil, ActNone)
+			ConvBackwardData(s, dx, dy, w)
+			for _, n := range []int{7, 128} {
+				if n == 128 && (testing.Short() || s.O*(s.C/s.Groups)*volume(s.Kernel)*volume(s.Out) > 1e6) {
+					n = 16
+				}
+				many := *s
+				many.N = n
+				bx, bdy := normal(rng, many.XLen()), normal(rng, many.YLen())
+				places := []int{0, n / 2, n - 1}
+				for _, at := range places {
+					copy(bx[at*len(x):], x)
+					copy(bdy[at*len(dy):], dy)
+				}
+				by, bdx := make([]float32, many.YLen()), make([]float32, many.XLen())
+				ConvForward(&many, by, bx, w, nil, ActNone)
+				ConvBackwardData(&many, bdx, bdy, w)
+				for _, at := range places {
+					if i := sameBits(y, by[at*len(y):][:len(y)]); i >= 0 {
+						t.Errorf("forward: image %d of %d differs at %d", at, n, i)
+					}
+					if i := sameBits(dx, bdx[at*len(dx):][:len(dx)]); i >= 0 {
+						t.Errorf("gradient to data: image %d of %d differs at %d", at, n, i)
+					}
+				}
+			}
+		})
+	})
+}
+
+// TestConvKeepsNaNInItsImage fills one image of a batch with NaN and infinities.
+func TestConvKeepsNaNInItsImage(t *testing.T) {
+	rng := newRand(t)
+	eachSet(t, func(t *testing.T) {
+		eachConvCase(t, 4, func(t *testing.T, s *ConvShape) {
+			x, w, dy := normal(rng, s.XLen()), normal(rng, s.WLen()), normal(rng, s.YLen())
+			for n := 1; n < 4; n += 2 {
+				for _, v := range [][]float32{x[n*s.XLen()/4:][:s.XLen()/4], dy[n*s.YLen()/4:][:s.YLen()/4]} {
+					for i := range v {
+						v[i] = float32(math.NaN())
+						if i%2 == 0 {
+							v[i] = float32(math.Inf(1))
+						}
+					}
+				}
+			}
+			y, dx := make([]float32, s.YLen()), make([]float32, s.XLen())
+			ConvForward(s, y, x, w, nil, ActReLU)
+			ConvBackwardData(s, dx, dy, w)
+			for what, v := range map[string][]float32{"forward": y, "gradient to data": dx} {
+				for i, e := range v {
+					odd := i/(len(v)/4)%2 == 1
+					bad := math.IsNaN(float64(e)) || math.IsInf(float64(e), 0)
+					if bad && !odd {
+						t.Fatalf("%s: image %d holds %v at %d", what, i/(len(v)/4), e, i)
+					}
+				}
+				if e := v[len(v)/4+len(v)/8]; !math.IsNaN(float64(e)) && !math.IsInf(float64(e), 0) && what == "forward" && s.Stride[1] < 3 {
+					t.Errorf("%s: the image of NaN holds %v in its middle", what, e)
+				}
+			}
+		})
+	})
+}
+
+// TestConvAdjoint checks <conv(x), y> = <x, convTransposed(y)>, which ties the
+// passes together without an oracle.
+func TestConvAdjoint(t *testing.T) {
+	rng := newRand(t)
+	dot := func(a, b []float32) (sum, size float64) {
+		for i := range a {
+			p := float64(a[i]) * float64(b[i])
+			sum += p
+			size += math.Abs(p)
+		}
+		return sum, size
+	}
+	eachSet(t, func(t *testing.T) {
+		eachConvCase(t, 3, func(t *testing.T, s *ConvShape) {
+			x, w, y := normal(rng, s.XLen()), normal(rng, s.WLen()), normal(rng, s.YLen())
+			cx, cy, cw := make([]float32, s.YLen()), make([]float32, s.XLen()), make([]float32, s.WLen())
+			ConvForward(s, cx, x, w, nil, ActNone)
+			ConvTransposeForward(s, cy, y, w, nil, ActNone)
+			ConvBackwardWeights(s, cw, y, x)
+			a, size := dot(cx, y)
+			b, _ := dot(x, cy)
+			c, _ := dot(w, cw)
+			if math.Abs(a-b) > 1e-5*size || math.Abs(a-c) > 1e-5*size {
+				t.Errorf("<conv x, y> = %g, <x, convT y> = %g, <w, dw> = %g", a, b, c)
+			}
+		})
+	})
+}
+
+func TestConvDoesNotAllocate(t *testing.T) {
+	rng := rand.New(rand.NewSource(1))
+	for _, s := range convCases {
+		s.N = 2
+		for d := 1; d < 3; d++ {
+			s.In[d] = min(s.In[d], max(6, s.Kernel[d]*2)) // a thousand calls take their time
+		}
+		s.Resolve()
+		x, w, dy := normal(rng, s.XLen()), normal(rng, s.WLen()), normal(rng, s.YLen())
+		y, dx, dw, db := make([]float32, s.YLen()), make([]float32, s.XLen()), make([]float32, s.WLen()), make([]float32, s.O)
+		checkNoMallocs(t, fmt.Sprintf("%d to %d channels, kernel %v", s.C, s.O, s.Kernel), func() {
+			ConvForward(&s, y, x, w, db, ActReLU)
+			ConvBackwardData(&s, dx, dy, w)
+			ConvBackwardWeights(&s, dw, dy, x)
+			ConvBiasGrad(&s, db, dy)
+		})
+	}
+}
+
+func TestConvShapePanics(t *testing.T) {
+	for name, f := range map[string]func(){
+		"kernel larger than the input": func() {
+			s := ConvShape{N: 1, C: 1, O: 1, In: [3]int{1, 2, 2}, Kernel: [3]int{1, 3, 3}}
+			s.Resolve()
+		},
+		"channels no multiple of the groups": func() {
+			s := ConvShape{N: 1, C: 3, O: 4, Groups: 2, In: [3]int{1, 5, 5}, Kernel: [3]int{1, 3, 3}}
+			s.Resolve()
+		},
+		"no kernel": func() {
+			s := ConvShape{N: 1, C: 1, O: 1, In: [3]int{1, 5, 5}}
+			s.Resolve()
+		},
+		"output padding as large as the stride": func() {
+			s := ConvShape{N: 1, C: 1, O: 1, Out: [3]int{1, 5, 5}, Kernel: [3]int{1, 3, 3}, Stride: [3]int{1, 2, 2}}
+			s.ResolveTransposed([3]int{0, 2, 2})
+		},
+		"short input": func() {
+			s := ConvShape{N: 1, C: 1, O: 1, In: [3]int{1, 5, 5}, Kernel: [3]int{1, 3, 3}}
+			s.Resolve()
+			ConvForward(&s, make([]float32, 9), make([]float32, 24), make([]float32, 9), nil, ActNone)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			f()
+		})
+	}
+}
