@@ -238,9 +238,9 @@ DATA winoTail<>+56(SB)/4, $0x00000000
 DATA winoTail<>+60(SB)/4, $0x00000000
 GLOBL winoTail<>(SB), RODATA|NOPTR, $64
 
-// func winoPackAVX2(dst *float32, src *float32, at *int32, plane int, n int, nch int)
+// func winoPackAVX2(dst *float32, src *float32, at *int32, plane int, n int, nch int, ahead int)
 // Requires: AVX, CMOV
-TEXT ·winoPackAVX2(SB), NOSPLIT, $0-48
+TEXT ·winoPackAVX2(SB), NOSPLIT, $0-56
 	MOVQ    dst+0(FP), AX
 	MOVQ    at+16(FP), CX
 	MOVQ    plane+24(FP), DX
@@ -248,6 +248,7 @@ TEXT ·winoPackAVX2(SB), NOSPLIT, $0-48
 	LEAQ    (DX)(DX*2), BX
 	MOVQ    n+32(FP), R8
 	MOVQ    src+8(FP), R9
+	SHLQ    $0x02, ahead+48(FP)
 	PCALIGN $0x20
 
 block:
@@ -452,9 +453,9 @@ half32stored:
 	VZEROUPPER
 	RET
 
-// func winoUnpackAVX2(dst *float32, src *float32, at *int32, plane int, n int, nch int)
+// func winoUnpackAVX2(dst *float32, src *float32, at *int32, plane int, n int, nch int, ahead int)
 // Requires: AVX, CMOV
-TEXT ·winoUnpackAVX2(SB), NOSPLIT, $0-48
+TEXT ·winoUnpackAVX2(SB), NOSPLIT, $0-56
 	MOVQ    src+8(FP), AX
 	MOVQ    at+16(FP), CX
 	MOVQ    plane+24(FP), DX
@@ -462,6 +463,7 @@ TEXT ·winoUnpackAVX2(SB), NOSPLIT, $0-48
 	LEAQ    (DX)(DX*2), BX
 	MOVQ    n+32(FP), R8
 	MOVQ    dst+0(FP), R9
+	SHLQ    $0x02, ahead+48(FP)
 	PCALIGN $0x20
 
 block:
@@ -4611,9 +4613,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func winoPackAVX512(dst *float32, src *float32, at *int32, plane int, n int, nch int)
+// func winoPackAVX512(dst *float32, src *float32, at *int32, plane int, n int, nch int, ahead int)
 // Requires: AVX, AVX512F, BMI2, CMOV, MMX+
-TEXT ·winoPackAVX512(SB), NOSPLIT, $0-48
+TEXT ·winoPackAVX512(SB), NOSPLIT, $0-56
 	MOVQ    dst+0(FP), AX
 	MOVQ    at+16(FP), CX
 	MOVQ    plane+24(FP), DX
@@ -4621,6 +4623,7 @@ TEXT ·winoPackAVX512(SB), NOSPLIT, $0-48
 	LEAQ    (DX)(DX*2), BX
 	MOVQ    n+32(FP), R10
 	MOVQ    src+8(FP), SI
+	SHLQ    $0x02, ahead+48(FP)
 	LEAQ    (SI)(DX*4), DI
 	LEAQ    (DI)(DX*4), R8
 	LEAQ    (R8)(DX*4), R9
@@ -4634,29 +4637,25 @@ block:
 	MOVL       $0x0000ffff, R12
 	BZHIL      R11, R12, R12
 	KMOVW      R12, K1
-	MOVQ       DX, R11
-	SHLQ       $0x04, R11
+	MOVQ       ahead+48(FP), R11
 	ADDQ       SI, R11
 	PREFETCHT0 (R11)
 	PREFETCHT0 (R11)(DX*1)
 	PREFETCHT0 (R11)(DX*2)
 	PREFETCHT0 (R11)(BX*1)
-	MOVQ       DX, R11
-	SHLQ       $0x04, R11
+	MOVQ       ahead+48(FP), R11
 	ADDQ       DI, R11
 	PREFETCHT0 (R11)
 	PREFETCHT0 (R11)(DX*1)
 	PREFETCHT0 (R11)(DX*2)
 	PREFETCHT0 (R11)(BX*1)
-	MOVQ       DX, R11
-	SHLQ       $0x04, R11
+	MOVQ       ahead+48(FP), R11
 	ADDQ       R8, R11
 	PREFETCHT0 (R11)
 	PREFETCHT0 (R11)(DX*1)
 	PREFETCHT0 (R11)(DX*2)
 	PREFETCHT0 (R11)(BX*1)
-	MOVQ       DX, R11
-	SHLQ       $0x04, R11
+	MOVQ       ahead+48(FP), R11
 	ADDQ       R9, R11
 	PREFETCHT0 (R11)
 	PREFETCHT0 (R11)(DX*1)
@@ -4866,9 +4865,9 @@ half0stored:
 	VZEROUPPER
 	RET
 
-// func winoUnpackAVX512(dst *float32, src *float32, at *int32, plane int, n int, nch int)
-// Requires: AVX, AVX512F, BMI2, CMOV
-TEXT ·winoUnpackAVX512(SB), NOSPLIT, $0-48
+// func winoUnpackAVX512(dst *float32, src *float32, at *int32, plane int, n int, nch int, ahead int)
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·winoUnpackAVX512(SB), NOSPLIT, $0-56
 	MOVQ    src+8(FP), AX
 	MOVQ    at+16(FP), CX
 	MOVQ    plane+24(FP), DX
@@ -4876,97 +4875,122 @@ TEXT ·winoUnpackAVX512(SB), NOSPLIT, $0-48
 	LEAQ    (DX)(DX*2), BX
 	MOVQ    n+32(FP), R10
 	MOVQ    dst+0(FP), SI
+	SHLQ    $0x02, ahead+48(FP)
 	LEAQ    (SI)(DX*4), DI
 	LEAQ    (DI)(DX*4), R8
 	LEAQ    (R8)(DX*4), R9
 	PCALIGN $0x20
 
 block:
-	MOVQ    R10, R11
-	MOVQ    $0x00000010, R12
-	CMPQ    R11, R12
-	CMOVQGT R12, R11
-	MOVL    $0x0000ffff, R12
-	BZHIL   R11, R12, R12
-	KMOVW   R12, K1
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	VPXORD  Z12, Z12, Z12
-	VPXORD  Z13, Z13, Z13
-	VPXORD  Z14, Z14, Z14
-	VPXORD  Z15, Z15, Z15
-	MOVLQSX (CX), R11
-	VMOVUPS (AX)(R11*1), Z0
-	CMPQ    R10, $0x01
-	JLE     half0loaded
-	MOVLQSX 4(CX), R11
-	VMOVUPS (AX)(R11*1), Z1
-	CMPQ    R10, $0x02
-	JLE     half0loaded
-	MOVLQSX 8(CX), R11
-	VMOVUPS (AX)(R11*1), Z2
-	CMPQ    R10, $0x03
-	JLE     half0loaded
-	MOVLQSX 12(CX), R11
-	VMOVUPS (AX)(R11*1), Z3
-	CMPQ    R10, $0x04
-	JLE     half0loaded
-	MOVLQSX 16(CX), R11
-	VMOVUPS (AX)(R11*1), Z4
-	CMPQ    R10, $0x05
-	JLE     half0loaded
-	MOVLQSX 20(CX), R11
-	VMOVUPS (AX)(R11*1), Z5
-	CMPQ    R10, $0x06
-	JLE     half0loaded
-	MOVLQSX 24(CX), R11
-	VMOVUPS (AX)(R11*1), Z6
-	CMPQ    R10, $0x07
-	JLE     half0loaded
-	MOVLQSX 28(CX), R11
-	VMOVUPS (AX)(R11*1), Z7
-	CMPQ    R10, $0x08
-	JLE     half0loaded
-	MOVLQSX 32(CX), R11
-	VMOVUPS (AX)(R11*1), Z8
-	CMPQ    R10, $0x09
-	JLE     half0loaded
-	MOVLQSX 36(CX), R11
-	VMOVUPS (AX)(R11*1), Z9
-	CMPQ    R10, $0x0a
-	JLE     half0loaded
-	MOVLQSX 40(CX), R11
-	VMOVUPS (AX)(R11*1), Z10
-	CMPQ    R10, $0x0b
-	JLE     half0loaded
-	MOVLQSX 44(CX), R11
-	VMOVUPS (AX)(R11*1), Z11
-	CMPQ    R10, $0x0c
-	JLE     half0loaded
-	MOVLQSX 48(CX), R11
-	VMOVUPS (AX)(R11*1), Z12
-	CMPQ    R10, $0x0d
-	JLE     half0loaded
-	MOVLQSX 52(CX), R11
-	VMOVUPS (AX)(R11*1), Z13
-	CMPQ    R10, $0x0e
-	JLE     half0loaded
-	MOVLQSX 56(CX), R11
-	VMOVUPS (AX)(R11*1), Z14
-	CMPQ    R10, $0x0f
-	JLE     half0loaded
-	MOVLQSX 60(CX), R11
-	VMOVUPS (AX)(R11*1), Z15
+	MOVQ       R10, R11
+	MOVQ       $0x00000010, R12
+	CMPQ       R11, R12
+	CMOVQGT    R12, R11
+	MOVL       $0x0000ffff, R12
+	BZHIL      R11, R12, R12
+	KMOVW      R12, K1
+	MOVQ       ahead+48(FP), R11
+	ADDQ       SI, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DX*1)
+	PREFETCHT0 (R11)(DX*2)
+	PREFETCHT0 (R11)(BX*1)
+	MOVQ       ahead+48(FP), R11
+	ADDQ       DI, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DX*1)
+	PREFETCHT0 (R11)(DX*2)
+	PREFETCHT0 (R11)(BX*1)
+	MOVQ       ahead+48(FP), R11
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DX*1)
+	PREFETCHT0 (R11)(DX*2)
+	PREFETCHT0 (R11)(BX*1)
+	MOVQ       ahead+48(FP), R11
+	ADDQ       R9, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 (R11)(DX*1)
+	PREFETCHT0 (R11)(DX*2)
+	PREFETCHT0 (R11)(BX*1)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	MOVLQSX    (CX), R11
+	VMOVUPS    (AX)(R11*1), Z0
+	CMPQ       R10, $0x01
+	JLE        half0loaded
+	MOVLQSX    4(CX), R11
+	VMOVUPS    (AX)(R11*1), Z1
+	CMPQ       R10, $0x02
+	JLE        half0loaded
+	MOVLQSX    8(CX), R11
+	VMOVUPS    (AX)(R11*1), Z2
+	CMPQ       R10, $0x03
+	JLE        half0loaded
+	MOVLQSX    12(CX), R11
+	VMOVUPS    (AX)(R11*1), Z3
+	CMPQ       R10, $0x04
+	JLE        half0loaded
+	MOVLQSX    16(CX), R11
+	VMOVUPS    (AX)(R11*1), Z4
+	CMPQ       R10, $0x05
+	JLE        half0loaded
+	MOVLQSX    20(CX), R11
+	VMOVUPS    (AX)(R11*1), Z5
+	CMPQ       R10, $0x06
+	JLE        half0loaded
+	MOVLQSX    24(CX), R11
+	VMOVUPS    (AX)(R11*1), Z6
+	CMPQ       R10, $0x07
+	JLE        half0loaded
+	MOVLQSX    28(CX), R11
+	VMOVUPS    (AX)(R11*1), Z7
+	CMPQ       R10, $0x08
+	JLE        half0loaded
+	MOVLQSX    32(CX), R11
+	VMOVUPS    (AX)(R11*1), Z8
+	CMPQ       R10, $0x09
+	JLE        half0loaded
+	MOVLQSX    36(CX), R11
+	VMOVUPS    (AX)(R11*1), Z9
+	CMPQ       R10, $0x0a
+	JLE        half0loaded
+	MOVLQSX    40(CX), R11
+	VMOVUPS    (AX)(R11*1), Z10
+	CMPQ       R10, $0x0b
+	JLE        half0loaded
+	MOVLQSX    44(CX), R11
+	VMOVUPS    (AX)(R11*1), Z11
+	CMPQ       R10, $0x0c
+	JLE        half0loaded
+	MOVLQSX    48(CX), R11
+	VMOVUPS    (AX)(R11*1), Z12
+	CMPQ       R10, $0x0d
+	JLE        half0loaded
+	MOVLQSX    52(CX), R11
+	VMOVUPS    (AX)(R11*1), Z13
+	CMPQ       R10, $0x0e
+	JLE        half0loaded
+	MOVLQSX    56(CX), R11
+	VMOVUPS    (AX)(R11*1), Z14
+	CMPQ       R10, $0x0f
+	JLE        half0loaded
+	MOVLQSX    60(CX), R11
+	VMOVUPS    (AX)(R11*1), Z15
 
 half0loaded:
 	VUNPCKLPS  Z1, Z0, Z16

@@ -73,11 +73,11 @@ func (t *winoTask) transformFilters(u []float32, pos, frame, step, o, columns, c
 	if t.swap {
 		// Rows of w are channels read, and the taps go backwards.
 		for c := range c1 - c0 {
-			t.ops.pack(&s.f[c*taps*winoLanes], &t.w[((c0+c)*t.o+o)*taps], &winoInOrder[0], taps, taps, columns)
+			t.ops.pack(&s.f[c*taps*winoLanes], &t.w[((c0+c)*t.o+o)*taps], &winoInOrder[0], taps, taps, columns, t.o*taps)
 		}
 		first, tap = (taps-1)*winoLanes, -winoLanes
 	} else {
-		t.ops.pack(&s.f[0], &t.w[(o*t.c+c0)*taps], &winoInOrder[0], t.c*taps, (c1-c0)*taps, columns)
+		t.ops.pack(&s.f[0], &t.w[(o*t.c+c0)*taps], &winoInOrder[0], t.c*taps, (c1-c0)*taps, columns, 0)
 	}
 	for f := f0; f < f1; f++ {
 		t.ops.filter(&u[(f-f0)*frame], &s.f[first+f*9*tap], &tmp[0], pos, step, tap, taps*winoLanes, c1-c0)

@@ -120,26 +120,33 @@ func (t *winoTask) inputChunk(c *winoChunk, v []float32, l winoLayout, pixels, t
 		}
 		for cb := 0; cb < t.c; cb += winoLanes {
 			nch := min(winoLanes, t.c-cb)
+			last := 0
 			for r := c.r0; r < c.r1; {
 				run := t.next(c, r, most)
 				top := 4*run.ty - t.pad[1]
 				rows := 4*run.n + 2
-				from, to := min(max(0, -top), rows), max(0, min(rows, t.in[1]-top))
-				clear(pixels[:from*wide*winoLanes])
-				to = max(from, to)
+				known := 0
+				if run.ty > 0 && r > c.r0 {
+					known = 2 // the last rows of the run before
+					copy(pixels[:2*wide*winoLanes], pixels[last*wide*winoLanes:])
+				}
+				from := max(known, min(-top, rows))
+				to := max(from, min(rows, t.in[1]-top))
+				clear(pixels[known*wide*winoLanes : from*wide*winoLanes])
 				x := (run.image*t.c+cb)*plane + z*area + (top+from)*t.in[2] + skip
 				at := (from*wide + left) * winoLanes
 				if cols == t.in[2] && from < to {
-					t.ops.pack(&pixels[at], &t.src[x], &t.inAt[0], plane, (to-from)*cols, nch)
+					t.ops.pack(&pixels[at], &t.src[x], &t.inAt[0], plane, (to-from)*cols, nch, t.ahead(c, r, run, plane, t.c, cols))
 				} else if cols > 0 {
 					for y := range to - from {
-						t.ops.pack(&pixels[at+y*wide*winoLanes], &t.src[x+y*t.in[2]], &t.inAt[0], plane, cols, nch)
+						t.ops.pack(&pixels[at+y*wide*winoLanes], &t.src[x+y*t.in[2]], &t.inAt[0], plane, cols, nch, 0)
 					}
 				}
 				clear(pixels[to*wide*winoLanes : rows*wide*winoLanes])
 				t.ops.input(&v[l.at(cb)+(g*c.tiles+run.offset*t.tw)*l.ld], &pixels[0], &tmp[0],
 					l.pos, l.ld, wide, run.n, t.tw)
 				r += run.n
+				last = 4 * run.n
 			}
 		}
 	}
@@ -208,7 +215,7 @@ func (t *winoTask) outputChunk(c *winoChunk, m []float32, l winoLayout, o int, p
 				t.ops.output(&pixels[0], &m[((f-c.f0)*c.tiles+run.offset*t.tw)*l.ld+b-o], &tmp[0], &t.biasBlock[b], t.floor,
 					l.pos, l.ld, wide, run.n, t.tw)
 				rows, cols := min(4*run.n, t.out[1]-4*run.ty), t.out[2]
-				t.ops.unpack(&t.dst[(run.image*t.o+b)*plane+f*area+4*run.ty*cols], &pixels[0], &t.outAt[0], plane, rows*cols, nch)
+				t.ops.unpack(&t.dst[(run.image*t.o+b)*plane+f*area+4*run.ty*cols], &pixels[0], &t.outAt[0], plane, rows*cols, nch, t.ahead(c, r, run, plane, t.o, cols))
 				r += run.n
 			}
 		}

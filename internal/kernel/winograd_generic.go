@@ -17,12 +17,13 @@ const winoLanes = 16
 // The sets differ only in how they round: the generic one rounds every product.
 type winoOps struct {
 	// pack gathers n pixels of up to 16 planes: pixel p has plane c's src[c*plane+p],
-	// or 0 if c >= nch, and goes at[p] bytes behind dst.
-	pack func(dst, src *float32, at *int32, plane, n, nch int)
+	// or 0 if c >= nch, and goes at[p] bytes behind dst. What stands ahead floats
+	// further on in the planes will be needed soon.
+	pack func(dst, src *float32, at *int32, plane, n, nch, ahead int)
 
 	// unpack is the way back: pixel p lies at[p] bytes behind src. Channels from nch
 	// on are dropped.
-	unpack func(dst, src *float32, at *int32, plane, n, nch int)
+	unpack func(dst, src *float32, at *int32, plane, n, nch, ahead int)
 
 	// input computes Bᵀ d B for rows x tiles tiles of 6x6 pixels, each 4 pixels
 	// from the one before. Tile t, counted through all rows, goes to v[t*vTile:],
@@ -192,7 +193,7 @@ func winoPixel(p *float32, at int32) *winoVec {
 	return (*winoVec)(unsafe.Add(unsafe.Pointer(p), at))
 }
 
-func winoPack(dst, src *float32, at *int32, plane, n, nch int) {
+func winoPack(dst, src *float32, at *int32, plane, n, nch, ahead int) {
 	s := unsafe.Slice(src, (nch-1)*plane+n)
 	for p, to := range unsafe.Slice(at, n) {
 		px := winoPixel(dst, to)
@@ -203,7 +204,7 @@ func winoPack(dst, src *float32, at *int32, plane, n, nch int) {
 	}
 }
 
-func winoUnpack(dst, src *float32, at *int32, plane, n, nch int) {
+func winoUnpack(dst, src *float32, at *int32, plane, n, nch, ahead int) {
 	d := unsafe.Slice(dst, (nch-1)*plane+n)
 	for p, from := range unsafe.Slice(at, n) {
 		px := winoPixel(src, from)

@@ -40,10 +40,10 @@ func TestWinogradLoops(t *testing.T) {
 					at[i] = int32(64 * p)
 				}
 				compare("pack "+what, big, func(o *winoOps, out []float32) {
-					o.pack(&out[16], &in[7], &at[0], n+2, n, nch)
+					o.pack(&out[16], &in[7], &at[0], n+2, n, nch, 100)
 				})
 				compare("unpack "+what, big, func(o *winoOps, out []float32) {
-					o.unpack(&out[7], &in[16], &at[0], n+2, n, nch)
+					o.unpack(&out[7], &in[16], &at[0], n+2, n, nch, 100)
 				})
 			}
 		}

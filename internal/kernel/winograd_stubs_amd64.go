@@ -7,12 +7,12 @@ package kernel
 // winoPackAVX2 gathers 16 channels into pixels.
 //
 //go:noescape
-func winoPackAVX2(dst *float32, src *float32, at *int32, plane int, n int, nch int)
+func winoPackAVX2(dst *float32, src *float32, at *int32, plane int, n int, nch int, ahead int)
 
 // winoUnpackAVX2 scatters pixels of 16 channels to their planes.
 //
 //go:noescape
-func winoUnpackAVX2(dst *float32, src *float32, at *int32, plane int, n int, nch int)
+func winoUnpackAVX2(dst *float32, src *float32, at *int32, plane int, n int, nch int, ahead int)
 
 // winoInputAVX2 transforms rows of input tiles.
 //
@@ -72,12 +72,12 @@ func winoOuter6x16AVX2(c *float32, a *float32, b *float32, ldc int, lda int, ldb
 // winoPackAVX512 gathers 16 channels into pixels.
 //
 //go:noescape
-func winoPackAVX512(dst *float32, src *float32, at *int32, plane int, n int, nch int)
+func winoPackAVX512(dst *float32, src *float32, at *int32, plane int, n int, nch int, ahead int)
 
 // winoUnpackAVX512 scatters pixels of 16 channels to their planes.
 //
 //go:noescape
-func winoUnpackAVX512(dst *float32, src *float32, at *int32, plane int, n int, nch int)
+func winoUnpackAVX512(dst *float32, src *float32, at *int32, plane int, n int, nch int, ahead int)
 
 // winoInputAVX512 transforms rows of input tiles.
 //

@@ -215,6 +215,64 @@ func TestWinogradManyChannels(t *testing.T) {
 	})
 }
 
+// At the largest number of channels in use every pass stays within the tolerance
+// of direct convolution: on samples of the result, and of the gradients, computed
+// in float64.
+func TestWinogradAccuracy(t *testing.T) {
+	eachSet(t, func(t *testing.T) {
+		rng := rand.New(rand.NewPCG(8, 8))
+		s := ConvShape{N: 1, C: 256, O: 256, In: [3]int{1, 14, 14}, Kernel: [3]int{1, 3, 3}, Pad: [3]int{0, 1, 1}}
+		s.Resolve()
+		x, w, dy := randoms(rng, s.XLen()), randoms(rng, s.WLen()), randoms(rng, s.YLen())
+		y, dx, dw := make([]float32, s.YLen()), make([]float32, s.XLen()), make([]float32, s.WLen())
+		winogradForward(&s, y, x, w, nil, ActNone)
+		winogradBackwardData(&s, dx, dy, w, nil, ActNone)
+		winogradBackwardWeights(&s, dw, dy, x)
+		check := func(what string, got []float32, at func(i int) float64) {
+			var largest, worst float64
+			for _, v := range got {
+				largest = max(largest, math.Abs(float64(v)))
+			}
+			for range 2000 {
+				i := rng.IntN(len(got))
+				worst = max(worst, math.Abs(float64(got[i])-at(i)))
+			}
+			t.Logf("%s: off by %.1e of the largest entry", what, worst/largest)
+			if !(worst <= convTol*largest) {
+				t.Errorf("%s: off by %g where the largest entry is %g", what, worst, largest)
+			}
+		}
+		pixel := func(v []float32, channel, i, j int) float64 {
+			if i < 0 || i >= 14 || j < 0 || j >= 14 {
+				return 0
+			}
+			return float64(v[(channel*14+i)*14+j])
+		}
+		check("forward", y, func(i int) (sum float64) {
+			for c := range 256 {
+				for k := range 9 {
+					sum += pixel(x, c, i/14%14+k/3-1, i%14+k%3-1) * float64(w[(i/196*256+c)*9+k])
+				}
+			}
+			return sum
+		})
+		check("gradient to data", dx, func(i int) (sum float64) {
+			for o := range 256 {
+				for k := range 9 {
+					sum += pixel(dy, o, i/14%14-k/3+1, i%14-k%3+1) * float64(w[(o*256+i/196)*9+k])
+				}
+			}
+			return sum
+		})
+		check("gradient to weights", dw, func(i int) (sum float64) {
+			for p := range 196 {
+				sum += pixel(dy, i/9/256, p/14, p%14) * pixel(x, i/9%256, p/14+i%9/3-1, p%14+i%3-1)
+			}
+			return sum
+		})
+	})
+}
+
 func TestWinogradGolden(t *testing.T) {
 	eachSet(t, func(t *testing.T) {
 		done := 0

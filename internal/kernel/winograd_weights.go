@@ -172,7 +172,7 @@ func (t *winoTask) filterGradients(o, columns, c0, c1 int, u []float32, pos, fra
 	for f := range t.frames {
 		t.ops.filterGradient(&s.f[f*9*winoLanes], &u[f*frame], &tmp[0], pos, step, t.perPart, parts, taps*winoLanes, c1-c0)
 	}
-	t.ops.unpack(&t.w[(o*t.c+c0)*taps], &s.f[0], &winoInOrder[0], t.c*taps, (c1-c0)*taps, columns)
+	t.ops.unpack(&t.w[(o*t.c+c0)*taps], &s.f[0], &winoInOrder[0], t.c*taps, (c1-c0)*taps, columns, 0)
 	putScratch(s)
 }
 
@@ -210,7 +210,7 @@ func (t *winoTask) gradientChunk(c *winoChunk, m []float32, l winoLayout, pixels
 			for r := c.r0; r < c.r1; {
 				run := t.next(c, r, most)
 				rows := min(4*run.n, t.out[1]-4*run.ty)
-				t.ops.pack(&pixels[0], &t.dst[(run.image*t.o+o)*plane+f*area+4*run.ty*cols], &t.outAt[0], plane, rows*cols, nch)
+				t.ops.pack(&pixels[0], &t.dst[(run.image*t.o+o)*plane+f*area+4*run.ty*cols], &t.outAt[0], plane, rows*cols, nch, t.ahead(c, r, run, plane, t.o, cols))
 				clear(pixels[rows*wide*winoLanes : 4*run.n*wide*winoLanes])
 				t.ops.gradient(&m[l.at(o)+((f-c.f0)*c.tiles+run.offset*t.tw)*l.ld], &pixels[0], &tmp[0],
 					l.pos, l.ld, wide, run.n, t.tw)

@@ -120,16 +120,15 @@ func (c channels) advance(bytes int) {
 	}
 }
 
-// prefetch asks for the same place in the block of channels that follows, which is
-// likely the next one to be packed: reading planes is all waiting for memory.
-func (c channels) prefetch() {
-	ahead := GP64()
+// prefetch asks for the numbers that stand ahead bytes further on in every plane,
+// which the next call will need: moving planes is all waiting for memory.
+func (c channels) prefetch(ahead Op) {
+	at := GP64()
 	for _, b := range c.base {
-		MOVQ(c.plane, ahead)
-		SHLQ(Imm(4), ahead)
-		ADDQ(b, ahead)
+		MOVQ(ahead, at)
+		ADDQ(b, at)
 		for i := range 4 {
-			PREFETCHT0(strided(ahead, c.plane, c.plane3, nil, i, 0))
+			PREFETCHT0(strided(at, c.plane, c.plane3, nil, i, 0))
 		}
 	}
 }
@@ -148,10 +147,11 @@ func (g *gen) pack() {
 			DATA(4*i, U32(v))
 		}
 	}
-	g.function("Pack", "func(dst, src *float32, at *int32, plane, n, nch int)", "gathers 16 channels into pixels.")
+	g.function("Pack", "func(dst, src *float32, at *int32, plane, n, nch, ahead int)", "gathers 16 channels into pixels.")
 	dst, at := param("dst", 0), param("at", 0)
 	c := newChannels(g.bytes / 4)
 	n, src, nch := param("n", 0), param("src", 0), argument("nch")
+	SHLQ(Imm(2), argument("ahead"))
 	if g.wide() {
 		c.start(src)
 	}
@@ -160,7 +160,7 @@ func (g *gen) pack() {
 	Label("block")
 	win := g.newWindow(n)
 	if g.wide() {
-		c.prefetch()
+		c.prefetch(argument("ahead"))
 	}
 	g.halves(func(off int) {
 		name := fmt.Sprintf("half%d", off)
@@ -231,10 +231,11 @@ func (g *gen) square(c channels, count Op, name string, win window) []reg.VecVir
 
 // unpack: pixels to planes.
 func (g *gen) unpack() {
-	g.function("Unpack", "func(dst, src *float32, at *int32, plane, n, nch int)", "scatters pixels of 16 channels to their planes.")
+	g.function("Unpack", "func(dst, src *float32, at *int32, plane, n, nch, ahead int)", "scatters pixels of 16 channels to their planes.")
 	src, at := param("src", 0), param("at", 0)
 	c := newChannels(g.bytes / 4)
 	n, dst, nch := param("n", 0), param("dst", 0), argument("nch")
+	SHLQ(Imm(2), argument("ahead"))
 	if g.wide() {
 		c.start(dst)
 	}
@@ -242,6 +243,9 @@ func (g *gen) unpack() {
 	align()
 	Label("block")
 	win := g.newWindow(n)
+	if g.wide() {
+		c.prefetch(argument("ahead"))
+	}
 	g.halves(func(off int) {
 		name := fmt.Sprintf("half%d", off)
 		count := g.half(c, dst, nch, off)
