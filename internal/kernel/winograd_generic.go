@@ -88,7 +88,7 @@ const (
 type winoVec = [winoLanes]float32
 
 // winoInput1 is Bᵀ d for one channel.
-func winoInput1(d *[6]float32) [6]float32 {
+func winoInput1(d [6]float32) [6]float32 {
 	es, os := d[4]-float32(2*d[2]), d[3]-float32(2*d[1])
 	et, ot := d[4]-float32(0.5*d[2]), d[3]-float32(0.5*d[1])
 	return [6]float32{
@@ -102,7 +102,7 @@ func winoInput1(d *[6]float32) [6]float32 {
 }
 
 // winoOutput1 is Aᵀ m.
-func winoOutput1(m *[6]float32) [6]float32 {
+func winoOutput1(m [6]float32) [6]float32 {
 	p, q, u, v := m[1]+m[2], m[1]-m[2], m[3]+m[4], m[3]-m[4]
 	return [6]float32{
 		m[0] + p + u,
@@ -113,7 +113,7 @@ func winoOutput1(m *[6]float32) [6]float32 {
 }
 
 // winoGradient1 is A y, four values of y to six.
-func winoGradient1(y *[6]float32) [6]float32 {
+func winoGradient1(y [6]float32) [6]float32 {
 	es, os := y[0]+float32(0.5*y[2]), y[1]+float32(0.5*y[3])
 	et, ot := y[0]+float32(2*y[2]), y[1]+float32(2*y[3])
 	return [6]float32{
@@ -127,7 +127,7 @@ func winoGradient1(y *[6]float32) [6]float32 {
 }
 
 // winoFilter1 is G f, three values of f to six.
-func winoFilter1(f *[6]float32) [6]float32 {
+func winoFilter1(f [6]float32) [6]float32 {
 	third := float32(1. / 3 * f[2])
 	es := -(float32(2./3*f[0]) + third)
 	os := float32(2 * winoS / 3 * f[1])
@@ -137,7 +137,7 @@ func winoFilter1(f *[6]float32) [6]float32 {
 }
 
 // winoFilterGradient1 is Gᵀ u, six values to three.
-func winoFilterGradient1(u *[6]float32) [6]float32 {
+func winoFilterGradient1(u [6]float32) [6]float32 {
 	p, q, v, w := u[1]+u[2], u[1]-u[2], u[3]+u[4], u[3]-u[4]
 	return [6]float32{
 		u[0] - float32(2./3*p) + float32(1./6*v),
@@ -148,7 +148,7 @@ func winoFilterGradient1(u *[6]float32) [6]float32 {
 
 // winoSandwich applies f to the columns and then to the rows of the rows x cols
 // values x, once a channel. byRow turns the two steps round.
-func winoSandwich(y, x *[36]winoVec, rows, cols, outRows, outCols int, byRow bool, f func(*[6]float32) [6]float32) {
+func winoSandwich(y, x *[36]winoVec, rows, cols, outRows, outCols int, byRow bool, f func([6]float32) [6]float32) {
 	var in [6]float32
 	for l := range winoLanes {
 		var mid [6][6]float32
@@ -157,13 +157,13 @@ func winoSandwich(y, x *[36]winoVec, rows, cols, outRows, outCols int, byRow boo
 				for j := range cols {
 					in[j] = x[i*cols+j][l]
 				}
-				mid[i] = f(&in)
+				mid[i] = f(in)
 			}
 			for j := range outCols {
 				for i := range rows {
 					in[i] = mid[i][j]
 				}
-				for i, v := range f(&in) {
+				for i, v := range f(in) {
 					if i < outRows {
 						y[i*outCols+j][l] = v
 					}
@@ -175,12 +175,12 @@ func winoSandwich(y, x *[36]winoVec, rows, cols, outRows, outCols int, byRow boo
 			for i := range rows {
 				in[i] = x[i*cols+j][l]
 			}
-			for i, v := range f(&in) {
+			for i, v := range f(in) {
 				mid[i][j] = v
 			}
 		}
 		for i := range outRows {
-			r := f(&mid[i])
+			r := f(mid[i])
 			for j := range outCols {
 				y[i*outCols+j][l] = r[j]
 			}
