@@ -155,8 +155,8 @@ func (t *lnTask) gradRow(dx, dy, x, w []float32, partial []float64, mean, invStd
 	s.rowMap(opSubS, h, x, x, mean, 0)
 	s.rowMap(opMulS, h, h, h, invStd, 0)
 	if partial != nil {
-		s.vec.accumulateMul(n, &partial[0], &dy[0], &h[0])
-		s.vec.accumulate(n, &partial[n], &dy[0])
+		s.vec.accumulateMul(1, n, n, &partial[0], &dy[0], &h[0])
+		s.vec.accumulate(1, n, n, &partial[n], &dy[0])
 	}
 	if t.gamma != nil {
 		g = w[n:]

@@ -18,9 +18,10 @@ type vecOps struct {
 	find func(n int, a *float32, v float32) int
 	// expSum sets dst[i] = exp(a[i]-s) and returns their sum.
 	expSum func(n int, dst, a *float32, s float32) float64
-	// accumulate does acc[i] += a[i], accumulateMul acc[i] += a[i]*b[i].
-	accumulate    func(n int, acc *float64, a *float32)
-	accumulateMul func(n int, acc *float64, a, b *float32)
+	// accumulate adds rows of n elements, stride apart, to acc in their order;
+	// accumulateMul the products of two such arrays.
+	accumulate    func(rows, n, stride int, acc *float64, a *float32)
+	accumulateMul func(rows, n, stride int, acc *float64, a, b *float32)
 
 	sgd  [numSGDKinds]updateLoop
 	adam func(n int, p, g, m, v *float32, k *updateCoeffs)

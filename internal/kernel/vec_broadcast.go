@@ -129,17 +129,39 @@ func size(shape []int) int {
 	return n
 }
 
-// at returns the operands' offsets of a row, that is of an index over all axes
-// but the innermost.
-func (m *dims) at(row int) (a, b int) {
+// A rowWalk goes through the rows of a broadcast, that is through the indices over
+// all axes but the innermost, and knows where the operands' rows begin.
+type rowWalk struct {
+	a, b  int
+	index [maxDims]int
+}
+
+// at returns a walk that begins at the given row.
+func (m *dims) at(row int) (w rowWalk) {
 	for i := 1; i < m.rank; i++ {
 		d := &m.d[i]
 		k := row % d.n
 		row /= d.n
-		a += k * d.a
-		b += k * d.b
+		w.index[i] = k
+		w.a += k * d.a
+		w.b += k * d.b
 	}
-	return a, b
+	return w
+}
+
+// next goes on to the next row.
+func (w *rowWalk) next(m *dims) {
+	for i := 1; i < m.rank; i++ {
+		d := &m.d[i]
+		w.a += d.a
+		w.b += d.b
+		if w.index[i]++; w.index[i] < d.n {
+			return
+		}
+		w.index[i] = 0
+		w.a -= d.n * d.a
+		w.b -= d.n * d.b
+	}
 }
 
 // Broadcast sets dst = a op b, all of them contiguous, dst of the given shape;
@@ -195,11 +217,10 @@ func (t *broadcastTask) Part(i int) {
 	inner := t.d[0]
 	forms := &binaryForms[t.op]
 	v := &Active().vec
+	w := t.at(row)
 	for end := min(row+t.rowsPerPart, t.rows); row < end; row++ {
-		offA, offB := t.at(row)
-		offA += lo * inner.a
-		offB += lo * inner.b
-		d, x, y := &t.dst[row*t.cols+lo], &t.a[offA], &t.b[offB]
+		d, x, y := &t.dst[row*t.cols+lo], &t.a[w.a+lo*inner.a], &t.b[w.b+lo*inner.b]
+		w.next(&t.dims)
 		switch {
 		case inner.a != 0 && inner.b != 0:
 			v.maps[forms.vv](n, d, x, y, d, 0, 0, 0)

@@ -62,16 +62,22 @@ func genericExpSum(n int, dst, a *float32, s float32) float64 {
 	return sum
 }
 
-func genericAccumulate(n int, acc *float64, a *float32) {
-	d, x := unsafe.Slice(acc, n), unsafe.Slice(a, n)
-	for i := range d {
-		d[i] += float64(x[i])
+func genericAccumulate(rows, n, stride int, acc *float64, a *float32) {
+	d := unsafe.Slice(acc, n)
+	for r := range rows {
+		x := unsafe.Slice(elem(a, r*stride), n)
+		for i := range d {
+			d[i] += float64(x[i])
+		}
 	}
 }
 
-func genericAccumulateMul(n int, acc *float64, a, b *float32) {
-	d, x, y := unsafe.Slice(acc, n), unsafe.Slice(a, n), unsafe.Slice(b, n)
-	for i := range d {
-		d[i] += float64(x[i]) * float64(y[i])
+func genericAccumulateMul(rows, n, stride int, acc *float64, a, b *float32) {
+	d := unsafe.Slice(acc, n)
+	for r := range rows {
+		x, y := unsafe.Slice(elem(a, r*stride), n), unsafe.Slice(elem(b, r*stride), n)
+		for i := range d {
+			d[i] += float64(x[i]) * float64(y[i])
+		}
 	}
 }

@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func vecSumAVX2(n int, a *float32, b *float32, s float64) float64
-// Requires: AVX, AVX2, SSE2
+// Requires: AVX, AVX2, MMX+, SSE2
 TEXT ·vecSumAVX2(SB), NOSPLIT, $0-40
 	MOVQ    n+0(FP), AX
 	MOVQ    a+8(FP), CX
@@ -23,25 +23,27 @@ TEXT ·vecSumAVX2(SB), NOSPLIT, $0-40
 	PCALIGN $0x40
 
 loop:
-	VCVTPS2PD (CX)(DX*4), Y8
-	VADDPD    Y8, Y0, Y0
-	VCVTPS2PD 16(CX)(DX*4), Y8
-	VADDPD    Y8, Y1, Y1
-	VCVTPS2PD 32(CX)(DX*4), Y8
-	VADDPD    Y8, Y2, Y2
-	VCVTPS2PD 48(CX)(DX*4), Y8
-	VADDPD    Y8, Y3, Y3
-	VCVTPS2PD 64(CX)(DX*4), Y8
-	VADDPD    Y8, Y4, Y4
-	VCVTPS2PD 80(CX)(DX*4), Y8
-	VADDPD    Y8, Y5, Y5
-	VCVTPS2PD 96(CX)(DX*4), Y8
-	VADDPD    Y8, Y6, Y6
-	VCVTPS2PD 112(CX)(DX*4), Y8
-	VADDPD    Y8, Y7, Y7
-	ADDQ      $0x20, DX
-	SUBQ      $0x20, AX
-	JGE       loop
+	PREFETCHT0 4096(CX)(DX*4)
+	VCVTPS2PD  (CX)(DX*4), Y8
+	VADDPD     Y8, Y0, Y0
+	VCVTPS2PD  16(CX)(DX*4), Y8
+	VADDPD     Y8, Y1, Y1
+	VCVTPS2PD  32(CX)(DX*4), Y8
+	VADDPD     Y8, Y2, Y2
+	VCVTPS2PD  48(CX)(DX*4), Y8
+	VADDPD     Y8, Y3, Y3
+	PREFETCHT0 4160(CX)(DX*4)
+	VCVTPS2PD  64(CX)(DX*4), Y8
+	VADDPD     Y8, Y4, Y4
+	VCVTPS2PD  80(CX)(DX*4), Y8
+	VADDPD     Y8, Y5, Y5
+	VCVTPS2PD  96(CX)(DX*4), Y8
+	VADDPD     Y8, Y6, Y6
+	VCVTPS2PD  112(CX)(DX*4), Y8
+	VADDPD     Y8, Y7, Y7
+	ADDQ       $0x20, DX
+	SUBQ       $0x20, AX
+	JGE        loop
 
 rest:
 	ADDQ $0x20, AX
@@ -85,7 +87,7 @@ done:
 	RET
 
 // func vecSumAbsAVX2(n int, a *float32, b *float32, s float64) float64
-// Requires: AVX, AVX2, SSE2
+// Requires: AVX, AVX2, MMX+, SSE2
 TEXT ·vecSumAbsAVX2(SB), NOSPLIT, $0-40
 	MOVQ         n+0(FP), AX
 	MOVQ         a+8(FP), CX
@@ -104,33 +106,35 @@ TEXT ·vecSumAbsAVX2(SB), NOSPLIT, $0-40
 	PCALIGN      $0x40
 
 loop:
-	VCVTPS2PD (CX)(DX*4), Y9
-	VANDPD    Y0, Y9, Y9
-	VADDPD    Y9, Y1, Y1
-	VCVTPS2PD 16(CX)(DX*4), Y9
-	VANDPD    Y0, Y9, Y9
-	VADDPD    Y9, Y2, Y2
-	VCVTPS2PD 32(CX)(DX*4), Y9
-	VANDPD    Y0, Y9, Y9
-	VADDPD    Y9, Y3, Y3
-	VCVTPS2PD 48(CX)(DX*4), Y9
-	VANDPD    Y0, Y9, Y9
-	VADDPD    Y9, Y4, Y4
-	VCVTPS2PD 64(CX)(DX*4), Y9
-	VANDPD    Y0, Y9, Y9
-	VADDPD    Y9, Y5, Y5
-	VCVTPS2PD 80(CX)(DX*4), Y9
-	VANDPD    Y0, Y9, Y9
-	VADDPD    Y9, Y6, Y6
-	VCVTPS2PD 96(CX)(DX*4), Y9
-	VANDPD    Y0, Y9, Y9
-	VADDPD    Y9, Y7, Y7
-	VCVTPS2PD 112(CX)(DX*4), Y9
-	VANDPD    Y0, Y9, Y9
-	VADDPD    Y9, Y8, Y8
-	ADDQ      $0x20, DX
-	SUBQ      $0x20, AX
-	JGE       loop
+	PREFETCHT0 4096(CX)(DX*4)
+	VCVTPS2PD  (CX)(DX*4), Y9
+	VANDPD     Y0, Y9, Y9
+	VADDPD     Y9, Y1, Y1
+	VCVTPS2PD  16(CX)(DX*4), Y9
+	VANDPD     Y0, Y9, Y9
+	VADDPD     Y9, Y2, Y2
+	VCVTPS2PD  32(CX)(DX*4), Y9
+	VANDPD     Y0, Y9, Y9
+	VADDPD     Y9, Y3, Y3
+	VCVTPS2PD  48(CX)(DX*4), Y9
+	VANDPD     Y0, Y9, Y9
+	VADDPD     Y9, Y4, Y4
+	PREFETCHT0 4160(CX)(DX*4)
+	VCVTPS2PD  64(CX)(DX*4), Y9
+	VANDPD     Y0, Y9, Y9
+	VADDPD     Y9, Y5, Y5
+	VCVTPS2PD  80(CX)(DX*4), Y9
+	VANDPD     Y0, Y9, Y9
+	VADDPD     Y9, Y6, Y6
+	VCVTPS2PD  96(CX)(DX*4), Y9
+	VANDPD     Y0, Y9, Y9
+	VADDPD     Y9, Y7, Y7
+	VCVTPS2PD  112(CX)(DX*4), Y9
+	VANDPD     Y0, Y9, Y9
+	VADDPD     Y9, Y8, Y8
+	ADDQ       $0x20, DX
+	SUBQ       $0x20, AX
+	JGE        loop
 
 rest:
 	ADDQ $0x20, AX
@@ -176,7 +180,7 @@ done:
 	RET
 
 // func vecSumSquaresAVX2(n int, a *float32, b *float32, s float64) float64
-// Requires: AVX, AVX2, SSE2
+// Requires: AVX, AVX2, MMX+, SSE2
 TEXT ·vecSumSquaresAVX2(SB), NOSPLIT, $0-40
 	MOVQ    n+0(FP), AX
 	MOVQ    a+8(FP), CX
@@ -194,33 +198,35 @@ TEXT ·vecSumSquaresAVX2(SB), NOSPLIT, $0-40
 	PCALIGN $0x40
 
 loop:
-	VCVTPS2PD (CX)(DX*4), Y8
-	VMULPD    Y8, Y8, Y8
-	VADDPD    Y8, Y0, Y0
-	VCVTPS2PD 16(CX)(DX*4), Y8
-	VMULPD    Y8, Y8, Y8
-	VADDPD    Y8, Y1, Y1
-	VCVTPS2PD 32(CX)(DX*4), Y8
-	VMULPD    Y8, Y8, Y8
-	VADDPD    Y8, Y2, Y2
-	VCVTPS2PD 48(CX)(DX*4), Y8
-	VMULPD    Y8, Y8, Y8
-	VADDPD    Y8, Y3, Y3
-	VCVTPS2PD 64(CX)(DX*4), Y8
-	VMULPD    Y8, Y8, Y8
-	VADDPD    Y8, Y4, Y4
-	VCVTPS2PD 80(CX)(DX*4), Y8
-	VMULPD    Y8, Y8, Y8
-	VADDPD    Y8, Y5, Y5
-	VCVTPS2PD 96(CX)(DX*4), Y8
-	VMULPD    Y8, Y8, Y8
-	VADDPD    Y8, Y6, Y6
-	VCVTPS2PD 112(CX)(DX*4), Y8
-	VMULPD    Y8, Y8, Y8
-	VADDPD    Y8, Y7, Y7
-	ADDQ      $0x20, DX
-	SUBQ      $0x20, AX
-	JGE       loop
+	PREFETCHT0 4096(CX)(DX*4)
+	VCVTPS2PD  (CX)(DX*4), Y8
+	VMULPD     Y8, Y8, Y8
+	VADDPD     Y8, Y0, Y0
+	VCVTPS2PD  16(CX)(DX*4), Y8
+	VMULPD     Y8, Y8, Y8
+	VADDPD     Y8, Y1, Y1
+	VCVTPS2PD  32(CX)(DX*4), Y8
+	VMULPD     Y8, Y8, Y8
+	VADDPD     Y8, Y2, Y2
+	VCVTPS2PD  48(CX)(DX*4), Y8
+	VMULPD     Y8, Y8, Y8
+	VADDPD     Y8, Y3, Y3
+	PREFETCHT0 4160(CX)(DX*4)
+	VCVTPS2PD  64(CX)(DX*4), Y8
+	VMULPD     Y8, Y8, Y8
+	VADDPD     Y8, Y4, Y4
+	VCVTPS2PD  80(CX)(DX*4), Y8
+	VMULPD     Y8, Y8, Y8
+	VADDPD     Y8, Y5, Y5
+	VCVTPS2PD  96(CX)(DX*4), Y8
+	VMULPD     Y8, Y8, Y8
+	VADDPD     Y8, Y6, Y6
+	VCVTPS2PD  112(CX)(DX*4), Y8
+	VMULPD     Y8, Y8, Y8
+	VADDPD     Y8, Y7, Y7
+	ADDQ       $0x20, DX
+	SUBQ       $0x20, AX
+	JGE        loop
 
 rest:
 	ADDQ $0x20, AX
@@ -266,7 +272,7 @@ done:
 	RET
 
 // func vecSumDevSqAVX2(n int, a *float32, b *float32, s float64) float64
-// Requires: AVX, AVX2, SSE2
+// Requires: AVX, AVX2, MMX+, SSE2
 TEXT ·vecSumDevSqAVX2(SB), NOSPLIT, $0-40
 	MOVQ         n+0(FP), AX
 	MOVQ         a+8(FP), CX
@@ -285,41 +291,43 @@ TEXT ·vecSumDevSqAVX2(SB), NOSPLIT, $0-40
 	PCALIGN      $0x40
 
 loop:
-	VCVTPS2PD (CX)(DX*4), Y9
-	VSUBPD    Y0, Y9, Y9
-	VMULPD    Y9, Y9, Y9
-	VADDPD    Y9, Y1, Y1
-	VCVTPS2PD 16(CX)(DX*4), Y9
-	VSUBPD    Y0, Y9, Y9
-	VMULPD    Y9, Y9, Y9
-	VADDPD    Y9, Y2, Y2
-	VCVTPS2PD 32(CX)(DX*4), Y9
-	VSUBPD    Y0, Y9, Y9
-	VMULPD    Y9, Y9, Y9
-	VADDPD    Y9, Y3, Y3
-	VCVTPS2PD 48(CX)(DX*4), Y9
-	VSUBPD    Y0, Y9, Y9
-	VMULPD    Y9, Y9, Y9
-	VADDPD    Y9, Y4, Y4
-	VCVTPS2PD 64(CX)(DX*4), Y9
-	VSUBPD    Y0, Y9, Y9
-	VMULPD    Y9, Y9, Y9
-	VADDPD    Y9, Y5, Y5
-	VCVTPS2PD 80(CX)(DX*4), Y9
-	VSUBPD    Y0, Y9, Y9
-	VMULPD    Y9, Y9, Y9
-	VADDPD    Y9, Y6, Y6
-	VCVTPS2PD 96(CX)(DX*4), Y9
-	VSUBPD    Y0, Y9, Y9
-	VMULPD    Y9, Y9, Y9
-	VADDPD    Y9, Y7, Y7
-	VCVTPS2PD 112(CX)(DX*4), Y9
-	VSUBPD    Y0, Y9, Y9
-	VMULPD    Y9, Y9, Y9
-	VADDPD    Y9, Y8, Y8
-	ADDQ      $0x20, DX
-	SUBQ      $0x20, AX
-	JGE       loop
+	PREFETCHT0 4096(CX)(DX*4)
+	VCVTPS2PD  (CX)(DX*4), Y9
+	VSUBPD     Y0, Y9, Y9
+	VMULPD     Y9, Y9, Y9
+	VADDPD     Y9, Y1, Y1
+	VCVTPS2PD  16(CX)(DX*4), Y9
+	VSUBPD     Y0, Y9, Y9
+	VMULPD     Y9, Y9, Y9
+	VADDPD     Y9, Y2, Y2
+	VCVTPS2PD  32(CX)(DX*4), Y9
+	VSUBPD     Y0, Y9, Y9
+	VMULPD     Y9, Y9, Y9
+	VADDPD     Y9, Y3, Y3
+	VCVTPS2PD  48(CX)(DX*4), Y9
+	VSUBPD     Y0, Y9, Y9
+	VMULPD     Y9, Y9, Y9
+	VADDPD     Y9, Y4, Y4
+	PREFETCHT0 4160(CX)(DX*4)
+	VCVTPS2PD  64(CX)(DX*4), Y9
+	VSUBPD     Y0, Y9, Y9
+	VMULPD     Y9, Y9, Y9
+	VADDPD     Y9, Y5, Y5
+	VCVTPS2PD  80(CX)(DX*4), Y9
+	VSUBPD     Y0, Y9, Y9
+	VMULPD     Y9, Y9, Y9
+	VADDPD     Y9, Y6, Y6
+	VCVTPS2PD  96(CX)(DX*4), Y9
+	VSUBPD     Y0, Y9, Y9
+	VMULPD     Y9, Y9, Y9
+	VADDPD     Y9, Y7, Y7
+	VCVTPS2PD  112(CX)(DX*4), Y9
+	VSUBPD     Y0, Y9, Y9
+	VMULPD     Y9, Y9, Y9
+	VADDPD     Y9, Y8, Y8
+	ADDQ       $0x20, DX
+	SUBQ       $0x20, AX
+	JGE        loop
 
 rest:
 	ADDQ $0x20, AX
@@ -1426,140 +1434,202 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecAccumulateAVX2(n int, acc *float64, a *float32)
+// func vecAccumulateAVX2(rows int, n int, stride int, acc *float64, a *float32)
 // Requires: AVX, AVX2
-TEXT ·vecAccumulateAVX2(SB), NOSPLIT, $0-24
-	MOVQ    n+0(FP), AX
-	MOVQ    acc+8(FP), CX
-	MOVQ    a+16(FP), DX
-	XORQ    BX, BX
-	SUBQ    $0x10, AX
-	JLT     rest
-	PCALIGN $0x40
+TEXT ·vecAccumulateAVX2(SB), NOSPLIT, $0-40
+	MOVQ rows+0(FP), AX
+	MOVQ n+8(FP), CX
+	MOVQ stride+16(FP), DX
+	MOVQ acc+24(FP), BX
+	MOVQ a+32(FP), SI
+	SHLQ $0x02, DX
 
-loop:
-	VCVTPS2PD (DX)(BX*4), Y0
-	VADDPD    (CX)(BX*8), Y0, Y0
-	VMOVUPD   Y0, (CX)(BX*8)
-	VCVTPS2PD 16(DX)(BX*4), Y0
-	VADDPD    32(CX)(BX*8), Y0, Y0
-	VMOVUPD   Y0, 32(CX)(BX*8)
-	VCVTPS2PD 32(DX)(BX*4), Y0
-	VADDPD    64(CX)(BX*8), Y0, Y0
-	VMOVUPD   Y0, 64(CX)(BX*8)
-	VCVTPS2PD 48(DX)(BX*4), Y0
-	VADDPD    96(CX)(BX*8), Y0, Y0
-	VMOVUPD   Y0, 96(CX)(BX*8)
-	ADDQ      $0x10, BX
-	SUBQ      $0x10, AX
-	JGE       loop
+block4:
+	SUBQ    $0x10, CX
+	JLT     next4
+	VMOVUPD (BX), Y0
+	VMOVUPD 32(BX), Y1
+	VMOVUPD 64(BX), Y2
+	VMOVUPD 96(BX), Y3
+	MOVQ    AX, DI
+	MOVQ    SI, R8
 
-rest:
-	ADDQ $0x10, AX
+block4rows:
+	VCVTPS2PD (R8), Y4
+	VADDPD    Y4, Y0, Y0
+	VCVTPS2PD 16(R8), Y4
+	VADDPD    Y4, Y1, Y1
+	VCVTPS2PD 32(R8), Y4
+	VADDPD    Y4, Y2, Y2
+	VCVTPS2PD 48(R8), Y4
+	VADDPD    Y4, Y3, Y3
+	ADDQ      DX, R8
+	DECQ      DI
+	JNE       block4rows
+	VMOVUPD   Y0, (BX)
+	VMOVUPD   Y1, 32(BX)
+	VMOVUPD   Y2, 64(BX)
+	VMOVUPD   Y3, 96(BX)
+	ADDQ      $0x00000080, BX
+	ADDQ      $0x40, SI
+	JMP       block4
 
-single:
-	CMPQ      AX, $0x04
-	JLT       tail
-	VCVTPS2PD (DX)(BX*4), Y0
-	VADDPD    (CX)(BX*8), Y0, Y0
-	VMOVUPD   Y0, (CX)(BX*8)
-	ADDQ      $0x04, BX
-	SUBQ      $0x04, AX
-	JMP       single
+next4:
+	ADDQ $0x10, CX
+
+block1:
+	SUBQ    $0x04, CX
+	JLT     next1
+	VMOVUPD (BX), Y0
+	MOVQ    AX, DI
+	MOVQ    SI, R8
+
+block1rows:
+	VCVTPS2PD (R8), Y1
+	VADDPD    Y1, Y0, Y0
+	ADDQ      DX, R8
+	DECQ      DI
+	JNE       block1rows
+	VMOVUPD   Y0, (BX)
+	ADDQ      $0x00000020, BX
+	ADDQ      $0x10, SI
+	JMP       block1
+
+next1:
+	ADDQ       $0x04, CX
+	JEQ        done
+	LEAQ       vecTailMasks<>+32(SB), DI
+	SHLQ       $0x02, CX
+	SUBQ       CX, DI
+	VMOVDQU    (DI), Y0
+	VPMOVSXDQ  X0, Y1
+	VMASKMOVPD (BX), Y1, Y2
+	MOVQ       AX, DI
+	MOVQ       SI, R8
 
 tail:
-	TESTQ      AX, AX
-	JEQ        done
-	LEAQ       vecTailMasks<>+32(SB), SI
-	SHLQ       $0x02, AX
-	SUBQ       AX, SI
-	VMOVDQU    (SI), Y0
-	VPMOVSXDQ  X0, Y1
-	VMASKMOVPS (DX)(BX*4), X0, X0
-	VCVTPS2PD  X0, Y0
-	VMASKMOVPD (CX)(BX*8), Y1, Y2
-	VADDPD     Y2, Y0, Y0
-	VMASKMOVPD Y0, Y1, (CX)(BX*8)
+	VMASKMOVPS (R8), X0, X3
+	VCVTPS2PD  X3, Y3
+	VADDPD     Y3, Y2, Y2
+	ADDQ       DX, R8
+	DECQ       DI
+	JNE        tail
+	VMASKMOVPD Y2, Y1, (BX)
 
 done:
 	VZEROUPPER
 	RET
 
-// func vecAccumulateMulAVX2(n int, acc *float64, a *float32, b *float32)
+// func vecAccumulateMulAVX2(rows int, n int, stride int, acc *float64, a *float32, b *float32)
 // Requires: AVX, AVX2
-TEXT ·vecAccumulateMulAVX2(SB), NOSPLIT, $0-32
-	MOVQ    n+0(FP), AX
-	MOVQ    acc+8(FP), CX
-	MOVQ    a+16(FP), DX
-	MOVQ    b+24(FP), BX
-	XORQ    SI, SI
-	SUBQ    $0x10, AX
-	JLT     rest
-	PCALIGN $0x40
+TEXT ·vecAccumulateMulAVX2(SB), NOSPLIT, $0-48
+	MOVQ rows+0(FP), AX
+	MOVQ n+8(FP), CX
+	MOVQ stride+16(FP), DX
+	MOVQ acc+24(FP), BX
+	MOVQ a+32(FP), SI
+	MOVQ b+40(FP), R8
+	SHLQ $0x02, DX
 
-loop:
-	VCVTPS2PD (DX)(SI*4), Y0
-	VCVTPS2PD (BX)(SI*4), Y1
-	VMULPD    Y1, Y0, Y0
-	VADDPD    (CX)(SI*8), Y0, Y0
-	VMOVUPD   Y0, (CX)(SI*8)
-	VCVTPS2PD 16(DX)(SI*4), Y0
-	VCVTPS2PD 16(BX)(SI*4), Y1
-	VMULPD    Y1, Y0, Y0
-	VADDPD    32(CX)(SI*8), Y0, Y0
-	VMOVUPD   Y0, 32(CX)(SI*8)
-	VCVTPS2PD 32(DX)(SI*4), Y0
-	VCVTPS2PD 32(BX)(SI*4), Y1
-	VMULPD    Y1, Y0, Y0
-	VADDPD    64(CX)(SI*8), Y0, Y0
-	VMOVUPD   Y0, 64(CX)(SI*8)
-	VCVTPS2PD 48(DX)(SI*4), Y0
-	VCVTPS2PD 48(BX)(SI*4), Y1
-	VMULPD    Y1, Y0, Y0
-	VADDPD    96(CX)(SI*8), Y0, Y0
-	VMOVUPD   Y0, 96(CX)(SI*8)
+block4:
+	SUBQ    $0x10, CX
+	JLT     next4
+	VMOVUPD (BX), Y0
+	VMOVUPD 32(BX), Y1
+	VMOVUPD 64(BX), Y2
+	VMOVUPD 96(BX), Y3
+	MOVQ    AX, R9
+	MOVQ    SI, R10
+	MOVQ    R8, DI
+
+block4rows:
+	VCVTPS2PD (R10), Y4
+	VCVTPS2PD (DI), Y5
+	VMULPD    Y5, Y4, Y4
+	VADDPD    Y4, Y0, Y0
+	VCVTPS2PD 16(R10), Y4
+	VCVTPS2PD 16(DI), Y5
+	VMULPD    Y5, Y4, Y4
+	VADDPD    Y4, Y1, Y1
+	VCVTPS2PD 32(R10), Y4
+	VCVTPS2PD 32(DI), Y5
+	VMULPD    Y5, Y4, Y4
+	VADDPD    Y4, Y2, Y2
+	VCVTPS2PD 48(R10), Y4
+	VCVTPS2PD 48(DI), Y5
+	VMULPD    Y5, Y4, Y4
+	VADDPD    Y4, Y3, Y3
+	ADDQ      DX, R10
+	ADDQ      DX, DI
+	DECQ      R9
+	JNE       block4rows
+	VMOVUPD   Y0, (BX)
+	VMOVUPD   Y1, 32(BX)
+	VMOVUPD   Y2, 64(BX)
+	VMOVUPD   Y3, 96(BX)
+	ADDQ      $0x00000080, BX
+	ADDQ      $0x40, SI
+	ADDQ      $0x40, R8
+	JMP       block4
+
+next4:
+	ADDQ $0x10, CX
+
+block1:
+	SUBQ    $0x04, CX
+	JLT     next1
+	VMOVUPD (BX), Y0
+	MOVQ    AX, R9
+	MOVQ    SI, R10
+	MOVQ    R8, DI
+
+block1rows:
+	VCVTPS2PD (R10), Y1
+	VCVTPS2PD (DI), Y2
+	VMULPD    Y2, Y1, Y1
+	VADDPD    Y1, Y0, Y0
+	ADDQ      DX, R10
+	ADDQ      DX, DI
+	DECQ      R9
+	JNE       block1rows
+	VMOVUPD   Y0, (BX)
+	ADDQ      $0x00000020, BX
 	ADDQ      $0x10, SI
-	SUBQ      $0x10, AX
-	JGE       loop
+	ADDQ      $0x10, R8
+	JMP       block1
 
-rest:
-	ADDQ $0x10, AX
-
-single:
-	CMPQ      AX, $0x04
-	JLT       tail
-	VCVTPS2PD (DX)(SI*4), Y0
-	VCVTPS2PD (BX)(SI*4), Y1
-	VMULPD    Y1, Y0, Y0
-	VADDPD    (CX)(SI*8), Y0, Y0
-	VMOVUPD   Y0, (CX)(SI*8)
-	ADDQ      $0x04, SI
-	SUBQ      $0x04, AX
-	JMP       single
-
-tail:
-	TESTQ      AX, AX
+next1:
+	ADDQ       $0x04, CX
 	JEQ        done
 	LEAQ       vecTailMasks<>+32(SB), DI
-	SHLQ       $0x02, AX
-	SUBQ       AX, DI
+	SHLQ       $0x02, CX
+	SUBQ       CX, DI
 	VMOVDQU    (DI), Y0
 	VPMOVSXDQ  X0, Y1
-	VMASKMOVPS (DX)(SI*4), X0, X2
-	VCVTPS2PD  X2, Y2
-	VMASKMOVPS (BX)(SI*4), X0, X0
-	VCVTPS2PD  X0, Y0
-	VMULPD     Y0, Y2, Y2
-	VMASKMOVPD (CX)(SI*8), Y1, Y0
-	VADDPD     Y0, Y2, Y2
-	VMASKMOVPD Y2, Y1, (CX)(SI*8)
+	VMASKMOVPD (BX), Y1, Y2
+	MOVQ       AX, R9
+	MOVQ       SI, R10
+	MOVQ       R8, DI
+
+tail:
+	VMASKMOVPS (R10), X0, X3
+	VCVTPS2PD  X3, Y3
+	VMASKMOVPS (DI), X0, X4
+	VCVTPS2PD  X4, Y4
+	VMULPD     Y4, Y3, Y3
+	VADDPD     Y3, Y2, Y2
+	ADDQ       DX, R10
+	ADDQ       DX, DI
+	DECQ       R9
+	JNE        tail
+	VMASKMOVPD Y2, Y1, (BX)
 
 done:
 	VZEROUPPER
 	RET
 
 // func vecSumAVX512(n int, a *float32, b *float32, s float64) float64
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+, SSE2
 TEXT ·vecSumAVX512(SB), NOSPLIT, $0-40
 	MOVQ    n+0(FP), AX
 	MOVQ    a+8(FP), CX
@@ -1577,25 +1647,29 @@ TEXT ·vecSumAVX512(SB), NOSPLIT, $0-40
 	PCALIGN $0x40
 
 loop:
-	VCVTPS2PD (CX)(DX*4), Z8
-	VADDPD    Z8, Z0, Z0
-	VCVTPS2PD 32(CX)(DX*4), Z8
-	VADDPD    Z8, Z1, Z1
-	VCVTPS2PD 64(CX)(DX*4), Z8
-	VADDPD    Z8, Z2, Z2
-	VCVTPS2PD 96(CX)(DX*4), Z8
-	VADDPD    Z8, Z3, Z3
-	VCVTPS2PD 128(CX)(DX*4), Z8
-	VADDPD    Z8, Z4, Z4
-	VCVTPS2PD 160(CX)(DX*4), Z8
-	VADDPD    Z8, Z5, Z5
-	VCVTPS2PD 192(CX)(DX*4), Z8
-	VADDPD    Z8, Z6, Z6
-	VCVTPS2PD 224(CX)(DX*4), Z8
-	VADDPD    Z8, Z7, Z7
-	ADDQ      $0x40, DX
-	SUBQ      $0x40, AX
-	JGE       loop
+	PREFETCHT0 4096(CX)(DX*4)
+	VCVTPS2PD  (CX)(DX*4), Z8
+	VADDPD     Z8, Z0, Z0
+	VCVTPS2PD  32(CX)(DX*4), Z8
+	VADDPD     Z8, Z1, Z1
+	PREFETCHT0 4160(CX)(DX*4)
+	VCVTPS2PD  64(CX)(DX*4), Z8
+	VADDPD     Z8, Z2, Z2
+	VCVTPS2PD  96(CX)(DX*4), Z8
+	VADDPD     Z8, Z3, Z3
+	PREFETCHT0 4224(CX)(DX*4)
+	VCVTPS2PD  128(CX)(DX*4), Z8
+	VADDPD     Z8, Z4, Z4
+	VCVTPS2PD  160(CX)(DX*4), Z8
+	VADDPD     Z8, Z5, Z5
+	PREFETCHT0 4288(CX)(DX*4)
+	VCVTPS2PD  192(CX)(DX*4), Z8
+	VADDPD     Z8, Z6, Z6
+	VCVTPS2PD  224(CX)(DX*4), Z8
+	VADDPD     Z8, Z7, Z7
+	ADDQ       $0x40, DX
+	SUBQ       $0x40, AX
+	JGE        loop
 
 rest:
 	ADDQ $0x40, AX
@@ -1638,7 +1712,7 @@ done:
 	RET
 
 // func vecSumAbsAVX512(n int, a *float32, b *float32, s float64) float64
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+, SSE2
 TEXT ·vecSumAbsAVX512(SB), NOSPLIT, $0-40
 	MOVQ         n+0(FP), AX
 	MOVQ         a+8(FP), CX
@@ -1657,33 +1731,37 @@ TEXT ·vecSumAbsAVX512(SB), NOSPLIT, $0-40
 	PCALIGN      $0x40
 
 loop:
-	VCVTPS2PD (CX)(DX*4), Z9
-	VANDPD    Z0, Z9, Z9
-	VADDPD    Z9, Z1, Z1
-	VCVTPS2PD 32(CX)(DX*4), Z9
-	VANDPD    Z0, Z9, Z9
-	VADDPD    Z9, Z2, Z2
-	VCVTPS2PD 64(CX)(DX*4), Z9
-	VANDPD    Z0, Z9, Z9
-	VADDPD    Z9, Z3, Z3
-	VCVTPS2PD 96(CX)(DX*4), Z9
-	VANDPD    Z0, Z9, Z9
-	VADDPD    Z9, Z4, Z4
-	VCVTPS2PD 128(CX)(DX*4), Z9
-	VANDPD    Z0, Z9, Z9
-	VADDPD    Z9, Z5, Z5
-	VCVTPS2PD 160(CX)(DX*4), Z9
-	VANDPD    Z0, Z9, Z9
-	VADDPD    Z9, Z6, Z6
-	VCVTPS2PD 192(CX)(DX*4), Z9
-	VANDPD    Z0, Z9, Z9
-	VADDPD    Z9, Z7, Z7
-	VCVTPS2PD 224(CX)(DX*4), Z9
-	VANDPD    Z0, Z9, Z9
-	VADDPD    Z9, Z8, Z8
-	ADDQ      $0x40, DX
-	SUBQ      $0x40, AX
-	JGE       loop
+	PREFETCHT0 4096(CX)(DX*4)
+	VCVTPS2PD  (CX)(DX*4), Z9
+	VANDPD     Z0, Z9, Z9
+	VADDPD     Z9, Z1, Z1
+	VCVTPS2PD  32(CX)(DX*4), Z9
+	VANDPD     Z0, Z9, Z9
+	VADDPD     Z9, Z2, Z2
+	PREFETCHT0 4160(CX)(DX*4)
+	VCVTPS2PD  64(CX)(DX*4), Z9
+	VANDPD     Z0, Z9, Z9
+	VADDPD     Z9, Z3, Z3
+	VCVTPS2PD  96(CX)(DX*4), Z9
+	VANDPD     Z0, Z9, Z9
+	VADDPD     Z9, Z4, Z4
+	PREFETCHT0 4224(CX)(DX*4)
+	VCVTPS2PD  128(CX)(DX*4), Z9
+	VANDPD     Z0, Z9, Z9
+	VADDPD     Z9, Z5, Z5
+	VCVTPS2PD  160(CX)(DX*4), Z9
+	VANDPD     Z0, Z9, Z9
+	VADDPD     Z9, Z6, Z6
+	PREFETCHT0 4288(CX)(DX*4)
+	VCVTPS2PD  192(CX)(DX*4), Z9
+	VANDPD     Z0, Z9, Z9
+	VADDPD     Z9, Z7, Z7
+	VCVTPS2PD  224(CX)(DX*4), Z9
+	VANDPD     Z0, Z9, Z9
+	VADDPD     Z9, Z8, Z8
+	ADDQ       $0x40, DX
+	SUBQ       $0x40, AX
+	JGE        loop
 
 rest:
 	ADDQ $0x40, AX
@@ -1728,7 +1806,7 @@ done:
 	RET
 
 // func vecSumSquaresAVX512(n int, a *float32, b *float32, s float64) float64
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+, SSE2
 TEXT ·vecSumSquaresAVX512(SB), NOSPLIT, $0-40
 	MOVQ    n+0(FP), AX
 	MOVQ    a+8(FP), CX
@@ -1746,33 +1824,37 @@ TEXT ·vecSumSquaresAVX512(SB), NOSPLIT, $0-40
 	PCALIGN $0x40
 
 loop:
-	VCVTPS2PD (CX)(DX*4), Z8
-	VMULPD    Z8, Z8, Z8
-	VADDPD    Z8, Z0, Z0
-	VCVTPS2PD 32(CX)(DX*4), Z8
-	VMULPD    Z8, Z8, Z8
-	VADDPD    Z8, Z1, Z1
-	VCVTPS2PD 64(CX)(DX*4), Z8
-	VMULPD    Z8, Z8, Z8
-	VADDPD    Z8, Z2, Z2
-	VCVTPS2PD 96(CX)(DX*4), Z8
-	VMULPD    Z8, Z8, Z8
-	VADDPD    Z8, Z3, Z3
-	VCVTPS2PD 128(CX)(DX*4), Z8
-	VMULPD    Z8, Z8, Z8
-	VADDPD    Z8, Z4, Z4
-	VCVTPS2PD 160(CX)(DX*4), Z8
-	VMULPD    Z8, Z8, Z8
-	VADDPD    Z8, Z5, Z5
-	VCVTPS2PD 192(CX)(DX*4), Z8
-	VMULPD    Z8, Z8, Z8
-	VADDPD    Z8, Z6, Z6
-	VCVTPS2PD 224(CX)(DX*4), Z8
-	VMULPD    Z8, Z8, Z8
-	VADDPD    Z8, Z7, Z7
-	ADDQ      $0x40, DX
-	SUBQ      $0x40, AX
-	JGE       loop
+	PREFETCHT0 4096(CX)(DX*4)
+	VCVTPS2PD  (CX)(DX*4), Z8
+	VMULPD     Z8, Z8, Z8
+	VADDPD     Z8, Z0, Z0
+	VCVTPS2PD  32(CX)(DX*4), Z8
+	VMULPD     Z8, Z8, Z8
+	VADDPD     Z8, Z1, Z1
+	PREFETCHT0 4160(CX)(DX*4)
+	VCVTPS2PD  64(CX)(DX*4), Z8
+	VMULPD     Z8, Z8, Z8
+	VADDPD     Z8, Z2, Z2
+	VCVTPS2PD  96(CX)(DX*4), Z8
+	VMULPD     Z8, Z8, Z8
+	VADDPD     Z8, Z3, Z3
+	PREFETCHT0 4224(CX)(DX*4)
+	VCVTPS2PD  128(CX)(DX*4), Z8
+	VMULPD     Z8, Z8, Z8
+	VADDPD     Z8, Z4, Z4
+	VCVTPS2PD  160(CX)(DX*4), Z8
+	VMULPD     Z8, Z8, Z8
+	VADDPD     Z8, Z5, Z5
+	PREFETCHT0 4288(CX)(DX*4)
+	VCVTPS2PD  192(CX)(DX*4), Z8
+	VMULPD     Z8, Z8, Z8
+	VADDPD     Z8, Z6, Z6
+	VCVTPS2PD  224(CX)(DX*4), Z8
+	VMULPD     Z8, Z8, Z8
+	VADDPD     Z8, Z7, Z7
+	ADDQ       $0x40, DX
+	SUBQ       $0x40, AX
+	JGE        loop
 
 rest:
 	ADDQ $0x40, AX
@@ -1817,7 +1899,7 @@ done:
 	RET
 
 // func vecSumDevSqAVX512(n int, a *float32, b *float32, s float64) float64
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+, SSE2
 TEXT ·vecSumDevSqAVX512(SB), NOSPLIT, $0-40
 	MOVQ         n+0(FP), AX
 	MOVQ         a+8(FP), CX
@@ -1836,41 +1918,45 @@ TEXT ·vecSumDevSqAVX512(SB), NOSPLIT, $0-40
 	PCALIGN      $0x40
 
 loop:
-	VCVTPS2PD (CX)(DX*4), Z9
-	VSUBPD    Z0, Z9, Z9
-	VMULPD    Z9, Z9, Z9
-	VADDPD    Z9, Z1, Z1
-	VCVTPS2PD 32(CX)(DX*4), Z9
-	VSUBPD    Z0, Z9, Z9
-	VMULPD    Z9, Z9, Z9
-	VADDPD    Z9, Z2, Z2
-	VCVTPS2PD 64(CX)(DX*4), Z9
-	VSUBPD    Z0, Z9, Z9
-	VMULPD    Z9, Z9, Z9
-	VADDPD    Z9, Z3, Z3
-	VCVTPS2PD 96(CX)(DX*4), Z9
-	VSUBPD    Z0, Z9, Z9
-	VMULPD    Z9, Z9, Z9
-	VADDPD    Z9, Z4, Z4
-	VCVTPS2PD 128(CX)(DX*4), Z9
-	VSUBPD    Z0, Z9, Z9
-	VMULPD    Z9, Z9, Z9
-	VADDPD    Z9, Z5, Z5
-	VCVTPS2PD 160(CX)(DX*4), Z9
-	VSUBPD    Z0, Z9, Z9
-	VMULPD    Z9, Z9, Z9
-	VADDPD    Z9, Z6, Z6
-	VCVTPS2PD 192(CX)(DX*4), Z9
-	VSUBPD    Z0, Z9, Z9
-	VMULPD    Z9, Z9, Z9
-	VADDPD    Z9, Z7, Z7
-	VCVTPS2PD 224(CX)(DX*4), Z9
-	VSUBPD    Z0, Z9, Z9
-	VMULPD    Z9, Z9, Z9
-	VADDPD    Z9, Z8, Z8
-	ADDQ      $0x40, DX
-	SUBQ      $0x40, AX
-	JGE       loop
+	PREFETCHT0 4096(CX)(DX*4)
+	VCVTPS2PD  (CX)(DX*4), Z9
+	VSUBPD     Z0, Z9, Z9
+	VMULPD     Z9, Z9, Z9
+	VADDPD     Z9, Z1, Z1
+	VCVTPS2PD  32(CX)(DX*4), Z9
+	VSUBPD     Z0, Z9, Z9
+	VMULPD     Z9, Z9, Z9
+	VADDPD     Z9, Z2, Z2
+	PREFETCHT0 4160(CX)(DX*4)
+	VCVTPS2PD  64(CX)(DX*4), Z9
+	VSUBPD     Z0, Z9, Z9
+	VMULPD     Z9, Z9, Z9
+	VADDPD     Z9, Z3, Z3
+	VCVTPS2PD  96(CX)(DX*4), Z9
+	VSUBPD     Z0, Z9, Z9
+	VMULPD     Z9, Z9, Z9
+	VADDPD     Z9, Z4, Z4
+	PREFETCHT0 4224(CX)(DX*4)
+	VCVTPS2PD  128(CX)(DX*4), Z9
+	VSUBPD     Z0, Z9, Z9
+	VMULPD     Z9, Z9, Z9
+	VADDPD     Z9, Z5, Z5
+	VCVTPS2PD  160(CX)(DX*4), Z9
+	VSUBPD     Z0, Z9, Z9
+	VMULPD     Z9, Z9, Z9
+	VADDPD     Z9, Z6, Z6
+	PREFETCHT0 4288(CX)(DX*4)
+	VCVTPS2PD  192(CX)(DX*4), Z9
+	VSUBPD     Z0, Z9, Z9
+	VMULPD     Z9, Z9, Z9
+	VADDPD     Z9, Z7, Z7
+	VCVTPS2PD  224(CX)(DX*4), Z9
+	VSUBPD     Z0, Z9, Z9
+	VMULPD     Z9, Z9, Z9
+	VADDPD     Z9, Z8, Z8
+	ADDQ       $0x40, DX
+	SUBQ       $0x40, AX
+	JGE        loop
 
 rest:
 	ADDQ $0x40, AX
@@ -2832,124 +2918,188 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecAccumulateAVX512(n int, acc *float64, a *float32)
+// func vecAccumulateAVX512(rows int, n int, stride int, acc *float64, a *float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecAccumulateAVX512(SB), NOSPLIT, $0-24
-	MOVQ    n+0(FP), AX
-	MOVQ    acc+8(FP), CX
-	MOVQ    a+16(FP), DX
-	XORQ    BX, BX
-	SUBQ    $0x20, AX
-	JLT     rest
-	PCALIGN $0x40
+TEXT ·vecAccumulateAVX512(SB), NOSPLIT, $0-40
+	MOVQ rows+0(FP), AX
+	MOVQ n+8(FP), CX
+	MOVQ stride+16(FP), DX
+	MOVQ acc+24(FP), BX
+	MOVQ a+32(FP), SI
+	SHLQ $0x02, DX
 
-loop:
-	VCVTPS2PD (DX)(BX*4), Z0
-	VADDPD    (CX)(BX*8), Z0, Z0
-	VMOVUPD   Z0, (CX)(BX*8)
-	VCVTPS2PD 32(DX)(BX*4), Z0
-	VADDPD    64(CX)(BX*8), Z0, Z0
-	VMOVUPD   Z0, 64(CX)(BX*8)
-	VCVTPS2PD 64(DX)(BX*4), Z0
-	VADDPD    128(CX)(BX*8), Z0, Z0
-	VMOVUPD   Z0, 128(CX)(BX*8)
-	VCVTPS2PD 96(DX)(BX*4), Z0
-	VADDPD    192(CX)(BX*8), Z0, Z0
-	VMOVUPD   Z0, 192(CX)(BX*8)
-	ADDQ      $0x20, BX
-	SUBQ      $0x20, AX
-	JGE       loop
+block4:
+	SUBQ    $0x20, CX
+	JLT     next4
+	VMOVUPD (BX), Z0
+	VMOVUPD 64(BX), Z1
+	VMOVUPD 128(BX), Z2
+	VMOVUPD 192(BX), Z3
+	MOVQ    AX, DI
+	MOVQ    SI, R8
 
-rest:
-	ADDQ $0x20, AX
+block4rows:
+	VCVTPS2PD (R8), Z4
+	VADDPD    Z4, Z0, Z0
+	VCVTPS2PD 32(R8), Z4
+	VADDPD    Z4, Z1, Z1
+	VCVTPS2PD 64(R8), Z4
+	VADDPD    Z4, Z2, Z2
+	VCVTPS2PD 96(R8), Z4
+	VADDPD    Z4, Z3, Z3
+	ADDQ      DX, R8
+	DECQ      DI
+	JNE       block4rows
+	VMOVUPD   Z0, (BX)
+	VMOVUPD   Z1, 64(BX)
+	VMOVUPD   Z2, 128(BX)
+	VMOVUPD   Z3, 192(BX)
+	ADDQ      $0x00000100, BX
+	ADDQ      $0x80, SI
+	JMP       block4
 
-single:
-	CMPQ      AX, $0x08
-	JLT       tail
-	VCVTPS2PD (DX)(BX*4), Z0
-	VADDPD    (CX)(BX*8), Z0, Z0
-	VMOVUPD   Z0, (CX)(BX*8)
-	ADDQ      $0x08, BX
-	SUBQ      $0x08, AX
-	JMP       single
+next4:
+	ADDQ $0x20, CX
+
+block1:
+	SUBQ    $0x08, CX
+	JLT     next1
+	VMOVUPD (BX), Z0
+	MOVQ    AX, DI
+	MOVQ    SI, R8
+
+block1rows:
+	VCVTPS2PD (R8), Z1
+	VADDPD    Z1, Z0, Z0
+	ADDQ      DX, R8
+	DECQ      DI
+	JNE       block1rows
+	VMOVUPD   Z0, (BX)
+	ADDQ      $0x00000040, BX
+	ADDQ      $0x20, SI
+	JMP       block1
+
+next1:
+	ADDQ      $0x08, CX
+	JEQ       done
+	MOVL      $0x000000ff, DI
+	BZHIL     CX, DI, DI
+	KMOVW     DI, K1
+	VMOVUPD.Z (BX), K1, Z0
+	MOVQ      AX, DI
+	MOVQ      SI, R8
 
 tail:
-	TESTQ       AX, AX
-	JEQ         done
-	MOVL        $0x000000ff, SI
-	BZHIL       AX, SI, SI
-	KMOVW       SI, K1
-	VCVTPS2PD.Z (DX)(BX*4), K1, Z0
-	VADDPD.Z    (CX)(BX*8), Z0, K1, Z0
-	VMOVUPD     Z0, K1, (CX)(BX*8)
+	VCVTPS2PD.Z (R8), K1, Z1
+	VADDPD      Z1, Z0, Z0
+	ADDQ        DX, R8
+	DECQ        DI
+	JNE         tail
+	VMOVUPD     Z0, K1, (BX)
 
 done:
 	VZEROUPPER
 	RET
 
-// func vecAccumulateMulAVX512(n int, acc *float64, a *float32, b *float32)
+// func vecAccumulateMulAVX512(rows int, n int, stride int, acc *float64, a *float32, b *float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecAccumulateMulAVX512(SB), NOSPLIT, $0-32
-	MOVQ    n+0(FP), AX
-	MOVQ    acc+8(FP), CX
-	MOVQ    a+16(FP), DX
-	MOVQ    b+24(FP), BX
-	XORQ    SI, SI
-	SUBQ    $0x20, AX
-	JLT     rest
-	PCALIGN $0x40
+TEXT ·vecAccumulateMulAVX512(SB), NOSPLIT, $0-48
+	MOVQ rows+0(FP), AX
+	MOVQ n+8(FP), CX
+	MOVQ stride+16(FP), DX
+	MOVQ acc+24(FP), BX
+	MOVQ a+32(FP), SI
+	MOVQ b+40(FP), R8
+	SHLQ $0x02, DX
 
-loop:
-	VCVTPS2PD (DX)(SI*4), Z0
-	VCVTPS2PD (BX)(SI*4), Z1
-	VMULPD    Z1, Z0, Z0
-	VADDPD    (CX)(SI*8), Z0, Z0
-	VMOVUPD   Z0, (CX)(SI*8)
-	VCVTPS2PD 32(DX)(SI*4), Z0
-	VCVTPS2PD 32(BX)(SI*4), Z1
-	VMULPD    Z1, Z0, Z0
-	VADDPD    64(CX)(SI*8), Z0, Z0
-	VMOVUPD   Z0, 64(CX)(SI*8)
-	VCVTPS2PD 64(DX)(SI*4), Z0
-	VCVTPS2PD 64(BX)(SI*4), Z1
-	VMULPD    Z1, Z0, Z0
-	VADDPD    128(CX)(SI*8), Z0, Z0
-	VMOVUPD   Z0, 128(CX)(SI*8)
-	VCVTPS2PD 96(DX)(SI*4), Z0
-	VCVTPS2PD 96(BX)(SI*4), Z1
-	VMULPD    Z1, Z0, Z0
-	VADDPD    192(CX)(SI*8), Z0, Z0
-	VMOVUPD   Z0, 192(CX)(SI*8)
+block4:
+	SUBQ    $0x20, CX
+	JLT     next4
+	VMOVUPD (BX), Z0
+	VMOVUPD 64(BX), Z1
+	VMOVUPD 128(BX), Z2
+	VMOVUPD 192(BX), Z3
+	MOVQ    AX, R9
+	MOVQ    SI, R10
+	MOVQ    R8, DI
+
+block4rows:
+	VCVTPS2PD (R10), Z4
+	VCVTPS2PD (DI), Z5
+	VMULPD    Z5, Z4, Z4
+	VADDPD    Z4, Z0, Z0
+	VCVTPS2PD 32(R10), Z4
+	VCVTPS2PD 32(DI), Z5
+	VMULPD    Z5, Z4, Z4
+	VADDPD    Z4, Z1, Z1
+	VCVTPS2PD 64(R10), Z4
+	VCVTPS2PD 64(DI), Z5
+	VMULPD    Z5, Z4, Z4
+	VADDPD    Z4, Z2, Z2
+	VCVTPS2PD 96(R10), Z4
+	VCVTPS2PD 96(DI), Z5
+	VMULPD    Z5, Z4, Z4
+	VADDPD    Z4, Z3, Z3
+	ADDQ      DX, R10
+	ADDQ      DX, DI
+	DECQ      R9
+	JNE       block4rows
+	VMOVUPD   Z0, (BX)
+	VMOVUPD   Z1, 64(BX)
+	VMOVUPD   Z2, 128(BX)
+	VMOVUPD   Z3, 192(BX)
+	ADDQ      $0x00000100, BX
+	ADDQ      $0x80, SI
+	ADDQ      $0x80, R8
+	JMP       block4
+
+next4:
+	ADDQ $0x20, CX
+
+block1:
+	SUBQ    $0x08, CX
+	JLT     next1
+	VMOVUPD (BX), Z0
+	MOVQ    AX, R9
+	MOVQ    SI, R10
+	MOVQ    R8, DI
+
+block1rows:
+	VCVTPS2PD (R10), Z1
+	VCVTPS2PD (DI), Z2
+	VMULPD    Z2, Z1, Z1
+	VADDPD    Z1, Z0, Z0
+	ADDQ      DX, R10
+	ADDQ      DX, DI
+	DECQ      R9
+	JNE       block1rows
+	VMOVUPD   Z0, (BX)
+	ADDQ      $0x00000040, BX
 	ADDQ      $0x20, SI
-	SUBQ      $0x20, AX
-	JGE       loop
+	ADDQ      $0x20, R8
+	JMP       block1
 
-rest:
-	ADDQ $0x20, AX
-
-single:
-	CMPQ      AX, $0x08
-	JLT       tail
-	VCVTPS2PD (DX)(SI*4), Z0
-	VCVTPS2PD (BX)(SI*4), Z1
-	VMULPD    Z1, Z0, Z0
-	VADDPD    (CX)(SI*8), Z0, Z0
-	VMOVUPD   Z0, (CX)(SI*8)
-	ADDQ      $0x08, SI
-	SUBQ      $0x08, AX
-	JMP       single
+next1:
+	ADDQ      $0x08, CX
+	JEQ       done
+	MOVL      $0x000000ff, DI
+	BZHIL     CX, DI, DI
+	KMOVW     DI, K1
+	VMOVUPD.Z (BX), K1, Z0
+	MOVQ      AX, R9
+	MOVQ      SI, R10
+	MOVQ      R8, DI
 
 tail:
-	TESTQ       AX, AX
-	JEQ         done
-	MOVL        $0x000000ff, DI
-	BZHIL       AX, DI, DI
-	KMOVW       DI, K1
-	VCVTPS2PD.Z (DX)(SI*4), K1, Z0
-	VCVTPS2PD.Z (BX)(SI*4), K1, Z1
-	VMULPD      Z1, Z0, Z0
-	VADDPD.Z    (CX)(SI*8), Z0, K1, Z0
-	VMOVUPD     Z0, K1, (CX)(SI*8)
+	VCVTPS2PD.Z (R10), K1, Z1
+	VCVTPS2PD.Z (DI), K1, Z2
+	VMULPD      Z2, Z1, Z1
+	VADDPD      Z1, Z0, Z0
+	ADDQ        DX, R10
+	ADDQ        DX, DI
+	DECQ        R9
+	JNE         tail
+	VMOVUPD     Z0, K1, (BX)
 
 done:
 	VZEROUPPER

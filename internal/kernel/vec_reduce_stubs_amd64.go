@@ -77,12 +77,12 @@ func vecExpSumAVX2(n int, dst *float32, a *float32, s float32) float64
 // vecAccumulateAVX2 is genericAccumulate by AVX2.
 //
 //go:noescape
-func vecAccumulateAVX2(n int, acc *float64, a *float32)
+func vecAccumulateAVX2(rows int, n int, stride int, acc *float64, a *float32)
 
 // vecAccumulateMulAVX2 is genericAccumulateMul by AVX2.
 //
 //go:noescape
-func vecAccumulateMulAVX2(n int, acc *float64, a *float32, b *float32)
+func vecAccumulateMulAVX2(rows int, n int, stride int, acc *float64, a *float32, b *float32)
 
 // vecSumAVX512 is opSum by AVX-512.
 //
@@ -157,9 +157,9 @@ func vecExpSumAVX512(n int, dst *float32, a *float32, s float32) float64
 // vecAccumulateAVX512 is genericAccumulate by AVX-512.
 //
 //go:noescape
-func vecAccumulateAVX512(n int, acc *float64, a *float32)
+func vecAccumulateAVX512(rows int, n int, stride int, acc *float64, a *float32)
 
 // vecAccumulateMulAVX512 is genericAccumulateMul by AVX-512.
 //
 //go:noescape
-func vecAccumulateMulAVX512(n int, acc *float64, a *float32, b *float32)
+func vecAccumulateMulAVX512(rows int, n int, stride int, acc *float64, a *float32, b *float32)

@@ -76,7 +76,8 @@ type sumTask struct {
 type sumMode uint8
 
 const (
-	byBody   sumMode = iota // some whole bodies
+	byRow    sumMode = iota // some bodies that are one row, summed whole
+	byBody                  // some whole bodies
 	byColumn                // some columns of every row of the only body
 	byGroup                 // one group of rows of the only body
 )
@@ -121,6 +122,9 @@ func (t *sumTask) run() {
 		return
 	case t.outer > 1:
 		t.mode = byBody
+		if t.rows == 1 && t.outs == 1 {
+			t.mode = byRow
+		}
 		t.perPart = max(1, lightChunk/n)
 		parallel.Run(parts(t.outer, t.perPart), t)
 	case t.group < t.rows:
@@ -178,6 +182,19 @@ func (t *sumTask) Part(i int) {
 			t.store(lo+k, v)
 		}
 		putScratch(s)
+	case byRow:
+		loop, b := Active().vec.reduces[opSum], t.a
+		if t.b != nil {
+			loop, b = Active().vec.reduces[opDot], t.b
+		}
+		for o := i * t.perPart; o < min((i+1)*t.perPart, t.outer); o++ {
+			p := o * t.cols
+			if t.cols <= reduceChunk {
+				t.store(o, loop(t.cols, &t.a[p], &b[p], 0))
+			} else {
+				t.store(o, serialSum(loop, t.a[p:p+t.cols], b[p:p+t.cols]))
+			}
+		}
 	case byBody:
 		s := getScratch(4 * t.outs)
 		both := floats64(s)
@@ -205,19 +222,26 @@ func (t *sumTask) Part(i int) {
 func (t *sumTask) sumRows(acc []float64, base, lo, hi, col, n int) {
 	v := &Active().vec
 	kept := t.body.d[0].a != 0
-	for r := lo; r < hi; r++ {
-		k, _ := t.body.at(r)
-		p := base + r*t.cols + col
+	p := base + lo*t.cols + col
+	// Rows that all go to the same place are one call.
+	together := 1
+	if kept && t.body.rank == 2 {
+		together = hi - lo
+	}
+	w := t.body.at(lo)
+	for r := lo; r < hi; r += together {
 		switch {
 		case kept && t.b == nil:
-			v.accumulate(n, &acc[k], &t.a[p])
+			v.accumulate(together, n, t.cols, &acc[w.a], &t.a[p])
 		case kept:
-			v.accumulateMul(n, &acc[k], &t.a[p], &t.b[p])
+			v.accumulateMul(together, n, t.cols, &acc[w.a], &t.a[p], &t.b[p])
 		case t.b == nil:
-			acc[k] += serialSum(v.reduces[opSum], t.a[p:p+n], t.a[p:p+n])
+			acc[w.a] += serialSum(v.reduces[opSum], t.a[p:p+n], t.a[p:p+n])
 		default:
-			acc[k] += serialSum(v.reduces[opDot], t.a[p:p+n], t.b[p:p+n])
+			acc[w.a] += serialSum(v.reduces[opDot], t.a[p:p+n], t.b[p:p+n])
 		}
+		w.next(&t.body)
+		p += t.cols
 	}
 }
 
