@@ -194,20 +194,28 @@ func (t *gridTask) locate(b *gridPoints, grid []float32, m int) {
 	for i := range m {
 		x, gx := t.position(float64(grid[2*i]), t.W)
 		y, gy := t.position(float64(grid[2*i+1]), t.H)
-		x0, y0 := math.Floor(x), math.Floor(y)
-		fx, fy := float32(x-x0), float32(y-y0)
+		ix, iy := floor(x), floor(y)
+		fx, fy := float32(x-float64(ix)), float32(y-float64(iy))
 		b.fx[i], b.fy[i], b.gx[i], b.gy[i] = fx, fy, float32(gx), float32(gy)
-		w := [4]float32{(1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy}
-		for k := range 4 {
-			ix, iy := int(x0)+k&1, int(y0)+k>>1
-			b.weight[k][i] = w[k]
-			b.inside[k][i] = ix >= 0 && ix < t.W && iy >= 0 && iy < t.H
-			if b.inside[k][i] {
-				b.at[k][i] = int32(iy*t.W + ix)
-			}
-		}
-		b.whole[i] = b.inside[0][i] && b.inside[1][i] && b.inside[2][i] && b.inside[3][i]
+		b.weight[0][i], b.weight[1][i] = (1-fx)*(1-fy), fx*(1-fy)
+		b.weight[2][i], b.weight[3][i] = (1-fx)*fy, fx*fy
+		at := int32(iy*t.W + ix)
+		b.at[0][i], b.at[1][i], b.at[2][i], b.at[3][i] = at, at+1, at+int32(t.W), at+int32(t.W)+1
+		left, right := uint(ix) < uint(t.W), uint(ix+1) < uint(t.W)
+		top, bottom := uint(iy) < uint(t.H), uint(iy+1) < uint(t.H)
+		b.inside[0][i], b.inside[1][i] = left && top, right && top
+		b.inside[2][i], b.inside[3][i] = left && bottom, right && bottom
+		b.whole[i] = left && right && top && bottom
 	}
+}
+
+// floor is math.Floor of a number near the image, without a call.
+func floor(x float64) int {
+	i := int(x)
+	if float64(i) > x {
+		i--
+	}
+	return i
 }
 
 // position turns a grid coordinate into a position in pixels along an axis of
@@ -220,7 +228,7 @@ func (g *GridSample) position(v float64, size int) (at, slope float64) {
 	} else {
 		at, slope = ((v+1)*n-1)/2, n/2
 	}
-	if math.IsNaN(at) || math.IsInf(at, 0) {
+	if at-at != 0 { // NaN or infinite
 		return -2, 0
 	}
 	switch g.Padding {
