@@ -377,6 +377,6 @@ func (c *checker) stationary(r *run, st stepper, residual float64) (bool, error)
 		r.extra += r.diag.ifo - before
 		r.diag.ifo = before
 	}
-	c.next = r.ifo() + int64(r.n)
+	c.next = r.ifo() + int64(r.set.Evaluate)
 	return v <= tol, err
 }
