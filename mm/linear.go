@@ -95,6 +95,18 @@ func (l *Linear) Component(i int, x []float64) float64 {
 	return v
 }
 
+// SumRange evaluates the regularisers once.
+func (l *Linear) SumRange(lo, hi int, x []float64) float64 {
+	s := 0.0
+	for i := lo; i < hi; i++ {
+		s += l.Loss.Value(l.X.Dot(i, x), l.Y[i])
+	}
+	if l.Alpha != 0 || l.Ridge != 0 {
+		s += float64(hi-lo) * l.regValue(x)
+	}
+	return s
+}
+
 func (l *Linear) regValue(x []float64) float64 {
 	s, q := 0.0, 0.0
 	for _, t := range x {

@@ -197,6 +197,9 @@ func sumValue(f FiniteSum, x []float64, workers int) float64 {
 func prefixValue(f FiniteSum, n int, x []float64, workers int) float64 {
 	const grain = 2048
 	part := func(lo, hi int) float64 {
+		if r, ok := f.(RangeValuer); ok {
+			return r.SumRange(lo, hi, x)
+		}
 		s := 0.0
 		for i := lo; i < hi; i++ {
 			s += f.Component(i, x)

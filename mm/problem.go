@@ -44,6 +44,13 @@ type PairGrader interface {
 	AddGradDiff(dst []float64, idx []int, a, b []float64, scale float64)
 }
 
+// A RangeValuer is a FiniteSum with a fast path for sums of values, such as one
+// whose components share a term.
+type RangeValuer interface {
+	// SumRange returns Σ_{lo≤i<hi} f_i(x).
+	SumRange(lo, hi int, x []float64) float64
+}
+
 // Lipschitz holds the smoothness constants of a finite sum.
 type Lipschitz struct {
 	// MeanSquare is the L of assumption A1,

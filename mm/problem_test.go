@@ -86,6 +86,15 @@ func TestGradients(t *testing.T) {
 					t.Errorf("%T: component %d, entry %d: %.10g, central difference %.10g", f, i, j, g[j], want)
 				}
 			}
+			if v, ok := f.(RangeValuer); ok {
+				want := 0.0
+				for k := 2; k < 9; k++ {
+					want += f.Component(k, x)
+				}
+				if got := v.SumRange(2, 9, x); math.Abs(got-want) > 1e-12*(1+math.Abs(want)) {
+					t.Errorf("%T: sum of values %.15g, one by one %.15g", f, got, want)
+				}
+			}
 			a, b := point(&r, f), point(&r, f)
 			idx := []int{i, 0, i, f.Len() - 1}
 			slow, fast := make([]float64, p), make([]float64, p)

@@ -16,7 +16,8 @@
 //     objective after the last pass.
 //
 // The data are generated; -data takes any LIBSVM file instead, compressed or not,
-// with two labels. The original experiments' data, steps and baselines are not
+// with two labels; methods that step after every sample are left out where n·p is
+// beyond 5e7. The original experiments' data, steps and baselines are not
 // known, so the figures show the same questions, not the same numbers.
 //
 // With -table it prints, in Markdown, where each method stands after the same

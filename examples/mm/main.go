@@ -135,26 +135,27 @@ func sparseLogistic(o options, seed uint64) (instance, error) {
 }
 
 // sparsePCA is figure 6.3's problem, −(1/2n)Σ(zᵀθ)² + λ‖θ‖₁ on the unit ball. It starts
-// at the coordinate of largest variance: from a dense start a λ that is not tiny
-// leads to the stationary point 0.
+// at the coordinate of largest variance: from a dense start, or with a λ beyond that
+// variance, every method ends at the stationary point 0. On a file's data λ is a
+// twentieth of the variance.
 func sparsePCA(o options, seed uint64) (instance, error) {
-	const lambda = 0.002
-	title := fmt.Sprintf("Sparse PCA, %d×30 with a spike, λ = %g", o.n, lambda)
+	name := ""
 	var z mm.Rows
 	if o.data == "" {
 		z, _ = mm.Spiked(o.n, 30, 6, 3, seed)
+		name = fmt.Sprintf("%d×30 with a spike", o.n)
 	} else {
 		s, err := mm.ReadLIBSVMFile(o.data)
 		if err != nil {
 			return instance{}, err
 		}
 		mm.NormalizeRows(s.X)
-		z, title = s.X, fmt.Sprintf("Sparse PCA, %s, λ = %g", filepath.Base(o.data), lambda)
+		z, name = s.X, filepath.Base(o.data)
 	}
 	n, p := z.Dims()
 	variance := make([]float64, p)
 	for i := range n {
-		z.Do(i, func(j int, v float64) { variance[j] += v * v })
+		z.Do(i, func(j int, v float64) { variance[j] += v * v / float64(n) })
 	}
 	top := 0
 	for j, v := range variance {
@@ -162,7 +163,11 @@ func sparsePCA(o options, seed uint64) (instance, error) {
 			top = j
 		}
 	}
+	lambda := 0.002
+	if o.data != "" {
+		lambda = variance[top] / 20
+	}
 	x0 := make([]float64, p)
 	x0[top] = 1
-	return newInstance(title, mm.NewPCA(z), mm.L1Ball{Lambda: lambda}, x0), nil
+	return newInstance(fmt.Sprintf("Sparse PCA, %s, λ = %.2g", name, lambda), mm.NewPCA(z), mm.L1Ball{Lambda: lambda}, x0), nil
 }
