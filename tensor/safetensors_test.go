@@ -61,6 +61,25 @@ func TestSafetensorsTypes(t *testing.T) {
 	}
 }
 
+// TestBF16Rounds checks ties, which go to even, and the edges.
+func TestBF16Rounds(t *testing.T) {
+	for _, c := range []struct {
+		v    float32
+		want uint16
+	}{
+		{1, 0x3f80}, {1 + 1.0/256, 0x3f80}, {1 + 1.0/256 + 1.0/65536, 0x3f81}, {1 + 3.0/256, 0x3f82}, {-1 - 3.0/256, 0xbf82},
+		{math.SmallestNonzeroFloat32, 0}, {math.MaxFloat32, 0x7f80}, {float32(math.Inf(-1)), 0xff80}, {math.Float32frombits(0x7f800001), 0x7fc0},
+	} {
+		if got := toBF16(c.v); got != c.want {
+			t.Errorf("%g became %04x, want %04x", c.v, got, c.want)
+		}
+	}
+	var b [2]byte
+	if bad := BF16.encode(b[:], []float32{math.MaxFloat32}); bad == nil {
+		t.Error("the largest float32 became infinite without an error")
+	}
+}
+
 func TestSafetensorsInexact(t *testing.T) {
 	le := binary.LittleEndian
 	for _, c := range []struct {

@@ -79,6 +79,18 @@ func TestViewsShare(t *testing.T) {
 	}
 }
 
+func TestFromSliceShares(t *testing.T) {
+	data := []float32{1, 2, 3, 4}
+	x := FromSlice(data[:3], 3)
+	x.Set(7, 0)
+	if data[0] != 7 {
+		t.Error("FromSlice copied")
+	}
+	if _ = append(x.Data(), 9); data[3] != 4 {
+		t.Error("append to Data writes behind the tensor")
+	}
+}
+
 func TestShapesOfViews(t *testing.T) {
 	x := New(4, 2, 3)
 	for _, c := range []struct {

@@ -132,6 +132,17 @@ func TestLoaderSameBytesForAnyWorkers(t *testing.T) {
 	}
 }
 
+// TestLoaderEpochsDiffer checks order and draws apart.
+func TestLoaderEpochsDiffer(t *testing.T) {
+	d := numbered(16, 3, 8, 8, 10)
+	for name, opt := range map[string]LoaderOptions{"order": {BatchSize: 16, Shuffle: true}, "draws": {BatchSize: 16, Transform: augment()}} {
+		got := trace(t, newLoader(t, d, opt), 3)
+		if got[0] == got[1] || got[1] == got[2] || got[0] == got[2] {
+			t.Errorf("the %s of two epochs are the same", name)
+		}
+	}
+}
+
 // TestLoaderDrawsBelongToSamples checks that a sample is transformed the same in
 // a batch of any size.
 func TestLoaderDrawsBelongToSamples(t *testing.T) {
@@ -296,6 +307,42 @@ func settle(t *testing.T, before int) {
 	}
 	buf := make([]byte, 1<<16)
 	t.Errorf("%d goroutines, %d before\n%s", runtime.NumGoroutine(), before, buf[:runtime.Stack(buf, true)])
+}
+
+func TestSlotKeepsFirstFailure(t *testing.T) {
+	var s slot
+	for _, k := range []int{5, 2, 7} {
+		s.fail(k, fmt.Errorf("place %d", k), nil)
+	}
+	if s.failed != 2 || s.err.Error() != "place 2" {
+		t.Errorf("kept %v of place %d, want place 2", s.err, s.failed)
+	}
+}
+
+// slow is a data set that counts the readers inside it.
+type slow struct {
+	*Tensors
+	inside atomic.Int64
+}
+
+func (s *slow) Read(i int, dst *tensor.Tensor) error {
+	s.inside.Add(1)
+	defer s.inside.Add(-1)
+	time.Sleep(2 * time.Millisecond)
+	return s.Tensors.Read(i, dst)
+}
+
+func TestLoaderWaitsForItsWorkers(t *testing.T) {
+	d := &slow{Tensors: numbered(64, 3, 64, 64, 3)}
+	l := newLoader(t, d, LoaderOptions{BatchSize: 4, Workers: 4})
+	for range 5 {
+		for range l.Batches(t.Context()) {
+			break
+		}
+		if n := d.inside.Load(); n != 0 {
+			t.Fatalf("%d readers are inside the data set after the loop", n)
+		}
+	}
 }
 
 func TestLoaderReadError(t *testing.T) {
