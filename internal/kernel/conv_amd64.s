@@ -11198,35 +11198,71 @@ loop:
 // func convFill1AVX512(t *byte)
 // Requires: AVX, AVX512F, MMX+
 TEXT ·convFill1AVX512(SB), NOSPLIT, $0-8
-	MOVQ t+0(FP), AX
-	MOVQ 16(AX), CX
-	MOVQ 8(AX), DX
-	MOVQ 32(AX), BX
-	MOVQ 56(AX), SI
-	MOVQ 64(AX), DI
+	MOVQ   t+0(FP), AX
+	MOVQ   56(AX), CX
+	MOVQ   88(AX), DX
+	MOVQ   104(AX), BX
+	VPXORD Z0, Z0, Z0
+	MOVQ   (AX), SI
+	MOVQ   48(AX), DI
+	MOVQ   72(AX), R8
+
+channel:
+	MOVQ 40(AX), R9
+	MOVQ 32(AX), R10
 
 column:
-	MOVLQSX (CX), R8
-	ADDQ    24(AX), R8
-	MOVLQSX 4(CX), R9
-	ADDQ    40(AX), R9
-	MOVL    8(CX), R10
-	KMOVW   R10, K1
-	MOVL    16(CX), R10
-	KMOVW   R10, K2
-	MOVQ    (AX), R10
+	MOVLQSX (R9), R11
+	ADDQ    DI, R11
+	MOVLQSX 4(R9), R12
+	ADDQ    R8, R12
+	MOVL    8(R9), R13
+	KMOVW   R13, K1
+	MOVL    16(R9), R13
+	KMOVW   R13, K2
+	MOVQ    8(AX), R13
+	TESTQ   R13, R13
+	JEQ     topDone
+
+top:
+	VMOVUPS Z0, K2, (R12)
+	ADDQ    DX, R12
+	DECQ    R13
+	JNE     top
+
+topDone:
+	MOVQ  16(AX), R13
+	TESTQ R13, R13
+	JEQ   rowDone
 
 row:
-	PREFETCHT0 (R8)(DI*1)
-	VMOVUPS.Z  (R8), K1, Z0
-	VMOVUPS    Z0, K2, (R9)
-	ADDQ       BX, R8
-	ADDQ       SI, R9
-	DECQ       R10
+	PREFETCHT0 (R11)(BX*1)
+	VMOVUPS.Z  (R11), K1, Z1
+	VMOVUPS    Z1, K2, (R12)
+	ADDQ       CX, R11
+	ADDQ       DX, R12
+	DECQ       R13
 	JNE        row
-	ADDQ       $0x14, CX
-	DECQ       DX
-	JNE        column
+
+rowDone:
+	MOVQ  24(AX), R13
+	TESTQ R13, R13
+	JEQ   bottomDone
+
+bottom:
+	VMOVUPS Z0, K2, (R12)
+	ADDQ    DX, R12
+	DECQ    R13
+	JNE     bottom
+
+bottomDone:
+	ADDQ $0x14, R9
+	DECQ R10
+	JNE  column
+	ADDQ 64(AX), DI
+	ADDQ 96(AX), R8
+	DECQ SI
+	JNE  channel
 	VZEROUPPER
 	RET
 
@@ -11234,47 +11270,87 @@ row:
 // Requires: AVX, AVX512F, MMX+
 TEXT ·convFill2AVX512(SB), NOSPLIT, $0-8
 	MOVQ       t+0(FP), AX
-	MOVQ       16(AX), CX
-	MOVQ       8(AX), DX
-	MOVQ       32(AX), BX
-	MOVQ       56(AX), SI
-	MOVQ       64(AX), DI
+	MOVQ       56(AX), CX
+	MOVQ       88(AX), DX
+	MOVQ       104(AX), BX
 	VMOVUPS    convPairs<>+0(SB), Z0
 	VPTERNLOGD $0xff, Z1, Z1, Z1
 	VPSUBD     Z1, Z0, Z1
+	VPXORD     Z2, Z2, Z2
+	MOVQ       (AX), SI
+	MOVQ       48(AX), DI
+	MOVQ       72(AX), R8
+
+channel:
+	MOVQ 40(AX), R9
+	MOVQ 32(AX), R10
 
 column:
-	MOVLQSX (CX), R8
-	ADDQ    24(AX), R8
-	MOVLQSX 4(CX), R9
-	ADDQ    40(AX), R9
-	MOVQ    R9, R11
-	ADDQ    48(AX), R11
-	MOVL    8(CX), R10
-	KMOVW   R10, K1
-	MOVL    16(CX), R10
-	KMOVW   R10, K2
-	MOVL    12(CX), R10
-	KMOVW   R10, K3
-	MOVQ    (AX), R10
+	MOVLQSX (R9), R11
+	ADDQ    DI, R11
+	MOVLQSX 4(R9), R12
+	ADDQ    R8, R12
+	MOVL    8(R9), R13
+	KMOVW   R13, K1
+	MOVL    16(R9), R13
+	KMOVW   R13, K2
+	MOVQ    R12, R13
+	ADDQ    80(AX), R13
+	MOVL    12(R9), R14
+	KMOVW   R14, K3
+	MOVQ    8(AX), R14
+	TESTQ   R14, R14
+	JEQ     topDone
+
+top:
+	VMOVUPS Z2, K2, (R12)
+	VMOVUPS Z2, K2, (R13)
+	ADDQ    DX, R12
+	ADDQ    DX, R13
+	DECQ    R14
+	JNE     top
+
+topDone:
+	MOVQ  16(AX), R14
+	TESTQ R14, R14
+	JEQ   rowDone
 
 row:
-	PREFETCHT0 (R8)(DI*1)
-	VMOVUPS.Z  (R8), K1, Z2
-	VMOVUPS.Z  64(R8), K3, Z3
-	VMOVAPS    Z2, Z4
-	VPERMT2PS  Z3, Z0, Z4
-	VMOVUPS    Z4, K2, (R9)
-	VPERMT2PS  Z3, Z1, Z2
-	VMOVUPS    Z2, K2, (R11)
-	ADDQ       SI, R11
-	ADDQ       BX, R8
-	ADDQ       SI, R9
-	DECQ       R10
+	PREFETCHT0 (R11)(BX*1)
+	VMOVUPS.Z  (R11), K1, Z3
+	VMOVUPS.Z  64(R11), K3, Z4
+	VMOVAPS    Z3, Z5
+	VPERMT2PS  Z4, Z0, Z5
+	VMOVUPS    Z5, K2, (R12)
+	VPERMT2PS  Z4, Z1, Z3
+	VMOVUPS    Z3, K2, (R13)
+	ADDQ       CX, R11
+	ADDQ       DX, R12
+	ADDQ       DX, R13
+	DECQ       R14
 	JNE        row
-	ADDQ       $0x14, CX
-	DECQ       DX
-	JNE        column
+
+rowDone:
+	MOVQ  24(AX), R14
+	TESTQ R14, R14
+	JEQ   bottomDone
+
+bottom:
+	VMOVUPS Z2, K2, (R12)
+	VMOVUPS Z2, K2, (R13)
+	ADDQ    DX, R12
+	ADDQ    DX, R13
+	DECQ    R14
+	JNE     bottom
+
+bottomDone:
+	ADDQ $0x14, R9
+	DECQ R10
+	JNE  column
+	ADDQ 64(AX), DI
+	ADDQ 96(AX), R8
+	DECQ SI
+	JNE  channel
 	VZEROUPPER
 	RET
 

@@ -5,42 +5,44 @@ import "unsafe"
 // fillPlanes copies channels [c0, c0+count) of group g of the source to planes,
 // for the block that begins at the given image, slice and row of the grid.
 func (p *convPlan) fillPlanes(f *convFill, planes, x []float32, g, c0, count int, start [3]int) {
+	if count == 0 {
+		return
+	}
 	images := min(p.block[0], p.n-start[0])
 	size := volume(p.in)
 	slice := p.rows[1] * p.pitch
 	residues := len(p.residues[2])
-	// In the order of x in memory. Rows are too short for the processor to see the
-	// stream in time.
-	f.ahead = ceilDiv(convAhead, 4*size) * 4 * size
 	for n := range images {
-		for c := range count {
-			src := x[((start[0]+n)*p.groups*p.c+g*p.c+c0+c)*size:][:size]
-			for rz, resZ := range p.residues[0] {
-				z := p.step[0]*(start[1]+p.low[0]) + resZ
-				dst := (c*p.planes+rz*len(p.residues[1])*residues)*p.plane + n*p.rows[0]*slice
-				for range p.rows[0] {
-					exists := z >= 0 && z < p.in[0]
-					for ry, resY := range p.residues[1] {
-						// The rows that exist are [lo, hi) of p.rows[1].
-						y := p.step[1]*(start[2]+p.low[1]) + resY
-						lo, hi := inside(y, p.step[1], p.in[1], p.rows[1])
-						to := planes[dst+ry*residues*p.plane:]
-						if !exists || lo >= hi {
-							p.clearRows(to, p.rows[1], residues)
-							continue
-						}
-						p.clearRows(to, lo, residues)
-						p.clearRows(to[hi*p.pitch:], p.rows[1]-hi, residues)
-						p.fillRows(f, to[lo*p.pitch:], src[(z*p.in[1]+y+lo*p.step[1])*p.in[2]:], hi-lo)
+		src := x[((start[0]+n)*p.groups*p.c+g*p.c+c0)*size:]
+		for rz, resZ := range p.residues[0] {
+			z := p.step[0]*(start[1]+p.low[0]) + resZ
+			dst := rz*len(p.residues[1])*residues*p.plane + n*p.rows[0]*slice
+			for range p.rows[0] {
+				for ry, resY := range p.residues[1] {
+					// The rows that exist are [lo, hi) of p.rows[1].
+					y := p.step[1]*(start[2]+p.low[1]) + resY
+					lo, hi := inside(y, p.step[1], p.in[1], p.rows[1])
+					if z < 0 || z >= p.in[0] || lo >= hi {
+						lo, hi = p.rows[1], p.rows[1]
 					}
-					z += p.step[0]
-					dst += slice
+					from := 0
+					if lo < hi {
+						from = (z*p.in[1] + y + lo*p.step[1]) * p.in[2]
+					}
+					p.fillRows(f, planes[dst+ry*residues*p.plane:], src[from:], count, lo, hi)
 				}
+				z += p.step[0]
+				dst += slice
 			}
 		}
 	}
-	end := images * p.rows[0] * slice
-	for i := range count * p.planes {
+}
+
+// clearEnds zeroes what vectors that begin in a plane may read behind it, lest
+// garbage times zero be NaN in a sum over positions.
+func (p *convPlan) clearEnds(planes []float32, images int) {
+	end := images * p.rows[0] * p.rows[1] * p.pitch
+	for i := range p.depth * p.planes {
 		clear(planes[i*p.plane+end:][:p.ops.lanes-1])
 	}
 }
@@ -56,44 +58,44 @@ func inside(at, step, size, count int) (lo, hi int) {
 	return min(lo, count), hi
 }
 
-// clearRows zeroes rows of the planes of all residues of a position in a row.
-func (p *convPlan) clearRows(dst []float32, rows, residues int) {
-	for r := range residues {
-		if rows > 0 {
-			clear(dst[r*p.plane:][:rows*p.pitch])
-		}
-	}
-}
-
-// fillRows copies rows, the first of which begins at src, to the planes of all
-// residues of a position in a row.
-func (p *convPlan) fillRows(f *convFill, dst, src []float32, rows int) {
-	s, width := p.step[2], p.in[2]
+// fillRows fills a slice of the planes of count channels, of all residues of a
+// position in a row: rows [lo, hi) with rows from src, the others with zeros.
+func (p *convPlan) fillRows(f *convFill, dst, src []float32, count, lo, hi int) {
+	s, width, size := p.step[2], p.in[2], volume(p.in)
 	if len(p.fill) > 0 {
-		f.rows, f.cols, f.list = rows, len(p.fill), &p.fill[0]
-		f.src, f.srcStride = unsafe.SliceData(src), 4*p.step[1]*width
-		f.dst, f.dst1, f.dstStride = unsafe.SliceData(dst), 4*p.plane, 4*p.pitch
+		f.channels, f.top, f.rows, f.bottom = count, lo, hi-lo, p.rows[1]-hi
+		f.cols, f.list = len(p.fill), &p.fill[0]
+		f.src, f.srcStride, f.srcChannel = unsafe.SliceData(src), 4*p.step[1]*width, 4*size
+		f.dst, f.dst1, f.dstStride, f.dstChannel = unsafe.SliceData(dst), 4*p.plane, 4*p.pitch, 4*p.planes*p.plane
+		// Rows are too short for the processor to see the stream in time.
+		f.ahead = ceilDiv(convAhead, f.srcChannel) * f.srcChannel
 		p.ops.fill[s](f.ptr())
 		return
 	}
-	for i := range rows {
-		from := src[i*p.step[1]*width:][:width]
+	for c := range count {
 		for place, r := range p.residues[2] {
 			x0 := s*p.low[2] + r
-			lo, hi := inside(x0, s, width, p.pitch)
-			if lo >= hi {
-				lo, hi = 0, 0
+			left, right := inside(x0, s, width, p.pitch)
+			plane := dst[(c*p.planes+place)*p.plane:][:p.rows[1]*p.pitch]
+			if left >= right {
+				clear(plane)
+				continue
 			}
-			to := dst[place*p.plane+i*p.pitch:][:p.pitch]
-			clear(to[:lo])
-			if s == 1 {
-				copy(to[lo:hi], from[x0+lo:])
-			} else {
-				for j := lo; j < hi; j++ {
-					to[j] = from[x0+j*s]
+			clear(plane[:lo*p.pitch])
+			for i := lo; i < hi; i++ {
+				from := src[c*size+(i-lo)*p.step[1]*width:][:width]
+				to := plane[i*p.pitch:][:p.pitch]
+				clear(to[:left])
+				if s == 1 {
+					copy(to[left:right], from[x0+left:])
+				} else {
+					for j := left; j < right; j++ {
+						to[j] = from[x0+j*s]
+					}
 				}
+				clear(to[right:])
 			}
-			clear(to[hi:])
+			clear(plane[hi*p.pitch:])
 		}
 	}
 }

@@ -112,18 +112,23 @@ type convPanel struct {
 	index *int32
 }
 
-// A convFill copies rows of an image to where taps find them, column of vectors
-// by column of vectors; dst1 is the distance from the plane of even numbers to
-// that of odd ones. Sizes are in bytes.
+// A convFill copies rows of channels of an image to where taps find them, column
+// of vectors by column of vectors, with rows of zeros before and after; dst1 is
+// the distance from the plane of even numbers to that of odd ones. Sizes are in
+// bytes.
 type convFill struct {
-	rows, cols int
-	list       *convFillCol
-	src        *float32
-	srcStride  int
-	dst        *float32
-	dst1       int
-	dstStride  int
-	ahead      int // from a row to what will be wanted soon
+	channels          int
+	top, rows, bottom int
+	cols              int
+	list              *convFillCol
+	src               *float32
+	srcStride         int
+	srcChannel        int
+	dst               *float32
+	dst1              int
+	dstStride         int
+	dstChannel        int
+	ahead             int // from a row to what will be wanted soon
 }
 
 // A convFillCol is one column of convFill.

@@ -143,6 +143,7 @@ func (t *convGradTask) block(w *convGradWorker, g, chunk int, start [3]int, sums
 	count := min(p.depth, p.c-c0)
 	list := p.listOf(sub, start)
 	p.fillPlanes(&w.fill, planes, t.x, g, c0, count, start)
+	p.clearEnds(planes, list.extent[0])
 	k := count * sub.taps
 	d := &w.dot
 	d.n, d.vecs = list.count, &p.vecs[list.first]

@@ -129,9 +129,10 @@ func packRows(s isa) {
 
 // Fields of convFill and convFillCol.
 const (
-	fillRows, fillCols, fillList, fillSrc, fillSrcStride  = 0, 8, 16, 24, 32
-	fillDst, fillDst1, fillDstStride, fillAhead           = 40, 48, 56, 64
-	colSize, colSrc, colDst, colLoad0, colLoad1, colStore = 20, 0, 4, 8, 12, 16
+	fillChannels, fillTop, fillRows, fillBottom, fillCols, fillList = 0, 8, 16, 24, 32, 40
+	fillSrc, fillSrcStride, fillSrcChannel                          = 48, 56, 64
+	fillDst, fillDst1, fillDstStride, fillDstChannel, fillAhead     = 72, 80, 88, 96, 104
+	colSize, colSrc, colDst, colLoad0, colLoad1, colStore           = 20, 0, 4, 8, 12, 16
 )
 
 // fill generates the copying of an image's rows into their padded place, one
@@ -142,7 +143,6 @@ func fill() {
 	for _, stride := range []int{1, 2} {
 		t := argument(fmt.Sprintf("convFill%d%s", stride, s.name),
 			fmt.Sprintf("copies rows sampled with stride %d; t is a *convFill.", stride))
-		list, cols := field(t, fillList), field(t, fillCols)
 		srcStride, dstStride, ahead := field(t, fillSrcStride), field(t, fillDstStride), field(t, fillAhead)
 		var even, odd reg.VecVirtual
 		if stride == 2 {
@@ -151,24 +151,48 @@ func fill() {
 			VPTERNLOGD(Imm(0xff), odd, odd, odd)
 			VPSUBD(odd, even, odd) // one more in every lane
 		}
+		zero := s.zeroed()
+		channels, srcBase, dstBase := field(t, fillChannels), field(t, fillSrc), field(t, fillDst)
+		Label("channel")
+		list, cols := field(t, fillList), field(t, fillCols)
 		Label("column")
-		src, dst, n := GP64(), GP64(), GP64()
+		src, dst, dst1, n := GP64(), GP64(), GP64(), GP64()
 		MOVLQSX(Mem{Base: list, Disp: colSrc}, src)
-		ADDQ(Mem{Base: t, Disp: fillSrc}, src)
+		ADDQ(srcBase, src)
 		MOVLQSX(Mem{Base: list, Disp: colDst}, dst)
-		ADDQ(Mem{Base: t, Disp: fillDst}, dst)
-		dst1 := GP64()
-		if stride == 2 {
-			MOVQ(dst, dst1)
-			ADDQ(Mem{Base: t, Disp: fillDst1}, dst1)
-		}
+		ADDQ(dstBase, dst)
 		load0 := s.mask(Mem{Base: list, Disp: colLoad0})
 		store := s.mask(Mem{Base: list, Disp: colStore})
 		var load1 mask
 		if stride == 2 {
+			MOVQ(dst, dst1)
+			ADDQ(Mem{Base: t, Disp: fillDst1}, dst1)
 			load1 = s.mask(Mem{Base: list, Disp: colLoad1})
 		}
+		next := func() {
+			ADDQ(dstStride, dst)
+			if stride == 2 {
+				ADDQ(dstStride, dst1)
+			}
+			DECQ(n)
+		}
+		zeros := func(label string, field int) {
+			MOVQ(Mem{Base: t, Disp: field}, n)
+			TESTQ(n, n)
+			JEQ(LabelRef(label + "Done"))
+			Label(label)
+			store.store(zero, Mem{Base: dst})
+			if stride == 2 {
+				store.store(zero, Mem{Base: dst1})
+			}
+			next()
+			JNE(LabelRef(label))
+			Label(label + "Done")
+		}
+		zeros("top", fillTop)
 		MOVQ(Mem{Base: t, Disp: fillRows}, n)
+		TESTQ(n, n)
+		JEQ(LabelRef("rowDone"))
 		Label("row")
 		v := ZMM()
 		PREFETCHT0(Mem{Base: src, Index: ahead, Scale: 1})
@@ -183,15 +207,19 @@ func fill() {
 			store.store(w, Mem{Base: dst})
 			VPERMT2PS(u, odd, v)
 			store.store(v, Mem{Base: dst1})
-			ADDQ(dstStride, dst1)
 		}
 		ADDQ(srcStride, src)
-		ADDQ(dstStride, dst)
-		DECQ(n)
+		next()
 		JNE(LabelRef("row"))
+		Label("rowDone")
+		zeros("bottom", fillBottom)
 		ADDQ(Imm(colSize), list)
 		DECQ(cols)
 		JNE(LabelRef("column"))
+		ADDQ(Mem{Base: t, Disp: fillSrcChannel}, srcBase)
+		ADDQ(Mem{Base: t, Disp: fillDstChannel}, dstBase)
+		DECQ(channels)
+		JNE(LabelRef("channel"))
 		return_()
 	}
 }
