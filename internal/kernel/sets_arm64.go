@@ -8,6 +8,6 @@ var archSets = []*Set{{
 	gemm:      neonGemm,
 	conv:      genericConv,
 	wino:      genericWino,
-	vec:       genericVec,
+	vec:       vecNEON,
 	nnet:      genericNN,
 }}
