@@ -93,10 +93,16 @@ func transposedCase(name string, s kernel.ConvShape, backward bool) benchCase {
 }
 
 func convArrays(s *kernel.ConvShape) map[string]*tensor.Tensor {
+	spatial := func(a, b int, size [3]int) []int {
+		if s.In[0] == 1 && s.Kernel[0] == 1 { // 2-D
+			return []int{a, b, size[1], size[2]}
+		}
+		return []int{a, b, size[0], size[1], size[2]}
+	}
 	return map[string]*tensor.Tensor{
-		"x": normal(1, s.N, s.C, s.In[0], s.In[1], s.In[2]),
-		"w": normal(2, s.O, s.C/s.Groups, s.Kernel[0], s.Kernel[1], s.Kernel[2]),
-		"y": tensor.New(s.N, s.O, s.Out[0], s.Out[1], s.Out[2]),
+		"x": normal(1, spatial(s.N, s.C, s.In)...),
+		"w": normal(2, spatial(s.O, s.C/s.Groups, s.Kernel)...),
+		"y": tensor.New(spatial(s.N, s.O, s.Out)...),
 	}
 }
 

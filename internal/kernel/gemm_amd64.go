@@ -18,8 +18,16 @@ var avx2Gemm = gemmOps{
 	rows: 6, cols: 16, depth: 256,
 	tile:           tileAVX2,
 	packCopy:       packCopyGeneric,
-	packTranspose:  packTransposeGeneric,
-	transposeLanes: 16,
+	packTranspose:  transposeAVX2,
+	transposeLanes: 8,
+}
+
+// transposeAVX2 leaves the last numbers to Go: the assembly does whole blocks and
+// stores eight lanes always, and what it stores too much must be overwritten.
+func transposeAVX2(dst []float32, ds int, src []float32, ss int, lanes, k int) {
+	blocks := max(0, (k-8)&^7)
+	packTransposeAVX2(dst, ds, src, ss, lanes, blocks)
+	packTransposeGeneric(dst[blocks*ds:], ds, src[blocks:], ss, lanes, k-blocks)
 }
 
 // tileAVX2 has the columns of a narrow tile computed like those of a whole one.

@@ -11447,3 +11447,105 @@ tail:
 done:
 	VZEROUPPER
 	RET
+
+// func packTransposeAVX2(dst []float32, ds int, src []float32, ss int, lanes int, k int)
+// Requires: AVX
+TEXT ·packTransposeAVX2(SB), NOSPLIT, $0-80
+	MOVQ dst_base+0(FP), DI
+	MOVQ ds+24(FP), DX
+	MOVQ src_base+32(FP), SI
+	MOVQ ss+56(FP), R8
+	MOVQ k+72(FP), R9
+	MOVQ lanes+64(FP), R10
+	SHLQ $0x02, DX
+	SHLQ $0x02, R8
+	LEAQ (DX)(DX*2), R11
+	SHRQ $0x03, R9
+	JEQ  done
+
+block:
+	MOVQ    SI, AX
+	VMOVUPS (AX), Y0
+	CMPQ    R10, $0x01
+	JLE     row1
+	ADDQ    R8, AX
+
+row1:
+	VMOVUPS (AX), Y1
+	CMPQ    R10, $0x02
+	JLE     row2
+	ADDQ    R8, AX
+
+row2:
+	VMOVUPS (AX), Y2
+	CMPQ    R10, $0x03
+	JLE     row3
+	ADDQ    R8, AX
+
+row3:
+	VMOVUPS (AX), Y3
+	CMPQ    R10, $0x04
+	JLE     row4
+	ADDQ    R8, AX
+
+row4:
+	VMOVUPS (AX), Y4
+	CMPQ    R10, $0x05
+	JLE     row5
+	ADDQ    R8, AX
+
+row5:
+	VMOVUPS (AX), Y5
+	CMPQ    R10, $0x06
+	JLE     row6
+	ADDQ    R8, AX
+
+row6:
+	VMOVUPS (AX), Y6
+	CMPQ    R10, $0x07
+	JLE     row7
+	ADDQ    R8, AX
+
+row7:
+	VMOVUPS    (AX), Y7
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y9
+	VUNPCKLPS  Y3, Y2, Y10
+	VUNPCKHPS  Y3, Y2, Y11
+	VUNPCKLPS  Y5, Y4, Y12
+	VUNPCKHPS  Y5, Y4, Y13
+	VUNPCKLPS  Y7, Y6, Y14
+	VUNPCKHPS  Y7, Y6, Y15
+	VUNPCKLPD  Y10, Y8, Y0
+	VUNPCKHPD  Y10, Y8, Y1
+	VUNPCKLPD  Y11, Y9, Y2
+	VUNPCKHPD  Y11, Y9, Y3
+	VUNPCKLPD  Y14, Y12, Y4
+	VUNPCKHPD  Y14, Y12, Y5
+	VUNPCKLPD  Y15, Y13, Y6
+	VUNPCKHPD  Y15, Y13, Y7
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VPERM2F128 $0x31, Y4, Y0, Y12
+	VPERM2F128 $0x20, Y5, Y1, Y9
+	VPERM2F128 $0x31, Y5, Y1, Y13
+	VPERM2F128 $0x20, Y6, Y2, Y10
+	VPERM2F128 $0x31, Y6, Y2, Y14
+	VPERM2F128 $0x20, Y7, Y3, Y11
+	VPERM2F128 $0x31, Y7, Y3, Y15
+	VMOVUPS    Y8, (DI)
+	VMOVUPS    Y9, (DI)(DX*1)
+	VMOVUPS    Y10, (DI)(DX*2)
+	VMOVUPS    Y11, (DI)(R11*1)
+	LEAQ       (DI)(DX*4), DI
+	VMOVUPS    Y12, (DI)
+	VMOVUPS    Y13, (DI)(DX*1)
+	VMOVUPS    Y14, (DI)(DX*2)
+	VMOVUPS    Y15, (DI)(R11*1)
+	LEAQ       (DI)(DX*4), DI
+	ADDQ       $0x20, SI
+	DECQ       R9
+	JNE        block
+
+done:
+	VZEROUPPER
+	RET

@@ -132,7 +132,7 @@ func (t *gemmTask) cut() {
 	flops := t.m * t.n * max(t.k, 1)
 	parts := min(max(flops/partFlops, 1), maxParts)
 	t.colBlocks = min(t.colStrips, max(parts, ceilDiv(t.colStrips, partStrips)))
-	t.rowBlocks = max(1, min(parts/t.colBlocks, t.strips/4))
+	t.rowBlocks = max(1, min(parts/t.colBlocks, t.strips/8))
 	if t.colBlocks == 1 {
 		t.rowBlocks = max(t.rowBlocks, ceilDiv(t.m, panelRows)) // a part packs its rows
 	}

@@ -23,3 +23,9 @@ func packCopyAVX512(dst []float32, ds int, src []float32, ss int, lanes int, k i
 //
 //go:noescape
 func packTransposeAVX512(dst []float32, ds int, src []float32, ss int, lanes int, k int)
+
+// packTransposeAVX2 transposes up to 8 lanes of whole blocks of 8 numbers, storing 8 lanes
+// in any case; see gemmOps.packTranspose.
+//
+//go:noescape
+func packTransposeAVX2(dst []float32, ds int, src []float32, ss int, lanes int, k int)

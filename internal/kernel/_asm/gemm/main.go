@@ -14,6 +14,7 @@ func main() {
 	tile(avx2)
 	copyAVX512()
 	transposeAVX512()
+	transposeAVX2()
 	Generate()
 }
 

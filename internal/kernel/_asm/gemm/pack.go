@@ -176,3 +176,75 @@ func transpose16() []reg.VecPhysical {
 	}
 	return a
 }
+
+// transposeAVX2 generates the packing of columns by blocks of 8 x 8. Without
+// masks it stores eight lanes whatever there are.
+func transposeAVX2() {
+	TEXT("packTransposeAVX2", NOSPLIT, packSignature)
+	Doc("packTransposeAVX2 transposes up to 8 lanes of whole blocks of 8 numbers, storing 8 lanes",
+		"in any case; see gemmOps.packTranspose.")
+	Pragma("noescape")
+	dst, ds, src, ss, k := reg.RDI, reg.RDX, reg.RSI, reg.R8, reg.R9
+	lanes, row, ds3 := reg.R10, reg.RAX, reg.R11
+	Load(Param("dst").Base(), dst)
+	Load(Param("ds"), ds)
+	Load(Param("src").Base(), src)
+	Load(Param("ss"), ss)
+	Load(Param("k"), k)
+	Load(Param("lanes"), lanes)
+	SHLQ(Imm(2), ds)
+	SHLQ(Imm(2), ss)
+	LEAQ(Mem{Base: ds, Index: ds, Scale: 2}, ds3)
+	SHRQ(Imm(3), k)
+	JEQ(LabelRef("done"))
+	Label("block")
+	// Rows beyond the last repeat it.
+	MOVQ(src, row)
+	for r := range 8 {
+		VMOVUPS(Mem{Base: row}, ymm[r])
+		if r < 7 {
+			CMPQ(lanes, Imm(uint64(r+1)))
+			JLE(LabelRef(fmt.Sprintf("row%d", r+1)))
+			ADDQ(ss, row)
+			Label(fmt.Sprintf("row%d", r+1))
+		}
+	}
+	for j, v := range transpose8() {
+		VMOVUPS(v, []Mem{
+			{Base: dst},
+			{Base: dst, Index: ds, Scale: 1},
+			{Base: dst, Index: ds, Scale: 2},
+			{Base: dst, Index: ds3, Scale: 1},
+		}[j%4])
+		if j%4 == 3 {
+			LEAQ(Mem{Base: dst, Index: ds, Scale: 4}, dst)
+		}
+	}
+	ADDQ(Imm(32), src)
+	DECQ(k)
+	JNE(LabelRef("block"))
+	Label("done")
+	VZEROUPPER()
+	RET()
+}
+
+// transpose8 transposes the matrix in Y0-Y7, using Y8-Y15 as well, and returns
+// the registers that hold its columns.
+func transpose8() []reg.VecPhysical {
+	a, b := ymm[:8], ymm[8:]
+	for i := 0; i < 8; i += 2 {
+		VUNPCKLPS(a[i+1], a[i], b[i])
+		VUNPCKHPS(a[i+1], a[i], b[i+1])
+	}
+	for i := 0; i < 8; i += 4 {
+		VUNPCKLPD(b[i+2], b[i], a[i])
+		VUNPCKHPD(b[i+2], b[i], a[i+1])
+		VUNPCKLPD(b[i+3], b[i+1], a[i+2])
+		VUNPCKHPD(b[i+3], b[i+1], a[i+3])
+	}
+	for j := range 4 {
+		VPERM2F128(Imm(0x20), a[4+j], a[j], b[j])
+		VPERM2F128(Imm(0x31), a[4+j], a[j], b[4+j])
+	}
+	return b
+}
