@@ -14,6 +14,19 @@
 // in a fixed order. Forward passes never let the order of summation depend on
 // the batch size or on a sample's position in it. A result therefore depends on
 // the inputs, the kernel set, GOARCH and the Go version, and on nothing else.
+//
+// # Memory
+//
+// Nothing is allocated in steady state: kernels borrow working memory and task
+// structs from free lists, as described at the type scratch.
+//
+// # Assembly
+//
+// Assembly is generated. Each family has a main package in the nested module
+// _asm and, in the Go file that owns it, a go:generate line that writes the
+// committed NAME_GOARCH.s and, for amd64, the stubs NAME_stubs_GOARCH.go:
+//
+//	go generate ./internal/kernel
 package kernel
 
 import (

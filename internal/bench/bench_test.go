@@ -1,0 +1,67 @@
+package main
+
+import (
+	"math"
+	"path/filepath"
+	"testing"
+
+	"github.com/mettleml/mettle/tensor"
+)
+
+func TestCases(t *testing.T) {
+	seen := map[string]bool{}
+	for _, family := range families {
+		for _, c := range family {
+			if seen[c.name] {
+				t.Errorf("two cases are called %s", c.name)
+			}
+			seen[c.name] = true
+		}
+	}
+	for _, name := range []string{
+		"matmul/128", "matmul/512", "matmul/1024", "matmul/2048",
+		"conv2d/16x32x32/fwd", "conv2d/16x32x32/fwdbwd", "conv2d/256x56x56_1x1/fwd",
+		"conv2d/3x224x224_7x7s2/fwdbwd", "conv3d/64x8x28x28/fwd",
+	} {
+		if !seen[name] {
+			t.Errorf("no case %s", name)
+		}
+	}
+}
+
+// The dump must hold a product that double precision confirms.
+func TestDump(t *testing.T) {
+	dir := t.TempDir()
+	if err := run(1, "extra/matmul/linear_8x10x128", 0, "", dir); err != nil {
+		t.Fatal(err)
+	}
+	arrays := map[string]*tensor.Tensor{}
+	for _, name := range []string{"a", "b", "c"} {
+		x, err := tensor.LoadNPY(filepath.Join(dir, "extra_matmul_linear_8x10x128."+name+".npy"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		arrays[name] = x
+	}
+	a, b, c := arrays["a"].Data(), arrays["b"].Data(), arrays["c"].Data()
+	for i := range 8 {
+		for j := range 10 {
+			var sum float64
+			for p := range 128 {
+				sum += float64(a[i*128+p]) * float64(b[j*128+p])
+			}
+			if got := float64(c[i*10+j]); math.Abs(got-sum) > 1e-4 {
+				t.Errorf("c[%d,%d] = %v, want %v", i, j, got, sum)
+			}
+		}
+	}
+	if err := run(1, "extra/matmul/linear_8x10x128", 0, "", filepath.Join(dir, "missing")); err == nil {
+		t.Error("a dump into a directory that does not exist succeeded")
+	}
+}
+
+func TestUnknownSet(t *testing.T) {
+	if err := run(1, "no case has this name", 0, "abacus", ""); err == nil {
+		t.Error("run accepted a kernel set that does not exist")
+	}
+}
