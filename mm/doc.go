@@ -140,7 +140,7 @@
 // are ahead of MM, MISO and SVRG in passes, as the count says. The theorems guard
 // against the worst case: with tuned steps single-sample methods (SAGA, SARAH,
 // SPIMM with Batch 1 and Period n) often need fewer passes on benign data, while
-// small batches cost more time a pass. SGD and SMM are quickest in the first pass
-// and stall at a noise floor. Proximal steps of a costly h favour large batches.
+// small batches cost more time a pass. SGD and SMM are often quickest in the first
+// pass and stall at a noise floor. Proximal steps of a costly h favour large batches.
 // The README of examples/mm has the table, with spreads.
 package mm
