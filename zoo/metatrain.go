@@ -101,7 +101,9 @@ type MetaTraining struct {
 	// Vanilla trains on the lessons of all models together, without inner and
 	// outer loop (the ablation of thesis section 2.4.5): one Adam step a batch.
 	Vanilla bool
-	Seed    uint64
+	// Schedule, if not nil, multiplies Rate (Vanilla: InnerLR) at each iteration.
+	Schedule func(iteration int) float64
+	Seed     uint64
 }
 
 // Train teaches net, in place, to predict the labels of the tasks by Reptile
@@ -137,7 +139,11 @@ func (o MetaTraining) Train(ctx context.Context, net nn.Module, tasks []MetaTask
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		loss, err := step()
+		factor := 1.0
+		if o.Schedule != nil {
+			factor = o.Schedule(i)
+		}
+		loss, err := step(factor)
 		if err == nil && report != nil {
 			err = report(i, loss)
 		}
@@ -166,7 +172,8 @@ func (r *metaRun) fit(net nn.Module, opt *optim.Adam, x, g *tensor.Tensor) (floa
 	return value, opt.Step(r.tape.Gradients(loss))
 }
 
-func (r *metaRun) vanilla() (float64, error) {
+func (r *metaRun) vanilla(factor float64) (float64, error) {
+	r.opt.SetLR(factor * cmp.Or(r.o.InnerLR, 0.01))
 	var mean float64
 	for _, t := range r.tasks {
 		x, g := t.next()
@@ -179,7 +186,7 @@ func (r *metaRun) vanilla() (float64, error) {
 	return mean, nil
 }
 
-func (r *metaRun) reptile() (float64, error) {
+func (r *metaRun) reptile(factor float64) (float64, error) {
 	for _, s := range r.sum {
 		clear(s)
 	}
@@ -203,7 +210,7 @@ func (r *metaRun) reptile() (float64, error) {
 			}
 		}
 	}
-	eps, n := cmp.Or(r.o.Rate, 0.01), float64(len(r.tasks))
+	eps, n := factor*cmp.Or(r.o.Rate, 0.01), float64(len(r.tasks))
 	for i, p := range nn.Params(r.net) {
 		p.Update(func(v []float32) {
 			for j, old := range v {

@@ -82,14 +82,18 @@ func (m *Model) batch(r *modelRun, x *tensor.Tensor) *tensor.Tensor {
 	if m.pre.identity() {
 		return x
 	}
-	if len(r.x) < x.Len() {
-		r.x = make([]float32, x.Len())
+	count := x.Dim(0)
+	n, w := m.info.Size(), 1
+	for _, d := range m.wire {
+		w *= d
 	}
-	n := m.info.Size()
-	for i := range x.Dim(0) {
-		m.pre.Apply(r.x[i*n:(i+1)*n], x.Data()[i*n:(i+1)*n], m.info.Shape)
+	if len(r.x) < count*w {
+		r.x = make([]float32, count*w)
 	}
-	return tensor.FromSlice(r.x[:x.Len()], append([]int{x.Dim(0)}, m.wire...)...)
+	for i := range count {
+		m.pre.Apply(r.x[i*w:(i+1)*w], x.Data()[i*n:(i+1)*n], m.info.Shape)
+	}
+	return tensor.FromSlice(r.x[:count*w], append([]int{count}, m.wire...)...)
 }
 
 // Scores implements Scorer.
@@ -170,9 +174,9 @@ func (m *Model) Gradients(ctx context.Context, x *tensor.Tensor, loss Loss, goal
 		}
 	}
 	dx := r.grad.Gradients(autograd.Sum(autograd.Mul(z, r.grad.Input(dz))), in).Of(in)
-	n := m.info.Size()
+	n, w := m.info.Size(), dx.Len()/max(x.Dim(0), 1)
 	for i := range x.Dim(0) {
-		m.pre.Adjoint(grad.Data()[i*n:(i+1)*n], dx.Data()[i*n:(i+1)*n], m.info.Shape)
+		m.pre.Adjoint(grad.Data()[i*n:(i+1)*n], dx.Data()[i*w:(i+1)*w], m.info.Shape)
 	}
 	m.convert(out)
 	return CheckScores(m.info, out)

@@ -1,30 +1,37 @@
 package zoo
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+
+	"github.com/mettleml/mettle/internal/kernel"
+)
 
 // Preprocess maps a sample in [0,1], laid out [C, H, W] or [T, C, H, W], to
 // what a victim takes. It belongs to the victim's adapter; attacks see [0,1]
 // only. The steps are applied in the order of the fields. The zero value
 // changes nothing.
 type Preprocess struct {
-	BGR   bool      `json:",omitempty"` // reverse the channels
-	Scale float32   `json:",omitempty"` // factor on every pixel, such as 255; 0 means 1
-	Mean  []float32 `json:",omitempty"` // subtracted after scaling, a channel each in the victim's order
-	Std   []float32 `json:",omitempty"` // divides, a channel each
-	NHWC  bool      `json:",omitempty"` // channels last
+	Resize [2]int    `json:",omitzero"`  // height and width, bilinearly, corners of the images on each other; zero: as it is
+	Repeat int       `json:",omitempty"` // give a sample of one channel this many equal ones; 0 means 1
+	BGR    bool      `json:",omitempty"` // reverse the channels
+	Scale  float32   `json:",omitempty"` // factor on every pixel, such as 255; 0 means 1
+	Mean   []float32 `json:",omitempty"` // subtracted after scaling, a channel each in the victim's order
+	Std    []float32 `json:",omitempty"` // divides, a channel each
+	NHWC   bool      `json:",omitempty"` // channels last
 }
 
 // identity reports whether p changes nothing.
-func (p *Preprocess) identity() bool {
-	return !p.BGR && !p.NHWC && p.scale() == 1 && len(p.Mean) == 0 && len(p.Std) == 0
+func (p *Preprocess) identity() bool { return p.Resize == [2]int{} && p.pointwise() }
+
+// pointwise reports whether all but Resize change nothing.
+func (p *Preprocess) pointwise() bool {
+	return p.repeat() == 1 && !p.BGR && !p.NHWC && p.scale() == 1 && len(p.Mean) == 0 && len(p.Std) == 0
 }
 
-func (p *Preprocess) scale() float32 {
-	if p.Scale == 0 {
-		return 1
-	}
-	return p.Scale
-}
+func (p *Preprocess) scale() float32 { return cmp.Or(p.Scale, 1) }
+
+func (p *Preprocess) repeat() int { return cmp.Or(p.Repeat, 1) }
 
 // planes takes apart a sample's shape: frames (1 for an image), channels, and
 // pixels of a plane.
@@ -48,6 +55,10 @@ func (p *Preprocess) VictimShape(shape []int) ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p.repeat() < 1 || p.repeat() > 1 && c != 1 {
+		return nil, fmt.Errorf("zoo: preprocessing repeats the channel of a sample %d times that has %d", p.Repeat, c)
+	}
+	c *= p.repeat()
 	for _, v := range [][]float32{p.Mean, p.Std} {
 		if len(v) != 0 && len(v) != c {
 			return nil, fmt.Errorf("zoo: preprocessing has %d means and %d deviations for %d channels", len(p.Mean), len(p.Std), c)
@@ -59,78 +70,121 @@ func (p *Preprocess) VictimShape(shape []int) ([]int, error) {
 		}
 	}
 	out := append([]int(nil), shape...)
-	if n := len(out); p.NHWC {
+	n := len(out)
+	out[n-3] = c
+	if p.Resize != [2]int{} {
+		if p.Resize[0] < 1 || p.Resize[1] < 1 {
+			return nil, fmt.Errorf("zoo: preprocessing resizes to %v", p.Resize)
+		}
+		out[n-2], out[n-1] = p.Resize[0], p.Resize[1]
+	}
+	if p.NHWC {
 		out[n-3], out[n-2], out[n-1] = out[n-2], out[n-1], out[n-3]
 	}
 	return out, nil
 }
 
-// SampleShape is the inverse of VictimShape.
+// SampleShape is the inverse of VictimShape. With Resize there is none: it is an
+// error.
 func (p *Preprocess) SampleShape(victim []int) ([]int, error) {
+	if p.Resize != [2]int{} {
+		return nil, fmt.Errorf("zoo: preprocessing resizes to %v; say which samples to send", p.Resize)
+	}
 	out := append([]int(nil), victim...)
-	if n := len(out); p.NHWC && n >= 3 {
+	n := len(out)
+	if p.NHWC && n >= 3 {
 		out[n-3], out[n-2], out[n-1] = out[n-1], out[n-3], out[n-2]
+	}
+	if p.repeat() > 1 && n >= 3 {
+		out[n-3] /= p.repeat()
 	}
 	_, err := p.VictimShape(out)
 	return out, err
 }
 
-// channel gives, for the victim's channel c, the sample's channel and the map
-// v·mul + add of its pixels.
-func (p *Preprocess) channel(c, channels int) (from int, mul, add float32) {
-	from, mul = c, p.scale()
-	if p.BGR {
-		from = channels - 1 - c
-	}
-	if len(p.Mean) > 0 {
-		add = -p.Mean[c]
-	}
-	if len(p.Std) > 0 {
-		mul, add = mul/p.Std[c], add/p.Std[c]
-	}
-	return from, mul, add
+// resize is the change of size of samples of a shape.
+func (p *Preprocess) resize(shape []int) (r kernel.Resize, resized []int, err error) {
+	frames, channels, _, err := planes(shape)
+	n := len(shape)
+	r = kernel.Resize{Planes: frames * channels, H: shape[n-2], W: shape[n-1], OutH: p.Resize[0], OutW: p.Resize[1]}
+	return r, append(append([]int(nil), shape[:n-2]...), p.Resize[:]...), err
 }
 
 // Apply writes to dst what the victim takes for the sample src, whose shape is
 // given and has passed VictimShape. dst and src must not overlap.
 func (p *Preprocess) Apply(dst, src []float32, shape []int) {
+	if p.Resize != [2]int{} {
+		r, resized, err := p.resize(shape)
+		if err != nil {
+			panic(err)
+		}
+		small := make([]float32, r.Planes*r.OutH*r.OutW)
+		r.Forward(small, src)
+		src, shape = small, resized
+	}
+	if p.pointwise() {
+		copy(dst, src)
+		return
+	}
 	p.each(shape, func(victim, sample, pixels, stride int, mul, add float32) {
 		for i := range pixels {
 			dst[victim+i*stride] = src[sample+i]*mul + add
 		}
-	}, func() { copy(dst, src) })
+	})
 }
 
-// Adjoint maps a gradient with respect to the victim's input, dst's inverse in
-// Apply, back to a gradient with respect to the sample.
+// Adjoint is the transpose of Apply's linear part: it maps a gradient with
+// respect to what the victim takes, src, to one with respect to the sample, dst.
 func (p *Preprocess) Adjoint(dst, src []float32, shape []int) {
-	p.each(shape, func(victim, sample, pixels, stride int, mul, _ float32) {
-		for i := range pixels {
-			dst[sample+i] = src[victim+i*stride] * mul
+	out := dst
+	var r kernel.Resize
+	if p.Resize != [2]int{} {
+		var err error
+		if r, shape, err = p.resize(shape); err != nil {
+			panic(err)
 		}
-	}, func() { copy(dst, src) })
+		out = make([]float32, r.Planes*r.OutH*r.OutW)
+	}
+	if p.pointwise() {
+		copy(out, src)
+	} else {
+		clear(out)
+		p.each(shape, func(victim, sample, pixels, stride int, mul, _ float32) {
+			for i := range pixels {
+				out[sample+i] += src[victim+i*stride] * mul
+			}
+		})
+	}
+	if p.Resize != [2]int{} {
+		r.Grad(dst, out)
+	}
 }
 
-// each visits the planes of a sample: where a plane starts on either side, and
-// the stride of its pixels on the victim's.
-func (p *Preprocess) each(shape []int, visit func(victim, sample, pixels, stride int, mul, add float32), same func()) {
-	if p.identity() {
-		same()
-		return
-	}
+// each visits the victim's planes: where a plane starts on either side, the
+// stride of its pixels on the victim's, and the map v·mul + add of their values.
+func (p *Preprocess) each(shape []int, visit func(victim, sample, pixels, stride int, mul, add float32)) {
 	frames, channels, pixels, err := planes(shape)
 	if err != nil {
 		panic(err)
 	}
+	all := channels * p.repeat()
 	for f := range frames {
-		base := f * channels * pixels
-		for c := range channels {
-			from, mul, add := p.channel(c, channels)
-			victim, stride := base+c*pixels, 1
-			if p.NHWC {
-				victim, stride = base+c, channels
+		for c := range all {
+			from, mul, add := c%channels, p.scale(), float32(0)
+			if p.BGR {
+				from = (all - 1 - c) % channels
 			}
-			visit(victim, base+from*pixels, pixels, stride, mul, add)
+			if len(p.Mean) > 0 {
+				add = -p.Mean[c]
+			}
+			if len(p.Std) > 0 {
+				mul, add = mul/p.Std[c], add/p.Std[c]
+			}
+			victim, stride := (f*all+c)*pixels, 1
+			if p.NHWC {
+				victim, stride = f*all*pixels+c, all
+			}
+			visit(victim, (f*channels+from)*pixels, pixels, stride, mul, add)
 		}
 	}
 }

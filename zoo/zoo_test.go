@@ -450,6 +450,36 @@ func TestPreprocess(t *testing.T) {
 			t.Errorf("%v: adjoint gives %v, want %v", shape, right, left)
 		}
 	}
+	for _, p := range []Preprocess{{Repeat: 3, Scale: 2}, {Resize: [2]int{5, 3}}, {Resize: [2]int{2, 7}, Repeat: 2, Mean: []float32{1, 2}, NHWC: true}} {
+		shape := []int{1, 4, 4}
+		wire, err := p.VictimShape(shape)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := rand.New(rand.NewPCG(2, 2))
+		draw := func(n int) []float32 {
+			v := make([]float32, n)
+			for i := range v {
+				v[i] = r.Float32()
+			}
+			return v
+		}
+		x, g := draw(16), draw(wire[0]*wire[1]*wire[2])
+		y, y0, gx := make([]float32, len(g)), make([]float32, len(g)), make([]float32, 16)
+		p.Apply(y, x, shape)
+		p.Apply(y0, make([]float32, 16), shape)
+		p.Adjoint(gx, g, shape)
+		var left, right float64
+		for i := range g {
+			left += float64(y[i]-y0[i]) * float64(g[i])
+		}
+		for i := range x {
+			right += float64(x[i]) * float64(gx[i])
+		}
+		if math.Abs(left-right) > 1e-4*math.Abs(left) {
+			t.Errorf("%+v: adjoint gives %v, want %v", p, right, left)
+		}
+	}
 	for _, bad := range []Preprocess{{Mean: []float32{1, 2}}, {Std: []float32{1, 0, 1}}} {
 		if _, err := bad.VictimShape([]int{3, 4, 4}); err == nil {
 			t.Errorf("%+v was accepted", bad)

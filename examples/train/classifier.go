@@ -1,0 +1,287 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/mettleml/mettle/autograd"
+	"github.com/mettleml/mettle/examples/internal/datasets"
+	"github.com/mettleml/mettle/examples/internal/weights"
+	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/data"
+	"github.com/mettleml/mettle/nn/models"
+	"github.com/mettleml/mettle/nn/optim"
+	"github.com/mettleml/mettle/tensor"
+	"github.com/mettleml/mettle/zoo"
+)
+
+// open finds the data: by name, or in a directory of image folders.
+func open(name string, shape []int) (train, test data.Dataset, err error) {
+	for _, known := range datasets.Names {
+		if name == known {
+			return datasets.Open(name, true)
+		}
+	}
+	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, fmt.Errorf("-data %s: neither %s nor a directory", name, strings.Join(datasets.Names, ", "))
+	}
+	if train, err = data.OpenFolder(filepath.Join(name, "train"), shape); err != nil {
+		return nil, nil, err
+	}
+	test, err = data.OpenFolder(filepath.Join(name, "test"), shape)
+	return train, test, err
+}
+
+// recipe fills in what suits the model.
+func recipe(c *config) {
+	switch {
+	case strings.HasPrefix(c.model, "resnet"), strings.HasPrefix(c.model, "vgg"):
+		c.epochs, c.batch, c.lr = cmp.Or(c.epochs, 20), cmp.Or(c.batch, 128), cmp.Or(c.lr, 0.1)
+		if c.decay < 0 {
+			c.decay = 5e-4
+		}
+	default: // the small networks for digits
+		c.epochs, c.batch, c.lr = cmp.Or(c.epochs, 8), cmp.Or(c.batch, 100), cmp.Or(c.lr, 0.02)
+		if c.decay < 0 {
+			c.decay = 1e-5
+		}
+	}
+	if c.out == "" {
+		c.out = c.model + "-" + filepath.Base(c.data) + ".safetensors"
+	}
+}
+
+// prepare is what the network wants done to pixels, and what is done to training
+// images beside. Digits are not mirrored.
+func prepare(c *config, spec models.Spec, sample []int) (pre zoo.Preprocess, train data.Transform, err error) {
+	if len(sample) != 3 || sample[0] != spec.Input[0] && !(sample[0] == 1 && spec.Input[0] == 3) {
+		return pre, nil, fmt.Errorf("model %s takes %v and the data are %v", spec.Name, spec.Input, sample)
+	}
+	if spec.Input[0] > sample[0] {
+		if c.adversarial != "" {
+			return pre, nil, fmt.Errorf("-adversarial %s: model %s takes %d channels and the data have %d", c.adversarial, spec.Name, spec.Input[0], sample[0])
+		}
+		pre.Repeat = spec.Input[0]
+	}
+	if !c.augment {
+		return pre, nil, nil
+	}
+	if c.data == "mnist" {
+		return pre, data.PadCrop{Pad: 2}, nil
+	}
+	return pre, data.Compose(data.PadCrop{Pad: max(sample[1]/8, 1)}, data.Randomly{P: 0.5, Transform: data.Flip{}}), nil
+}
+
+// A session is a run of training: everything that a checkpoint restores.
+type session struct {
+	net    nn.Module
+	opt    *optim.SGD
+	loader *data.Loader
+	tape   *autograd.Tape
+	pre    zoo.Preprocess
+	attack *pgd // nil without adversarial training
+	path   string
+}
+
+// Walk names what a checkpoint holds.
+func (s *session) Walk(w *nn.Walker) {
+	w.Child("model", s.net)
+	w.Child("optim", s.opt)
+}
+
+// save writes a checkpoint of the state before the given step.
+func (s *session) save() error {
+	epoch, batch := s.loader.Position()
+	return nn.SaveWith(s.path, s, nn.SaveOptions{Metadata: map[string]string{
+		"epoch": strconv.Itoa(epoch), "batch": strconv.Itoa(batch), "step": strconv.FormatUint(s.tape.Step(), 10)}})
+}
+
+// restore goes back to a checkpoint.
+func (s *session) restore() error {
+	f, err := tensor.OpenSafetensors(s.path)
+	if err != nil {
+		return err
+	}
+	meta := f.Metadata()
+	f.Close()
+	epoch, err1 := strconv.Atoi(meta["epoch"])
+	batch, err2 := strconv.Atoi(meta["batch"])
+	step, err3 := strconv.ParseUint(meta["step"], 10, 64)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return fmt.Errorf("%s is no checkpoint of this program: %w", s.path, err)
+	}
+	if err := nn.Load(s.path, s); err != nil {
+		return err
+	}
+	s.loader.Seek(epoch, batch)
+	s.tape.ResetTo(step)
+	return nil
+}
+
+// classifier trains one network and returns its accuracy on the test set.
+func classifier(ctx context.Context, c *config) (float64, error) {
+	spec, ok := models.Find(c.model)
+	if !ok || spec.Classes == 0 {
+		var names []string
+		for _, m := range models.All {
+			if m.Classes > 0 {
+				names = append(names, m.Name)
+			}
+		}
+		return 0, fmt.Errorf("-model %s: there are %s", c.model, strings.Join(names, ", "))
+	}
+	recipe(c)
+	train, test, err := open(c.data, spec.Input)
+	if err != nil {
+		return 0, err
+	}
+	if c.limit > 0 && c.limit < train.Len() {
+		train = data.Subset(train, rand.New(rand.NewPCG(c.seed, 1)).Perm(train.Len())[:c.limit])
+	}
+	s := &session{net: spec.New(c.seed, train.Classes()), tape: autograd.NewTape(autograd.Training, c.seed), path: c.out + ".checkpoint"}
+	var transform data.Transform
+	if s.pre, transform, err = prepare(c, spec, train.Shape()); err != nil {
+		return 0, err
+	}
+	s.opt = optim.NewSGD(nn.Params(s.net), optim.SGDOptions{LR: c.lr, Momentum: c.momentum, Nesterov: c.momentum > 0, WeightDecay: c.decay})
+	if s.loader, err = data.NewLoader(train, data.LoaderOptions{BatchSize: c.batch, Shuffle: true, Seed: c.seed, Transform: transform, DropLast: train.Len() >= c.batch}); err != nil {
+		return 0, err
+	}
+	if c.adversarial != "" {
+		s.attack = newPGD(c.eps, c.seed)
+	}
+	fmt.Printf("%s on %s: %d parameters, %d training and %d test samples of %v, %d epochs of %d steps, seed %d\n",
+		c.model, c.data, nn.Count(s.net), train.Len(), test.Len(), train.Shape(), c.epochs, s.loader.Len(), c.seed)
+	if c.resume {
+		if err := s.restore(); err != nil {
+			return 0, err
+		}
+		epoch, batch := s.loader.Position()
+		fmt.Printf("resumed at epoch %d, batch %d\n", epoch+1, batch)
+	}
+	if err := s.train(ctx, c); err != nil {
+		return 0, err
+	}
+	acc, err := accuracy(ctx, s.net, s.pre, test, nil)
+	if err != nil {
+		return 0, err
+	}
+	fmt.Printf("test accuracy %.2f %%\n", 100*acc)
+	if s.attack != nil {
+		robust, err := accuracy(ctx, s.net, s.pre, test, s.attack)
+		if err != nil {
+			return 0, err
+		}
+		fmt.Printf("test accuracy under PGD (Linf %g, %d steps) %.2f %%\n", c.eps, s.attack.steps, 100*robust)
+	}
+	dtype := tensor.F32
+	if c.half {
+		dtype = tensor.F16
+	}
+	info := weights.Info{Model: c.model, Classes: train.Classes(), Data: c.data, Preprocess: s.pre, Accuracy: strconv.FormatFloat(acc, 'f', 4, 64)}
+	if err := weights.Save(c.out, s.net, info, dtype); err != nil {
+		return 0, err
+	}
+	os.Remove(s.path) // the run is complete
+	fmt.Println("wrote", c.out)
+	return acc, nil
+}
+
+// train runs the epochs that are left.
+func (s *session) train(ctx context.Context, c *config) error {
+	total := c.epochs * s.loader.Len()
+	rate := optim.Cosine(c.lr, 0, total)
+	p := newProgress(total, s.loader.Len(), c.batch)
+	for {
+		epoch, _ := s.loader.Position()
+		if epoch >= c.epochs {
+			return nil
+		}
+		for batch, err := range s.loader.Batches(ctx) {
+			if errors.Is(err, context.Canceled) {
+				p.end()
+				if err := s.save(); err != nil {
+					return err
+				}
+				fmt.Printf("stopped; -resume goes on from %s\n", s.path)
+				return err
+			}
+			if err != nil {
+				return err
+			}
+			if err := s.step(batch, rate, p); err != nil {
+				return err
+			}
+		}
+		p.epoch()
+	}
+}
+
+// step is one update of the weights.
+func (s *session) step(batch data.Batch, rate optim.Schedule, p *progress) error {
+	at := int(s.tape.Step())
+	x := wire(s.pre, batch.X)
+	if s.attack != nil {
+		s.attack.perturb(s.net, x, batch.Y, uint64(at))
+	}
+	s.opt.SetLR(rate(at))
+	logits := s.net.Forward(s.tape.Input(x))
+	loss := nn.CrossEntropy(logits, batch.Y)
+	value := loss.Scalar()
+	if math.IsNaN(value) || math.IsInf(value, 0) {
+		return fmt.Errorf("the loss is %v at step %d: the run has diverged; try a smaller -lr", value, at)
+	}
+	right := nn.Accuracy(logits.Value(), batch.Y)
+	if err := s.opt.Step(s.tape.Gradients(loss)); err != nil {
+		return fmt.Errorf("step %d: %w; try a smaller -lr", at, err)
+	}
+	s.tape.Reset()
+	p.step(at+1, value, right)
+	return nil
+}
+
+// wire is a batch as the network takes it.
+func wire(pre zoo.Preprocess, x *tensor.Tensor) *tensor.Tensor {
+	shape, err := pre.VictimShape(x.Shape()[1:])
+	if err != nil {
+		panic(err) // prepare has seen to it
+	}
+	n := x.Dim(0)
+	out := tensor.New(append([]int{n}, shape...)...)
+	for i := range n {
+		pre.Apply(out.Index(i).Data(), x.Index(i).Data(), x.Shape()[1:])
+	}
+	return out
+}
+
+// accuracy is the share of the samples that the network gets right, after an
+// attack if there is one.
+func accuracy(ctx context.Context, net nn.Module, pre zoo.Preprocess, d data.Dataset, attack *pgd) (float64, error) {
+	l, err := data.NewLoader(d, data.LoaderOptions{BatchSize: 250})
+	if err != nil {
+		return 0, err
+	}
+	tape := autograd.NewTape(autograd.Inference, 0)
+	var right float64
+	for batch, err := range l.Batches(ctx) {
+		if err != nil {
+			return 0, err
+		}
+		x := wire(pre, batch.X)
+		if attack != nil {
+			attack.perturb(net, x, batch.Y, 0)
+		}
+		tape.Reset()
+		right += nn.Accuracy(net.Forward(tape.Input(x)).Value(), batch.Y) * float64(len(batch.Y))
+	}
+	return right / float64(d.Len()), nil
+}

@@ -1,0 +1,104 @@
+// Train trains a classifier, or what the Meta Attack needs, and writes the weights
+// as safetensors under the names PyTorch uses.
+//
+//	go run ./examples/train -data mnist -model net4
+//	go run ./examples/train -data fashion -model resnet20
+//	go run ./examples/train -data mnist -model net4 -adversarial pgd
+//	go run ./examples/train -stage sources -out DIR
+//	go run ./examples/train -stage meta -out DIR
+//
+// Ctrl-C saves a checkpoint; the same command with -resume goes on from it, and
+// ends with the same weights to the bit.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+
+	"github.com/mettleml/mettle/tensor"
+)
+
+// config is what the flags say.
+type config struct {
+	data, model, stage, out string
+	epochs, batch           int
+	lr, momentum, decay     float64
+	optimiser               string
+	augment                 bool
+	adversarial             string
+	eps                     float64
+	seed                    uint64
+	limit                   int
+	resume                  bool
+	half                    bool
+	minutes                 float64
+	threads                 int
+}
+
+func flags(c *config) {
+	flag.StringVar(&c.stage, "stage", "classifier", "what to train: classifier, sources (the Meta Attack's source models) or meta (the meta attacker)")
+	flag.StringVar(&c.data, "data", "mnist", "mnist, fashion, cifar10, cifar100, or a directory of train/CLASS and test/CLASS")
+	flag.StringVar(&c.model, "model", "net4", "network, by its name in package models")
+	flag.StringVar(&c.out, "out", "", "file to write (stages sources and meta: directory); default MODEL-DATA.safetensors")
+	flag.IntVar(&c.epochs, "epochs", 0, "passes over the training set; 0: what suits the model")
+	flag.IntVar(&c.batch, "batch", 0, "samples a step; 0: what suits the model")
+	flag.Float64Var(&c.lr, "lr", 0, "first learning rate, which falls to 0 along a cosine; 0: what suits the model")
+	flag.Float64Var(&c.momentum, "momentum", 0.9, "Nesterov momentum of SGD")
+	flag.Float64Var(&c.decay, "decay", -1, "weight decay; negative: what suits the model")
+	flag.BoolVar(&c.augment, "augment", true, "shift (and, but for digits, flip) training images")
+	flag.StringVar(&c.adversarial, "adversarial", "", "pgd: train on the worst images of a ball, found by projected gradient descent")
+	flag.Float64Var(&c.eps, "eps", 0.3, "with -adversarial: Linf radius of the ball")
+	flag.Uint64Var(&c.seed, "seed", 1, "of initial weights, order and augmentation")
+	flag.IntVar(&c.limit, "limit", 0, "use only so many training samples; 0: all")
+	flag.BoolVar(&c.resume, "resume", false, "go on from the checkpoint that Ctrl-C left")
+	flag.BoolVar(&c.half, "half", false, "write weights as float16")
+	flag.Float64Var(&c.minutes, "minutes", 45, "stage meta: how long to train")
+	flag.IntVar(&c.threads, "threads", 0, "workers; 0: all processors")
+	flag.Parse()
+}
+
+func main() {
+	var c config
+	flags(&c)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	go func() { // a second Ctrl-C ends the program at once
+		<-ctx.Done()
+		stop()
+	}()
+	if c.threads > 0 {
+		tensor.SetWorkers(c.threads)
+	}
+	// What is wrong with a model for the data at hand shows as a panic of the shapes.
+	err := tensor.Try(func() error { return run(ctx, &c) })
+	switch {
+	case errors.Is(err, context.Canceled):
+		os.Exit(130)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "train:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, c *config) error {
+	if flag.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q; every setting is a flag (-help lists them)", flag.Arg(0))
+	}
+	if c.adversarial != "" && c.adversarial != "pgd" {
+		return fmt.Errorf("-adversarial %s: only pgd is known", c.adversarial)
+	}
+	switch c.stage {
+	case "classifier":
+		_, err := classifier(ctx, c)
+		return err
+	case "sources":
+		return sources(ctx, c)
+	case "meta":
+		return meta(ctx, c)
+	}
+	return fmt.Errorf("-stage %s: there are classifier, sources and meta", c.stage)
+}
