@@ -69,7 +69,9 @@ type Result struct {
 }
 
 // Summary is the result as a row of a table.
-func (r *Result) Summary() Summary { return Summarize(r.Attack, r.Goal, r.Budget, r.Records) }
+func (r *Result) Summary() Summary {
+	return Summarize(About{r.Attack, r.Norm}, r.Goal, r.Budget, r.Records)
+}
 
 // Run attacks the samples. On an error, or when ctx ends, it returns what is
 // finished beside the error: records of samples not finished have Stop "".

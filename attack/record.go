@@ -51,36 +51,39 @@ type Interval struct {
 }
 
 // A Summary is a row of a table: one attack over many samples. Skipped samples
-// are left out and counted. Means of queries and distances are over successes
-// at the first success and for the best one; QueriesMeanAll is over all samples,
-// a failure counting as the budget.
+// are left out and counted. An attack that goes on after its first success has two
+// successes of interest: the first, by which queries are compared, and the best in
+// its norm, by which distances are. For the others they are one. Means and medians
+// are over successes, but for QueriesMeanAll, which counts a failure as the budget.
 type Summary struct {
 	Attack         string   `json:"attack"`
+	Norm           Norm     `json:"norm"`
 	Goal           string   `json:"goal"`
 	Budget         int      `json:"budget"`
 	Samples        int      `json:"samples"` // attacked
 	Skipped        int      `json:"skipped"`
 	SuccessRate    float64  `json:"success_rate"`
-	SuccessCI      Interval `json:"success_ci95"` // Wilson's
-	QueriesMean    float64  `json:"queries_mean"`
+	SuccessCI      Interval `json:"success_rate_ci95"` // Wilson's
+	QueriesMean    float64  `json:"queries_mean"`      // at the first success
 	QueriesCI      Interval `json:"queries_mean_ci95"` // mean ± 1.96 standard errors
 	QueriesMedian  float64  `json:"queries_median"`
 	QueriesMeanAll float64  `json:"queries_mean_all"`
-	L0Mean         float64  `json:"l0_mean"`
+	FirstL2Mean    float64  `json:"first_l2_mean"`
+	BestQueries    float64  `json:"best_queries_mean"` // at the best success
+	L0Mean         float64  `json:"l0_mean"`           // of the best success, as are those that follow
 	L2Mean         float64  `json:"l2_mean"`
 	L2CI           Interval `json:"l2_mean_ci95"`
 	LinfMean       float64  `json:"linf_mean"`
-	VerifiedRate   float64  `json:"verified_rate"`
+	VerifiedRate   float64  `json:"verified_rate"` // of all samples
 	Verified8Rate  float64  `json:"verified8_rate"`
-	Seconds        float64  `json:"seconds"`
+	Seconds        float64  `json:"seconds"` // of work, summed over samples
 }
 
-// Summarize makes a row of records. Rates are over the attacked samples; means
-// and medians are 0 when there is nothing to average.
-func Summarize(attack, goal string, budget int, records []Record) Summary {
-	s := Summary{Attack: attack, Goal: goal, Budget: budget}
-	var queries, l0, l2, linf []float64
-	var won, verified, verified8, all float64
+// Summarize makes a row of records. Means are 0 when there is nothing to average.
+func Summarize(about About, goal string, budget int, records []Record) Summary {
+	s := Summary{Attack: about.Name, Norm: about.Norm, Goal: goal, Budget: budget}
+	var first, firstL2, best, l0, l2, linf []float64
+	var verified, verified8, all float64
 	for i := range records {
 		r := &records[i]
 		if r.Skipped() {
@@ -93,9 +96,10 @@ func Summarize(attack, goal string, budget int, records []Record) Summary {
 			all += float64(budget)
 			continue
 		}
-		won++
 		all += float64(r.First.Queries)
-		queries = append(queries, float64(r.First.Queries))
+		first = append(first, float64(r.First.Queries))
+		firstL2 = append(firstL2, r.First.L2)
+		best = append(best, float64(r.Best.Queries))
 		l0 = append(l0, float64(r.Best.L0))
 		l2 = append(l2, r.Best.L2)
 		linf = append(linf, r.Best.Linf)
@@ -109,12 +113,14 @@ func Summarize(attack, goal string, budget int, records []Record) Summary {
 	if s.Samples == 0 {
 		return s
 	}
-	n := float64(s.Samples)
+	n, won := float64(s.Samples), float64(len(first))
 	s.SuccessRate, s.VerifiedRate, s.Verified8Rate = won/n, verified/n, verified8/n
 	s.SuccessCI = wilson(won, n)
 	s.QueriesMeanAll = all / n
-	s.QueriesMean, s.QueriesCI = meanCI(queries)
-	s.QueriesMedian = median(queries)
+	s.QueriesMean, s.QueriesCI = meanCI(first)
+	s.QueriesMedian = median(first)
+	s.FirstL2Mean, _ = meanCI(firstL2)
+	s.BestQueries, _ = meanCI(best)
 	s.L0Mean, _ = meanCI(l0)
 	s.L2Mean, s.L2CI = meanCI(l2)
 	s.LinfMean, _ = meanCI(linf)

@@ -1,0 +1,152 @@
+package report
+
+import (
+	"fmt"
+	"html"
+	"math"
+	"strings"
+)
+
+// A Chart is a line chart.
+type Chart struct {
+	Title  string
+	X, Y   string // axis labels
+	LogX   bool
+	YMax   float64 // top of the y axis, which begins at 0; 0: the largest value
+	Series []Series
+}
+
+// A Series is a line. Step draws it as a staircase, each value holding until the
+// next.
+type Series struct {
+	Name string
+	X, Y []float64
+	Step bool
+}
+
+// palette is a set of colours that remain apart for most kinds of colour vision.
+var palette = []string{"#3366cc", "#d95f02", "#1b9e77", "#b3367f", "#8a6d00", "#5f5fd0", "#777777"}
+
+// Size of a chart, and of the margins round the plot.
+const (
+	chartW, chartH           = 760, 400
+	left, right, top, bottom = 62, 150, 34, 52
+	plotW, plotH             = chartW - left - right, chartH - top - bottom
+)
+
+// SVG draws the chart. Series without points are named in the legend all the same.
+func (c *Chart) SVG() string {
+	lo, hi, yMax := c.extent()
+	px := func(x float64) float64 {
+		if c.LogX {
+			x = math.Log10(x)
+		}
+		return left + plotW*(x-lo)/(hi-lo)
+	}
+	py := func(y float64) float64 { return top + plotH*(1-y/yMax) }
+	var b strings.Builder
+	fmt.Fprintf(&b, `<svg role="img" aria-label="%s" viewBox="0 0 %d %d" width="%d" height="%d" font-family="system-ui, sans-serif" font-size="12">`,
+		html.EscapeString(c.Title), chartW, chartH, chartW, chartH)
+	fmt.Fprintf(&b, `<text x="%d" y="18" font-weight="600">%s</text>`, left, html.EscapeString(c.Title))
+	for i := range 6 {
+		y := yMax * float64(i) / 5
+		fmt.Fprintf(&b, `<line class="grid" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`,
+			left, left+plotW, py(y), py(y), left-8, py(y)+4, number(y))
+	}
+	for _, x := range c.ticks(lo, hi) {
+		fmt.Fprintf(&b, `<line class="grid" x1="%.1f" x2="%.1f" y1="%d" y2="%d"/><text x="%.1f" y="%d" text-anchor="middle">%s</text>`,
+			px(x), px(x), top, top+plotH, px(x), top+plotH+18, number(x))
+	}
+	fmt.Fprintf(&b, `<line class="axis" x1="%d" x2="%d" y1="%d" y2="%d"/>`, left, left+plotW, top+plotH, top+plotH)
+	fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="middle">%s</text>`, left+plotW/2, chartH-10, html.EscapeString(c.X))
+	fmt.Fprintf(&b, `<text transform="translate(14 %d) rotate(-90)" text-anchor="middle">%s</text>`, top+plotH/2, html.EscapeString(c.Y))
+	for i, s := range c.Series {
+		colour := palette[i%len(palette)]
+		y := top + 8 + 20*i
+		fmt.Fprintf(&b, `<line x1="%d" x2="%d" y1="%d" y2="%d" stroke="%s" stroke-width="2.5"/><text x="%d" y="%d">%s</text>`,
+			left+plotW+14, left+plotW+34, y, y, colour, left+plotW+40, y+4, html.EscapeString(s.Name))
+		if len(s.X) > 0 {
+			fmt.Fprintf(&b, `<path class="series" fill="none" stroke="%s" stroke-width="2" stroke-linejoin="round" d="%s"/>`, colour, s.path(px, py))
+		}
+	}
+	b.WriteString(`</svg>`)
+	return b.String()
+}
+
+// path is the series as SVG path data.
+func (s *Series) path(px, py func(float64) float64) string {
+	var b strings.Builder
+	for i := range s.X {
+		switch {
+		case i == 0:
+			fmt.Fprintf(&b, "M%.1f %.1f", px(s.X[i]), py(s.Y[i]))
+		case s.Step:
+			fmt.Fprintf(&b, "H%.1fV%.1f", px(s.X[i]), py(s.Y[i]))
+		default:
+			fmt.Fprintf(&b, "L%.1f %.1f", px(s.X[i]), py(s.Y[i]))
+		}
+	}
+	return b.String()
+}
+
+// extent is the range of the x axis, in decades if it is logarithmic, and the top
+// of the y axis.
+func (c *Chart) extent() (lo, hi, yMax float64) {
+	lo, hi = math.Inf(1), math.Inf(-1)
+	for _, s := range c.Series {
+		for i, x := range s.X {
+			if c.LogX {
+				x = math.Log10(x)
+			}
+			lo, hi = min(lo, x), max(hi, x)
+			yMax = max(yMax, s.Y[i])
+		}
+	}
+	if c.YMax > 0 {
+		yMax = c.YMax
+	}
+	if yMax == 0 {
+		yMax = 1
+	}
+	if !(lo < hi) { // no points, or all at one place
+		if math.IsInf(lo, 1) {
+			lo = 0
+		}
+		hi = lo + 1
+	}
+	return lo, hi, yMax
+}
+
+// ticks are the round values on the x axis.
+func (c *Chart) ticks(lo, hi float64) []float64 {
+	var t []float64
+	if c.LogX {
+		for d := math.Floor(lo); d <= hi; d++ {
+			for _, m := range []float64{1, 2, 5} {
+				if v := d + math.Log10(m); v >= lo-1e-9 && v <= hi+1e-9 {
+					t = append(t, m*math.Pow(10, d))
+				}
+			}
+		}
+		return t
+	}
+	step := math.Pow(10, math.Floor(math.Log10((hi-lo)/5)))
+	for _, m := range []float64{5, 2} {
+		if (hi-lo)/(m*step) >= 4 {
+			step *= m
+			break
+		}
+	}
+	for v := math.Ceil(lo/step) * step; v <= hi+1e-9*step; v += step {
+		t = append(t, v)
+	}
+	return t
+}
+
+// number is a short form of v.
+func number(v float64) string {
+	if v >= 1000 {
+		return fmt.Sprintf("%gk", math.Round(v/100)/10)
+	}
+	return fmt.Sprintf("%g", math.Round(v*1000)/1000)
+}

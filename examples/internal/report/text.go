@@ -1,0 +1,46 @@
+package report
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// String sets the table as text, for a terminal.
+func (t *Table) String() string {
+	width := make([]int, len(t.Head))
+	for i, h := range t.Head {
+		width[i] = utf8.RuneCountInString(trim(h))
+	}
+	for _, r := range t.Rows {
+		for i, c := range r {
+			width[i] = max(width[i], utf8.RuneCountInString(c))
+		}
+	}
+	var b strings.Builder
+	row := func(cells []string) {
+		for i, c := range cells {
+			pad := strings.Repeat(" ", width[i]-utf8.RuneCountInString(c))
+			if i > 0 {
+				b.WriteString("  ")
+			}
+			switch {
+			case !t.text(i):
+				b.WriteString(pad + c)
+			case i == len(cells)-1:
+				b.WriteString(c)
+			default:
+				b.WriteString(c + pad)
+			}
+		}
+		b.WriteByte('\n')
+	}
+	heads := make([]string, len(t.Head))
+	for i, h := range t.Head {
+		heads[i] = trim(h)
+	}
+	row(heads)
+	for _, r := range t.Rows {
+		row(r)
+	}
+	return b.String()
+}
