@@ -1,4 +1,30 @@
-// Package mettle is the front door of a library that measures and improves
-// how visual classifiers behave under strain. It holds no code; the packages
-// below it do the work.
+// Package mettle is the front door of a library that measures and improves how
+// visual classifiers behave under strain. It holds no code; the packages below it
+// do the work.
+//
+// # Attacking a black box
+//
+//   - zoo: victims and their oracles, the ledger that counts queries, losses,
+//     gradient estimators, the meta attacker and its training; zoo/oip speaks the
+//     Open Inference Protocol to remote victims.
+//   - attack: Meta Attack, ZOO, AutoZOOM, Bandits, NES, Square, SimBA, SignHunter,
+//     Boundary, Opt, Sign-OPT, HopSkipJump, RayS; FGSM, PGD and Carlini-Wagner for
+//     white boxes; campaigns over many samples, with a journal to resume from.
+//
+// # Training
+//
+//   - tensor: float32 arrays, npy and safetensors files.
+//   - autograd: a tape that owns its memory.
+//   - nn, nn/optim, nn/models, nn/data: layers, optimisers, named networks, data
+//     sets and loaders.
+//
+// # Optimisation
+//
+//   - mm: majorization-minimization for non-convex finite sums: MM, MISO, SMM,
+//     SPI-MM and their variance-reduced rivals, with proximal operators.
+//
+// The methods are those of Hu Zhang's thesis "Probing into the Robustness of Deep
+// Learning Models in Visual Recognition Applications" (University of Technology
+// Sydney, 2021) and of what it compares them with. Everything is pure Go with
+// assembly kernels for AVX2, AVX-512 and NEON that a plain go build includes.
 package mettle

@@ -27,7 +27,6 @@ type config struct {
 	data, model, stage, out string
 	epochs, batch           int
 	lr, momentum, decay     float64
-	optimiser               string
 	augment                 bool
 	adversarial             string
 	eps                     float64
