@@ -15,12 +15,12 @@ import (
 
 // table is the protocol's result, a row an attack (thesis tables 2.4 and 2.5).
 func (p *probe) table() *report.Table {
-	t := &report.Table{Head: []string{" attack", "n", "success", "95 % interval", "queries", "95 % interval", "median", "mean, all",
-		"best L2", "95 % interval", "Linf", "at query", "verified", "8 bits", "s"}}
+	t := &report.Table{Head: []string{" attack", "n", "success", "[95 %]", "queries", "[95 %]", "median", "mean, all",
+		"best L2", "[95 %]", "Linf", "at query", "verified", "8 bits", "s"}}
 	for _, r := range p.results {
 		s := r.Summary()
 		t.Rows = append(t.Rows, []string{
-			s.Attack, fmt.Sprint(s.Samples), percent(s.SuccessRate), between(s.SuccessCI, percent),
+			s.Attack, fmt.Sprint(s.Samples), percent(s.SuccessRate), between(s.SuccessCI, func(v float64) string { return whole(100 * v) }),
 			whole(s.QueriesMean), between(s.QueriesCI, whole), whole(s.QueriesMedian), whole(s.QueriesMeanAll),
 			two(s.L2Mean), between(s.L2CI, two), two(s.LinfMean), whole(s.BestQueries),
 			percent(s.VerifiedRate), percent(s.Verified8Rate), fmt.Sprintf("%.1f", s.Seconds)})
@@ -49,7 +49,7 @@ func (p *probe) page() (*report.Page, error) {
 		report.Section{Title: "Success against queries", Chart: p.successCurves(), Text: []string{
 			fmt.Sprintf("Share of the images with a success within an L2 distance of %g, against queries spent (as figure 2.1 of the thesis, which has no limit on the distance).", p.c.within)}},
 		report.Section{Title: "Distance against queries", Chart: p.distanceCurves(), Text: []string{
-			"Median over the images of the L2 distance of the nearest success so far, from where half of them have one."}},
+			"Median over the images of the L2 distance of the nearest success so far, from where half of them have one that is not far away."}},
 	)
 	tiles, err := p.gallery()
 	if err != nil {
@@ -105,6 +105,10 @@ func (p *probe) successCurves() *report.Chart {
 	return c
 }
 
+// maxDistance is where the distance curves begin, in multiples of -within: what lies
+// farther is not worth the space.
+const maxDistance = 2
+
 // distanceCurves are the medians of the distance reached.
 func (p *probe) distanceCurves() *report.Chart {
 	c := &report.Chart{Title: "median distance of the nearest success", X: "queries", Y: "L2", LogX: true}
@@ -119,7 +123,7 @@ func (p *probe) distanceCurves() *report.Chart {
 				}
 			}
 			slices.Sort(d)
-			if m := d[len(d)/2]; !math.IsInf(m, 1) {
+			if m := d[len(d)/2]; m <= maxDistance*p.c.within {
 				s.X = append(s.X, min(q, float64(p.c.budget)))
 				s.Y = append(s.Y, m)
 			}

@@ -221,6 +221,9 @@ func (s *session) train(ctx context.Context, c *config) error {
 			if err := s.step(batch, rate, p); err != nil {
 				return err
 			}
+			if c.onStep != nil {
+				c.onStep(int(s.tape.Step()))
+			}
 		}
 		p.epoch()
 	}

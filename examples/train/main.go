@@ -36,6 +36,8 @@ type config struct {
 	half                    bool
 	minutes                 float64
 	threads                 int
+
+	onStep func(step int) // for tests; may be nil
 }
 
 func flags(c *config) {

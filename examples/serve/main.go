@@ -1,0 +1,116 @@
+// Serve answers image queries over HTTP under the Open Inference Protocol, so that
+// a model can be probed as a black box in another process.
+//
+//	go run ./examples/serve
+//	go run ./examples/probe -victim http://localhost:8080/v2/models/net4
+//
+// It can answer the way public interfaces do: probabilities rounded to a few
+// digits, of the leading classes only, with noise. With -remember it serves a
+// request that comes again under the same id from memory.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/mettleml/mettle/examples/internal/weights"
+	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/models/pretrained"
+	"github.com/mettleml/mettle/tensor"
+	"github.com/mettleml/mettle/zoo"
+	"github.com/mettleml/mettle/zoo/oip"
+)
+
+// config is what the flags say.
+type config struct {
+	addr, victim, scores, token string
+	remember                    int
+	degrade                     zoo.Degrade
+}
+
+func main() {
+	var c config
+	flag.StringVar(&c.addr, "addr", "localhost:8080", "address to listen on")
+	flag.StringVar(&c.victim, "victim", "", "safetensors file, as examples/train writes it; default: the embedded Net4")
+	flag.StringVar(&c.scores, "scores", "logits", "logits, probabilities or log-probabilities")
+	flag.StringVar(&c.token, "token", "", "bearer token to demand")
+	flag.IntVar(&c.remember, "remember", 0, "requests to remember by id")
+	flag.Float64Var(&c.degrade.Noise, "noise", 0, "standard deviation of noise on every score")
+	flag.IntVar(&c.degrade.Digits, "digits", 0, "decimals of a score; 0: all")
+	flag.IntVar(&c.degrade.Top, "top", 0, "classes with a score; 0: all")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, &c, func(addr, name string) {
+		fmt.Printf("serving http://%s/v2/models/%s\n", addr, name)
+	}); err != nil {
+		fmt.Fprintln(os.Stderr, "serve:", err)
+		os.Exit(1)
+	}
+}
+
+// run serves until ctx ends. ready is told the address and the model's name.
+func run(ctx context.Context, c *config, ready func(addr, name string)) error {
+	if flag.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q; every setting is a flag (-help lists them)", flag.Arg(0))
+	}
+	kind, err := zoo.ParseScoreKind(c.scores)
+	if err != nil {
+		return err
+	}
+	var network nn.Module = pretrained.Net4()
+	info := weights.Info{Model: "net4", Classes: 10}
+	shape := []int{1, 28, 28}
+	if c.victim != "" {
+		net, spec, in, err := weights.Open(c.victim)
+		if err != nil {
+			return err
+		}
+		network, info = net, in
+		if shape, err = in.Preprocess.SampleShape(spec.Input); err != nil {
+			return err
+		}
+	}
+	var v zoo.Scorer
+	err = tensor.Try(func() error {
+		v, err = zoo.NewModel(network, zoo.Info{Name: info.Model, Shape: shape, Classes: info.Classes, Scores: kind}, info.Preprocess)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if c.degrade != (zoo.Degrade{}) {
+		v = zoo.DegradeScores(v, c.degrade)
+	}
+	h := oip.NewHandler(v, oip.HandlerOptions{Remember: c.remember, Token: c.token})
+	l, err := net.Listen("tcp", c.addr)
+	if err != nil {
+		return err
+	}
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	ready(l.Addr().String(), info.Model)
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(l) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	bye, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := s.Shutdown(bye); err != nil {
+		return err
+	}
+	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	fmt.Printf("served %d samples\n", h.Served())
+	return nil
+}

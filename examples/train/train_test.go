@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"image"
+	"image/color"
+	"image/png"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/mettleml/mettle/examples/internal/weights"
+)
+
+// pictures makes a directory of image folders: class k has a bright column at k.
+func pictures(t *testing.T) string {
+	t.Helper()
+	root := t.TempDir()
+	for _, part := range []string{"train", "test"} {
+		for class := range 4 {
+			dir := filepath.Join(root, part, string(rune('a'+class)))
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			for i := range 20 {
+				img := image.NewGray(image.Rect(0, 0, 28, 28))
+				for y := range 28 {
+					for x := 7 * class; x < 7*class+7; x++ {
+						img.SetGray(x, y, color.Gray{uint8(150 + 5*i)})
+					}
+				}
+				var b bytes.Buffer
+				if err := png.Encode(&b, img); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(dir, string(rune('a'+i))+".png"), b.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	return root
+}
+
+func TestTrainsAndWritesWeights(t *testing.T) {
+	c := &config{data: pictures(t), model: "lenet5", epochs: 12, batch: 10, lr: 0.02, momentum: 0.9, decay: 0, seed: 1,
+		out: filepath.Join(t.TempDir(), "w.safetensors")}
+	acc, err := classifier(context.Background(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if acc < 0.99 {
+		t.Errorf("accuracy %v on columns", acc)
+	}
+	net, spec, info, err := weights.Open(c.out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if spec.Name != "lenet5" || info.Classes != 4 {
+		t.Errorf("the file says %s with %d classes", spec.Name, info.Classes)
+	}
+	_, test, err := open(c.data, spec.Input)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := accuracy(context.Background(), net, info.Preprocess, test, nil); err != nil || again != acc {
+		t.Errorf("accuracy %v when read back, %v before (%v)", again, acc, err)
+	}
+}
+
+// TestResume stops a run in the middle of an epoch and takes it up again: the
+// weights are the same to the bit.
+func TestResume(t *testing.T) {
+	data := pictures(t)
+	train := func(stop int) []byte {
+		c := &config{data: data, model: "net5", epochs: 3, batch: 10, lr: 0.02, momentum: 0.9, decay: 1e-4, seed: 1, augment: true,
+			out: filepath.Join(t.TempDir(), "w.safetensors")}
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		if stop > 0 {
+			c.onStep = func(step int) {
+				if step == stop {
+					cancel()
+				}
+			}
+			if _, err := classifier(ctx, c); !errors.Is(err, context.Canceled) {
+				t.Fatalf("stopped with %v", err)
+			}
+			c.onStep, c.resume = nil, true
+		}
+		if _, err := classifier(context.Background(), c); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(c.out + ".checkpoint"); err == nil {
+			t.Error("a complete run left its checkpoint")
+		}
+		b, err := os.ReadFile(c.out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	want := train(0)
+	for _, stop := range []int{3, 8, 13} {
+		if !bytes.Equal(train(stop), want) {
+			t.Errorf("stopped after step %d and resumed: other weights", stop)
+		}
+	}
+}
+
+func TestAdversarialTrainingRuns(t *testing.T) {
+	c := &config{data: pictures(t), model: "lenet5", epochs: 2, batch: 20, lr: 0.02, momentum: 0.9, decay: 0, seed: 1, adversarial: "pgd", eps: 0.1,
+		out: filepath.Join(t.TempDir(), "w.safetensors")}
+	if _, err := classifier(context.Background(), c); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRefuses(t *testing.T) {
+	for say, c := range map[string]*config{
+		"-stage x":         {stage: "x"},
+		"only pgd":         {stage: "classifier", adversarial: "fgsm"},
+		"there are lenet5": {stage: "classifier", model: "resnet1", data: "mnist"},
+		"neither mnist":    {stage: "classifier", model: "net4", data: "/nowhere"},
+		"diverged":         {stage: "classifier", model: "net5", data: pictures(t), lr: 1e30, epochs: 3, batch: 10, out: filepath.Join(t.TempDir(), "w")},
+		"no checkpoint":    {stage: "classifier", model: "net5", data: pictures(t), epochs: 1, batch: 10, resume: true, out: foreign(t)},
+	} {
+		err := run(context.Background(), c)
+		if err == nil || !strings.Contains(err.Error(), say) {
+			t.Errorf("%v; want an error that says %q", err, say)
+		}
+	}
+}
+
+// foreign returns a path whose checkpoint is another program's file.
+func foreign(t *testing.T) string {
+	t.Helper()
+	c := &config{data: pictures(t), model: "net5", epochs: 1, batch: 20, out: filepath.Join(t.TempDir(), "w.safetensors")}
+	if _, err := classifier(context.Background(), c); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(c.out, c.out+".checkpoint"); err != nil {
+		t.Fatal(err)
+	}
+	return c.out
+}

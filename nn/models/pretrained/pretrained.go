@@ -1,0 +1,33 @@
+// Package pretrained holds the few weights that the library ships, as float16. They
+// were made by examples/train on MNIST (see the file LICENSE.md beside them) and
+// serve examples and first steps; nothing depends on them.
+package pretrained
+
+import (
+	"bytes"
+	_ "embed"
+
+	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/models"
+)
+
+//go:embed net4-mnist.safetensors
+var net4 []byte
+
+//go:embed meta-mnist.safetensors
+var metaMNIST []byte
+
+// Net4 returns the victim of the MNIST experiments: [N, 1, 28, 28] in [0,1] to
+// logits [N, 10].
+func Net4() *nn.Sequential { return load(net4, models.Net4(0, 10)) }
+
+// MetaAttackerMNIST returns the meta attacker that learned from LeNet5, Net2 and
+// Net3: [N, 1, 28, 28] to a map of that shape.
+func MetaAttackerMNIST() *nn.Sequential { return load(metaMNIST, models.MetaAttackerMNIST(0)) }
+
+func load(b []byte, net *nn.Sequential) *nn.Sequential {
+	if err := nn.Read(bytes.NewReader(b), int64(len(b)), net, nn.LoadOptions{}); err != nil {
+		panic("pretrained: " + err.Error()) // the embedded file does not fit the code: a test would have said so
+	}
+	return net
+}
