@@ -25,6 +25,7 @@ import (
 // config is what the flags say.
 type config struct {
 	data, model, stage, out string
+	sources                 string
 	epochs, batch           int
 	lr, momentum, decay     float64
 	augment                 bool
@@ -57,6 +58,7 @@ func flags(c *config) {
 	flag.IntVar(&c.limit, "limit", 0, "use only so many training samples; 0: all")
 	flag.BoolVar(&c.resume, "resume", false, "go on from the checkpoint that Ctrl-C left")
 	flag.BoolVar(&c.half, "half", false, "write weights as float16")
+	flag.StringVar(&c.sources, "sources", "lenet5,net2,net3", "stages sources and meta: the models whose gradients the meta attacker learns")
 	flag.Float64Var(&c.minutes, "minutes", 45, "stage meta: how long to train")
 	flag.IntVar(&c.threads, "threads", 0, "workers; 0: all processors")
 	flag.Parse()

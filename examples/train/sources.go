@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/mettleml/mettle/examples/internal/weights"
@@ -19,14 +20,12 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// sourceModels are whose gradients the MNIST attacker learns, and heldOut is the
-// victim it must not have seen (thesis section 2.4.1).
-var sourceModels = []struct {
-	name   string
-	epochs int
-}{{"lenet5", 12}, {"net2", 4}, {"net3", 3}}
-
+// heldOut is the victim that the MNIST attacker must not have seen (thesis section
+// 2.4.1).
 const heldOut = "net4"
+
+// epochsOf are the passes that the larger models make do with.
+var epochsOf = map[string]int{"lenet5": 12, "net2": 4, "net3": 3}
 
 // directory is where the stages for the Meta Attack keep their files.
 func directory(c *config) (string, error) {
@@ -40,14 +39,11 @@ func sources(ctx context.Context, c *config) error {
 	if err != nil {
 		return err
 	}
-	for _, s := range append(sourceModels, struct {
-		name   string
-		epochs int
-	}{heldOut, 8}) {
+	for _, name := range append(strings.Split(c.sources, ","), heldOut) {
 		one := *c
-		one.data, one.model = "mnist", s.name
-		one.epochs = cmp.Or(c.epochs, s.epochs)
-		one.out = filepath.Join(dir, s.name+".safetensors")
+		one.data, one.model = "mnist", name
+		one.epochs = cmp.Or(c.epochs, epochsOf[name])
+		one.out = filepath.Join(dir, name+".safetensors")
 		if _, err := os.Stat(one.out); err == nil && c.resume {
 			fmt.Println(one.out, "is there")
 			continue
@@ -59,7 +55,7 @@ func sources(ctx context.Context, c *config) error {
 			return err
 		}
 		if acc < 0.985 && c.limit == 0 {
-			fmt.Printf("note: %s is below the 98.5 %% that a source should have\n", s.name)
+			fmt.Printf("note: %s is below the 98.5 %% that a source should have\n", name)
 		}
 	}
 	return nil
@@ -96,12 +92,9 @@ func meta(ctx context.Context, c *config) error {
 	}
 	order := rand.New(rand.NewPCG(c.seed, 2)).Perm(train.Len())
 	var all []judged
-	for _, s := range append(sourceModels, struct {
-		name   string
-		epochs int
-	}{name: heldOut}) {
-		j := judged{name: s.name}
-		path := filepath.Join(dir, s.name+".safetensors")
+	for _, name := range append(strings.Split(c.sources, ","), heldOut) {
+		j := judged{name: name}
+		path := filepath.Join(dir, name+".safetensors")
 		net, _, info, err := weights.Open(path)
 		if err != nil {
 			return fmt.Errorf("%w (-stage sources -out %s makes it)", err, dir)
@@ -110,7 +103,7 @@ func meta(ctx context.Context, c *config) error {
 		if err != nil {
 			return err
 		}
-		if s.name != heldOut {
+		if name != heldOut {
 			if j.learn, err = lesson(ctx, v, train, order[:learn]); err != nil {
 				return err
 			}
