@@ -115,15 +115,16 @@ func (s *Samples) parse(text []byte) string {
 		if string(field[:colon]) == "qid" {
 			continue
 		}
-		j, err := strconv.Atoi(string(field[:colon]))
+		wide, err := strconv.ParseInt(string(field[:colon]), 10, 64)
 		switch {
 		case err != nil:
 			return fmt.Sprintf("index %.40q is not a number", field[:colon])
-		case j < 1 || j > maxColumn:
-			return fmt.Sprintf("index %d is not in 1…%d", j, maxColumn)
-		case j <= last:
-			return fmt.Sprintf("index %d after %d: not ascending", j, last)
+		case wide < 1 || wide > maxColumn:
+			return fmt.Sprintf("index %d is not in 1…%d", wide, maxColumn)
+		case int(wide) <= last:
+			return fmt.Sprintf("index %d after %d: not ascending", wide, last)
 		}
+		j := int(wide)
 		last = j
 		v, err := strconv.ParseFloat(string(field[colon+1:]), 64)
 		if err != nil || !finite(v) {
