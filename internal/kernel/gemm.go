@@ -1,5 +1,8 @@
 package kernel
 
+// Generated on any machine, compiled on arm64 only.
+//go:generate sh -c "go run -C _asm ./gemmneon > gemm_arm64.s"
+
 import "fmt"
 
 // An Act is an activation that a kernel applies to its result before storing it.

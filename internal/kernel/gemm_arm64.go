@@ -2,8 +2,6 @@
 
 package kernel
 
-//go:generate sh -c "go run -C _asm ./gemmneon > gemm_arm64.s"
-
 var neonGemm = gemmOps{
 	rows: 8, cols: 8, depth: 256,
 	tile:           tileNEON,

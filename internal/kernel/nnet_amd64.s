@@ -1299,19 +1299,19 @@ total:
 TEXT ·sadFloatsAVX2(SB), NOSPLIT, $0-84
 	MOVQ         a_base+0(FP), AX
 	MOVQ         b_base+32(FP), CX
-	MOVQ         w+64(FP), DX
-	MOVQ         h+72(FP), BX
-	MOVQ         as+24(FP), SI
-	MOVQ         bs+56(FP), DI
-	SHLQ         $0x02, SI
-	SHLQ         $0x02, DI
+	MOVQ         as+24(FP), DX
+	MOVQ         bs+56(FP), BX
+	MOVQ         w+64(FP), SI
+	MOVQ         h+72(FP), DI
+	SHLQ         $0x02, DX
+	SHLQ         $0x02, BX
 	VXORPS       Y0, Y0, Y0
 	MOVL         $0x7fffffff, R8
 	VMOVD        R8, X1
 	VBROADCASTSS X1, Y1
-	MOVQ         DX, R8
+	MOVQ         SI, R8
 	ANDQ         $+7, R8
-	SUBQ         R8, DX
+	SUBQ         R8, SI
 	LEAQ         nnetMasks<>+0(SB), R9
 	MOVQ         $0x00000008, R10
 	SUBQ         R8, R10
@@ -1319,7 +1319,7 @@ TEXT ·sadFloatsAVX2(SB), NOSPLIT, $0-84
 
 row:
 	XORQ R9, R9
-	CMPQ R9, DX
+	CMPQ R9, SI
 	JGE  tail
 
 whole:
@@ -1329,7 +1329,7 @@ whole:
 	VANDPS  Y1, Y3, Y3
 	VADDPS  Y3, Y0, Y0
 	ADDQ    $+8, R9
-	CMPQ    R9, DX
+	CMPQ    R9, SI
 	JLT     whole
 
 tail:
@@ -1342,9 +1342,9 @@ tail:
 	VADDPS     Y3, Y0, Y0
 
 next:
-	ADDQ         SI, AX
-	ADDQ         DI, CX
-	DECQ         BX
+	ADDQ         DX, AX
+	ADDQ         BX, CX
+	DECQ         DI
 	JNE          row
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X1, X0, X0
@@ -1361,18 +1361,18 @@ next:
 TEXT ·sadBytesAVX2(SB), NOSPLIT, $0-88
 	MOVQ  a_base+0(FP), AX
 	MOVQ  b_base+32(FP), CX
-	MOVQ  h+72(FP), DX
-	MOVQ  as+24(FP), BX
-	MOVQ  bs+56(FP), SI
-	MOVQ  w+64(FP), DI
+	MOVQ  as+24(FP), DX
+	MOVQ  bs+56(FP), BX
+	MOVQ  w+64(FP), SI
+	MOVQ  h+72(FP), DI
 	VPXOR X0, X0, X0
-	MOVQ  DI, R8
+	MOVQ  SI, R8
 	ANDQ  $+15, R8
-	SUBQ  R8, DI
+	SUBQ  R8, SI
 
 row:
 	XORQ R8, R8
-	CMPQ R8, DI
+	CMPQ R8, SI
 	JGE  tail
 
 whole:
@@ -1380,13 +1380,13 @@ whole:
 	VPSADBW (CX)(R8*1), X1, X1
 	VPADDQ  X1, X0, X0
 	ADDQ    $+16, R8
-	CMPQ    R8, DI
+	CMPQ    R8, SI
 	JLT     whole
 
 tail:
-	ADDQ    BX, AX
-	ADDQ    SI, CX
-	DECQ    DX
+	ADDQ    DX, AX
+	ADDQ    BX, CX
+	DECQ    DI
 	JNE     row
 	VPSHUFD $0x4e, X0, X1
 	VPADDQ  X1, X0, X0
@@ -2654,12 +2654,12 @@ total:
 TEXT ·sadFloatsAVX512(SB), NOSPLIT, $0-84
 	MOVQ         a_base+0(FP), AX
 	MOVQ         b_base+32(FP), DX
+	MOVQ         as+24(FP), BX
+	MOVQ         bs+56(FP), SI
 	MOVQ         w+64(FP), CX
-	MOVQ         h+72(FP), BX
-	MOVQ         as+24(FP), SI
-	MOVQ         bs+56(FP), DI
+	MOVQ         h+72(FP), DI
+	SHLQ         $0x02, BX
 	SHLQ         $0x02, SI
-	SHLQ         $0x02, DI
 	VPXORD       Z0, Z0, Z0
 	MOVL         $0x7fffffff, R8
 	VMOVD        R8, X1
@@ -2699,9 +2699,9 @@ tail:
 	VADDPS    Z2, Z0, Z0
 
 next:
-	ADDQ          SI, AX
-	ADDQ          DI, DX
-	DECQ          BX
+	ADDQ          BX, AX
+	ADDQ          SI, DX
+	DECQ          DI
 	JNE           row
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VADDPS        Y1, Y0, Y0

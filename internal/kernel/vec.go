@@ -1,5 +1,9 @@
 package kernel
 
+// Generated on any machine, compiled on arm64 only.
+//go:generate sh -c "go run -C _asm ./vecneon > vec_arm64.s"
+//go:generate sh -c "go run -C _asm ./vecneon go > vec_table_arm64.go"
+
 import (
 	"fmt"
 	"unsafe"

@@ -1,6 +1,5 @@
 // Package pretrained holds the few weights that the library ships, as float16. They
-// were made by examples/train on MNIST (see the file LICENSE.md beside them) and
-// serve examples and first steps; nothing depends on them.
+// were made by examples/train on MNIST (see LICENSE.md beside them) and serve examples and first steps; nothing depends on them.
 package pretrained
 
 import (
@@ -21,8 +20,8 @@ var metaMNIST []byte
 // logits [N, 10].
 func Net4() *nn.Sequential { return load(net4, models.Net4(0, 10)) }
 
-// MetaAttackerMNIST returns the meta attacker that learned from LeNet5, Net2 and
-// Net3: [N, 1, 28, 28] to a map of that shape.
+// MetaAttackerMNIST returns a meta attacker that never saw Net4: [N, 1, 28, 28] to a
+// map of that shape. LICENSE.md says what it learned from.
 func MetaAttackerMNIST() *nn.Sequential { return load(metaMNIST, models.MetaAttackerMNIST(0)) }
 
 func load(b []byte, net *nn.Sequential) *nn.Sequential {

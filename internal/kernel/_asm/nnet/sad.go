@@ -17,9 +17,12 @@ type blockLoop struct {
 
 func blockParams(size int) (l blockLoop) {
 	l.a, l.b = Load(Param("a").Base(), GP64()).(reg.GPVirtual), Load(Param("b").Base(), GP64()).(reg.GPVirtual)
-	for name, r := range map[string]*reg.GPVirtual{"as": &l.as, "bs": &l.bs, "w": &l.w, "h": &l.h} {
-		*r = GP64()
-		Load(Param(name), *r)
+	for _, p := range []struct {
+		name string
+		to   *reg.GPVirtual
+	}{{"as", &l.as}, {"bs", &l.bs}, {"w", &l.w}, {"h", &l.h}} {
+		*p.to = GP64()
+		Load(Param(p.name), *p.to)
 	}
 	l.size = size
 	if size == 4 {

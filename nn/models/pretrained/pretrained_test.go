@@ -1,0 +1,20 @@
+package pretrained
+
+import (
+	"testing"
+
+	"github.com/mettleml/mettle/autograd"
+	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/tensor"
+)
+
+func TestWeightsFitTheirNetworks(t *testing.T) {
+	if n := nn.Count(Net4()); n != 281290 {
+		t.Errorf("Net4 has %d parameters", n)
+	}
+	tape := autograd.NewTape(autograd.Inference, 0)
+	y := MetaAttackerMNIST().Forward(tape.Input(tensor.New(1, 1, 28, 28)))
+	if y.Len() != 784 {
+		t.Errorf("the meta attacker answers with shape %v", y.Shape())
+	}
+}
