@@ -93,7 +93,8 @@ func GradCheck(f func(x ...Var) Var, c Check, x ...*tensor.Tensor) error {
 	noise := 16 * 0x1p-24 * size / (2 * c.Step)
 
 	for i := range sources {
-		name, data, write := fmt.Sprintf("operand %d", i), []float32(nil), func(k int, v float32) {}
+		name, data := fmt.Sprintf("operand %d", i), []float32(nil)
+		var write func(k int, v float32)
 		if i < len(x) {
 			data = x[i].Data()
 			write = func(k int, v float32) { data[k] = v }

@@ -22,9 +22,9 @@ func ScatterAddRows(y, x []float32, index []int, n int) {
 		return
 	}
 	// Workers share columns, not rows, so no two write the same element.
-	per, parts := cut(n, len(index))
+	per, _ := cut(n, len(index))
 	per = max(per, 16)
-	parts = (n + per - 1) / per
+	parts := (n + per - 1) / per
 	runPooled(&gatherTasks, parts, gatherTask{y: y, x: x, index: index, n: n, per: per, add: true})
 }
 
