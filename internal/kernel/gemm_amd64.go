@@ -23,9 +23,13 @@ var avx2Gemm = gemmOps{
 }
 
 // transposeAVX2 leaves the last numbers to Go: the assembly does whole blocks and
-// stores eight lanes always, and what it stores too much must be overwritten.
+// stores eight lanes always. What it stores too much is overwritten by the numbers
+// that follow, if these lie directly behind; elsewhere it would spoil what is there.
 func transposeAVX2(dst []float32, ds int, src []float32, ss int, lanes, k int) {
-	blocks := max(0, (k-8)&^7)
+	blocks := 0
+	if lanes == 8 || lanes == ds {
+		blocks = max(0, (k-8)&^7)
+	}
 	packTransposeAVX2(dst, ds, src, ss, lanes, blocks)
 	packTransposeGeneric(dst[blocks*ds:], ds, src[blocks:], ss, lanes, k-blocks)
 }
