@@ -84,7 +84,7 @@ func TestKilledProcess(t *testing.T) {
 		v := killedVictim()
 		// A victim slow enough that kills hit it in the middle of calls.
 		slow := zoo.ScorerFunc(v.info, func(ctx context.Context, x *tensor.Tensor, out []float64) error {
-			time.Sleep(5 * time.Millisecond)
+			time.Sleep(12 * time.Millisecond)
 			return v.Scores(ctx, x, out)
 		})
 		h := oip.NewHandler(slow, oip.HandlerOptions{Remember: remember})
