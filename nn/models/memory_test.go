@@ -43,16 +43,22 @@ func TestResNet32StepAllocatesLittle(t *testing.T) {
 	step := trainer(t, ResNet32(1, 10), batch, 3, 32, 32)
 	step()
 	step()
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	const steps = 2
-	for range steps {
-		step()
+	// On a busy machine it takes more steps until scratch has grown to what as many
+	// workers as ever meet need.
+	const steps, rounds = 2, 6
+	var n uint64
+	for range rounds {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range steps {
+			step()
+		}
+		runtime.ReadMemStats(&after)
+		if n = (after.TotalAlloc - before.TotalAlloc) / steps; n < 64<<10 {
+			return
+		}
 	}
-	runtime.ReadMemStats(&after)
-	if n := (after.TotalAlloc - before.TotalAlloc) / steps; n >= 64<<10 {
-		t.Errorf("a step allocates %d bytes", n)
-	}
+	t.Errorf("a step allocates %d bytes", n)
 }
 
 func TestHeapIsFlat(t *testing.T) {
