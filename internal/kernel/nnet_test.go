@@ -163,37 +163,17 @@ func TestNNetSamplesAreIndependent(t *testing.T) {
 	})
 }
 
-// All calls of one round count together: a thousand rounds of each would take
-// longer than they are worth.
+// A thousand rounds of each would take longer than they are worth: the calls take
+// turns.
 func TestNNetDoesNotAllocate(t *testing.T) {
 	rng := newRand(t)
 	const n = 9
-	rounds := 20
-	if testing.Short() {
-		rounds = 6
-	}
 	calls := nnCalls(rng, n)
 	x, y := normal(rng, n*6*35*44), make([]float32, n*6*35*44)
-	for _, workers := range []int{1, 2, 8} {
-		withWorkers(t, workers)
-		// How much scratch is in use at a time is settled by chance, so the first
-		// attempts may still add to it.
-		var mallocs uint64
-		for range 4 {
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			for range rounds {
-				for _, call := range calls {
-					call.run(y[:n*call.out], x[:n*call.in], n)
-				}
-			}
-			runtime.ReadMemStats(&after)
-			if mallocs = after.Mallocs - before.Mallocs; mallocs < uint64(rounds*len(calls)/100) {
-				break
-			}
-		}
-		if mallocs >= uint64(rounds*len(calls)/100) {
-			t.Errorf("%d allocations in %d calls at %d workers", mallocs, rounds*len(calls), workers)
-		}
-	}
+	turn := 0
+	checkNoMallocs(t, "the calls in turn", func() {
+		call := calls[turn%len(calls)]
+		turn++
+		call.run(y[:n*call.out], x[:n*call.in], n)
+	})
 }

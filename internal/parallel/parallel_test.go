@@ -152,14 +152,20 @@ func TestRunDoesNotAllocate(t *testing.T) {
 		for range 100 {
 			Run(16, c)
 		}
-		const runs = 1000
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		for range runs {
-			Run(16, c)
+		const runs, rounds = 1000, 5
+		var n uint64
+		for range rounds { // the first ones may meet the scheduler's own allocations
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			for range runs {
+				Run(16, c)
+			}
+			runtime.ReadMemStats(&after)
+			if n = after.Mallocs - before.Mallocs; n < runs/100 {
+				break
+			}
 		}
-		runtime.ReadMemStats(&after)
-		if n := after.Mallocs - before.Mallocs; n >= runs/100 {
+		if n >= runs/100 {
 			t.Errorf("%d workers: %d allocations in %d runs", workers, n, runs)
 		}
 	}
