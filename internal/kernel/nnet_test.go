@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"math/rand"
-	"runtime"
 	"testing"
 )
 
