@@ -51,7 +51,7 @@ func directConvWeights(s *ConvShape, dw, dy, x []float32) {
 	blocks := volume(p.blocks)
 	g := p.grid()
 	work := p.block[0] * p.block[1] * p.block[2] * g[2] * p.m * p.depth * p.kernel // of a block, group and chunk
-	t.groupsOnce = max(1, min(p.groups, enough/work/blocks))
+	t.groupsOnce = max(1, min(p.groups, enough/(work*blocks)))
 	t.splits = min(blocks, ceilDiv(parts, ceilDiv(p.groups, t.groupsOnce)*p.chunks), ceilDiv(blocks*work*t.groupsOnce, enough))
 	sums := getScratch(t.splits * p.groups * p.chunks * t.chunkSums())
 	t.sums = sums.f
