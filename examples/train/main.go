@@ -35,7 +35,8 @@ type config struct {
 	limit                   int
 	resume                  bool
 	half                    bool
-	minutes                 float64
+	iterations              int
+	rate                    float64
 	threads                 int
 
 	onStep func(step int) // for tests; may be nil
@@ -59,7 +60,8 @@ func flags(c *config) {
 	flag.BoolVar(&c.resume, "resume", false, "go on from the checkpoint that Ctrl-C left")
 	flag.BoolVar(&c.half, "half", false, "write weights as float16")
 	flag.StringVar(&c.sources, "sources", "lenet5,net2,net3", "stages sources and meta: the models whose gradients the meta attacker learns")
-	flag.Float64Var(&c.minutes, "minutes", 45, "stage meta: how long to train")
+	flag.IntVar(&c.iterations, "iterations", 0, "stage meta: outer iterations; 0: what takes about 45 minutes on two cores")
+	flag.Float64Var(&c.rate, "rate", 0.1, "stage meta: first outer step of Reptile")
 	flag.IntVar(&c.threads, "threads", 0, "workers; 0: all processors")
 	flag.Parse()
 }

@@ -68,6 +68,9 @@ const (
 	judgeImages  = 1000
 )
 
+// metaIterations take about 45 minutes on two cores.
+const metaIterations = 4000
+
 // A judged model is a source, or the held-out victim, with its lessons.
 type judged struct {
 	name  string
@@ -119,8 +122,7 @@ func meta(ctx context.Context, c *config) error {
 	for _, j := range all[:len(all)-1] {
 		tasks = append(tasks, j.learn)
 	}
-	limit := time.Duration(c.minutes * float64(time.Minute))
-	if err := metaTrain(ctx, c, net, tasks, all, limit); err != nil {
+	if err := metaTrain(ctx, c, net, tasks, all); err != nil {
 		return err
 	}
 	fmt.Printf("\nmean squared error on the normalised gradients of %d images not trained on\n%-8s %9s %9s %9s\n", judge, "model", "trained", "random", "zero")
@@ -149,17 +151,14 @@ func meta(ctx context.Context, c *config) error {
 	return nil
 }
 
-// errTime ends the training when its time is up.
-var errTime = errors.New("time is up")
-
-// metaTrain runs Reptile for the given time, with the outer step falling to a
-// tenth over it.
-func metaTrain(ctx context.Context, c *config, net nn.Module, tasks []zoo.MetaTask, all []judged, limit time.Duration) error {
+// metaTrain runs Reptile, with the outer step falling to a twentieth.
+func metaTrain(ctx context.Context, c *config, net nn.Module, tasks []zoo.MetaTask, all []judged) error {
+	total := cmp.Or(c.iterations, metaIterations)
 	start := time.Now()
 	last := start
-	o := zoo.MetaTraining{Batch: cmp.Or(c.batch, 200), Rate: 0.1, InnerLR: cmp.Or(c.lr, 0.003), Iterations: 1 << 30, Seed: c.seed,
-		Schedule: func(int) float64 { return max(0.05, 1-time.Since(start).Seconds()/limit.Seconds()) }}
-	fmt.Printf("Reptile on %d models, %d images each, for %v\n", len(tasks), tasks[0].X.Dim(0), limit)
+	o := zoo.MetaTraining{Batch: cmp.Or(c.batch, 200), Rate: c.rate, InnerLR: cmp.Or(c.lr, 0.003), Iterations: total, Seed: c.seed,
+		Schedule: func(i int) float64 { return max(0.05, 1-float64(i)/float64(total)) }}
+	fmt.Printf("Reptile on %d models, %d images each, %d iterations\n", len(tasks), tasks[0].X.Dim(0), total)
 	err := o.Train(ctx, net, tasks, func(i int, loss float64) error {
 		if time.Since(last) > 30*time.Second {
 			last = time.Now()
@@ -167,17 +166,13 @@ func metaTrain(ctx context.Context, c *config, net nn.Module, tasks []zoo.MetaTa
 			for _, j := range all[:len(tasks)] {
 				mean += mse(net, j.judge) / float64(len(tasks))
 			}
-			fmt.Printf("%v  iteration %d  error %.4f, on images not trained on %.4f, on %s %.4f\n",
-				time.Since(start).Round(time.Second), i+1, loss, mean, heldOut, mse(net, all[len(all)-1].judge))
-		}
-		if time.Since(start) > limit {
-			return errTime
+			took := time.Since(start)
+			left := time.Duration(float64(took) / float64(i+1) * float64(total-i-1))
+			fmt.Printf("iteration %d/%d  error %.4f, on images not trained on %.4f, on %s %.4f  %v left\n",
+				i+1, total, loss, mean, heldOut, mse(net, all[len(all)-1].judge), left.Round(time.Second))
 		}
 		return nil
 	})
-	if errors.Is(err, errTime) {
-		return nil
-	}
 	if errors.Is(err, context.Canceled) {
 		fmt.Println("stopped early; what was learned so far is kept")
 		return nil
