@@ -23,7 +23,7 @@ import (
 
 // journalVersion changes whenever an attack would ask other queries than before
 // under the same options.
-const journalVersion = "1"
+const journalVersion = "2"
 
 // DefaultBudget is the queries an attack may spend on a sample unless told
 // otherwise.

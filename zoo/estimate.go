@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+
+	"github.com/mettleml/mettle/internal/kernel"
 )
 
 // A Point is a parameter vector, in an Objective without a Space the pixels of
@@ -170,6 +172,8 @@ type NES struct {
 	Queries int     // n, even; 0 means 50
 	Sigma   float64 // σ, a pixel's; 0 means 1e-3
 	Rand    *rand.Rand
+
+	draws []float32 // of all pairs
 }
 
 // Estimate implements Estimator.
@@ -184,12 +188,16 @@ func (e *NES) Estimate(ctx context.Context, o *Objective, p Point, g []float32) 
 	if sigma == 0 {
 		sigma = 1e-3
 	}
+	if len(e.draws) != n/2*d {
+		e.draws = make([]float32, n/2*d)
+	}
+	kernel.Normal(e.draws, 0, float32(sigma), e.Rand.Uint64(), 0)
 	batch := o.Batch(n)
 	for i := 0; i < n; i += 2 {
-		for j, x := range p.X {
-			u := sigma * e.Rand.NormFloat64()
-			batch[i*d+j] = o.inside(float64(x) + u)
-			batch[(i+1)*d+j] = o.inside(float64(x) - u)
+		plus, minus := batch[i*d:(i+1)*d], batch[(i+1)*d:(i+2)*d]
+		for j, u := range e.draws[i/2*d:][:d] {
+			plus[j] = o.inside(float64(p.X[j]) + float64(u))
+			minus[j] = o.inside(float64(p.X[j]) - float64(u))
 		}
 	}
 	loss := make([]float64, n)
@@ -200,8 +208,9 @@ func (e *NES) Estimate(ctx context.Context, o *Objective, p Point, g []float32) 
 	for i := 0; i < n; i += 2 {
 		// With σ known, half the distance between the probes is the draw that clipping left.
 		f := (loss[i] - loss[i+1]) / (float64(n) * sigma * sigma) / 2
-		for j := range p.X {
-			g[j] += float32(f * (float64(batch[i*d+j]) - float64(batch[(i+1)*d+j])))
+		plus, minus := batch[i*d:(i+1)*d], batch[(i+1)*d:(i+2)*d]
+		for j := range g {
+			g[j] += float32(f * (float64(plus[j]) - float64(minus[j])))
 		}
 	}
 	return nil

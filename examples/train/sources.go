@@ -25,7 +25,7 @@ import (
 const heldOut = "net4"
 
 // epochsOf are the passes that the larger models make do with.
-var epochsOf = map[string]int{"lenet5": 12, "net2": 4, "net3": 3}
+var epochsOf = map[string]int{"lenet5": 12, "net2": 4, "net3": 2}
 
 // directory is where the stages for the Meta Attack keep their files.
 func directory(c *config) (string, error) {

@@ -22,7 +22,12 @@
 //
 //	go run ./internal/bench -case saga -dir DIR
 //
-// times SAGA on three LIBSVM files instead; see runSAGA.
+// times SAGA on three LIBSVM files instead; see runSAGA. And
+//
+//	go run ./internal/bench -case campaign
+//
+// tells what an attack's loop, the ledger and the journal cost beside the victim;
+// see runCampaign.
 //
 // # Matrix products: what was measured and tried
 //

@@ -50,14 +50,17 @@ func main() {
 		defer f.Close()
 		defer pprof.StopCPUProfile()
 	}
-	if *prefix == "saga" {
-		if err := runSAGA(*dir); err != nil {
-			fmt.Fprintln(os.Stderr, "bench:", err)
-			os.Exit(1)
-		}
-		return
+	var err error
+	switch *prefix {
+	case "saga":
+		err = runSAGA(*dir)
+	case "campaign":
+		parallel.SetWorkers(*threads)
+		err = runCampaign(*seconds)
+	default:
+		err = run(*threads, *prefix, *seconds, *set, *dump)
 	}
-	if err := run(*threads, *prefix, *seconds, *set, *dump); err != nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
