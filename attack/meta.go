@@ -3,6 +3,7 @@ package attack
 import (
 	"cmp"
 	"context"
+	"math"
 
 	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/zoo"
@@ -20,6 +21,7 @@ type Meta struct {
 	Network     nn.Module `json:"-"` // the meta attacker
 	Coordinates int       // q; 0: 128
 	Interval    int       // m: steps between measurements; 0: 5
+	First       int       // step of the first measurement, from 1; 0: Interval
 	LR          float64   // β; 0: 0.01
 	Steps       int       // at most; 0: 300
 	H           float64   // of the differences; 0: 1e-4
@@ -27,8 +29,11 @@ type Meta struct {
 	Tune        int       // fine-tuning steps; 0: 20
 	TuneLR      float64   // 0: 0.01
 	Mask        bool      // leave out coordinates that the box would not let move
-	Box         Box
-	Loss        zoo.Loss
+	// Proportional steps follow the estimate itself instead of its signs. They have
+	// the L2 length β·sqrt(q) of a sign step, in the modifier.
+	Proportional bool
+	Box          Box
+	Loss         zoo.Loss
 }
 
 // About describes the attack.
@@ -37,19 +42,24 @@ func (a Meta) About() About { return About{"meta", L2} }
 // AttackScores implements ScoreAttack.
 func (a Meta) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
 	est := zoo.NewMeta(a.Network)
-	est.Coordinates, est.Interval = a.Coordinates, a.Interval
+	est.Coordinates, est.Interval, est.First = a.Coordinates, a.Interval, a.First
 	est.Step, est.Central = a.H, a.Central
 	est.Tune, est.LR, est.Mask = a.Tune, a.TuneLR, a.Mask
 	w := make([]float32, t.Clean.Len())
-	beta := float32(cmp.Or(a.LR, 0.01))
+	beta := cmp.Or(a.LR, 0.01)
+	length := beta * math.Sqrt(float64(min(cmp.Or(a.Coordinates, 128), len(w))))
 	d := descent{
 		obj: zoo.NewObjective(v, t.Goal, a.Loss), try: t, est: est, steps: cmp.Or(a.Steps, 300),
 		// With both decay rates at 0, coordinate Adam is a sign step. The pixel's
 		// gradient and the modifier's have one sign in either box.
 		step: func(x, g []float32) {
+			f := length / max(norm2(g), 1e-30)
 			for i, u := range g {
-				if u != 0 {
-					w[i] -= beta * u / (abs(u) + 1e-8)
+				switch {
+				case a.Proportional:
+					w[i] -= float32(f * float64(u))
+				case u != 0:
+					w[i] -= float32(beta) * u / (abs(u) + 1e-8)
 				}
 			}
 			a.Box.Image(x, w, t.Clean.Data())

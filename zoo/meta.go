@@ -18,8 +18,8 @@ import (
 // input gradients of other models, and that is fine-tuned on the victim by finite
 // differences of a few coordinates every few steps.
 //
-// Each call is one step t = 0, 1, ... of an attack. Where (t+1) is a multiple of
-// Interval it costs Coordinates queries (twice as many if Central): differences
+// Each call is one step t = 1, 2, ... of an attack. At step First and every Interval
+// steps from there it costs Coordinates queries (twice as many if Central): differences
 // along the coordinates where the last prediction was largest, a fine-tuning of
 // the network on them, and the estimate is what was measured, on those
 // coordinates that the network still holds to be among the largest. Otherwise it
@@ -30,6 +30,7 @@ import (
 type Meta struct {
 	Coordinates int     // q; 0 means 128
 	Interval    int     // m; 0 means 5
+	First       int     // the step that measures first; 0 means Interval, as in the paper
 	Step        float64 // h of the differences; 0 means 1e-4
 	Central     bool
 	Tune        int     // fine-tuning steps (F); 0 means 20
@@ -72,29 +73,18 @@ func (m *Meta) forward(shape []int, x []float32) autograd.Var {
 // Estimate implements Estimator.
 func (m *Meta) Estimate(ctx context.Context, o *Objective, p Point, g []float32) error {
 	shape := o.Info().Shape
-	q := m.Coordinates
-	if q == 0 {
-		q = 128
-	}
-	q = min(q, len(g))
-	interval := m.Interval
-	if interval == 0 {
-		interval = 5
-	}
-	t := m.t
+	q := min(cmp.Or(m.Coordinates, 128), len(g))
+	interval := cmp.Or(m.Interval, 5)
 	m.t++
-	if t == 0 && interval == 1 {
-		// There is no last prediction yet.
+	since := m.t - cmp.Or(m.First, interval)
+	measures := since >= 0 && since%interval == 0
+	if !measures || m.chosen == nil { // else the last prediction says where to measure
 		if err := m.predict(shape, p.X, g); err != nil {
 			return err
 		}
 		m.choose(p.X, g, q)
 	}
-	if (t+1)%interval != 0 {
-		if err := m.predict(shape, p.X, g); err != nil {
-			return err
-		}
-		m.choose(p.X, g, q)
+	if !measures {
 		m.keep(g)
 		return nil
 	}
@@ -137,12 +127,8 @@ func (m *Meta) measure(ctx context.Context, o *Objective, p Point, g []float32, 
 
 // tune fits the network to the target on the masked coordinates.
 func (m *Meta) tune(shape []int, x []float32) error {
-	steps := m.Tune
-	if steps == 0 {
-		steps = 20
-	}
 	opt := optim.NewAdam(nn.Params(m.net), optim.AdamOptions{LR: cmp.Or(m.LR, 0.01)})
-	for range steps {
+	for range cmp.Or(m.Tune, 20) {
 		m.tape.Reset()
 		y := autograd.Reshape(m.forward(shape, x), len(x))
 		miss := autograd.Mul(autograd.Sub(y, m.tape.Input(m.target)), m.tape.Input(m.mask))

@@ -52,10 +52,11 @@ func TestMetaStep(t *testing.T) {
 		}
 		return nil
 	})
-	for _, interval := range []int{1, 3, 5} {
+	for _, c := range [][2]int{{1, 0}, {3, 0}, {5, 0}, {3, 1}, {4, 2}, {2, 3}} {
+		interval, first := c[0], c[1]
 		for _, q := range []int{1, 16, 784} {
 			est := NewMeta(net)
-			est.Coordinates, est.Interval, est.Tune, est.Step = q, interval, 3, 1e-3
+			est.Coordinates, est.Interval, est.First, est.Tune, est.Step = q, interval, first, 3, 1e-3
 			o := NewObjective(v, Untargeted(0), unitMargin)
 			x := randomImages(3, 784).Data()
 			loss, _, err := o.At(context.Background(), x)
@@ -70,6 +71,9 @@ func TestMetaStep(t *testing.T) {
 					t.Fatal(err)
 				}
 				asks := (step+1)%interval == 0
+				if first > 0 {
+					asks = step+1 >= first && (step+1-first)%interval == 0
+				}
 				if want := 0; asks && calls != q || !asks && calls != want {
 					t.Fatalf("m %d, q %d, step %d: %d queries", interval, q, step, calls)
 				}
