@@ -13,7 +13,7 @@ func BenchmarkMetaTune(b *testing.B) {
 	est := NewMeta(models.MetaAttackerMNIST(1))
 	x := randomImages(1, 784).Data()
 	g := make([]float32, 784)
-	if err := est.predict([]int{1, 28, 28}, x, g); err != nil {
+	if err := est.Predict([]int{1, 28, 28}, x, g); err != nil {
 		b.Fatal(err)
 	}
 	est.choose(x, g, 128)

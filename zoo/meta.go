@@ -55,8 +55,9 @@ func NewMeta(net nn.Module) *Meta {
 	return &Meta{net: nn.Clone(net), tape: autograd.NewTape(autograd.Eval, 0)}
 }
 
-// predict writes the network's map at x to g.
-func (m *Meta) predict(shape []int, x, g []float32) error {
+// Predict writes the whole of the network's map at the image x to g, as the
+// fine-tuning so far has left it.
+func (m *Meta) Predict(shape []int, x, g []float32) error {
 	m.tape.Reset()
 	y := m.forward(shape, x)
 	if y.Len() != len(x) {
@@ -79,7 +80,7 @@ func (m *Meta) Estimate(ctx context.Context, o *Objective, p Point, g []float32)
 	since := m.t - cmp.Or(m.First, interval)
 	measures := since >= 0 && since%interval == 0
 	if !measures || m.chosen == nil { // else the last prediction says where to measure
-		if err := m.predict(shape, p.X, g); err != nil {
+		if err := m.Predict(shape, p.X, g); err != nil {
 			return err
 		}
 		m.choose(p.X, g, q)
@@ -114,7 +115,7 @@ func (m *Meta) measure(ctx context.Context, o *Objective, p Point, g []float32, 
 			return err
 		}
 	}
-	if err := m.predict(shape, p.X, g); err != nil {
+	if err := m.Predict(shape, p.X, g); err != nil {
 		return err
 	}
 	m.choose(p.X, g, q)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -23,23 +22,6 @@ import (
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 )
-
-// open finds the data: by name, or in a directory of image folders.
-func open(name string, shape []int) (train, test data.Dataset, err error) {
-	for _, known := range datasets.Names {
-		if name == known {
-			return datasets.Open(name, true)
-		}
-	}
-	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, fmt.Errorf("-data %s: neither %s nor a directory", name, strings.Join(datasets.Names, ", "))
-	}
-	if train, err = data.OpenFolder(filepath.Join(name, "train"), shape); err != nil {
-		return nil, nil, err
-	}
-	test, err = data.OpenFolder(filepath.Join(name, "test"), shape)
-	return train, test, err
-}
 
 // recipe fills in what suits the model.
 func recipe(c *config) {
@@ -140,7 +122,7 @@ func classifier(ctx context.Context, c *config) (float64, error) {
 		return 0, fmt.Errorf("-model %s: there are %s", c.model, strings.Join(names, ", "))
 	}
 	recipe(c)
-	train, test, err := open(c.data, spec.Input)
+	train, test, err := datasets.Find(c.data, spec.Input)
 	if err != nil {
 		return 0, err
 	}

@@ -4,8 +4,9 @@
 //	go run ./examples/train -data mnist -model net4
 //	go run ./examples/train -data fashion -model resnet20
 //	go run ./examples/train -data mnist -model net4 -adversarial pgd
-//	go run ./examples/train -stage sources -out DIR
-//	go run ./examples/train -stage meta -out DIR
+//	go run ./examples/train -stage sources -data mnist -out DIR
+//	go run ./examples/train -stage meta -data cifar10 -out DIR
+//	go run ./examples/train -stage meta -vanilla -out DIR
 //
 // Ctrl-C saves a checkpoint; the same command with -resume goes on from it, and
 // ends with the same weights to the bit.
@@ -37,6 +38,8 @@ type config struct {
 	half                    bool
 	iterations              int
 	rate                    float64
+	vanilla                 bool
+	estimated, images       int
 	threads                 int
 
 	onStep func(step int) // for tests; may be nil
@@ -44,9 +47,9 @@ type config struct {
 
 func flags(c *config) {
 	flag.StringVar(&c.stage, "stage", "classifier", "what to train: classifier, sources (the Meta Attack's source models) or meta (the meta attacker)")
-	flag.StringVar(&c.data, "data", "mnist", "mnist, fashion, cifar10, cifar100, or a directory of train/CLASS and test/CLASS")
+	flag.StringVar(&c.data, "data", "mnist", "mnist, fashion, cifar10, cifar100, tiny (in METTLE_DATA), or a directory of train/CLASS and test/CLASS, for stages sources and meta with RGB pictures of 32x32")
 	flag.StringVar(&c.model, "model", "net4", "network, by its name in package models")
-	flag.StringVar(&c.out, "out", "", "file to write (stages sources and meta: directory); default MODEL-DATA.safetensors")
+	flag.StringVar(&c.out, "out", "", "file to write; default MODEL-DATA.safetensors. Stages sources and meta: directory, default meta-DATA")
 	flag.IntVar(&c.epochs, "epochs", 0, "passes over the training set; 0: what suits the model")
 	flag.IntVar(&c.batch, "batch", 0, "samples a step; 0: what suits the model")
 	flag.Float64Var(&c.lr, "lr", 0, "first learning rate, which falls to 0 along a cosine; 0: what suits the model")
@@ -59,9 +62,12 @@ func flags(c *config) {
 	flag.IntVar(&c.limit, "limit", 0, "use only so many training samples; 0: all")
 	flag.BoolVar(&c.resume, "resume", false, "go on from the checkpoint that Ctrl-C left")
 	flag.BoolVar(&c.half, "half", false, "write weights as float16")
-	flag.StringVar(&c.sources, "sources", "lenet5,net2,net3", "stages sources and meta: the models whose gradients the meta attacker learns")
+	flag.StringVar(&c.sources, "sources", "", "stages sources and meta: the models whose gradients the meta attacker learns; default: lenet5,net2,net3 for gray pictures of 28x28, three of VGG for RGB")
 	flag.IntVar(&c.iterations, "iterations", 0, "stage meta: outer iterations; 0: what takes about 45 minutes on two cores")
 	flag.Float64Var(&c.rate, "rate", 0.1, "stage meta: first outer step of Reptile")
+	flag.BoolVar(&c.vanilla, "vanilla", false, "stage meta: train on all models together, without inner and outer loop (an ablation, to a file of its own)")
+	flag.IntVar(&c.estimated, "estimated", 0, "stage meta: learn gradients estimated by queries on so many images a source, instead of true ones on 10,000: an image of d pixels takes 2d+1 queries, 1,569 on MNIST (an ablation, to a file of its own)")
+	flag.IntVar(&c.images, "images", 0, "stage meta: learn true gradients on so many images a source only, the same that -estimated uses (to compare with it, to a file of its own)")
 	flag.IntVar(&c.threads, "threads", 0, "workers; 0: all processors")
 	flag.Parse()
 }

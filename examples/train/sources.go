@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/mettleml/mettle/examples/internal/cast"
+	"github.com/mettleml/mettle/examples/internal/datasets"
 	"github.com/mettleml/mettle/examples/internal/weights"
 	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/data"
@@ -20,30 +21,38 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// heldOut is the victim that the MNIST attacker must not have seen (thesis section
-// 2.4.1).
-const heldOut = "net4"
-
-// epochsOf are the passes that the larger models make do with.
+// epochsOf are the passes that the larger models for digits make do with.
 var epochsOf = map[string]int{"lenet5": 12, "net2": 4, "net3": 2}
 
-// directory is where the stages for the Meta Attack keep their files.
-func directory(c *config) (string, error) {
-	dir := cmp.Or(c.out, "meta")
-	return dir, os.MkdirAll(dir, 0o755)
+// players returns the networks for the data, with the sources that -sources names,
+// and the directory for their files.
+func players(c *config) (cast.Cast, data.Dataset, string, error) {
+	train, _, err := datasets.Find(c.data, []int{3, 32, 32})
+	if err != nil {
+		return cast.Cast{}, nil, "", err
+	}
+	p, err := cast.For(train.Shape())
+	if err != nil {
+		return p, nil, "", err
+	}
+	if c.sources != "" {
+		p.Sources = strings.Split(c.sources, ",")
+	}
+	dir := cmp.Or(c.out, cast.Directory(c.data))
+	return p, train, dir, os.MkdirAll(dir, 0o755)
 }
 
-// sources trains the source models and the held-out victim on MNIST.
+// sources trains the source models and the held-out victim.
 func sources(ctx context.Context, c *config) error {
-	dir, err := directory(c)
+	p, _, dir, err := players(c)
 	if err != nil {
 		return err
 	}
-	for _, name := range append(strings.Split(c.sources, ","), heldOut) {
+	for _, name := range append(p.Sources, p.Victim) {
 		one := *c
-		one.data, one.model = "mnist", name
+		one.model = name
 		one.epochs = cmp.Or(c.epochs, epochsOf[name])
-		one.out = filepath.Join(dir, name+".safetensors")
+		one.out = cast.File(dir, name)
 		if _, err := os.Stat(one.out); err == nil && c.resume {
 			fmt.Println(one.out, "is there")
 			continue
@@ -54,7 +63,7 @@ func sources(ctx context.Context, c *config) error {
 		if err != nil {
 			return err
 		}
-		if acc < 0.985 && c.limit == 0 {
+		if c.data == "mnist" && acc < 0.985 && c.limit == 0 {
 			fmt.Printf("note: %s is below the 98.5 %% that a source should have\n", name)
 		}
 	}
@@ -80,43 +89,44 @@ type judged struct {
 
 // meta trains the meta attacker on the gradients of the source models.
 func meta(ctx context.Context, c *config) error {
-	dir, err := directory(c)
+	if c.vanilla && (c.estimated > 0 || c.images > 0) || c.estimated > 0 && c.images > 0 {
+		return fmt.Errorf("-vanilla, -estimated and -images are one ablation each; give one at a time")
+	}
+	p, train, dir, err := players(c)
 	if err != nil {
 		return err
 	}
-	train, _, err := open("mnist", []int{1, 28, 28})
-	if err != nil {
-		return err
-	}
-	learn, judge := lessonImages, judgeImages
+	learn, judge := cmp.Or(c.estimated, c.images, lessonImages), judgeImages
 	if c.limit > 0 {
 		learn = min(learn, c.limit)
 		judge = min(judge, c.limit)
 	}
+	learn = min(learn, train.Len()*9/10)
+	judge = min(judge, train.Len()-learn)
 	order := rand.New(rand.NewPCG(c.seed, 2)).Perm(train.Len())
 	var all []judged
-	for _, name := range append(strings.Split(c.sources, ","), heldOut) {
+	for _, name := range append(p.Sources, p.Victim) {
 		j := judged{name: name}
-		path := filepath.Join(dir, name+".safetensors")
-		net, _, info, err := weights.Open(path)
+		net, _, info, err := weights.Open(cast.File(dir, name))
 		if err != nil {
-			return fmt.Errorf("%w (-stage sources -out %s makes it)", err, dir)
+			return fmt.Errorf("%w (-stage sources -data %s -out %s makes it)", err, c.data, dir)
 		}
-		v, err := weights.Victim(net, info, []int{1, 28, 28})
+		v, err := weights.Victim(net, info, train.Shape())
 		if err != nil {
 			return err
 		}
-		if name != heldOut {
-			if j.learn, err = lesson(ctx, v, train, order[:learn]); err != nil {
+		if name != p.Victim {
+			if j.learn, err = lesson(ctx, v, train, order[:learn], c.estimated > 0); err != nil {
 				return err
 			}
 		}
-		if j.judge, err = lesson(ctx, v, train, order[learn:learn+judge]); err != nil {
+		if j.judge, err = lesson(ctx, v, train, order[learn:learn+judge], false); err != nil {
 			return err
 		}
 		all = append(all, j)
 	}
-	net := models.MetaAttackerMNIST(c.seed)
+	spec, _ := models.Find(p.Attacker)
+	net := spec.New(c.seed, 0)
 	random := nn.Clone(net)
 	var tasks []zoo.MetaTask
 	for _, j := range all[:len(all)-1] {
@@ -125,7 +135,7 @@ func meta(ctx context.Context, c *config) error {
 	if err := metaTrain(ctx, c, net, tasks, all); err != nil {
 		return err
 	}
-	fmt.Printf("\nmean squared error on the normalised gradients of %d images not trained on\n%-8s %9s %9s %9s\n", judge, "model", "trained", "random", "zero")
+	fmt.Printf("\nmean squared error on the normalised gradients of %d images not trained on\n%-14s %9s %9s %9s\n", judge, "model", "trained", "random", "zero")
 	var mean float64
 	for i, j := range all {
 		e := mse(net, j.judge)
@@ -135,11 +145,20 @@ func meta(ctx context.Context, c *config) error {
 		} else {
 			note = "  (held out)"
 		}
-		fmt.Printf("%-8s %9.4f %9.4f %9.4f%s\n", j.name, e, mse(random, j.judge), zeroMSE(j.judge), note)
+		fmt.Printf("%-14s %9.4f %9.4f %9.4f%s\n", j.name, e, mse(random, j.judge), zeroMSE(j.judge), note)
 	}
 	fmt.Printf("mean over the sources %.4f\n", mean)
-	path := filepath.Join(dir, "meta-mnist.safetensors")
-	info := weights.Info{Model: "meta-mnist", Data: "mnist", Accuracy: "source MSE " + strconv.FormatFloat(mean, 'f', 4, 64)}
+	file := p.Attacker
+	switch {
+	case c.vanilla:
+		file = cast.Vanilla(file)
+	case c.estimated > 0:
+		file = cast.Estimated(file, c.estimated)
+	case c.images > 0:
+		file = cast.Fewer(file, c.images)
+	}
+	path := cast.File(dir, file)
+	info := weights.Info{Model: p.Attacker, Data: c.data, Accuracy: "source MSE " + strconv.FormatFloat(mean, 'f', 4, 64)}
 	dtype := tensor.F32
 	if c.half {
 		dtype = tensor.F16
@@ -151,14 +170,22 @@ func meta(ctx context.Context, c *config) error {
 	return nil
 }
 
-// metaTrain runs Reptile, with the outer step falling to a twentieth.
+// innerSteps are the Adam steps that Reptile takes on a batch. Vanilla training,
+// which takes one, gets so many times the iterations.
+const innerSteps = 5
+
+// metaTrain runs Reptile with the outer step falling to a twentieth, or plain
+// training with Adam's.
 func metaTrain(ctx context.Context, c *config, net nn.Module, tasks []zoo.MetaTask, all []judged) error {
-	total := cmp.Or(c.iterations, metaIterations)
+	total, way := cmp.Or(c.iterations, metaIterations), "Reptile"
+	if c.vanilla {
+		total, way = innerSteps*total, "vanilla training"
+	}
 	start := time.Now()
 	last := start
-	o := zoo.MetaTraining{Batch: cmp.Or(c.batch, 200), Rate: c.rate, InnerLR: cmp.Or(c.lr, 0.003), Iterations: total, Seed: c.seed,
-		Schedule: func(i int) float64 { return max(0.05, 1-float64(i)/float64(total)) }}
-	fmt.Printf("Reptile on %d models, %d images each, %d iterations\n", len(tasks), tasks[0].X.Dim(0), total)
+	o := zoo.MetaTraining{Batch: cmp.Or(c.batch, 200), InnerSteps: innerSteps, Rate: c.rate, InnerLR: cmp.Or(c.lr, 0.003), Iterations: total,
+		Vanilla: c.vanilla, Seed: c.seed, Schedule: func(i int) float64 { return max(0.05, 1-float64(i)/float64(total)) }}
+	fmt.Printf("%s on %d models, %d images each, %d iterations\n", way, len(tasks), tasks[0].X.Dim(0), total)
 	err := o.Train(ctx, net, tasks, func(i int, loss float64) error {
 		if time.Since(last) > 30*time.Second {
 			last = time.Now()
@@ -168,8 +195,9 @@ func metaTrain(ctx context.Context, c *config, net nn.Module, tasks []zoo.MetaTa
 			}
 			took := time.Since(start)
 			left := time.Duration(float64(took) / float64(i+1) * float64(total-i-1))
+			held := all[len(all)-1]
 			fmt.Printf("iteration %d/%d  error %.4f, on images not trained on %.4f, on %s %.4f  %v left\n",
-				i+1, total, loss, mean, heldOut, mse(net, all[len(all)-1].judge), left.Round(time.Second))
+				i+1, total, loss, mean, held.name, mse(net, held.judge), left.Round(time.Second))
 		}
 		return nil
 	})
@@ -180,13 +208,21 @@ func metaTrain(ctx context.Context, c *config, net nn.Module, tasks []zoo.MetaTa
 	return err
 }
 
-// lesson is the task of a model on some of the images.
-func lesson(ctx context.Context, v *zoo.Model, d data.Dataset, indices []int) (zoo.MetaTask, error) {
+// lesson is the task of a model on some of the images, with its gradients or with
+// what queries tell of them.
+func lesson(ctx context.Context, v *zoo.Model, d data.Dataset, indices []int, estimated bool) (zoo.MetaTask, error) {
 	x, y, err := data.Load(d, indices)
 	if err != nil {
 		return zoo.MetaTask{}, err
 	}
-	task, _, err := zoo.GradientTask(ctx, v, x, y)
+	if !estimated {
+		task, _, err := zoo.GradientTask(ctx, v, x, y)
+		return task, err
+	}
+	name, start := v.Info().Name, time.Now()
+	fmt.Printf("%s: estimating the gradients of %d images by %d queries each\n", name, len(y), 2*v.Info().Size()+1)
+	task, _, err := zoo.EstimatedTask(ctx, v, x, y)
+	fmt.Printf("%s: took %v\n", name, time.Since(start).Round(time.Second))
 	return task, err
 }
 

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mettleml/mettle/examples/internal/datasets"
 	"github.com/mettleml/mettle/examples/internal/weights"
 )
 
@@ -62,7 +63,7 @@ func TestTrainsAndWritesWeights(t *testing.T) {
 	if spec.Name != "lenet5" || info.Classes != 4 {
 		t.Errorf("the file says %s with %d classes", spec.Name, info.Classes)
 	}
-	_, test, err := open(c.data, spec.Input)
+	_, test, err := datasets.Find(c.data, spec.Input)
 	if err != nil {
 		t.Fatal(err)
 	}

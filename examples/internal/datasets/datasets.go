@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/mettleml/mettle/nn/data"
@@ -65,6 +66,31 @@ func Folder(name string, shape []int) (train, test *data.Folder, err error) {
 	if dir == "" {
 		return nil, nil, fmt.Errorf("%s: set METTLE_DATA to the directory that holds it", name)
 	}
+	return folders(dir, shape)
+}
+
+// Find is [Open] for what a command line names: one of [Names], tiny, which is
+// [Folder] with pictures of 3x64x64, or a directory of train/CLASS and test/CLASS
+// whose pictures get the given shape.
+func Find(name string, shape []int) (train, test data.Dataset, err error) {
+	if slices.Contains(Names, name) {
+		return Open(name, true)
+	}
+	var a, b *data.Folder
+	if _, missing := os.Stat(name); missing == nil {
+		a, b, err = folders(name, shape)
+	} else if name == "tiny" {
+		a, b, err = Folder(name, []int{3, 64, 64})
+	} else {
+		err = fmt.Errorf("-data %s: neither %s, tiny nor a directory", name, strings.Join(Names, ", "))
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return a, b, nil
+}
+
+func folders(dir string, shape []int) (train, test *data.Folder, err error) {
 	if train, err = data.OpenFolder(filepath.Join(dir, "train"), shape); err != nil {
 		return nil, nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html"
 	"math"
+	"os"
 	"strings"
 )
 
@@ -71,6 +72,16 @@ func (c *Chart) SVG() string {
 	}
 	b.WriteString(`</svg>`)
 	return b.String()
+}
+
+// style is what a chart wants beside itself when it stands alone.
+const style = `<style>svg { background: #fff; } text { fill: #1c2430; } .grid { stroke: #d9dee5; } .axis { stroke: #5b6675; }</style>`
+
+// Write writes the chart as an SVG file.
+func (c *Chart) Write(path string) error {
+	head, rest, _ := strings.Cut(c.SVG(), ">")
+	svg := strings.Replace(head, "<svg ", `<svg xmlns="http://www.w3.org/2000/svg" `, 1) + ">" + style + rest + "\n"
+	return os.WriteFile(path, []byte(svg), 0o644)
 }
 
 // path is the series as SVG path data.

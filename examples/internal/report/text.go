@@ -44,3 +44,27 @@ func (t *Table) String() string {
 	}
 	return b.String()
 }
+
+// Markdown sets the table as Markdown does.
+func (t *Table) Markdown() string {
+	var b strings.Builder
+	row := func(cells []string) {
+		for _, c := range cells {
+			b.WriteString("| " + strings.ReplaceAll(c, "|", "\\|") + " ")
+		}
+		b.WriteString("|\n")
+	}
+	heads, rule := make([]string, len(t.Head)), make([]string, len(t.Head))
+	for i, h := range t.Head {
+		heads[i], rule[i] = trim(h), "--:"
+		if t.text(i) {
+			rule[i] = "---"
+		}
+	}
+	row(heads)
+	row(rule)
+	for _, r := range t.Rows {
+		row(r)
+	}
+	return b.String()
+}

@@ -1,0 +1,57 @@
+// Package cast says which networks play which part in the experiments of chapter 2,
+// and in which files they are kept.
+package cast
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+)
+
+// A Cast is the networks of one kind of pictures, by their names in package models.
+type Cast struct {
+	Sources  []string // teach the meta attacker by their gradients
+	Victim   string   // is attacked, and was never seen by the meta attacker
+	Attacker string   // the meta attacker
+	Decoder  string   // the auto-encoder of AutoZOOM; "" if there is none
+	Preset   string   // of the Meta Attack, as the thesis has it for these pictures
+}
+
+// For returns the cast for pictures of a shape: those of MNIST, CIFAR or Tiny
+// ImageNet (thesis section 2.4.1).
+func For(shape []int) (Cast, error) {
+	switch {
+	case slices.Equal(shape, []int{1, 28, 28}):
+		return Cast{[]string{"lenet5", "net2", "net3"}, "net4", "meta-mnist", "autozoom-mnist", "paper"}, nil
+	case slices.Equal(shape, []int{3, 32, 32}):
+		return Cast{[]string{"vgg13-32", "vgg16-32", "vgg19-32"}, "resnet18-small", "meta-cifar", "autozoom-cifar", "paper-cifar10"}, nil
+	case slices.Equal(shape, []int{3, 64, 64}):
+		return Cast{[]string{"vgg13-64", "vgg16-64", "resnet18-small"}, "resnet34-small", "meta-cifar", "", "paper-tiny"}, nil
+	}
+	return Cast{}, fmt.Errorf("the Meta Attack's networks take pictures of 1x28x28, 3x32x32 and 3x64x64; these are %v", shape)
+}
+
+// Directory is where the networks for a data set are kept unless told otherwise.
+func Directory(data string) string { return "meta-" + filepath.Base(data) }
+
+// File is where a network is kept.
+func File(dir, name string) string { return filepath.Join(dir, name+".safetensors") }
+
+// Victim is the name of the file of the victim trained from a seed.
+func Victim(name string, seed int) string {
+	if seed == 1 {
+		return name
+	}
+	return fmt.Sprintf("%s-s%d", name, seed)
+}
+
+// The names of the attackers for the ablations (thesis section 2.4.5), made of the
+// attacker's own: trained without inner and outer loop, and on images fewer than
+// the usual, with gradients estimated or true.
+func Vanilla(attacker string) string { return attacker + "-vanilla" }
+
+// Estimated is trained on gradients estimated on n images a source.
+func Estimated(attacker string, n int) string { return fmt.Sprintf("%s-estimated%d", attacker, n) }
+
+// Fewer is trained on true gradients on n images a source.
+func Fewer(attacker string, n int) string { return fmt.Sprintf("%s-images%d", attacker, n) }

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"github.com/mettleml/mettle/attack"
+	"github.com/mettleml/mettle/examples/internal/cast"
+	"github.com/mettleml/mettle/examples/internal/weights"
+	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/models"
+	"github.com/mettleml/mettle/zoo"
+)
+
+// An arm is an attack with its settings: a row of a table.
+type arm struct {
+	name   string // as in -rows
+	title  string
+	budget int
+	slow   bool   // few images will do
+	net    string // what tells the network it uses from others
+	scores attack.ScoreAttack
+	labels func(start attack.Start) attack.LabelAttack // or this one
+}
+
+// The budgets of the rows, in queries an image.
+const (
+	usual = 10000
+	large = 50000 // of the attacks that the thesis gives tens of thousands
+)
+
+// job binds the arm to a victim.
+func (a *arm) job(v zoo.Scorer, start attack.Start) attack.Job {
+	if a.labels != nil {
+		return attack.WithLabels(a.labels(start), zoo.LabelsOf(v))
+	}
+	return attack.WithScores(a.scores, v)
+}
+
+// about describes the arm's attack, and options are its settings as they go into
+// the key of a cell.
+func (a *arm) about() attack.About {
+	if a.labels != nil {
+		return a.labels(nil).About()
+	}
+	return a.scores.About()
+}
+
+func (a *arm) options() any {
+	if a.labels != nil {
+		return a.labels(nil)
+	}
+	return a.scores
+}
+
+// radii of the balls that some attacks are given, and the space in which they move.
+type ball struct {
+	l2, linf float64
+	tile     int
+	box      attack.Box
+}
+
+// ballFor has for MNIST radii near the distances at which attacks without a ball
+// end, and for colour those that are common.
+func ballFor(shape []int) ball {
+	if shape[0] == 1 {
+		return ball{2, 0.3, 14, attack.Clip}
+	}
+	return ball{1, 8.0 / 255, shape[1] / 2, attack.Tanh}
+}
+
+// baselines are the rows that need no network of their own.
+func (b *book) baselines() []arm {
+	r := ballFor(b.test.Shape())
+	return []arm{
+		{name: "zoo", title: "ZOO", budget: large, slow: true, scores: attack.ZOO{First: true, Box: r.box}},
+		{name: "boundary", title: "Boundary", budget: large, slow: true, labels: func(s attack.Start) attack.LabelAttack { return attack.Boundary{Start: s, Steps: large} }},
+		{name: "opt", title: "Opt", budget: large, slow: true, labels: func(s attack.Start) attack.LabelAttack { return attack.Opt{Start: s} }},
+		{name: "autozoom", title: "AutoZOOM, bilinear", budget: usual, scores: autoZOOM(nil, r.box)},
+		{name: "bandits", title: fmt.Sprintf("Bandits-TD, L2 ≤ %g", r.l2), budget: usual, scores: attack.Bandits{Eps: r.l2, Tile: r.tile}},
+		{name: "square-linf", title: fmt.Sprintf("Square, Linf ≤ %.3g", r.linf), budget: usual, scores: attack.Square{Norm: attack.Linf, Eps: r.linf}},
+		{name: "square-l2", title: fmt.Sprintf("Square, L2 ≤ %g", r.l2), budget: usual, scores: attack.Square{Eps: r.l2}},
+		{name: "hopskipjump", title: "HopSkipJump", budget: usual, labels: func(s attack.Start) attack.LabelAttack { return attack.HopSkipJump{Start: s} }},
+	}
+}
+
+func autoZOOM(d attack.Decoder, box attack.Box) attack.AutoZOOM {
+	return attack.AutoZOOM{Decoder: d, Weight: 10, Switch: 100, Directions: 4, Iterations: 2000, Box: box}
+}
+
+// meta is a row of the Meta Attack.
+func meta(name, title, preset string, n *network) (arm, error) {
+	a, err := attack.MetaPreset(preset, n.net)
+	return arm{name: name, title: title, budget: usual, net: n.hash, scores: a}, err
+}
+
+// A network is a meta attacker.
+type network struct {
+	net  nn.Module
+	hash string
+	data string // what it was trained on
+}
+
+// attacker opens a meta attacker of the weights' directory.
+func (b *book) attacker(name string) (*network, error) {
+	return openAttacker(cast.File(b.weights, name))
+}
+
+func openAttacker(path string) (*network, error) {
+	hash, err := fileDigest(path)
+	if err != nil {
+		return nil, err
+	}
+	net, _, info, err := weights.Open(path)
+	return &network{net, hash, info.Data}, err
+}
+
+// random is a meta attacker that learned nothing.
+func (b *book) random() *network {
+	spec, _ := models.Find(b.cast.Attacker)
+	return &network{spec.New(b.c.seed, 0), fmt.Sprintf("random %d", b.c.seed), ""}
+}
+
+// arms are the rows of tables 2.4 and 2.5.
+func (b *book) arms() ([]arm, error) {
+	list := b.baselines()
+	trained, err := b.attacker(b.cast.Attacker)
+	if err != nil {
+		return nil, err
+	}
+	add := func(name, title, preset string, n *network) {
+		a, e := meta(name, title, preset, n)
+		if e != nil {
+			err = e
+		}
+		list = append(list, a)
+	}
+	add("meta", "Meta Attack", b.cast.Preset, trained)
+	add("meta-random", "Meta Attack, random attacker", b.cast.Preset, b.random())
+	if b.cast.Preset == "paper" {
+		add("meta-frugal", "Meta Attack, frugal", "frugal", trained)
+	}
+	if b.c.transfer != "" {
+		other, e := openAttacker(b.c.transfer)
+		if e != nil {
+			return nil, e
+		}
+		add("meta-transfer", "Meta Attack, trained on "+filepath.Base(other.data), b.cast.Preset, other)
+	}
+	return list, err
+}

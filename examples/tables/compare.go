@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/mettleml/mettle/attack"
+	"github.com/mettleml/mettle/examples/internal/cast"
+	"github.com/mettleml/mettle/examples/internal/report"
+)
+
+// checkpoints are the query counts at which the distance of attacks on labels is
+// told.
+var checkpoints = []int{1000, 2500, 10000, 50000}
+
+// comparison is table 2.4 or 2.5.
+func (b *book) comparison(ctx context.Context, targeted bool) error {
+	title := "Table 2.4: untargeted attacks"
+	if targeted {
+		title = "Table 2.5: targeted attacks"
+	}
+	b.heading(title)
+	results, missing, err := b.results(ctx, b.rows, targeted)
+	if err != nil {
+		return err
+	}
+	scored := slices.DeleteFunc(slices.Clone(results), func(r *result) bool { return r.arm.labels != nil })
+	labelled := slices.DeleteFunc(slices.Clone(results), func(r *result) bool { return r.arm.labels == nil })
+	if len(scored) > 0 {
+		b.text("Attacks on scores. Queries are counted up to the first success, over successes; the distance is that of the best success, found “at query”.")
+		b.table(b.success(scored))
+	}
+	if len(labelled) > 0 {
+		b.text("Attacks on labels begin with a success far away and come nearer: the L2 distance of the nearest success after so many queries, median (mean) over images.")
+		b.table(b.distances(labelled))
+	}
+	b.contrasts(results, [][2]string{{"meta-random", "meta"}, {"meta-frugal", "meta"}, {"meta-transfer", "meta"}, {"autozoom-ae", "autozoom"}})
+	b.notRun(missing)
+	return nil
+}
+
+// results attacks with each arm, or says which cells are not there.
+func (b *book) results(ctx context.Context, arms []arm, targeted bool) (results []*result, missing []string, err error) {
+	for _, a := range arms {
+		r, err := b.attack(ctx, a, targeted, b.victims, b.c.n)
+		switch {
+		case err == errNotRun:
+			missing = append(missing, a.title)
+		case err != nil:
+			return nil, nil, fmt.Errorf("%s: %w", a.name, err)
+		default:
+			results = append(results, r)
+		}
+	}
+	return results, missing, nil
+}
+
+func (b *book) notRun(missing []string) {
+	for _, m := range missing {
+		b.text("Not run yet: " + m + ".")
+	}
+}
+
+// success is the table of attacks on scores.
+func (b *book) success(results []*result) *report.Table {
+	several := len(b.victims) > 1
+	t := &report.Table{Head: []string{" attack", "budget", "success", "[95 %]", "queries", "[95 %]", "median", "L2", "[95 %]", "Linf", "at query", "verified", "8 bits", "n"}}
+	if several {
+		t.Head = append(t.Head, "worst success", "worst queries", "worst L2")
+	}
+	t.Head = append(t.Head, " thesis")
+	for _, r := range results {
+		s := r.summaries()
+		w := won(s)
+		of := func(f func(s *attack.Summary) float64) float64 { return mean(w, f) }
+		all := func(f func(s *attack.Summary) float64) string { return percent(mean(s, f)) }
+		row := []string{r.arm.title, fmt.Sprint(r.budget),
+			all(func(s *attack.Summary) float64 { return s.SuccessRate }),
+			between(interval(s, func(s *attack.Summary) attack.Interval { return s.SuccessCI }), hundred),
+			whole(of(func(s *attack.Summary) float64 { return s.QueriesMean })),
+			between(interval(w, func(s *attack.Summary) attack.Interval { return s.QueriesCI }), whole),
+			whole(of(func(s *attack.Summary) float64 { return s.QueriesMedian })),
+			three(of(func(s *attack.Summary) float64 { return s.L2Mean })),
+			between(interval(w, func(s *attack.Summary) attack.Interval { return s.L2CI }), three),
+			three(of(func(s *attack.Summary) float64 { return s.LinfMean })),
+			whole(of(func(s *attack.Summary) float64 { return s.BestQueries })),
+			all(func(s *attack.Summary) float64 { return s.VerifiedRate }),
+			all(func(s *attack.Summary) float64 { return s.Verified8Rate }),
+			b.count(r)}
+		if several {
+			least, queries, l2 := 1.0, math.NaN(), math.NaN()
+			for _, v := range s {
+				least = min(least, v.SuccessRate)
+			}
+			for i, v := range w {
+				if i == 0 {
+					queries, l2 = v.QueriesMean, v.L2Mean
+				}
+				queries, l2 = max(queries, v.QueriesMean), max(l2, v.L2Mean)
+			}
+			row = append(row, percent(least), whole(queries), three(l2))
+		}
+		t.Rows = append(t.Rows, append(row, ""))
+	}
+	return t
+}
+
+// count tells how many images were attacked.
+func (b *book) count(r *result) string {
+	if len(r.victims) == 1 {
+		return fmt.Sprint(r.images())
+	}
+	return fmt.Sprintf("%d × %d", len(r.victims), r.images()/len(r.victims))
+}
+
+// distances is the table of attacks on labels.
+func (b *book) distances(results []*result) *report.Table {
+	most := 0
+	for _, r := range results {
+		most = max(most, r.budget)
+	}
+	at := slices.DeleteFunc(slices.Clone(checkpoints), func(q int) bool { return q > most })
+	if len(at) == 0 {
+		at = []int{most}
+	}
+	t := &report.Table{Head: []string{" attack", "budget"}}
+	for _, q := range at {
+		t.Head = append(t.Head, fmt.Sprintf("L2 at %d", q))
+	}
+	t.Head = append(t.Head, "success", "[95 %]", "verified", "8 bits", "n", " thesis")
+	for _, r := range results {
+		row := []string{r.arm.title, fmt.Sprint(r.budget)}
+		for _, q := range at {
+			if q > r.budget {
+				row = append(row, "")
+				continue
+			}
+			d := r.reached(q)
+			m, n := average(d)
+			switch {
+			case n == 0:
+				row = append(row, "none")
+			case math.IsInf(median(d), 1):
+				row = append(row, fmt.Sprintf("– (%s on %d)", three(m), n))
+			default:
+				row = append(row, fmt.Sprintf("%s (%s)", three(median(d)), three(m)))
+			}
+		}
+		s := r.summaries()
+		t.Rows = append(t.Rows, append(row,
+			percent(mean(s, func(s *attack.Summary) float64 { return s.SuccessRate })),
+			between(interval(s, func(s *attack.Summary) attack.Interval { return s.SuccessCI }), hundred),
+			percent(mean(s, func(s *attack.Summary) float64 { return s.VerifiedRate })),
+			percent(mean(s, func(s *attack.Summary) float64 { return s.Verified8Rate })), b.count(r), ""))
+	}
+	return t
+}
+
+// contrasts compares pairs of rows on the same images.
+func (b *book) contrasts(results []*result, names [][2]string) {
+	t := &report.Table{Head: []string{" attack", " against", "queries", "", "difference", "[95 %]", "ratio", "[95 %]", "L2", "", "ratio", "[95 %]", "images"}}
+	for _, p := range names {
+		i := slices.IndexFunc(results, func(r *result) bool { return r.arm.name == p[0] })
+		j := slices.IndexFunc(results, func(r *result) bool { return r.arm.name == p[1] })
+		if i < 0 || j < 0 {
+			continue
+		}
+		q := compare(pairs(results[i], results[j], queriesOf), b.c.seed)
+		d := compare(pairs(results[i], results[j], distanceOf), b.c.seed)
+		t.Rows = append(t.Rows, []string{results[i].arm.title, results[j].arm.title, whole(q.a), whole(q.b),
+			whole(q.diff), between(q.diffCI, whole), three(q.ratio), between(q.ratiCI, three),
+			three(d.a), three(d.b), three(d.ratio), between(d.ratiCI, three), fmt.Sprint(q.n)})
+	}
+	if len(t.Rows) == 0 {
+		return
+	}
+	b.text("On the same images, a failure counting as the budget; distances where both succeed. Intervals are percentiles of a bootstrap over images, of their means over victims.")
+	b.table(t)
+}
+
+// ablation is table 2.7 or 2.8: how the attacker was trained.
+func (b *book) ablation(ctx context.Context, targeted bool) error {
+	if !b.ablates() {
+		return nil
+	}
+	title := "Table 2.7: untargeted, how the attacker was trained"
+	if targeted {
+		title = "Table 2.8: targeted, how the attacker was trained"
+	}
+	b.heading(title)
+	n := b.c.estimated
+	var arms []arm
+	for _, row := range []struct{ name, title, file string }{
+		{"meta", "Meta Attack", b.cast.Attacker},
+		{"vanilla", "vanilla training", cast.Vanilla(b.cast.Attacker)},
+		{"images", fmt.Sprintf("white-box gradients of %d images a source", n), cast.Fewer(b.cast.Attacker, n)},
+		{"estimated", fmt.Sprintf("estimated gradients of the same %d images", n), cast.Estimated(b.cast.Attacker, n)},
+	} {
+		net, err := b.attacker(row.file)
+		if err != nil {
+			return err
+		}
+		a, err := meta(row.name, row.title, b.cast.Preset, net)
+		if err != nil {
+			return err
+		}
+		arms = append(arms, a)
+	}
+	a, err := meta("meta-random", "random attacker", b.cast.Preset, b.random())
+	if err != nil {
+		return err
+	}
+	results, missing, err := b.results(ctx, append(arms, a), targeted)
+	if err != nil {
+		return err
+	}
+	b.table(b.success(results))
+	b.contrasts(results, [][2]string{{"vanilla", "meta"}, {"estimated", "images"}, {"meta-random", "meta"}})
+	b.notRun(missing)
+	return nil
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mettleml/mettle/examples/internal/cast"
+	"github.com/mettleml/mettle/examples/internal/datasets"
+	"github.com/mettleml/mettle/nn/data"
+)
+
+// A book is a run: the data, the networks, and the page that is being written.
+type book struct {
+	c       *config
+	cast    cast.Cast
+	weights string
+	name    string // of the data, in file names
+	test    data.Dataset
+	data    string // digest of the test set
+	cells   store
+	wanted  []string
+	victims []*victim
+	rows    []arm
+	began   time.Time
+	page    strings.Builder
+}
+
+// sections are the tables and figures in the order of the page.
+var sections = []struct {
+	name  string
+	write func(b *book, ctx context.Context) error
+}{
+	{"2.1", (*book).table21}, {"2.2", (*book).table22}, {"2.3", (*book).table23},
+	{"2.4", func(b *book, ctx context.Context) error { return b.comparison(ctx, false) }},
+	{"2.5", func(b *book, ctx context.Context) error { return b.comparison(ctx, true) }},
+	{"f2.1", (*book).figure21}, {"f2.2", (*book).figure22}, {"f2.3", (*book).figure23},
+	{"2.6", (*book).table26},
+	{"2.7", func(b *book, ctx context.Context) error { return b.ablation(ctx, false) }},
+	{"2.8", func(b *book, ctx context.Context) error { return b.ablation(ctx, true) }},
+}
+
+func run(ctx context.Context, c *config) error {
+	b, err := open(ctx, c)
+	if b == nil || err != nil {
+		return err
+	}
+	b.head()
+	for _, s := range sections {
+		if !b.wants(s.name) {
+			continue
+		}
+		fmt.Println("==", s.name)
+		err := s.write(b, ctx)
+		switch {
+		case errors.Is(err, errNotRun):
+			b.text("Not run yet.")
+		case err != nil:
+			return err
+		}
+		if err := b.save(); err != nil { // what is done so far can be read
+			return err
+		}
+	}
+	fmt.Printf("wrote %s after %v\n", b.path(), time.Since(b.began).Round(time.Second))
+	return nil
+}
+
+// open finds everything that the run needs.
+func open(ctx context.Context, c *config) (*book, error) {
+	if c.chapter != 2 {
+		return nil, fmt.Errorf("-chapter %d: there is chapter 2", c.chapter)
+	}
+	if c.n < 1 || c.slow < 1 || c.sweep < 1 || c.victims < 1 || c.budget < 0 {
+		return nil, fmt.Errorf("-n, -slow, -sweep and -victims are at least 1, -budget is not negative")
+	}
+	b := &book{c: c, weights: cmp.Or(c.weights, cast.Directory(c.data)), name: filepath.Base(c.data), began: time.Now(),
+		cells: store{filepath.Join(c.out, "cells"), c.cached}}
+	var all []string
+	for _, s := range sections {
+		all = append(all, s.name)
+	}
+	var err error
+	if b.wanted, err = list("-only", c.only, all); err != nil {
+		return nil, err
+	}
+	if _, b.test, err = datasets.Find(c.data, []int{3, 32, 32}); err != nil {
+		return nil, err
+	}
+	if b.cast, err = cast.For(b.test.Shape()); err != nil {
+		return nil, err
+	}
+	b.cast.Victim = cmp.Or(c.victim, b.cast.Victim)
+	if c.sources != "" {
+		b.cast.Sources = strings.Split(c.sources, ",")
+	}
+	if err := b.complete(); err != nil {
+		return nil, err
+	}
+	if b.data, err = dataDigest(ctx, b.test); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(c.out, 0o755); err != nil {
+		return nil, err
+	}
+	if !b.wants("2.3", "2.4", "2.5", "2.6", "2.7", "2.8", "f2.1", "f2.2", "f2.3") {
+		return b, nil
+	}
+	for seed := range c.victims {
+		k, err := b.classifier(ctx, cast.Victim(b.cast.Victim, seed+1))
+		if err != nil {
+			return nil, err
+		}
+		v, err := b.attacked(k)
+		if err != nil {
+			return nil, err
+		}
+		if len(v.samples) < c.n {
+			fmt.Printf("note: %s gets only %d of the %d test images right\n", v.name, len(v.samples), b.test.Len())
+		}
+		b.victims = append(b.victims, v)
+	}
+	return b, b.chooseRows()
+}
+
+// chooseRows makes the rows that -rows asks for.
+func (b *book) chooseRows() error {
+	if !b.wants("2.4", "2.5", "f2.1", "f2.2") {
+		return nil
+	}
+	rows, err := b.arms()
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, a := range rows {
+		names = append(names, a.name)
+	}
+	chosen, err := list("-rows", b.c.rows, names)
+	b.rows = slices.DeleteFunc(rows, func(a arm) bool { return !slices.Contains(chosen, a.name) })
+	return err
+}
+
+// list splits what a flag says into some of the names.
+func list(flag, says string, names []string) ([]string, error) {
+	if says == "all" {
+		return names, nil
+	}
+	var chosen []string
+	for name := range strings.SplitSeq(says, ",") {
+		name = strings.TrimSpace(name)
+		if !slices.Contains(names, name) {
+			return nil, fmt.Errorf("%s %s: there are %s", flag, name, strings.Join(names, ", "))
+		}
+		chosen = append(chosen, name)
+	}
+	return chosen, nil
+}
+
+// wants reports whether any of the tables and figures is to be made.
+func (b *book) wants(names ...string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return slices.Contains(b.wanted, n) })
+}
+
+// complete reports the weights that are not there, and what makes them.
+func (b *book) complete() error {
+	var need []string
+	ask := func(file, command string, args ...any) {
+		if _, err := os.Stat(cast.File(b.weights, file)); err != nil {
+			command = fmt.Sprintf("%s: go run ./examples/train -data %s ", cast.File(b.weights, file), b.c.data) + fmt.Sprintf(command, args...)
+			if !slices.Contains(need, command) {
+				need = append(need, command)
+			}
+		}
+	}
+	if b.wants("2.3") {
+		for _, s := range b.cast.Sources {
+			ask(s, "-stage sources -out %s", b.weights)
+		}
+	}
+	if b.wants("2.3", "2.4", "2.5", "2.6", "2.7", "2.8", "f2.1", "f2.2", "f2.3") {
+		for seed := range b.c.victims {
+			name := cast.Victim(b.cast.Victim, seed+1)
+			ask(name, "-model %s -seed %d -out %s", b.cast.Victim, seed+1, cast.File(b.weights, name))
+		}
+	}
+	if b.wants("2.4", "2.5", "2.6", "2.7", "2.8", "f2.1", "f2.2", "f2.3") {
+		ask(b.cast.Attacker, "-stage meta -out %s", b.weights)
+	}
+	if b.ablates() {
+		ask(cast.Vanilla(b.cast.Attacker), "-stage meta -vanilla -out %s", b.weights)
+		ask(cast.Fewer(b.cast.Attacker, b.c.estimated), "-stage meta -images %d -out %s", b.c.estimated, b.weights)
+		ask(cast.Estimated(b.cast.Attacker, b.c.estimated), "-stage meta -estimated %d -out %s", b.c.estimated, b.weights)
+	}
+	if need != nil {
+		return fmt.Errorf("weights are missing; these commands make them:\n  %s", strings.Join(need, "\n  "))
+	}
+	return nil
+}
+
+// ablates reports whether tables 2.7 and 2.8 are made: they are about gray pictures
+// only.
+func (b *book) ablates() bool { return b.wants("2.7", "2.8") && b.test.Shape()[0] == 1 }
