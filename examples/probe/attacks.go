@@ -7,6 +7,7 @@ import (
 
 	"github.com/mettleml/mettle/attack"
 	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/models/pretrained"
 	"github.com/mettleml/mettle/zoo"
 )
 
@@ -33,6 +34,13 @@ var catalogue = []struct {
 	}},
 	{"zoo", "ZOO: scores, least L2", scores(attack.ZOO{First: true})},
 	{"autozoom", "AutoZOOM, bilinear: scores, least L2", scores(attack.AutoZOOM{Weight: 10, Switch: 100, Directions: 4, Iterations: 2000})},
+	{"autozoom-ae", "AutoZOOM, decoder of an auto-encoder: scores, least L2", func(s setup) (attack.Job, error) {
+		if s.net == nil {
+			return attack.Job{}, fmt.Errorf("the auto-encoder is trained for 28x28 gray images; leave autozoom-ae out of -attack")
+		}
+		d := &attack.Learned{Network: pretrained.AutoZOOMMNIST().Decoder, Code: []int{1, 14, 14}}
+		return attack.WithScores(attack.AutoZOOM{Decoder: d, Weight: 10, Switch: 100, Directions: 4, Iterations: 2000}, s.victim), nil
+	}},
 	{"bandits", "Bandits-TD: scores, L2 ball", scores(attack.Bandits{Eps: 2, Tile: 14})},
 	{"nes", "NES: scores, L2 ball", scores(attack.NES{Eps: 2})},
 	{"square", "Square: scores, L2 ball", scores(attack.Square{Eps: 2})},

@@ -3,12 +3,15 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/mettleml/mettle/attack"
+	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/examples/internal/cast"
 	"github.com/mettleml/mettle/examples/internal/weights"
 	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/models"
+	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 )
 
@@ -94,6 +97,29 @@ func meta(name, title, preset string, n *network) (arm, error) {
 	return arm{name: name, title: title, budget: usual, net: n.hash, scores: a}, err
 }
 
+// autoEncoder is the row of AutoZOOM with the decoder that was trained for the
+// pictures.
+func (b *book) autoEncoder() (arm, error) {
+	path := cast.File(b.weights, b.cast.Decoder)
+	hash, err := fileDigest(path)
+	if err != nil {
+		return arm{}, err
+	}
+	net, _, info, err := weights.Open(path)
+	if err != nil {
+		return arm{}, err
+	}
+	auto, ok := net.(*models.AutoEncoder)
+	if !ok {
+		return arm{}, fmt.Errorf("%s holds a %s and no auto-encoder", path, info.Model)
+	}
+	tape := autograd.NewTape(autograd.Inference, 0)
+	code := auto.Encoder.Forward(tape.Input(tensor.New(append([]int{1}, b.test.Shape()...)...)))
+	d := &attack.Learned{Network: auto.Decoder, Code: slices.Clone(code.Shape()[1:])}
+	return arm{name: "autozoom-ae", title: "AutoZOOM, auto-encoder", budget: usual, net: hash,
+		scores: autoZOOM(d, ballFor(b.test.Shape()).box)}, nil
+}
+
 // A network is a meta attacker.
 type network struct {
 	net  nn.Module
@@ -124,6 +150,14 @@ func (b *book) random() *network {
 // arms are the rows of tables 2.4 and 2.5.
 func (b *book) arms() ([]arm, error) {
 	list := b.baselines()
+	if b.cast.Decoder != "" {
+		a, err := b.autoEncoder()
+		if err != nil {
+			return nil, err
+		}
+		i := slices.IndexFunc(list, func(a arm) bool { return a.name == "autozoom" })
+		list = slices.Insert(list, i+1, a)
+	}
 	trained, err := b.attacker(b.cast.Attacker)
 	if err != nil {
 		return nil, err

@@ -29,7 +29,7 @@ func (b *book) comparison(ctx context.Context, targeted bool) error {
 	scored := slices.DeleteFunc(slices.Clone(results), func(r *result) bool { return r.arm.labels != nil })
 	labelled := slices.DeleteFunc(slices.Clone(results), func(r *result) bool { return r.arm.labels == nil })
 	if len(scored) > 0 {
-		b.text("Attacks on scores. Queries are counted up to the first success, over successes; the distance is that of the best success, found “at query”.")
+		b.text("Attacks on scores. Queries are counted up to the first success, over successes, and “first L2” is its distance. The other distances, and what is verified, are of the best success, found “at query”; for an attack that stops at its first success the two are one.")
 		b.table(b.success(scored))
 	}
 	if len(labelled) > 0 {
@@ -66,7 +66,7 @@ func (b *book) notRun(missing []string) {
 // success is the table of attacks on scores.
 func (b *book) success(results []*result) *report.Table {
 	several := len(b.victims) > 1
-	t := &report.Table{Head: []string{" attack", "budget", "success", "[95 %]", "queries", "[95 %]", "median", "L2", "[95 %]", "Linf", "at query", "verified", "8 bits", "n"}}
+	t := &report.Table{Head: []string{" attack", "budget", "success", "[95 %]", "queries", "[95 %]", "median", "first L2", "best L2", "[95 %]", "Linf", "at query", "verified", "8 bits", "n"}}
 	if several {
 		t.Head = append(t.Head, "worst success", "worst queries", "worst L2")
 	}
@@ -82,6 +82,7 @@ func (b *book) success(results []*result) *report.Table {
 			whole(of(func(s *attack.Summary) float64 { return s.QueriesMean })),
 			between(interval(w, func(s *attack.Summary) attack.Interval { return s.QueriesCI }), whole),
 			whole(of(func(s *attack.Summary) float64 { return s.QueriesMedian })),
+			three(of(func(s *attack.Summary) float64 { return s.FirstL2Mean })),
 			three(of(func(s *attack.Summary) float64 { return s.L2Mean })),
 			between(interval(w, func(s *attack.Summary) attack.Interval { return s.L2CI }), three),
 			three(of(func(s *attack.Summary) float64 { return s.LinfMean })),

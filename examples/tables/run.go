@@ -193,6 +193,9 @@ func (b *book) complete() error {
 	if b.wants("2.4", "2.5", "2.6", "2.7", "2.8", "f2.1", "f2.2", "f2.3") {
 		ask(b.cast.Attacker, "-stage meta -out %s", b.weights)
 	}
+	if b.wants("2.4", "2.5", "f2.1", "f2.2") && b.cast.Decoder != "" {
+		ask(b.cast.Decoder, "-stage autoencoder -out %s", b.weights)
+	}
 	if b.ablates() {
 		ask(cast.Vanilla(b.cast.Attacker), "-stage meta -vanilla -out %s", b.weights)
 		ask(cast.Fewer(b.cast.Attacker, b.c.estimated), "-stage meta -images %d -out %s", b.c.estimated, b.weights)

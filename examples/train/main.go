@@ -7,6 +7,7 @@
 //	go run ./examples/train -stage sources -data mnist -out DIR
 //	go run ./examples/train -stage meta -data cifar10 -out DIR
 //	go run ./examples/train -stage meta -vanilla -out DIR
+//	go run ./examples/train -stage autoencoder -data mnist -out DIR
 //
 // Ctrl-C saves a checkpoint; the same command with -resume goes on from it, and
 // ends with the same weights to the bit.
@@ -46,10 +47,10 @@ type config struct {
 }
 
 func flags(c *config) {
-	flag.StringVar(&c.stage, "stage", "classifier", "what to train: classifier, sources (the Meta Attack's source models) or meta (the meta attacker)")
+	flag.StringVar(&c.stage, "stage", "classifier", "what to train: classifier, sources (the Meta Attack's source models), meta (the meta attacker) or autoencoder (AutoZOOM's)")
 	flag.StringVar(&c.data, "data", "mnist", "mnist, fashion, cifar10, cifar100, tiny (in METTLE_DATA), or a directory of train/CLASS and test/CLASS, for stages sources and meta with RGB pictures of 32x32")
 	flag.StringVar(&c.model, "model", "net4", "network, by its name in package models")
-	flag.StringVar(&c.out, "out", "", "file to write; default MODEL-DATA.safetensors. Stages sources and meta: directory, default meta-DATA")
+	flag.StringVar(&c.out, "out", "", "file to write; default MODEL-DATA.safetensors. The other stages: directory, default meta-DATA")
 	flag.IntVar(&c.epochs, "epochs", 0, "passes over the training set; 0: what suits the model")
 	flag.IntVar(&c.batch, "batch", 0, "samples a step; 0: what suits the model")
 	flag.Float64Var(&c.lr, "lr", 0, "first learning rate, which falls to 0 along a cosine; 0: what suits the model")
@@ -110,6 +111,8 @@ func run(ctx context.Context, c *config) error {
 		return sources(ctx, c)
 	case "meta":
 		return meta(ctx, c)
+	case "autoencoder":
+		return autoencoder(ctx, c)
 	}
-	return fmt.Errorf("-stage %s: there are classifier, sources and meta", c.stage)
+	return fmt.Errorf("-stage %s: there are classifier, sources, meta and autoencoder", c.stage)
 }

@@ -1,5 +1,5 @@
 // Package models has the named networks of the library, randomly initialised from a
-// seed: the MNIST classifiers and the auto-encoders of the meta attack, residual
+// seed: the MNIST classifiers and the auto-encoders of the meta attack, those of AutoZOOM, residual
 // networks for CIFAR and ImageNet, and VGG with batch normalisation. [All] lists
 // them with their input, parameter count and multiply-adds.
 //
@@ -37,6 +37,8 @@ var All = []Spec{
 	{"net6", mnist, 10, 312_202, 9_952_400, of(Net6)},
 	{"meta-mnist", mnist, 0, 136_081, 4_939_136, func(seed uint64, _ int) nn.Module { return MetaAttackerMNIST(seed) }},
 	{"meta-cifar", cifar, 0, 1_380_099, 52_101_120, func(seed uint64, _ int) nn.Module { return MetaAttackerCIFAR(seed) }},
+	{"autozoom-mnist", mnist, 0, 610, 282_240, func(seed uint64, _ int) nn.Module { return AutoZOOMMNIST(seed) }},
+	{"autozoom-cifar", cifar, 0, 6_406, 2_119_680, func(seed uint64, _ int) nn.Module { return AutoZOOMCIFAR(seed) }},
 	{"resnet20", cifar, 10, 269_722, 40_551_040, of(ResNet20)},
 	{"resnet32", cifar, 10, 464_154, 68_862_592, of(ResNet32)},
 	{"resnet44", cifar, 10, 658_586, 97_174_144, of(ResNet44)},

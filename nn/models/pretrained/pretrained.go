@@ -16,6 +16,9 @@ var net4 []byte
 //go:embed meta-mnist.safetensors
 var metaMNIST []byte
 
+//go:embed autozoom-mnist.safetensors
+var autozoomMNIST []byte
+
 // Net4 returns the victim of the MNIST experiments: [N, 1, 28, 28] in [0,1] to
 // logits [N, 10].
 func Net4() *nn.Sequential { return load(net4, models.Net4(0, 10)) }
@@ -24,7 +27,11 @@ func Net4() *nn.Sequential { return load(net4, models.Net4(0, 10)) }
 // map of that shape. LICENSE.md says what it learned from.
 func MetaAttackerMNIST() *nn.Sequential { return load(metaMNIST, models.MetaAttackerMNIST(0)) }
 
-func load(b []byte, net *nn.Sequential) *nn.Sequential {
+// AutoZOOMMNIST returns the auto-encoder whose second half decodes for AutoZOOM:
+// codes [N, 1, 14, 14] to [N, 1, 28, 28].
+func AutoZOOMMNIST() *models.AutoEncoder { return load(autozoomMNIST, models.AutoZOOMMNIST(0)) }
+
+func load[M nn.Module](b []byte, net M) M {
 	if err := nn.Read(bytes.NewReader(b), int64(len(b)), net, nn.LoadOptions{}); err != nil {
 		panic("pretrained: " + err.Error()) // the embedded file does not fit the code: a test would have said so
 	}

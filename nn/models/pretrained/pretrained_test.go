@@ -17,4 +17,7 @@ func TestWeightsFitTheirNetworks(t *testing.T) {
 	if y.Len() != 784 {
 		t.Errorf("the meta attacker answers with shape %v", y.Shape())
 	}
+	if y := AutoZOOMMNIST().Decoder.Forward(tape.Input(tensor.New(1, 1, 14, 14))); y.Len() != 784 {
+		t.Errorf("AutoZOOM's decoder answers with shape %v", y.Shape())
+	}
 }
