@@ -217,7 +217,9 @@ func (b *book) ablation(ctx context.Context, targeted bool) error {
 	if err != nil {
 		return err
 	}
-	b.table(b.success(results))
+	if len(results) > 0 {
+		b.table(b.success(results))
+	}
 	b.contrasts(results, [][2]string{{"vanilla", "meta"}, {"estimated", "images"}, {"meta-random", "meta"}})
 	b.notRun(missing)
 	return nil

@@ -72,7 +72,8 @@ func (b *book) table26(ctx context.Context) error {
 	}
 	b.text(fmt.Sprintf("Untargeted, at the clean images. The coordinates asked about are the %d where the attacker's own map is largest; "+
 		"for the last two rows those of the trained attacker on one image, at which differences are taken and to which it is fine-tuned. "+
-		"The differences are 0 elsewhere. As in the attack, the attacker normalises by the statistics of one image, but in the third row of %d.",
+		"The differences are 0 elsewhere. As in the attack, the attacker normalises by the statistics of one image; in the third row, of up to %d. "+
+		"The differences are those of the attack, whose small step is not far above the rounding of float32 scores.",
 		coordinates(preset), statistics))
 	b.table(t)
 	return nil

@@ -37,7 +37,7 @@ func (b *book) layers(name string) error {
 	if !ok {
 		return fmt.Errorf("package models has no %q", name)
 	}
-	net := spec.New(0, 0)
+	net := spec.New(0, b.test.Classes())
 	t := &report.Table{Head: []string{" layer", " output", "parameters"}}
 	x := tensor.New(append([]int{1}, b.test.Shape()...)...)
 	for _, l := range flat(net) {

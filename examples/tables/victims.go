@@ -63,9 +63,6 @@ func (b *book) classifier(ctx context.Context, name string) (*classifier, error)
 			c.right = append(c.right, i)
 		}
 	}
-	if len(c.right) == 0 {
-		return nil, fmt.Errorf("%s gets none of the test images right: check its preprocessing and the order of the classes", path)
-	}
 	return c, nil
 }
 
@@ -110,6 +107,9 @@ type victim struct {
 // attacked makes a victim of a classifier: its samples are the first n test images
 // that it gets right.
 func (b *book) attacked(c *classifier) (*victim, error) {
+	if len(c.right) == 0 {
+		return nil, fmt.Errorf("%s gets none of the test images right: check its preprocessing and the order of the classes", c.name)
+	}
 	v := &victim{classifier: c, starts: map[int]*tensor.Tensor{}}
 	pick := c.right[:min(b.c.n, len(c.right))]
 	x, y, err := data.Load(b.test, pick)

@@ -217,13 +217,21 @@ func lesson(ctx context.Context, v *zoo.Model, d data.Dataset, indices []int, es
 	}
 	if !estimated {
 		task, _, err := zoo.GradientTask(ctx, v, x, y)
-		return task, err
+		return some(task, len(y), err)
 	}
 	name, start := v.Info().Name, time.Now()
 	fmt.Printf("%s: estimating the gradients of %d images by %d queries each\n", name, len(y), 2*v.Info().Size()+1)
 	task, _, err := zoo.EstimatedTask(ctx, v, x, y)
 	fmt.Printf("%s: took %v\n", name, time.Since(start).Round(time.Second))
-	return task, err
+	return some(task, len(y), err)
+}
+
+// some is the task unless it is empty.
+func some(t zoo.MetaTask, of int, err error) (zoo.MetaTask, error) {
+	if err == nil && t.X.Dim(0) == 0 {
+		err = fmt.Errorf("%s gets none of %d training images right, and can teach nothing: train it longer", t.Name, of)
+	}
+	return t, err
 }
 
 // mse is the mean squared error of a network's maps.

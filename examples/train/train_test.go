@@ -14,6 +14,8 @@ import (
 
 	"github.com/mettleml/mettle/examples/internal/datasets"
 	"github.com/mettleml/mettle/examples/internal/weights"
+	"github.com/mettleml/mettle/nn/data"
+	"github.com/mettleml/mettle/zoo"
 )
 
 // pictures makes a directory of image folders: class k has a bright column at k.
@@ -120,9 +122,35 @@ func TestAdversarialTrainingRuns(t *testing.T) {
 	}
 }
 
+// TestAutoencoder: training lowers the error, and the file holds what was trained.
+func TestAutoencoder(t *testing.T) {
+	c := &config{stage: "autoencoder", data: pictures(t), epochs: 8, batch: 10, seed: 1, out: t.TempDir()}
+	if err := run(context.Background(), c); err != nil {
+		t.Fatal(err)
+	}
+	net, spec, _, err := weights.Open(filepath.Join(c.out, "autozoom-cifar.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, test, err := datasets.Find(c.data, spec.Input)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, _, err := data.Load(test, []int{0, 25, 50, 75})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, after := mse(spec.New(c.seed, 0), zoo.MetaTask{X: x, G: x}), mse(net, zoo.MetaTask{X: x, G: x})
+	if !(after < before/4) {
+		t.Errorf("the error is %g, %g before training", after, before)
+	}
+}
+
 func TestRefuses(t *testing.T) {
 	for say, c := range map[string]*config{
 		"-stage x":         {stage: "x"},
+		"one at a time":    {stage: "meta", vanilla: true, estimated: 5},
+		"(-stage sources":  {stage: "meta", data: pictures(t), out: t.TempDir()},
 		"only pgd":         {stage: "classifier", adversarial: "fgsm"},
 		"there are lenet5": {stage: "classifier", model: "resnet1", data: "mnist"},
 		"neither mnist":    {stage: "classifier", model: "net4", data: "/nowhere"},

@@ -87,7 +87,7 @@ func read(r io.ReaderAt, size int64) (nn.Module, models.Spec, Info, error) {
 		return nil, spec, info, fmt.Errorf("its metadata names the model %q; there are %s", info.Model, strings.Join(names, ", "))
 	}
 	info.Classes = spec.Classes
-	if c := meta["classes"]; c != "" {
+	if c := meta["classes"]; c != "" && c != "0" {
 		if info.Classes, err = strconv.Atoi(c); err != nil {
 			return nil, spec, info, fmt.Errorf("its metadata says %q classes", c)
 		}
