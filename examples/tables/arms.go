@@ -21,6 +21,7 @@ type arm struct {
 	title  string
 	budget int
 	slow   bool   // few images will do
+	n      int    // images, if -rows says so
 	net    string // what tells the network it uses from others
 	scores attack.ScoreAttack
 	labels func(start attack.Start) attack.LabelAttack // or this one

@@ -33,19 +33,39 @@ func goalName(targeted bool) string {
 	return "untargeted"
 }
 
-// attack runs an arm on n images of each victim, or takes what the cells hold.
-func (b *book) attack(ctx context.Context, a arm, targeted bool, victims []*victim, n int) (*result, error) {
-	if a.slow {
+// images is how many images of a victim an arm attacks, of n that the others do.
+func (b *book) images(a *arm, v *victim, n int) int {
+	switch {
+	case a.n > 0:
+		n = a.n
+	case a.slow:
 		n = min(n, b.c.slow)
 	}
+	return min(n, len(v.samples))
+}
+
+// plan counts the cells to come, for the eye of who waits.
+func (b *book) plan(arms []arm, victims []*victim, n int) {
+	b.cell, b.planned = 0, 0
+	for i := range arms {
+		for _, v := range victims {
+			b.planned += (b.images(&arms[i], v, n) + piece - 1) / piece
+		}
+	}
+}
+
+// attack runs an arm on n images of each victim, or takes what the cells hold.
+func (b *book) attack(ctx context.Context, a arm, targeted bool, victims []*victim, n int) (*result, error) {
 	r := &result{arm: a, targeted: targeted, budget: a.budget, victims: victims}
 	if b.c.budget > 0 {
 		r.budget = min(r.budget, b.c.budget)
 	}
 	for _, v := range victims {
 		var records []attack.Record
-		for lo := 0; lo < min(n, len(v.samples)); lo += piece {
-			part, err := b.piece(ctx, r, v, lo, min(lo+piece, n, len(v.samples)))
+		n := b.images(&a, v, n)
+		for lo := 0; lo < n; lo += piece {
+			b.cell++
+			part, err := b.piece(ctx, r, v, lo, min(lo+piece, n))
 			if err != nil {
 				return nil, err
 			}
@@ -69,7 +89,7 @@ func (b *book) piece(ctx context.Context, r *result, v *victim, lo, hi int) ([]a
 		From, To, Format int
 	}{"attack", a.about().Name, a.options(), a.net, goal, r.budget, b.c.seed, v.hash, b.data, lo, hi, 1}
 	return cell(b.cells, v.name+"-"+a.name+"-"+goal, key, func() ([]attack.Record, error) {
-		m := newMeter(fmt.Sprintf("%s, %s, %s, images %d to %d", v.name, a.name, goal, lo, hi), hi-lo, r.budget)
+		m := newMeter(fmt.Sprintf("cell %d of %d: %s, %s, %s, images %d to %d", b.cell, b.planned, v.name, a.name, goal, lo, hi), hi-lo, r.budget)
 		defer m.stop()
 		c := attack.Campaign{Job: a.job(m.count(v.model), v.start), Targeted: r.targeted, Budget: r.budget, Seed: b.c.seed,
 			Workers: b.c.workers, Gather: gather, Progress: func(done, _ int, _ *attack.Record) { m.done.Store(int64(done)) }}

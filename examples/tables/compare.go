@@ -43,6 +43,7 @@ func (b *book) comparison(ctx context.Context, targeted bool) error {
 
 // results attacks with each arm, or says which cells are not there.
 func (b *book) results(ctx context.Context, arms []arm, targeted bool) (results []*result, missing []string, err error) {
+	b.plan(arms, b.victims, b.c.n)
 	for _, a := range arms {
 		r, err := b.attack(ctx, a, targeted, b.victims, b.c.n)
 		switch {

@@ -79,32 +79,38 @@ func (b *book) figure23(ctx context.Context) error {
 		t := &report.Table{Head: []string{"q", "β", "success", "queries", "[95 %]", "L2", "[95 %]", "n"}}
 		queries := &report.Chart{Title: "mean queries, " + goalName(targeted), X: "β", Y: "queries", LogX: true}
 		distance := &report.Chart{Title: "mean L2, " + goalName(targeted), X: "β", Y: "L2", LogX: true}
+		var arms []arm
 		for _, q := range sweepQ {
-			qs, ds := report.Series{Name: fmt.Sprint("q = ", q)}, report.Series{Name: fmt.Sprint("q = ", q)}
 			for _, beta := range sweepBeta {
 				preset, err := attack.MetaPreset(b.cast.Preset, trained.net)
 				if err != nil {
 					return err
 				}
 				preset.Coordinates, preset.LR = q, beta
-				a := arm{name: fmt.Sprintf("meta-q%d-b%g", q, beta), budget: usual, net: trained.hash, scores: preset}
-				r, err := b.attack(ctx, a, targeted, victims, n)
-				if err != nil {
-					return err
-				}
-				s := r.summaries()[0]
-				if s.SuccessRate == 0 {
-					none := math.NaN()
-					s.QueriesMean, s.L2Mean, s.QueriesCI.Lo, s.L2CI.Lo = none, none, none, none
-				}
-				t.Rows = append(t.Rows, []string{fmt.Sprint(q), fmt.Sprint(beta), percent(s.SuccessRate), whole(s.QueriesMean),
-					between(s.QueriesCI, whole), three(s.L2Mean), between(s.L2CI, three), fmt.Sprint(s.Samples)})
-				if s.SuccessRate > 0 {
-					qs.X, qs.Y = append(qs.X, beta), append(qs.Y, s.QueriesMean)
-					ds.X, ds.Y = append(ds.X, beta), append(ds.Y, s.L2Mean)
-				}
+				arms = append(arms, arm{name: fmt.Sprintf("meta-q%d-b%g", q, beta), budget: usual, net: trained.hash, scores: preset})
 			}
-			queries.Series, distance.Series = append(queries.Series, qs), append(distance.Series, ds)
+		}
+		b.plan(arms, victims, n)
+		for i, a := range arms {
+			q, beta := sweepQ[i/len(sweepBeta)], sweepBeta[i%len(sweepBeta)]
+			if i%len(sweepBeta) == 0 {
+				line := report.Series{Name: fmt.Sprint("q = ", q)}
+				queries.Series, distance.Series = append(queries.Series, line), append(distance.Series, line)
+			}
+			r, err := b.attack(ctx, a, targeted, victims, n)
+			if err != nil {
+				return err
+			}
+			s := r.summaries()[0]
+			if s.SuccessRate == 0 {
+				none := math.NaN()
+				s.QueriesMean, s.L2Mean, s.QueriesCI.Lo, s.L2CI.Lo = none, none, none, none
+			} else {
+				add(&queries.Series[i/len(sweepBeta)], beta, s.QueriesMean)
+				add(&distance.Series[i/len(sweepBeta)], beta, s.L2Mean)
+			}
+			t.Rows = append(t.Rows, []string{fmt.Sprint(q), fmt.Sprint(beta), percent(s.SuccessRate), whole(s.QueriesMean),
+				between(s.QueriesCI, whole), three(s.L2Mean), between(s.L2CI, three), fmt.Sprint(s.Samples)})
 		}
 		if err := b.chart("figure2.3-queries-"+goalName(targeted), queries); err != nil {
 			return err
@@ -116,3 +122,5 @@ func (b *book) figure23(ctx context.Context) error {
 	}
 	return nil
 }
+
+func add(s *report.Series, x, y float64) { s.X, s.Y = append(s.X, x), append(s.Y, y) }

@@ -47,7 +47,7 @@ func (b *book) head() {
 		{"machine", machine()},
 		{"program", fmt.Sprintf("%s %s/%s, kernels %s", runtime.Version(), runtime.GOOS, runtime.GOARCH, kernel.Active().Name)},
 		{"victims", strings.Join(names, ", ")},
-		{"images", fmt.Sprintf("the first %d test images that a victim gets right, the first %d for attacks with a budget of %d; the same for every attack on a victim", b.c.n, min(b.c.slow, b.c.n), large)},
+		{"images", fmt.Sprintf("the first %d test images that a victim gets right, the first %d for attacks with a budget of %d, and where n says fewer; the same for every attack on a victim", b.c.n, min(b.c.slow, b.c.n), large)},
 		{"goals", "untargeted: any class but the true one; targeted: the class after it, the first after the last"},
 		{"query", "one image through the victim, whatever is read from the answer, success checks included; counted before it is sent. The check of the clean image and the verification are not the attack's"},
 		{"verified", "a separate pass over the best success, as float32 and rounded to 8 bits"},

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,6 +29,8 @@ type book struct {
 	wanted  []string
 	victims []*victim
 	rows    []arm
+	cell    int // the one at hand, of those planned for its table
+	planned int
 	began   time.Time
 	page    strings.Builder
 }
@@ -142,23 +145,38 @@ func (b *book) chooseRows() error {
 	for _, a := range rows {
 		names = append(names, a.name)
 	}
-	chosen, err := list("-rows", b.c.rows, names)
+	var says []string
+	for part := range strings.SplitSeq(b.c.rows, ",") {
+		name, count, ok := strings.Cut(strings.TrimSpace(part), ":")
+		says = append(says, name)
+		if !ok {
+			continue
+		}
+		n, err := strconv.Atoi(count)
+		if err != nil || n < 1 || n > b.c.n {
+			return fmt.Errorf("-rows %s: after the colon stands a number of images, at most -n", part)
+		}
+		if i := slices.Index(names, name); i >= 0 {
+			rows[i].n = n
+		}
+	}
+	chosen, err := list("-rows", strings.Join(says, ","), names)
 	b.rows = slices.DeleteFunc(rows, func(a arm) bool { return !slices.Contains(chosen, a.name) })
 	return err
 }
 
-// list splits what a flag says into some of the names.
+// list splits what a flag says into some of the names; all stands for every one.
 func list(flag, says string, names []string) ([]string, error) {
-	if says == "all" {
-		return names, nil
-	}
 	var chosen []string
 	for name := range strings.SplitSeq(says, ",") {
-		name = strings.TrimSpace(name)
-		if !slices.Contains(names, name) {
+		switch name = strings.TrimSpace(name); {
+		case name == "all":
+			chosen = append(chosen, names...)
+		case !slices.Contains(names, name):
 			return nil, fmt.Errorf("%s %s: there are %s", flag, name, strings.Join(names, ", "))
+		default:
+			chosen = append(chosen, name)
 		}
-		chosen = append(chosen, name)
 	}
 	return chosen, nil
 }

@@ -128,6 +128,9 @@ func page(t *testing.T, c *config) string {
 // TestAllTables: a run makes every table and figure, and a second one, which may
 // not compute anything, shows the same.
 func TestAllTables(t *testing.T) {
+	if testing.Short() {
+		t.Skip("some thousands of queries and fine-tunings")
+	}
 	c := gray(t)
 	first := page(t, c)
 	for _, want := range []string{"Table 2.1", "Table 2.2", "Table 2.3", "Table 2.4", "Table 2.5", "Table 2.6", "Table 2.7", "Table 2.8",
@@ -172,9 +175,9 @@ func TestPartOfARun(t *testing.T) {
 
 func TestSeveralVictims(t *testing.T) {
 	c := gray(t)
-	c.only, c.rows, c.victims = "2.4", "square-linf,meta,meta-random", 2
+	c.only, c.rows, c.victims = "2.4", "square-linf:1,meta,meta-random", 2
 	text := page(t, c)
-	if !strings.Contains(text, "2 × ") || !strings.Contains(text, "worst queries") {
+	if !strings.Contains(text, "| 2 × 1 |") || !strings.Contains(text, "| 2 × 2 |") || !strings.Contains(text, "worst queries") {
 		t.Errorf("no word of two victims:\n%s", text)
 	}
 }
@@ -233,6 +236,7 @@ func TestRefuses(t *testing.T) {
 		"there is chapter 2":            func(c *config) { c.chapter = 6 },
 		"-only 2.9: there are 2.1":      func(c *config) { c.only = "2.9" },
 		"-rows fgsm: there are zoo":     func(c *config) { c.rows = "fgsm" },
+		"a number of images":            func(c *config) { c.rows = "all,zoo:none" },
 		"-stage meta -estimated 7 -out": func(c *config) { c.estimated = 7 },
 		"-model net4 -seed 3 -out":      func(c *config) { c.victims = 3 },
 		"net2.safetensors: go run ./examples/train -data mnist -stage sources": func(c *config) { c.sources = "net2" },
