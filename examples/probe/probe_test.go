@@ -28,7 +28,7 @@ func TestProbe(t *testing.T) {
 	for _, goal := range []string{"untargeted", "targeted"} {
 		c := small(t)
 		c.goal = goal
-		c.attacks = "meta,zoo,autozoom,bandits,square,hopskipjump"
+		c.attacks = "meta,zoo,autozoom,autozoom-ae,bandits,square,hopskipjump"
 		c.budget = 300
 		if err := run(context.Background(), c); err != nil {
 			t.Fatal(err)
@@ -41,7 +41,7 @@ func TestProbe(t *testing.T) {
 		if err := json.Unmarshal(b, &rows); err != nil {
 			t.Fatal(err)
 		}
-		if len(rows) != 6 {
+		if len(rows) != 7 {
 			t.Fatalf("%d rows, want one an attack", len(rows))
 		}
 		for _, r := range rows {

@@ -98,9 +98,7 @@ func (b *book) piece(ctx context.Context, r *result, v *victim, lo, hi int) ([]a
 			return nil, err
 		}
 		for i := range res.Records {
-			rec := &res.Records[i]
-			rec.Index += lo
-			rec.Trace = thin(rec.Trace)
+			res.Records[i].Trace = thin(res.Records[i].Trace)
 		}
 		return res.Records, nil
 	})

@@ -8,6 +8,7 @@ import (
 	"image/color"
 	"image/png"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -22,6 +23,7 @@ import (
 	"github.com/mettleml/mettle/examples/internal/cast"
 	"github.com/mettleml/mettle/examples/internal/weights"
 	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/models"
 	"github.com/mettleml/mettle/nn/models/pretrained"
 	"github.com/mettleml/mettle/tensor"
@@ -251,14 +253,79 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
+// TestEligible: the samples are the first images that the victim gets right.
+func TestEligible(t *testing.T) {
+	c := gray(t)
+	c.only, c.n = "2.3", 3
+	b, err := open(context.Background(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := b.classifier(context.Background(), "lenet5") // untrained: it gets few right
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := b.attacked(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for i, a := range answers(t, cast.File(c.weights, "lenet5"), images(t, b.test)) {
+		if a == b.test.Label(i) && len(want) < c.n {
+			want = append(want, fmt.Sprint(i))
+		}
+	}
+	var got []string
+	for _, s := range v.samples {
+		got = append(got, s.Name)
+	}
+	if len(want) != c.n || want[0] == "0" || !slices.Equal(got, want) {
+		t.Errorf("images %v, want %v", got, want)
+	}
+	starts := b.victims[0].starts
+	for class, x := range starts {
+		if a := answers(t, cast.File(c.weights, "net4"), x.Reshape(1, 1, 28, 28)); a[0] != class {
+			t.Errorf("the victim takes the start of class %d for %d", class, a[0])
+		}
+	}
+	if len(starts) != 10 {
+		t.Errorf("starts of %d classes", len(starts))
+	}
+}
+
+func TestCosine(t *testing.T) {
+	a, b := []float32{3, 0, 4, 0}, []float32{3, 4, 0, 0}
+	for _, c := range []struct {
+		where []int
+		want  float64
+	}{{nil, 9.0 / 25}, {[]int{0}, 1}, {[]int{0, 1}, 3.0 / 5}, {[]int{3}, 0}} {
+		if got := cosine(a, b, c.where); math.Abs(got-c.want) > 1e-12 {
+			t.Errorf("at %v: %g, want %g", c.where, got, c.want)
+		}
+	}
+}
+
+func images(t *testing.T, d data.Dataset) *tensor.Tensor {
+	t.Helper()
+	all := make([]int, d.Len())
+	for i := range all {
+		all[i] = i
+	}
+	x, _, err := data.Load(d, all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
 // TestThin: a thinned trace answers as the whole one at counts of two digits and
 // zeros.
 func TestThin(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 0))
 	full := attack.Record{}
 	d := 10.0
-	for q := 1; q < 60000; q += 1 + r.IntN(20) {
-		d *= 0.9999
+	for q := 1; q < 60000; q += 1 + r.IntN(2) {
+		d *= 0.99999
 		full.Trace = append(full.Trace, attack.Point{Queries: q, L2: d})
 	}
 	short := attack.Record{Trace: thin(full.Trace)}
