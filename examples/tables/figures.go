@@ -23,6 +23,7 @@ func (b *book) figure22(ctx context.Context) error {
 // curves draws the rows of the given names, for both goals.
 func (b *book) curves(ctx context.Context, number, title string, names ...string) error {
 	b.heading(fmt.Sprintf("Figure %s: %s", number, title))
+	b.text("A success counts at any distance; tables 2.4 and 2.5 say how far away the first ones lie.")
 	rows := slices.DeleteFunc(slices.Clone(b.rows), func(a arm) bool { return !slices.Contains(names, a.name) })
 	for _, targeted := range []bool{false, true} {
 		results, missing, err := b.results(ctx, rows, targeted)
@@ -52,7 +53,7 @@ func (r *result) curve() report.Series {
 		}
 	}
 	slices.Sort(at)
-	s := report.Series{Name: r.arm.title, Step: true, X: []float64{1}, Y: []float64{0}}
+	s := report.Series{Name: r.arm.name, Step: true, X: []float64{1}, Y: []float64{0}}
 	n := float64(r.images())
 	for i, q := range at {
 		s.X, s.Y = append(s.X, float64(q)), append(s.Y, float64(i+1)/n)
