@@ -199,7 +199,7 @@ func (b *book) complete() error {
 	}
 	if b.wants("2.3") {
 		for _, s := range b.cast.Sources {
-			ask(s, "-stage sources -out %s", b.weights)
+			ask(s, "-stage sources -resume -out %s", b.weights)
 		}
 	}
 	if b.wants("2.3", "2.4", "2.5", "2.6", "2.7", "2.8", "f2.1", "f2.2", "f2.3") {
