@@ -14,7 +14,7 @@ import (
 //   - paper-cifar10 and paper-tiny: those for CIFAR-10 and Tiny ImageNet, with the
 //     tanh box;
 //   - frugal: for MNIST, found on another victim and training images; it measures
-//     at once and then rarely, steps along the estimate, and needs less than half
+//     at once and then more rarely, steps along the estimate, and needs about half
 //     the queries of paper at about the same distance.
 func MetaPreset(name string, net nn.Module) (Meta, error) {
 	switch name {
@@ -25,7 +25,7 @@ func MetaPreset(name string, net nn.Module) (Meta, error) {
 	case "paper-tiny":
 		return Meta{Network: net, Coordinates: 500, Interval: 3, Box: Tanh, Steps: 100, Central: true}, nil
 	case "frugal":
-		return Meta{Network: net, Coordinates: 96, Interval: 10, First: 1, LR: 0.011, TuneLR: 0.001, Mask: true, Proportional: true}, nil
+		return Meta{Network: net, Coordinates: 112, Interval: 9, First: 1, TuneLR: 0.002, Mask: true, Proportional: true}, nil
 	}
 	return Meta{}, fmt.Errorf("attack: no preset %q of the meta attack (there are paper, paper-cifar10, paper-tiny, frugal)", name)
 }
