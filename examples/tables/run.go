@@ -23,6 +23,7 @@ type book struct {
 	cast    cast.Cast
 	weights string
 	name    string // of the data, in file names
+	train   data.Dataset
 	test    data.Dataset
 	data    string // digest of the test set
 	cells   store
@@ -35,7 +36,8 @@ type book struct {
 	page    strings.Builder
 }
 
-// sections are the tables and figures in the order of the page.
+// sections are the tables and figures in the order of the page, and how the frugal
+// preset was found.
 var sections = []struct {
 	name  string
 	write func(b *book, ctx context.Context) error
@@ -47,6 +49,7 @@ var sections = []struct {
 	{"2.6", (*book).table26},
 	{"2.7", func(b *book, ctx context.Context) error { return b.ablation(ctx, false) }},
 	{"2.8", func(b *book, ctx context.Context) error { return b.ablation(ctx, true) }},
+	{"frugal", (*book).frugal},
 }
 
 func run(ctx context.Context, c *config) error {
@@ -93,7 +96,7 @@ func open(ctx context.Context, c *config) (*book, error) {
 	if b.wanted, err = list("-only", c.only, all); err != nil {
 		return nil, err
 	}
-	if _, b.test, err = datasets.Find(c.data, []int{3, 32, 32}); err != nil {
+	if b.train, b.test, err = datasets.Find(c.data, []int{3, 32, 32}); err != nil {
 		return nil, err
 	}
 	if b.cast, err = cast.For(b.test.Shape()); err != nil {
@@ -208,11 +211,14 @@ func (b *book) complete() error {
 			ask(name, "-model %s -seed %d -out %s", b.cast.Victim, seed+1, cast.File(b.weights, name))
 		}
 	}
-	if b.wants("2.4", "2.5", "2.6", "2.7", "2.8", "f2.1", "f2.2", "f2.3") {
+	if b.wants("2.4", "2.5", "2.6", "2.7", "2.8", "f2.1", "f2.2", "f2.3", "frugal") {
 		ask(b.cast.Attacker, "-stage meta -out %s", b.weights)
 	}
 	if b.wants("2.4", "2.5", "f2.1", "f2.2") && b.cast.Decoder != "" {
 		ask(b.cast.Decoder, "-stage autoencoder -out %s", b.weights)
+	}
+	if b.wants("frugal") && b.cast.StandIn != "" {
+		ask(b.cast.StandIn, "-model %s -epochs 5 -out %s", b.cast.StandIn, cast.File(b.weights, b.cast.StandIn))
 	}
 	if b.ablates() {
 		ask(cast.Vanilla(b.cast.Attacker), "-stage meta -vanilla -out %s", b.weights)

@@ -13,6 +13,7 @@ type Cast struct {
 	Sources  []string // teach the meta attacker by their gradients
 	Victim   string   // is attacked, and was never seen by the meta attacker
 	Attacker string   // the meta attacker
+	StandIn  string   // is attacked where the victim must not be: in the search for settings; "" if there is none
 	Decoder  string   // the auto-encoder of AutoZOOM; "" if there is none
 	Preset   string   // of the Meta Attack, as the thesis has it for these pictures
 }
@@ -22,11 +23,11 @@ type Cast struct {
 func For(shape []int) (Cast, error) {
 	switch {
 	case slices.Equal(shape, []int{1, 28, 28}):
-		return Cast{[]string{"lenet5", "net2", "net3"}, "net4", "meta-mnist", "autozoom-mnist", "paper"}, nil
+		return Cast{[]string{"lenet5", "net2", "net3"}, "net4", "meta-mnist", "net1", "autozoom-mnist", "paper"}, nil
 	case slices.Equal(shape, []int{3, 32, 32}):
-		return Cast{[]string{"vgg13-32", "vgg16-32", "vgg19-32"}, "resnet18-small", "meta-cifar", "autozoom-cifar", "paper-cifar10"}, nil
+		return Cast{[]string{"vgg13-32", "vgg16-32", "vgg19-32"}, "resnet18-small", "meta-cifar", "", "autozoom-cifar", "paper-cifar10"}, nil
 	case slices.Equal(shape, []int{3, 64, 64}):
-		return Cast{[]string{"vgg13-64", "vgg16-64", "resnet18-small"}, "resnet34-small", "meta-cifar", "", "paper-tiny"}, nil
+		return Cast{[]string{"vgg13-64", "vgg16-64", "resnet18-small"}, "resnet34-small", "meta-cifar", "", "", "paper-tiny"}, nil
 	}
 	return Cast{}, fmt.Errorf("the Meta Attack's networks take pictures of 1x28x28, 3x32x32 and 3x64x64; these are %v", shape)
 }
