@@ -76,7 +76,7 @@ func run(threads int, prefix string, seconds float64, set, dump string) error {
 	fmt.Printf("# %s, %s/%s, kernel set %s, %d threads\n", runtime.Version(), runtime.GOOS, runtime.GOARCH,
 		kernel.Active().Name, threads)
 	if dump == "" {
-		fmt.Printf("# %-32s %10s %10s %9s %9s %6s\n", "case", "min ms", "median ms", "GFLOP/s", "peak", "share")
+		fmt.Printf("# %-44s %10s %10s %9s %9s %6s\n", "case", "min ms", "median ms", "GFLOP/s", "peak", "share")
 	}
 	for _, family := range families {
 		for _, c := range family {
@@ -114,7 +114,7 @@ func measure(c benchCase, work func(), threads int, seconds float64) {
 		times = append(times, time.Since(start).Seconds()*1e3)
 	}
 	slices.Sort(times)
-	fmt.Printf("%-34s %10.3f %10.3f", c.name, times[0], times[len(times)/2])
+	fmt.Printf("%-46s %10.3f %10.3f", c.name, times[0], times[len(times)/2])
 	if c.flops > 0 {
 		rate := c.flops / times[0] / 1e6
 		fmt.Printf(" %9.1f", rate)
