@@ -42,17 +42,15 @@ func winogradSuits(s *ConvShape) bool {
 // winogradCan reports whether the functions of this file can do s at all.
 func winogradCan(s *ConvShape) bool {
 	one := [3]int{1, 1, 1}
-	return s.Groups == 1 && s.Stride == one && s.Dilation == one &&
-		(s.Kernel == [3]int{1, 3, 3} || s.Kernel == [3]int{3, 3, 3}) &&
-		s.C > 0 && s.O > 0 && volume(s.In) > 0 && volume(s.Out) > 0
+	return s.Groups == 1 && s.Dilation == one && s.C > 0 && s.O > 0 && volume(s.In) > 0 && volume(s.Out) > 0 &&
+		(s.Stride == one && (s.Kernel == [3]int{1, 3, 3} || s.Kernel == [3]int{3, 3, 3}) || stridedCan(s))
 }
 
 // winogradForward computes y = act(conv(x, w) + bias); bias may be nil.
 func winogradForward(s *ConvShape, y, x, w, bias []float32, act Act) {
 	t := winoTasks.get()
-	t.winoShape = winoShape{n: s.N, c: s.C, o: s.O, in: s.In, out: s.Out, pad: s.Pad, frames: s.Kernel[0]}
+	t.describe(s, false)
 	t.src, t.dst, t.w, t.bias = x, y, w, bias
-	t.swap = false
 	t.forward(act)
 }
 
@@ -61,12 +59,8 @@ func winogradForward(s *ConvShape, y, x, w, bias []float32, act Act) {
 // nil, belongs to.
 func winogradBackwardData(s *ConvShape, dx, dy, w, bias []float32, act Act) {
 	t := winoTasks.get()
-	t.winoShape = winoShape{n: s.N, c: s.O, o: s.C, in: s.Out, out: s.In, frames: s.Kernel[0]}
-	for d := range 3 {
-		t.pad[d] = s.Kernel[d] - 1 - s.Pad[d]
-	}
+	t.describe(s, true)
 	t.src, t.dst, t.w, t.bias = dy, dx, w, bias
-	t.swap = true
 	t.forward(act)
 }
 
@@ -77,10 +71,12 @@ type winoShape struct {
 	in, out [3]int
 	pad     [3]int // may be negative: that much of src is left out
 	frames  int    // of the kernel
+	taps    int    // of the kernel
+	winoPhases
 
 	th, tw int // tiles in an image, down and across
 	c16    int // c rounded up to whole blocks
-	o16    int
+	o16    int // the columns: o rounded up likewise, for every phase of dst
 
 	// A chunk is chunkRows rows of tiles, counted through all images, by
 	// chunkFrames frames of the result.
@@ -94,7 +90,7 @@ func winoBlocks(n int) int { return (n + winoLanes - 1) / winoLanes * winoLanes 
 // divide fills in the tiles and cuts chunks of about want tiles and at most limit.
 func (s *winoShape) divide(want, limit int) {
 	s.th, s.tw = (s.out[1]+3)/4, (s.out[2]+3)/4
-	s.c16, s.o16 = winoBlocks(s.c), winoBlocks(s.o)
+	s.c16, s.o16 = winoBlocks(s.c), winoBlocks(s.o)*s.dstPhases
 	s.chunkFrames = min(s.out[0], max(1, limit/s.tw))
 	s.chunkRows = max(1, want/(s.tw*s.chunkFrames))
 	s.rowChunks = (s.n*s.th + s.chunkRows - 1) / s.chunkRows
@@ -140,7 +136,7 @@ const winoRunPixels = 320
 
 // runRows is the largest number of rows of tiles in a run.
 func (s *winoShape) runRows() int {
-	return max(1, min(s.th, (winoRunPixels/(4*s.tw+2)-2)/4))
+	return max(1, min(s.th, (winoRunPixels/max(s.srcPhases, s.dstPhases)/(4*s.tw+2)-2)/4))
 }
 
 // next returns the run that begins at row r of tiles, in a chunk of c.
@@ -149,15 +145,15 @@ func (s *winoShape) next(c *winoChunk, r, most int) winoRun {
 	return winoRun{image, ty, min(most, s.th-ty, c.r1-r), r - c.r0}
 }
 
-// ahead is the distance in floats, in planes of so many channels and columns, from
-// the run at row r of tiles to what is moved after it: the next run or, in the
-// next block of channels, the first.
-func (s *winoShape) ahead(c *winoChunk, r int, run winoRun, plane, channels, cols int) int {
+// ahead is the distance in floats, in planes of so many channels and so many
+// floats for a row of pixels in a tile, from the run at row r of tiles to what is
+// moved after it: the next run or, in the next block of channels, the first.
+func (s *winoShape) ahead(c *winoChunk, r int, run winoRun, plane, channels, row int) int {
 	next, blocks := r+run.n, 0
 	if next == c.r1 {
 		next, blocks = c.r0, winoLanes
 	}
-	return (next/s.th-run.image)*channels*plane + 4*(next%s.th-run.ty)*cols + blocks*plane
+	return (next/s.th-run.image)*channels*plane + 4*(next%s.th-run.ty)*row + blocks*plane
 }
 
 // A winoTask is one call of a pass, cut into parts.
@@ -175,6 +171,7 @@ type winoTask struct {
 	winoSums
 
 	inAt, outAt []int32 // see placePixels; kept for the next call
+	tapAt       []int32 // see placeTaps; kept likewise
 }
 
 type winoPhase int
@@ -194,7 +191,7 @@ var winoTasks freeList[winoTask]
 
 // release gives the task back.
 func (t *winoTask) release() {
-	*t = winoTask{inAt: t.inAt, outAt: t.outAt}
+	*t = winoTask{inAt: t.inAt, outAt: t.outAt, tapAt: t.tapAt}
 	winoTasks.put(t)
 }
 

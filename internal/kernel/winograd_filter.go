@@ -8,15 +8,20 @@ const winoColumns = 2 * winoLanes
 // winoFilterChannels is how many channels a part of the filters' transform covers.
 const winoFilterChannels = 32
 
-// winoInOrder is the place in bytes of every pixel where they follow one another:
-// enough for the taps of winoFilterChannels channels of a 3x3x3 kernel, or of twice
-// as many of a 3x3 kernel.
-var winoInOrder = func() (at [27 * winoFilterChannels]int32) {
-	for i := range at {
-		at[i] = int32(i * winoLanes * 4)
+// tapPixels is how many pixels a filter takes before its transform: nine for every
+// frame or phase.
+func (s *winoShape) tapPixels() int { return 9 * s.frames * s.srcPhases * s.dstPhases }
+
+// placeTaps fills in the place in bytes of every tap of so many channels' filters
+// among pixels.
+func (t *winoTask) placeTaps(channels int) {
+	t.tapAt = t.tapAt[:0]
+	for c := range channels {
+		for k := range t.taps {
+			t.tapAt = append(t.tapAt, int32((c*t.tapPixels()+t.tapPlace(k))*winoLanes*4))
+		}
 	}
-	return at
-}()
+}
 
 // A winoBlock is the place of a block of columns among transformed filters.
 type winoBlock struct {
@@ -31,8 +36,8 @@ func (s *winoShape) block(o, rows int) winoBlock {
 	o -= o % winoColumns
 	width := min(winoColumns, s.o16-o)
 	return winoBlock{
-		offset: o / winoColumns * 36 * winoStride(s.frames*rows*winoColumns),
-		pos:    winoStride(s.frames * rows * width),
+		offset: o / winoColumns * 36 * winoStride(s.groups()*rows*winoColumns),
+		pos:    winoStride(s.groups() * rows * width),
 		width:  width,
 	}
 }
@@ -44,13 +49,13 @@ func (s *winoShape) filterFloats(rows int) int {
 }
 
 func (s *winoShape) filterParts() int {
-	return s.o16 / winoLanes * ((s.c + winoFilterChannels - 1) / winoFilterChannels)
+	return ceilDiv(s.o, winoLanes) * ceilDiv(s.c, winoFilterChannels)
 }
 
-// filterRange returns the first column of part i, its number of columns, and its
-// channels.
+// filterRange returns the first channel of the result of part i, how many of them
+// it has, and its channels.
 func (s *winoShape) filterRange(i int) (o, columns, c0, c1 int) {
-	blocks := s.o16 / winoLanes
+	blocks := ceilDiv(s.o, winoLanes)
 	o, c0 = i%blocks*winoLanes, i/blocks*winoFilterChannels
 	return o, min(winoLanes, s.o-o), c0, min(c0+winoFilterChannels, s.c)
 }
@@ -58,29 +63,41 @@ func (s *winoShape) filterRange(i int) (o, columns, c0, c1 int) {
 // filterPart transforms the filters of one block of columns and a few channels.
 func (t *winoTask) filterPart(i int) {
 	o, columns, c0, c1 := t.filterRange(i)
-	b := t.block(o, t.c)
-	t.transformFilters(t.u[b.offset+c0*b.width+o%winoColumns:], b.pos, t.c*b.width, b.width, o, columns, c0, c1, 0, t.frames)
+	b := t.block(o*t.dstPhases, t.c)
+	frame := t.c * b.width
+	if t.dstPhases > 1 {
+		frame = 36 * b.pos
+	}
+	t.transformFilters(t.u[b.offset+c0*b.width+o*t.dstPhases%winoColumns:], b.pos, frame, b.width, o, columns, c0, c1, 0, t.groups())
 }
 
-// transformFilters transforms kernel frames [f0, f1) of up to 16 columns from o on
-// and at most winoFilterChannels channels [c0, c1). They go to u, with the given
-// strides between positions, frames and channels.
-func (t *winoTask) transformFilters(u []float32, pos, frame, step, o, columns, c0, c1, f0, f1 int) {
-	taps := 9 * t.frames
-	s := getScratch((c1-c0)*taps*winoLanes + winoTmp(0))
-	tmp := s.f[(c1-c0)*taps*winoLanes:]
+// transformFilters transforms groups [g0, g1), which are kernel frames or phases of
+// the source, of up to 16 channels of the result from o on and at most
+// winoFilterChannels channels [c0, c1). They go to u, with the given strides
+// between positions, groups and channels. If the result has phases, all are
+// transformed: two beside each other, the next two a group further on.
+func (t *winoTask) transformFilters(u []float32, pos, group, step, o, columns, c0, c1, g0, g1 int) {
+	room := t.tapPixels() * winoLanes
+	s := getScratch((c1-c0)*room + winoTmp(0))
+	f, tmp := s.f[:(c1-c0)*room], s.f[(c1-c0)*room:]
+	if t.tapPixels() != t.taps {
+		clear(f) // not all pixels are taps
+	}
 	first, tap := 0, winoLanes
 	if t.swap {
 		// Rows of w are channels read, and the taps go backwards.
 		for c := range c1 - c0 {
-			t.ops.pack(&s.f[c*taps*winoLanes], &t.w[((c0+c)*t.o+o)*taps], &winoInOrder[0], taps, taps, columns, t.o*taps)
+			t.ops.pack(&f[c*room], &t.w[((c0+c)*t.o+o)*t.taps], &t.tapAt[0], t.taps, t.taps, columns, t.o*t.taps)
 		}
-		first, tap = (taps-1)*winoLanes, -winoLanes
+		first, tap = (9*t.frames-1)*winoLanes, -winoLanes
 	} else {
-		t.ops.pack(&s.f[0], &t.w[(o*t.c+c0)*taps], &winoInOrder[0], t.c*taps, (c1-c0)*taps, columns, 0)
+		t.ops.pack(&f[0], &t.w[(o*t.c+c0)*t.taps], &t.tapAt[0], t.c*t.taps, (c1-c0)*t.taps, columns, 0)
 	}
-	for f := f0; f < f1; f++ {
-		t.ops.filter(&u[(f-f0)*frame], &s.f[first+f*9*tap], &tmp[0], pos, step, tap, taps*winoLanes, c1-c0)
+	for g := g0; g < g1; g++ {
+		t.ops.filter(&u[(g-g0)*group], &f[first+g*9*tap], &tmp[0], pos, step, tap, room, c1-c0)
+	}
+	for ph := 1; ph < t.dstPhases; ph++ {
+		t.ops.filter(&u[ph/2*group+ph%2*winoLanes], &f[first+ph*9*winoLanes], &tmp[0], pos, step, tap, room, c1-c0)
 	}
 	putScratch(s)
 }

@@ -28,21 +28,22 @@ func (t *winoTask) forward(act Act) {
 	if act == ActReLU {
 		t.floor = 0
 	}
-	want := winoTiles(t.c)
+	want := winoTiles(t.c * t.srcPhases)
 	t.divide(want, 4*want)
 	t.placePixels()
+	t.placeTaps(winoFilterChannels)
 	chunks := t.rowChunks * t.frameChunks
-	bias := getScratch(t.o16)
+	bias := getScratch(winoBlocks(t.o))
 	clear(bias.f)
 	copy(bias.f, t.bias)
 	t.biasBlock = bias.f
 	if t.filterFloats(t.c) > winoManyFilters && t.n*t.th*t.tw*t.out[0] <= winoFewTiles {
 		c := t.chunk(0)
-		t.v = t.layout(t.frameTiles(&c)+1, t.c16, t.c16)
+		t.v = t.layout(t.frameTiles(&c)+1, t.srcPhases*t.c16, t.c16)
 		s := getScratch(chunks * t.v.floats)
 		t.tiles = s.f
 		t.run(winoInputs, chunks)
-		t.run(winoColumnBlocks, (t.o16+winoColumns-1)/winoColumns)
+		t.run(winoColumnBlocks, ceilDiv(t.o16, t.columnsOnce()))
 		putScratch(s)
 	} else {
 		s := getScratch(t.filterFloats(t.c))
@@ -57,19 +58,21 @@ func (t *winoTask) forward(act Act) {
 
 // placePixels fills in where the pixels of a run go, in bytes: those of the input
 // among pixels with the padding of a tile at the right and at the left, those of
-// the result among whole tiles.
+// the result among whole tiles; and phase by phase, if there are several.
 func (t *winoTask) placePixels() {
-	place := func(at []int32, rows, cols, wide int) []int32 {
+	place := func(at []int32, rows, cols, wide, phases int) []int32 {
 		at = at[:0]
-		for y := range rows {
+		step := winoStep(phases)
+		for y := range step * rows {
 			for x := range cols {
-				at = append(at, int32((y*wide+x)*winoLanes*4))
+				phase := y%step*step + x%step
+				at = append(at, int32(((phase*rows+y/step)*wide+x/step)*winoLanes*4))
 			}
 		}
 		return at
 	}
-	t.inAt = place(t.inAt, 4*t.runRows()+2, t.in[2], 4*t.tw+2)
-	t.outAt = place(t.outAt, 4*t.runRows(), t.out[2], 4*t.tw)
+	t.inAt = place(t.inAt, 4*t.runRows()+2, t.srcSize[2], 4*t.tw+2, t.srcPhases)
+	t.outAt = place(t.outAt, 4*t.runRows(), t.dstSize[2], 4*t.tw, t.dstPhases)
 }
 
 // A winoLayout places transformed tiles: blocks of ld channels; in a block, slowest
@@ -96,22 +99,26 @@ func (l *winoLayout) at(c int) int { return c/l.ld*36*l.pos + c%l.ld }
 func (t *winoTask) frameTiles(c *winoChunk) int { return (c.f1 - c.f0 + t.frames - 1) * c.tiles }
 
 // inputPixels is the room for the pixels of a run.
-func (t *winoTask) inputPixels() int { return (4*t.runRows() + 2) * (4*t.tw + 2) * winoLanes }
+func (t *winoTask) inputPixels() int {
+	return t.srcPhases * (4*t.runRows() + 2) * (4*t.tw + 2) * winoLanes
+}
 
 // inputChunk transforms the input of a chunk into v. pixels and tmp are working
 // memory.
 func (t *winoTask) inputChunk(c *winoChunk, v []float32, l winoLayout, pixels, tmp []float32) {
-	wide := 4*t.tw + 2
+	row := (4*t.tw + 2) * winoLanes
+	phases, step := t.srcPhases, winoStep(t.srcPhases)
 	left, skip := max(0, t.pad[2]), max(0, -t.pad[2])
-	cols := max(0, min(t.in[2]-skip, wide-left))
+	cols := max(0, min(t.srcSize[2]-skip, step*(4*t.tw+2-left)))
 	clear(pixels) // the padding at both sides; what is between is written again
-	area := t.in[1] * t.in[2]
-	plane := t.in[0] * area
+	area := t.srcSize[1] * t.srcSize[2]
+	plane := t.srcSize[0] * area
 	most := t.runRows()
+	one := len(pixels) / phases
 	for g := range c.f1 - c.f0 + t.frames - 1 {
 		z := c.f0 + g - t.pad[0]
 		if z < 0 || z >= t.in[0] {
-			for b := 0; b < t.c16; b += l.ld {
+			for b := 0; b < phases*t.c16; b += l.ld {
 				for i := range 36 {
 					clear(v[l.at(b)+i*l.pos+g*c.tiles*l.ld:][:c.tiles*l.ld])
 				}
@@ -128,23 +135,32 @@ func (t *winoTask) inputChunk(c *winoChunk, v []float32, l winoLayout, pixels, t
 				known := 0
 				if run.ty > 0 && r > c.r0 {
 					known = 2 // the last rows of the run before
-					copy(pixels[:2*wide*winoLanes], pixels[last*wide*winoLanes:])
 				}
 				from := max(known, min(-top, rows))
 				to := max(from, min(rows, t.in[1]-top))
-				clear(pixels[known*wide*winoLanes : from*wide*winoLanes])
-				x := (run.image*t.c+cb)*plane + z*area + (top+from)*t.in[2] + skip
-				at := (from*wide + left) * winoLanes
-				if cols == t.in[2] && from < to {
-					t.ops.pack(&pixels[at], &t.src[x], &t.inAt[0], plane, (to-from)*cols, nch, t.ahead(c, r, run, plane, t.c, cols))
+				// Rows of src: in the last one of pixels an odd phase may have none.
+				height := max(0, min(step*(top+to), t.srcSize[1])-step*(top+from))
+				for ph := range phases {
+					p := pixels[ph*one:][:one]
+					if known > 0 {
+						copy(p[:2*row], p[last*row:])
+					}
+					clear(p[known*row : from*row])
+					clear(p[(from+(height+step-1-ph/step)/step)*row : rows*row])
+				}
+				x := (run.image*t.c+cb)*plane + z*area + step*(top+from)*t.srcSize[2] + skip
+				at := from*row + left*winoLanes
+				if cols == t.srcSize[2] && from < to {
+					t.ops.pack(&pixels[at], &t.src[x], &t.inAt[0], plane, height*cols, nch, t.ahead(c, r, run, plane, t.c, step*cols))
 				} else if cols > 0 {
-					for y := range to - from {
-						t.ops.pack(&pixels[at+y*wide*winoLanes], &t.src[x+y*t.in[2]], &t.inAt[0], plane, cols, nch, 0)
+					for y := range height {
+						t.ops.pack(&pixels[at+y/step*row], &t.src[x+y*t.srcSize[2]], &t.inAt[y%step*t.srcSize[2]], plane, cols, nch, 0)
 					}
 				}
-				clear(pixels[to*wide*winoLanes : rows*wide*winoLanes])
-				t.ops.input(&v[l.at(cb)+(g*c.tiles+run.offset*t.tw)*l.ld], &pixels[0], &tmp[0],
-					l.pos, l.ld, wide, run.n, t.tw)
+				for ph := range phases {
+					t.ops.input(&v[l.at(ph*t.c16+cb)+(g*c.tiles+run.offset*t.tw)*l.ld], &pixels[ph*one], &tmp[0],
+						l.pos, l.ld, 4*t.tw+2, run.n, t.tw)
+				}
 				r += run.n
 				last = 4 * run.n
 			}
@@ -156,18 +172,25 @@ func (t *winoTask) inputChunk(c *winoChunk, v []float32, l winoLayout, pixels, t
 func (t *winoTask) imagePart(i int) {
 	c := t.chunk(i)
 	rows := (c.f1 - c.f0) * c.tiles
-	in := t.layout(t.frameTiles(&c)+1, t.c16, t.c16) // products of an odd number of rows read one more
-	out := t.layout(winoEven(rows), t.o16, winoColumns)
+	in := t.layout(t.frameTiles(&c)+1, t.srcPhases*t.c16, t.c16) // products of an odd number of rows read one more
+	out := t.layout(winoEven(rows), min(t.o16, t.columnsOnce()), winoColumns)
 	pixels := max(t.inputPixels(), t.outputPixels())
-	s := getScratch(in.floats + 36*out.pos + pixels + winoTmp(t.tw))
+	s := getScratch(in.floats + out.floats + pixels + winoTmp(t.tw))
 	v, rest := s.f[:in.floats], s.f[in.floats:]
-	m, rest := rest[:36*out.pos], rest[36*out.pos:]
+	m, rest := rest[:out.floats], rest[out.floats:]
 	px, tmp := rest[:pixels], rest[pixels:]
 	t.inputChunk(&c, v, in, px[:t.inputPixels()], tmp)
-	for o := 0; o < t.o16; o += winoColumns {
-		b := t.block(o, t.c)
-		for p := range 36 {
-			t.product(m[p*out.pos:], out.ld, v[p*in.pos:], in.ld, c.tiles*in.ld, t.u[b.offset+p*b.pos:], b.width, t.c, t.frames, rows, 0)
+	for o := 0; o < t.o16; o += t.columnsOnce() {
+		for j := o; j < min(o+t.columnsOnce(), t.o16); j += winoColumns {
+			b := t.block(j, t.c)
+			for p := range 36 {
+				m, v, u := m[out.at(j-o)+p*out.pos:], v[p*in.pos:], t.u[b.offset+p*b.pos:]
+				if t.srcPhases == t.dstPhases {
+					t.product(m, out.ld, v, in.ld, c.tiles*in.ld, u, b.width, b.width, t.c, t.frames, rows, 0)
+				} else {
+					t.phasedProduct(p, j, m, out.ld, v, in, u, t.c, rows)
+				}
+			}
 		}
 		t.outputChunk(&c, m, out, o, px, tmp)
 	}
@@ -175,8 +198,9 @@ func (t *winoTask) imagePart(i int) {
 }
 
 // product multiplies rows tiles of transformed input, segs frames of them seg
-// apart, with the filters of a block of columns. With add it adds to m.
-func (t *winoTask) product(m []float32, ldm int, v []float32, ldv, seg int, u []float32, width, k, segs, rows, add int) {
+// apart, with width columns of the filters of a block, ldu apart. With add it
+// adds to m.
+func (t *winoTask) product(m []float32, ldm int, v []float32, ldv, seg int, u []float32, ldu, width, k, segs, rows, add int) {
 	for col := 0; col < width; {
 		list, step := t.ops.product, winoLanes
 		if width-col >= winoColumns && len(t.ops.product2) > 0 {
@@ -189,7 +213,7 @@ func (t *winoTask) product(m []float32, ldm int, v []float32, ldv, seg int, u []
 		r := 0
 		for _, part := range [2][2]int{{small + 1, big}, {small, blocks - big}} {
 			if part[1] > 0 {
-				list[part[0]-1](&m[r*ldm+col], &v[r*ldv], &u[col], ldm, ldv, width, seg, k, segs, part[1], add)
+				list[part[0]-1](&m[r*ldm+col], &v[r*ldv], &u[col], ldm, ldv, ldu, seg, k, segs, part[1], add)
 				r += 2 * part[0] * part[1]
 			}
 		}
@@ -198,24 +222,31 @@ func (t *winoTask) product(m []float32, ldm int, v []float32, ldv, seg int, u []
 }
 
 // outputPixels is the room for the pixels of a run of the result.
-func (t *winoTask) outputPixels() int { return 16 * t.runRows() * t.tw * winoLanes }
+func (t *winoTask) outputPixels() int { return t.dstPhases * 16 * t.runRows() * t.tw * winoLanes }
 
-// outputChunk transforms the products of the block of columns from o on back into
-// dst.
+// outputChunk transforms the products of the columns from o on, as many as are
+// done at once, back into dst.
 func (t *winoTask) outputChunk(c *winoChunk, m []float32, l winoLayout, o int, pixels, tmp []float32) {
 	wide := 4 * t.tw
-	area := t.out[1] * t.out[2]
-	plane := t.out[0] * area
+	phases, step := t.dstPhases, winoStep(t.dstPhases)
+	height, cols := t.dstSize[1], t.dstSize[2]
+	plane := t.dstSize[0] * height * cols
 	most := t.runRows()
-	for b := o; b < min(o+winoColumns, t.o); b += winoLanes {
-		nch := min(winoLanes, t.o-b)
+	one := most * 4 * wide * winoLanes
+	for b := o; b < min(o+t.columnsOnce(), t.o*phases); b += phases * winoLanes {
+		first := b / phases // channel
+		nch := min(winoLanes, t.o-first)
 		for f := c.f0; f < c.f1; f++ {
 			for r := c.r0; r < c.r1; {
 				run := t.next(c, r, most)
-				t.ops.output(&pixels[0], &m[((f-c.f0)*c.tiles+run.offset*t.tw)*l.ld+b-o], &tmp[0], &t.biasBlock[b], t.floor,
-					l.pos, l.ld, wide, run.n, t.tw)
-				rows, cols := min(4*run.n, t.out[1]-4*run.ty), t.out[2]
-				t.ops.unpack(&t.dst[(run.image*t.o+b)*plane+f*area+4*run.ty*cols], &pixels[0], &t.outAt[0], plane, rows*cols, nch, t.ahead(c, r, run, plane, t.o, cols))
+				for ph := range phases {
+					t.ops.output(&pixels[ph*one], &m[l.at(b-o+ph*winoLanes)+((f-c.f0)*c.tiles+run.offset*t.tw)*l.ld], &tmp[0],
+						&t.biasBlock[first], t.floor, l.pos, l.ld, wide, run.n, t.tw)
+				}
+				top := 4 * step * run.ty
+				rows := min(4*step*run.n, height-top)
+				t.ops.unpack(&t.dst[(run.image*t.o+first)*plane+(f*height+top)*cols], &pixels[0], &t.outAt[0], plane, rows*cols, nch,
+					t.ahead(c, r, run, plane, t.o, step*cols))
 				r += run.n
 			}
 		}
@@ -234,36 +265,46 @@ func (t *winoTask) inputPart(i int) {
 // once.
 const winoColumnChannels = 128
 
-// columnPart computes block i of columns of the result.
+// columnPart computes the i-th of the blocks of columns done at once.
 func (t *winoTask) columnPart(i int) {
-	o := i * winoColumns
-	width := min(winoColumns, t.o16-o)
-	pos := winoStride(winoColumnChannels * width)
+	o := i * t.columnsOnce()
+	columns := min(t.columnsOnce(), t.o16-o)
+	width := min(winoColumns, columns)
+	most := winoColumnChannels * winoColumns / t.columnsOnce()
+	pos := winoStride(most * width)
 	chunks := t.rowChunks * t.frameChunks
 	c := t.chunk(0)
-	out := t.layout(winoEven((c.f1-c.f0)*c.tiles), width, width)
-	s := getScratch(36*pos + chunks*out.floats + t.outputPixels() + winoTmp(t.tw))
-	u, rest := s.f[:36*pos], s.f[36*pos:]
+	out := t.layout(winoEven((c.f1-c.f0)*c.tiles), columns, width)
+	filters := columns / width * 36 * pos
+	s := getScratch(filters + chunks*out.floats + t.outputPixels() + winoTmp(t.tw))
+	u, rest := s.f[:filters], s.f[filters:]
 	m, rest := rest[:chunks*out.floats], rest[chunks*out.floats:]
 	px, tmp := rest[:t.outputPixels()], rest[t.outputPixels():]
-	add := 0
-	for f := range t.frames {
-		for c0 := 0; c0 < t.c; c0 += winoColumnChannels {
-			c1 := min(c0+winoColumnChannels, t.c)
+	for g := range t.groups() {
+		for c0 := 0; c0 < t.c; c0 += most {
+			c1 := min(c0+most, t.c)
 			for b := c0; b < c1; b += winoFilterChannels {
-				for col := o; col < min(o+width, t.o); col += winoLanes {
-					t.transformFilters(u[(b-c0)*width+col-o:], pos, 0, width, col, min(winoLanes, t.o-col),
-						b, min(b+winoFilterChannels, c1), f, f+1)
+				for col := o / t.dstPhases; col < min((o+columns)/t.dstPhases, t.o); col += winoLanes {
+					t.transformFilters(u[(b-c0)*width+col-o/t.dstPhases:], pos, 36*pos, width, col, min(winoLanes, t.o-col),
+						b, min(b+winoFilterChannels, c1), g, g+1)
 				}
 			}
-			for p := range 36 {
-				for i := range chunks {
-					c := t.chunk(i)
-					t.product(m[i*out.floats+p*out.pos:], out.ld, t.tiles[i*t.v.floats+p*t.v.pos+f*c.tiles*t.v.ld+c0:], t.v.ld, 0,
-						u[p*pos:], width, c1-c0, 1, (c.f1-c.f0)*c.tiles, add)
+			for j := 0; j < columns; j += width {
+				for p := range 36 {
+					for i := range chunks {
+						c := t.chunk(i)
+						m := m[i*out.floats+out.at(j)+p*out.pos:]
+						v := t.tiles[i*t.v.floats+p*t.v.pos+c0:]
+						u := u[j/width*36*pos+p*pos:]
+						rows := (c.f1 - c.f0) * c.tiles
+						if t.srcPhases == t.dstPhases {
+							t.product(m, out.ld, v[g*c.tiles*t.v.ld:], t.v.ld, 0, u, width, width, c1-c0, 1, rows, min(1, g+c0))
+						} else {
+							t.phasedColumns(p, o+j, g, c0, m, out.ld, v, u, c1-c0, rows)
+						}
+					}
 				}
 			}
-			add = 1
 		}
 	}
 	for i := range chunks {

@@ -122,7 +122,11 @@ func winoTest(rng *rand.Rand) ConvShape {
 		if rng.IntN(3) == 0 {
 			s.In[0], s.Kernel[0], s.Pad[0] = pick(1, 2, 3, 5, 8), pick(1, 3, 3), pick(0, 1, 1, 2, 4)
 		}
-		if s.In[0]+2*s.Pad[0] < s.Kernel[0] || s.In[1]+2*s.Pad[1] < 3 || s.In[2]+2*s.Pad[2] < 3 {
+		if rng.IntN(2) == 0 {
+			s.Kernel, s.Stride = [3]int{1, pick(2, 3, 4, 5, 6), pick(2, 3, 4, 5, 6)}, [3]int{1, 2, 2}
+			s.Pad[0] = 0
+		}
+		if s.In[0]+2*s.Pad[0] < s.Kernel[0] || s.In[1]+2*s.Pad[1] < s.Kernel[1] || s.In[2]+2*s.Pad[2] < s.Kernel[2] {
 			continue
 		}
 		s.Resolve()
@@ -208,6 +212,8 @@ func TestWinogradManyChannels(t *testing.T) {
 		for _, s := range []ConvShape{
 			{N: 2, C: 131, O: 117, In: [3]int{1, 6, 5}, Kernel: [3]int{1, 3, 3}, Pad: [3]int{0, 1, 1}},
 			{N: 3, C: 70, O: 83, In: [3]int{2, 5, 3}, Kernel: [3]int{3, 3, 3}, Pad: [3]int{1, 1, 1}},
+			{N: 2, C: 131, O: 117, In: [3]int{1, 9, 10}, Kernel: [3]int{1, 4, 4}, Stride: [3]int{1, 2, 2}, Pad: [3]int{0, 1, 1}},
+			{N: 3, C: 70, O: 83, In: [3]int{1, 7, 8}, Kernel: [3]int{1, 3, 6}, Stride: [3]int{1, 2, 2}, Pad: [3]int{0, 0, 2}},
 		} {
 			s.Resolve()
 			checkWinograd(t, &s, rng)
@@ -313,6 +319,8 @@ var winoShapes2 = []ConvShape{
 	{N: 7, C: 20, O: 70, In: [3]int{1, 13, 14}, Kernel: [3]int{1, 3, 3}},
 	{N: 7, C: 140, O: 60, In: [3]int{1, 6, 7}, Kernel: [3]int{1, 3, 3}, Pad: [3]int{0, 1, 1}},
 	{N: 3, C: 40, O: 70, In: [3]int{4, 11, 5}, Kernel: [3]int{3, 3, 3}, Pad: [3]int{1, 1, 1}},
+	{N: 7, C: 16, O: 40, In: [3]int{1, 28, 27}, Kernel: [3]int{1, 4, 4}, Stride: [3]int{1, 2, 2}, Pad: [3]int{0, 1, 1}},
+	{N: 7, C: 140, O: 60, In: [3]int{1, 9, 8}, Kernel: [3]int{1, 3, 5}, Stride: [3]int{1, 2, 2}, Pad: [3]int{0, 1, 2}},
 }
 
 func TestWinogradSameBitsOnAnyWorkers(t *testing.T) {

@@ -28,7 +28,7 @@ func winogradBackwardWeights(s *ConvShape, dw, dy, x []float32) {
 		return
 	}
 	t := winoTasks.get()
-	t.winoShape = winoShape{n: s.N, c: s.C, o: s.O, in: s.In, out: s.Out, pad: s.Pad, frames: s.Kernel[0]}
+	t.describe(s, false)
 	t.ops = &Active().wino
 	t.src, t.dst, t.w = x, dy, dw
 	t.planWeights()
@@ -37,7 +37,7 @@ func winogradBackwardWeights(s *ConvShape, dw, dy, x []float32) {
 		sc := getScratch(chunks * (t.v.floats + t.m.floats))
 		t.tiles = sc.f
 		t.run(winoTransforms, chunks)
-		t.run(winoWholeSums, (t.o16+winoColumns-1)/winoColumns*((t.c+t.cBlock-1)/t.cBlock))
+		t.run(winoWholeSums, ceilDiv(t.o16, winoColumns)*ceilDiv(t.c, t.cBlock))
 		putScratch(sc)
 	} else {
 		sc := getScratch(t.parts * t.perPart)
@@ -60,18 +60,22 @@ const (
 
 // planWeights chooses chunks and parts from the shape alone.
 func (t *winoTask) planWeights() {
-	want := winoTiles(max(t.c, t.o))
+	want := winoTiles(max(t.c*t.srcPhases, t.o))
 	t.divide(want, 4*want)
 	t.placePixels()
 	t.rows = winoEven(t.c)
 	t.perPart = t.filterFloats(t.rows)
 	t.cBlock = 64
-	if t.frames > 1 {
+	if t.groups() > 1 {
 		t.cBlock = 32
 	}
+	if t.srcPhases > 1 && t.c16%t.cBlock != 0 {
+		t.cBlock = winoLanes // phases begin with a block
+	}
+	t.placeTaps(max(t.cBlock, winoFilterChannels))
 	chunks := t.rowChunks * t.frameChunks
 	c := t.chunk(0)
-	t.v = t.layout(t.frameTiles(&c), t.c16, t.cBlock)
+	t.v = t.layout(t.frameTiles(&c), t.srcPhases*t.c16, t.cBlock)
 	t.m = t.layout((c.f1-c.f0)*c.tiles, t.o16, winoColumns)
 	t.whole = t.perPart > winoPartialFloats && chunks*(t.v.floats+t.m.floats) <= max(winoWholeFloats, t.perPart)
 	t.parts = min(chunks, 4)
@@ -102,7 +106,7 @@ func (t *winoTask) chunkTiles(i int) (v, m []float32) {
 
 // addChunk adds the outer products of chunk i to the dU of columns [o, o+width)
 // and channels [c0, c1), for which u has the given strides between positions and
-// kernel frames. The first chunk overwrites.
+// groups. The first chunk overwrites.
 func (t *winoTask) addChunk(i int, first bool, u []float32, pos, frame, o, width, c0, c1 int, v, m []float32) {
 	c := t.chunk(i)
 	rows := (c.f1 - c.f0) * c.tiles
@@ -111,8 +115,15 @@ func (t *winoTask) addChunk(i int, first bool, u []float32, pos, frame, o, width
 		add = 0
 	}
 	for p := range 36 {
-		for f := range t.frames {
-			t.outer(u[p*pos+f*frame:], width, (c1-c0+1)/2, v[t.v.at(c0)+p*t.v.pos+f*c.tiles*t.v.ld:], m[t.m.at(o)+p*t.m.pos:], rows, add)
+		for g := range t.groups() {
+			from := t.v.at(c0) + g*c.tiles*t.v.ld
+			if t.srcPhases > 1 {
+				if t.live[p]>>g&1 == 0 {
+					continue
+				}
+				from = t.v.at(g*t.c16 + c0)
+			}
+			t.outer(u[p*pos+g*frame:], width, (c1-c0+1)/2, v[from+p*t.v.pos:], m[t.m.at(o)+p*t.m.pos:], rows, add)
 		}
 	}
 }
@@ -150,7 +161,7 @@ func (t *winoTask) wholeSums(i int) {
 	o, c0 := i%blocks*winoColumns, i/blocks*t.cBlock
 	width, c1 := min(winoColumns, t.o16-o), min(c0+t.cBlock, t.c)
 	frame := winoEven(c1-c0) * width
-	pos := winoStride(t.frames * frame)
+	pos := winoStride(t.groups() * frame)
 	s := getScratch(36 * pos)
 	for i := range t.rowChunks * t.frameChunks {
 		v, m := t.chunkTiles(i)
@@ -166,13 +177,13 @@ func (t *winoTask) wholeSums(i int) {
 // o on and channels [c0, c1); u begins at these and has the given strides between
 // positions, frames and channels.
 func (t *winoTask) filterGradients(o, columns, c0, c1 int, u []float32, pos, frame, step, parts int) {
-	taps := 9 * t.frames
-	s := getScratch((c1-c0)*taps*winoLanes + winoTmp(0))
-	tmp := s.f[(c1-c0)*taps*winoLanes:]
-	for f := range t.frames {
-		t.ops.filterGradient(&s.f[f*9*winoLanes], &u[f*frame], &tmp[0], pos, step, t.perPart, parts, taps*winoLanes, c1-c0)
+	room := t.tapPixels() * winoLanes
+	s := getScratch((c1-c0)*room + winoTmp(0))
+	tmp := s.f[(c1-c0)*room:]
+	for g := range t.groups() {
+		t.ops.filterGradient(&s.f[g*9*winoLanes], &u[g*frame], &tmp[0], pos, step, t.perPart, parts, room, c1-c0)
 	}
-	t.ops.unpack(&t.w[(o*t.c+c0)*taps], &s.f[0], &winoInOrder[0], t.c*taps, (c1-c0)*taps, columns, 0)
+	t.ops.unpack(&t.w[(o*t.c+c0)*t.taps], &s.f[0], &t.tapAt[0], t.c*t.taps, (c1-c0)*t.taps, columns, 0)
 	putScratch(s)
 }
 

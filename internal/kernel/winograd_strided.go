@@ -1,0 +1,171 @@
+package kernel
+
+// A convolution with stride 2 is one with stride 1 of the images that its source
+// falls into by the parity of row and column: result o reads source 2o + k - pad,
+// which is number o + q of the image of parity r where k - pad = 2q + r. These four
+// phases count as channels. Up to 5 taps in a row (6 if the padding is even) make
+// at most 3 for a phase, so that F(4x4, 3x3) serves, with zeros for the taps that a
+// phase has not got.
+//
+// The transform of a filter that lacks its first tap is 0 at the point 0, of one
+// that lacks its last, at infinity. Those products are left out, and 4x4 taps cost
+// 100 multiplications for 4x4 results, not 256, and 3x3 taps 81, not 144.
+//
+// In the gradient to data, which is also the transposed convolution, the result
+// has the phases; each has the channels of the result in columns of its own.
+
+// winoPhases is how the images of a convolution fall into phases.
+type winoPhases struct {
+	srcPhases, dstPhases int    // 4 on the one side with stride 2, else 1
+	srcSize, dstSize     [3]int // sizes of whole images
+	live                 [36]uint8
+	tapRow, tapCol       [6]winoTap // of rows and columns of taps
+	tapCols              int        // taps in a row
+}
+
+// A winoTap is the place of a tap in one dimension: its phase, and its number
+// among three taps of that phase.
+type winoTap struct{ phase, at int8 }
+
+// winoStep is the stride between neighbours of one of so many phases.
+func winoStep(phases int) int { return 1 + phases/4 }
+
+// stridedCan reports whether s has stride 2 and is among those that can be done.
+func stridedCan(s *ConvShape) bool {
+	if s.Stride != [3]int{1, 2, 2} || s.Kernel[0] != 1 || s.Pad[0] != 0 {
+		return false
+	}
+	for d := 1; d < 3; d++ {
+		low, _ := floorDiv(-s.Pad[d], 2)
+		high, _ := floorDiv(s.Kernel[d]-1-s.Pad[d], 2)
+		if s.Kernel[d] < 2 || high-low > 2 || low < -2 {
+			return false
+		}
+	}
+	return true
+}
+
+// describe fills in the shape of s, or of its gradient to data.
+func (t *winoTask) describe(s *ConvShape, data bool) {
+	t.winoShape = winoShape{n: s.N, c: s.C, o: s.O, in: s.In, out: s.Out, pad: s.Pad, frames: s.Kernel[0], taps: volume(s.Kernel)}
+	t.srcPhases, t.dstPhases, t.srcSize, t.dstSize = 1, 1, s.In, s.Out
+	if s.Stride[1] == 2 {
+		t.splitPhases(s, data)
+	}
+	if t.swap = data; data {
+		t.c, t.o, t.in, t.out = t.o, t.c, t.out, t.in
+		t.srcPhases, t.dstPhases, t.srcSize, t.dstSize = t.dstPhases, t.srcPhases, t.dstSize, t.srcSize
+		t.pad = [3]int{t.frames - 1 - t.pad[0], 2 - t.pad[1], 2 - t.pad[2]}
+	}
+}
+
+// splitPhases makes the source fall into phases.
+func (t *winoTask) splitPhases(s *ConvShape, data bool) {
+	t.srcPhases, t.tapCols = 4, s.Kernel[2]
+	var has [2][2][3]bool // by dimension, phase and place: whether there is a tap
+	for d, taps := range []*[6]winoTap{&t.tapRow, &t.tapCol} {
+		size, pad := s.In[d+1], s.Pad[d+1]
+		low, _ := floorDiv(-pad, 2)
+		t.in[d+1], t.pad[d+1] = ceilDiv(size, 2), -low
+		for k := range s.Kernel[d+1] {
+			q, r := floorDiv(k-pad, 2)
+			taps[k] = winoTap{int8(r), int8(q - low)}
+			at := q - low
+			if data {
+				at = 2 - at // the taps go backwards
+			}
+			has[d][r][at] = true
+		}
+	}
+	alive := func(point int, taps [3]bool) bool {
+		switch point {
+		case 0:
+			return taps[0]
+		case 5:
+			return taps[2]
+		}
+		return taps[0] || taps[1] || taps[2]
+	}
+	for p := range t.live {
+		for ph := range 4 {
+			if alive(p/6, has[0][ph/2]) && alive(p%6, has[1][ph%2]) {
+				t.live[p] |= 1 << ph
+			}
+		}
+	}
+}
+
+// groups is how many stretches of channels a product sums over: one for every
+// frame of the kernel, or phase of the source.
+func (s *winoShape) groups() int { return s.frames * s.srcPhases }
+
+// columnsOnce is how many columns are computed together: if the result has phases,
+// 16 for each.
+func (s *winoShape) columnsOnce() int { return max(winoColumns, s.dstPhases*winoLanes) }
+
+// tapPlace returns the pixel of tap k of a filter.
+func (s *winoShape) tapPlace(k int) int {
+	if s.srcPhases == s.dstPhases {
+		return k
+	}
+	y, x := s.tapRow[k/s.tapCols], s.tapCol[k%s.tapCols]
+	return 9*int(2*y.phase+x.phase) + 3*int(y.at) + int(x.at)
+}
+
+// phasedProduct is product at position p, for the columns of the block at j.
+func (t *winoTask) phasedProduct(p, j int, m []float32, ldm int, v []float32, in winoLayout, u []float32, k, rows int) {
+	if t.srcPhases > 1 {
+		add := 0
+		for g := 0; g < 4; g++ {
+			// As many phases in a row as there are.
+			n := 0
+			for g+n < 4 && t.live[p]>>(g+n)&1 != 0 {
+				n++
+			}
+			if n > 0 {
+				width := min(winoColumns, t.o16-j)
+				t.product(m, ldm, v[in.at(g*t.c16):], in.ld, 36*in.pos, u[g*k*width:], width, width, k, n, rows, add)
+				g += n
+				add = 1
+			}
+		}
+		if add == 0 {
+			clear(m[:rows*ldm])
+		}
+		return
+	}
+	t.phasedColumns(p, j, 0, 0, m, ldm, v, u, k, rows)
+}
+
+// phasedColumns multiplies at position p, group g, with k channels from c0 on, for
+// the columns of the block at j.
+func (t *winoTask) phasedColumns(p, j, g, c0 int, m []float32, ldm int, v, u []float32, k, rows int) {
+	if t.srcPhases > 1 {
+		width := min(winoColumns, t.o16-j)
+		live := t.live[p]
+		switch {
+		case live>>g&1 != 0:
+			add := 1
+			if c0 == 0 && live&(1<<g-1) == 0 {
+				add = 0
+			}
+			t.product(m, ldm, v[t.v.at(g*t.c16):], t.v.ld, 0, u, width, width, k, 1, rows, add)
+		case live == 0:
+			clear(m[:rows*ldm])
+		}
+		return
+	}
+	ldv := winoBlocks(t.c)
+	switch live := t.live[p] >> (j / winoLanes % 4) & 3; live {
+	case 3:
+		t.product(m, ldm, v, ldv, 0, u, winoColumns, winoColumns, k, 1, rows, min(1, c0))
+	case 0:
+		clear(m[:rows*ldm])
+	default:
+		col := int(live/2) * winoLanes
+		t.product(m[col:], ldm, v, ldv, 0, u[col:], winoColumns, winoLanes, k, 1, rows, min(1, c0))
+		for r := range rows {
+			clear(m[r*ldm+winoLanes-col:][:winoLanes])
+		}
+	}
+}
