@@ -5,7 +5,9 @@ package kernel
 // first, position, kernel frame, channel read, channel of the result.
 const winoColumns = 2 * winoLanes
 
-// winoFilterChannels is how many channels a part of the filters' transform covers.
+// winoFilterChannels is how many channels a part of the filters' transform covers. If
+// the source has phases, sums over so many channels of one phase are followed by
+// those of the next; transformed filters lie in that order.
 const winoFilterChannels = 32
 
 // tapPixels is how many pixels a filter takes before its transform: nine for every
@@ -64,11 +66,14 @@ func (s *winoShape) filterRange(i int) (o, columns, c0, c1 int) {
 func (t *winoTask) filterPart(i int) {
 	o, columns, c0, c1 := t.filterRange(i)
 	b := t.block(o*t.dstPhases, t.c)
-	frame := t.c * b.width
-	if t.dstPhases > 1 {
-		frame = 36 * b.pos
+	row, group := c0, t.c*b.width
+	switch {
+	case t.dstPhases > 1:
+		group = 36 * b.pos
+	case t.srcPhases > 1:
+		row, group = c0*t.srcPhases, (c1-c0)*b.width
 	}
-	t.transformFilters(t.u[b.offset+c0*b.width+o*t.dstPhases%winoColumns:], b.pos, frame, b.width, o, columns, c0, c1, 0, t.groups())
+	t.transformFilters(t.u[b.offset+row*b.width+o*t.dstPhases%winoColumns:], b.pos, group, b.width, o, columns, c0, c1, 0, t.groups())
 }
 
 // transformFilters transforms groups [g0, g1), which are kernel frames or phases of
@@ -77,27 +82,39 @@ func (t *winoTask) filterPart(i int) {
 // between positions, groups and channels. If the result has phases, all are
 // transformed: two beside each other, the next two a group further on.
 func (t *winoTask) transformFilters(u []float32, pos, group, step, o, columns, c0, c1, g0, g1 int) {
+	once := t.filtersOnce()
 	room := t.tapPixels() * winoLanes
-	s := getScratch((c1-c0)*room + winoTmp(0))
-	f, tmp := s.f[:(c1-c0)*room], s.f[(c1-c0)*room:]
+	s := getScratch(once*room + winoTmp(0))
+	f, tmp := s.f[:once*room], s.f[once*room:]
 	if t.tapPixels() != t.taps {
 		clear(f) // not all pixels are taps
 	}
 	first, tap := 0, winoLanes
-	if t.swap {
-		// Rows of w are channels read, and the taps go backwards.
-		for c := range c1 - c0 {
-			t.ops.pack(&f[c*room], &t.w[((c0+c)*t.o+o)*t.taps], &t.tapAt[0], t.taps, t.taps, columns, t.o*t.taps)
-		}
+	if t.swap { // the taps go backwards
 		first, tap = (9*t.frames-1)*winoLanes, -winoLanes
-	} else {
-		t.ops.pack(&f[0], &t.w[(o*t.c+c0)*t.taps], &t.tapAt[0], t.c*t.taps, (c1-c0)*t.taps, columns, 0)
 	}
-	for g := g0; g < g1; g++ {
-		t.ops.filter(&u[(g-g0)*group], &f[first+g*9*tap], &tmp[0], pos, step, tap, room, c1-c0)
-	}
-	for ph := 1; ph < t.dstPhases; ph++ {
-		t.ops.filter(&u[ph/2*group+ph%2*winoLanes], &f[first+ph*9*winoLanes], &tmp[0], pos, step, tap, room, c1-c0)
+	for b := c0; b < c1; b += once {
+		n := min(once, c1-b)
+		if t.swap { // rows of w are channels read
+			for c := range n {
+				t.ops.pack(&f[c*room], &t.w[((b+c)*t.o+o)*t.taps], &t.tapAt[0], t.taps, t.taps, columns, t.o*t.taps)
+			}
+		} else {
+			t.ops.pack(&f[0], &t.w[(o*t.c+b)*t.taps], &t.tapAt[0], t.c*t.taps, n*t.taps, columns, 0)
+		}
+		u := u[(b-c0)*step:]
+		for g := g0; g < g1; g++ {
+			t.ops.filter(&u[(g-g0)*group], &f[first+g*9*tap], &tmp[0], pos, step, tap, room, n)
+		}
+		for ph := 1; ph < t.dstPhases; ph++ {
+			t.ops.filter(&u[ph/2*group+ph%2*winoLanes], &f[first+ph*9*winoLanes], &tmp[0], pos, step, tap, room, n)
+		}
 	}
 	putScratch(s)
+}
+
+// filtersOnce is how many channels' filters are transformed at once: with phases
+// they are the bigger.
+func (s *winoShape) filtersOnce() int {
+	return winoFilterChannels / max(s.srcPhases, s.dstPhases)
 }

@@ -31,7 +31,7 @@ func (t *winoTask) forward(act Act) {
 	want := winoTiles(t.c * t.srcPhases)
 	t.divide(want, 4*want)
 	t.placePixels()
-	t.placeTaps(winoFilterChannels)
+	t.placeTaps(t.filtersOnce())
 	chunks := t.rowChunks * t.frameChunks
 	bias := getScratch(winoBlocks(t.o))
 	clear(bias.f)
@@ -185,10 +185,16 @@ func (t *winoTask) imagePart(i int) {
 			b := t.block(j, t.c)
 			for p := range 36 {
 				m, v, u := m[out.at(j-o)+p*out.pos:], v[p*in.pos:], t.u[b.offset+p*b.pos:]
-				if t.srcPhases == t.dstPhases {
+				switch {
+				case t.srcPhases > 1:
+					for c0 := 0; c0 < t.c; c0 += winoFilterChannels {
+						k := min(winoFilterChannels, t.c-c0)
+						t.gatherPhases(p, c0, m, out.ld, v, in, u[4*c0*b.width:], b.width, k, rows)
+					}
+				case t.dstPhases > 1:
+					t.spreadPhases(p, j, m, out.ld, v, in.ld, u, t.c, rows, 0)
+				default:
 					t.product(m, out.ld, v, in.ld, c.tiles*in.ld, u, b.width, b.width, t.c, t.frames, rows, 0)
-				} else {
-					t.phasedProduct(p, j, m, out.ld, v, in, u, t.c, rows)
 				}
 			}
 		}
@@ -270,8 +276,9 @@ func (t *winoTask) columnPart(i int) {
 	o := i * t.columnsOnce()
 	columns := min(t.columnsOnce(), t.o16-o)
 	width := min(winoColumns, columns)
-	most := winoColumnChannels * winoColumns / t.columnsOnce()
-	pos := winoStride(most * width)
+	// Groups are kernel frames, in turn, or phases, side by side.
+	most := winoColumnChannels / max(t.srcPhases, columns/width)
+	pos := winoStride(most * t.srcPhases * width)
 	chunks := t.rowChunks * t.frameChunks
 	c := t.chunk(0)
 	out := t.layout(winoEven((c.f1-c.f0)*c.tiles), columns, width)
@@ -280,27 +287,31 @@ func (t *winoTask) columnPart(i int) {
 	u, rest := s.f[:filters], s.f[filters:]
 	m, rest := rest[:chunks*out.floats], rest[chunks*out.floats:]
 	px, tmp := rest[:t.outputPixels()], rest[t.outputPixels():]
-	for g := range t.groups() {
+	for f := range t.frames {
 		for c0 := 0; c0 < t.c; c0 += most {
 			c1 := min(c0+most, t.c)
-			for b := c0; b < c1; b += winoFilterChannels {
-				for col := o / t.dstPhases; col < min((o+columns)/t.dstPhases, t.o); col += winoLanes {
-					t.transformFilters(u[(b-c0)*width+col-o/t.dstPhases:], pos, 36*pos, width, col, min(winoLanes, t.o-col),
-						b, min(b+winoFilterChannels, c1), g, g+1)
-				}
+			group := 36 * pos
+			if t.srcPhases > 1 {
+				group = (c1 - c0) * width
+			}
+			for col := o / t.dstPhases; col < min((o+columns)/t.dstPhases, t.o); col += winoLanes {
+				t.transformFilters(u[col-o/t.dstPhases:], pos, group, width, col, min(winoLanes, t.o-col), c0, c1, f, f+t.srcPhases)
 			}
 			for j := 0; j < columns; j += width {
 				for p := range 36 {
+					u := u[j/width*36*pos+p*pos:]
 					for i := range chunks {
 						c := t.chunk(i)
 						m := m[i*out.floats+out.at(j)+p*out.pos:]
-						v := t.tiles[i*t.v.floats+p*t.v.pos+c0:]
-						u := u[j/width*36*pos+p*pos:]
+						v := t.tiles[i*t.v.floats+p*t.v.pos:]
 						rows := (c.f1 - c.f0) * c.tiles
-						if t.srcPhases == t.dstPhases {
-							t.product(m, out.ld, v[g*c.tiles*t.v.ld:], t.v.ld, 0, u, width, width, c1-c0, 1, rows, min(1, g+c0))
-						} else {
-							t.phasedColumns(p, o+j, g, c0, m, out.ld, v, u, c1-c0, rows)
+						switch {
+						case t.srcPhases > 1:
+							t.gatherPhases(p, c0, m, out.ld, v, t.v, u, width, c1-c0, rows)
+						case t.dstPhases > 1:
+							t.spreadPhases(p, o+j, m, out.ld, v[c0:], t.v.ld, u, c1-c0, rows, c0)
+						default:
+							t.product(m, out.ld, v[f*c.tiles*t.v.ld+c0:], t.v.ld, 0, u, width, width, c1-c0, 1, rows, f+c0)
 						}
 					}
 				}

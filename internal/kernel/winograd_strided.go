@@ -1,5 +1,7 @@
 package kernel
 
+import "math/bits"
+
 // A convolution with stride 2 is one with stride 1 of the images that its source
 // falls into by the parity of row and column: result o reads source 2o + k - pad,
 // which is number o + q of the image of parity r where k - pad = 2q + r. These four
@@ -112,58 +114,36 @@ func (s *winoShape) tapPlace(k int) int {
 	return 9*int(2*y.phase+x.phase) + 3*int(y.at) + int(x.at)
 }
 
-// phasedProduct is product at position p, for the columns of the block at j.
-func (t *winoTask) phasedProduct(p, j int, m []float32, ldm int, v []float32, in winoLayout, u []float32, k, rows int) {
-	if t.srcPhases > 1 {
-		add := 0
-		for g := 0; g < 4; g++ {
-			// As many phases in a row as there are.
-			n := 0
-			for g+n < 4 && t.live[p]>>(g+n)&1 != 0 {
-				n++
-			}
-			if n > 0 {
-				width := min(winoColumns, t.o16-j)
-				t.product(m, ldm, v[in.at(g*t.c16):], in.ld, 36*in.pos, u[g*k*width:], width, width, k, n, rows, add)
-				g += n
-				add = 1
-			}
-		}
-		if add == 0 {
-			clear(m[:rows*ldm])
-		}
-		return
+// gatherPhases is product at position p for k channels from c0 on of all phases of
+// the source. u holds them phase by phase.
+func (t *winoTask) gatherPhases(p, c0 int, m []float32, ldm int, v []float32, l winoLayout, u []float32, width, k, rows int) {
+	live, add := uint(t.live[p]), c0
+	for g := 0; live != 0; {
+		// As many phases in a row as there are.
+		skip := bits.TrailingZeros(live)
+		n := bits.TrailingZeros(^(live >> skip))
+		g += skip
+		t.product(m, ldm, v[l.at(g*t.c16+c0):], l.ld, 36*l.pos, u[g*k*width:], width, width, k, n, rows, add)
+		g += n
+		live >>= skip + n
+		add = 1
 	}
-	t.phasedColumns(p, j, 0, 0, m, ldm, v, u, k, rows)
+	if add == 0 {
+		clear(m[:rows*ldm])
+	}
 }
 
-// phasedColumns multiplies at position p, group g, with k channels from c0 on, for
-// the columns of the block at j.
-func (t *winoTask) phasedColumns(p, j, g, c0 int, m []float32, ldm int, v, u []float32, k, rows int) {
-	if t.srcPhases > 1 {
-		width := min(winoColumns, t.o16-j)
-		live := t.live[p]
-		switch {
-		case live>>g&1 != 0:
-			add := 1
-			if c0 == 0 && live&(1<<g-1) == 0 {
-				add = 0
-			}
-			t.product(m, ldm, v[t.v.at(g*t.c16):], t.v.ld, 0, u, width, width, k, 1, rows, add)
-		case live == 0:
-			clear(m[:rows*ldm])
-		}
-		return
-	}
-	ldv := winoBlocks(t.c)
+// spreadPhases is product at position p for the columns of the block at j, 16 for
+// each of two phases of the result.
+func (t *winoTask) spreadPhases(p, j int, m []float32, ldm int, v []float32, ldv int, u []float32, k, rows, add int) {
 	switch live := t.live[p] >> (j / winoLanes % 4) & 3; live {
 	case 3:
-		t.product(m, ldm, v, ldv, 0, u, winoColumns, winoColumns, k, 1, rows, min(1, c0))
+		t.product(m, ldm, v, ldv, 0, u, winoColumns, winoColumns, k, 1, rows, add)
 	case 0:
 		clear(m[:rows*ldm])
 	default:
 		col := int(live/2) * winoLanes
-		t.product(m[col:], ldm, v, ldv, 0, u[col:], winoColumns, winoLanes, k, 1, rows, min(1, c0))
+		t.product(m[col:], ldm, v, ldv, 0, u[col:], winoColumns, winoLanes, k, 1, rows, add)
 		for r := range rows {
 			clear(m[r*ldm+winoLanes-col:][:winoLanes])
 		}
