@@ -105,7 +105,7 @@ func (s *ConvShape) check(op string, x, y, w, bias []float32, biasLen int) {
 func ConvForward(s *ConvShape, y, x, w, bias []float32, act Act) {
 	s.check("ConvForward", x, y, w, bias, s.O)
 	switch {
-	case winogradSuits(s):
+	case winogradSuits(s, false):
 		winogradForward(s, y, x, w, bias, act)
 	case pointwiseSuits(s):
 		pointwiseForward(s, y, x, w, bias, act)
@@ -125,7 +125,7 @@ func ConvBackwardData(s *ConvShape, dx, dy, w []float32) {
 func ConvBackwardWeights(s *ConvShape, dw, dy, x []float32) {
 	s.check("ConvBackwardWeights", x, dy, dw, nil, 0)
 	switch {
-	case winogradSuits(s):
+	case winogradWeightsSuits(s):
 		winogradBackwardWeights(s, dw, dy, x)
 	case pointwiseSuits(s):
 		pointwiseWeights(s, dw, dy, x)
@@ -183,7 +183,7 @@ func ConvTransposeForward(s *ConvShape, x, y, w, bias []float32, act Act) {
 
 func convBackwardData(s *ConvShape, dx, dy, w, bias []float32, act Act) {
 	switch {
-	case winogradSuits(s):
+	case winogradSuits(s, true):
 		winogradBackwardData(s, dx, dy, w, bias, act)
 	case pointwiseSuits(s):
 		pointwiseBackwardData(s, dx, dy, w, bias, act)

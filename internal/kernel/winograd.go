@@ -28,15 +28,31 @@ import "github.com/mettleml/mettle/internal/parallel"
 // Each tile's arithmetic is the same whatever its neighbours, so results do not
 // depend on how tiles are grouped.
 
-// winogradSuits reports whether the functions of this file can do the convolution
-// s and are expected to be the fastest that can. The answer does not depend on N.
+// winogradSuits reports whether the functions of this file can do the forward pass
+// of s, or its gradient to data, and are expected to be the fastest that can. The
+// answer does not depend on N.
 //
 // With AVX-512 direct convolution is faster up to 5 channels on either side (3 to
 // 16 channels on 32x32: 0.55 ms against 1.08) and from 8 to 8 channels (0.39
 // against 0.55). From 6 to 16, 8 to 16 or 16 to 8 channels on Winograd wins, in all
 // passes together and at all sizes, 1x1 images included.
-func winogradSuits(s *ConvShape) bool {
-	return winogradCan(s) && min(s.C, s.O) > 5 && s.C*s.O > 64
+func winogradSuits(s *ConvShape, data bool) bool {
+	switch {
+	case !winogradCan(s):
+		return false
+	case s.Stride[1] == 2:
+		return stridedSuits(s, data)
+	}
+	return min(s.C, s.O) > 5 && s.C*s.O > 64
+}
+
+// winogradWeightsSuits reports the same of the gradient to the weights, which sums
+// over images anyway and where N may count.
+func winogradWeightsSuits(s *ConvShape) bool {
+	if winogradCan(s) && s.Stride[1] == 2 {
+		return stridedWeightsSuits(s)
+	}
+	return winogradSuits(s, false)
 }
 
 // winogradCan reports whether the functions of this file can do s at all.
