@@ -77,7 +77,10 @@ func (g *GridSample) run(t gridTask) {
 	t.GridSample = *g
 	p := g.OutH * g.OutW
 	if t.kind == gridGradInput {
-		t.per, t.parts = cut(g.C, 4*p+g.H*g.W)
+		// Every part looks for all points anew; of few images, some channels each.
+		const enough = 8
+		t.per = max(1, ceilDiv(g.C, ceilDiv(enough, max(1, g.N))))
+		t.parts = ceilDiv(g.C, t.per)
 	} else {
 		t.per, t.parts = cut(p, 4*g.C)
 	}
@@ -165,6 +168,14 @@ func (b *gridPoints) gather(y, x []float32) {
 func (b *gridPoints) scatter(dx, dy []float32) {
 	for i, g := range dy {
 		i &= gridBlock - 1
+		if b.whole[i] {
+			top, bottom := dx[b.at[0][i]:][:2], dx[b.at[2][i]:][:2]
+			top[0] += float32(b.weight[0][i] * g)
+			top[1] += float32(b.weight[1][i] * g)
+			bottom[0] += float32(b.weight[2][i] * g)
+			bottom[1] += float32(b.weight[3][i] * g)
+			continue
+		}
 		for k := range 4 {
 			if b.inside[k][i] {
 				dx[b.at[k][i]] += float32(b.weight[k][i] * g)
@@ -177,15 +188,22 @@ func (b *gridPoints) scatter(dx, dy []float32) {
 func (b *gridPoints) slopes(sum *[2][gridBlock]float64, dy, x []float32) {
 	for i, g := range dy {
 		i &= gridBlock - 1
-		var v [4]float32
-		for k := range v {
-			if b.inside[k][i] {
-				v[k] = x[b.at[k][i]]
+		var v0, v1, v2, v3 float32
+		if b.whole[i] {
+			top, bottom := x[b.at[0][i]:][:2], x[b.at[2][i]:][:2]
+			v0, v1, v2, v3 = top[0], top[1], bottom[0], bottom[1]
+		} else {
+			var v [4]float32
+			for k := range v {
+				if b.inside[k][i] {
+					v[k] = x[b.at[k][i]]
+				}
 			}
+			v0, v1, v2, v3 = v[0], v[1], v[2], v[3]
 		}
 		fx, fy := b.fx[i], b.fy[i]
-		sum[0][i] += float64(g) * float64(float32((1-fy)*(v[1]-v[0]))+float32(fy*(v[3]-v[2])))
-		sum[1][i] += float64(g) * float64(float32((1-fx)*(v[2]-v[0]))+float32(fx*(v[3]-v[1])))
+		sum[0][i] += float64(g) * float64(float32((1-fy)*(v1-v0))+float32(fy*(v3-v2)))
+		sum[1][i] += float64(g) * float64(float32((1-fx)*(v2-v0))+float32(fx*(v3-v1)))
 	}
 }
 

@@ -40,7 +40,7 @@ func (r *Resize) check(op string, y, x []float32) {
 
 func (r *Resize) run(y, x []float32, grad bool) {
 	t := resizeTasks.get()
-	t.Resize, t.y, t.x, t.grad = *r, y, x, grad
+	t.Resize, t.set, t.y, t.x, t.grad = *r, Active(), y, x, grad
 	t.rows.fill(r.H, r.OutH, r.AlignCorners, r.Nearest)
 	t.cols.fill(r.W, r.OutW, r.AlignCorners, r.Nearest)
 	var parts int
@@ -82,6 +82,7 @@ func (a *resizeAxis) fill(in, out int, align, nearest bool) {
 
 type resizeTask struct {
 	Resize
+	set        *Set
 	rows, cols resizeAxis
 	per        int
 	y, x       []float32
@@ -93,22 +94,59 @@ var resizeTasks freeList[resizeTask]
 // Part resizes some planes, or sends their gradients back.
 func (t *resizeTask) Part(part int) {
 	in, out := t.H*t.W, t.OutH*t.OutW
-	line := getScratch(t.W)
+	line := getScratch(max(t.W, 2*t.OutW))
 	for i := part * t.per; i < min((part+1)*t.per, t.Planes); i++ {
 		x, y := t.x[i*in:(i+1)*in], t.y[i*out:(i+1)*out]
 		if t.grad {
-			t.planeGrad(x, y, line.f)
+			t.planeGrad(x, y, line.f[:t.W])
+		} else if t.OutH > t.H {
+			t.enlarge(y, x, line.f)
 		} else {
-			t.plane(y, x, line.f)
+			t.plane(y, x, line.f[:t.W])
 		}
 	}
 	putScratch(line)
 }
 
+// enlarge resizes every input row along the row first, the fewer of the two; the
+// last two are kept in lines, and output rows are mixtures of them.
+func (t *resizeTask) enlarge(y, x, lines []float32) {
+	last := [2]int{-1, -1} // the rows kept, even and odd
+	row := func(i int) []float32 {
+		line := lines[i%2*t.OutW:][:t.OutW]
+		if last[i%2] != i {
+			last[i%2] = i
+			t.along(line, x[i*t.W:][:t.W])
+		}
+		return line
+	}
+	for i := range t.OutH {
+		y := y[i*t.OutW:][:t.OutW]
+		a := row(int(t.rows.lo[i]))
+		if f := t.rows.frac[i]; f == 0 {
+			copy(y, a)
+		} else {
+			t.set.rowMap(opLerp, y, a, row(int(t.rows.hi[i])), f, 0)
+		}
+	}
+}
+
+// along resizes one row.
+func (t *resizeTask) along(y, row []float32) {
+	frac, lo, hi := t.cols.frac, t.cols.lo[:t.OutW], t.cols.hi[:t.OutW]
+	y = y[:len(frac)]
+	for j, f := range frac {
+		v := row[lo[j]]
+		if f != 0 {
+			v += float32(f * (row[hi[j]] - v))
+		}
+		y[j] = v
+	}
+}
+
 // plane mixes pairs of input rows first: the mixture is contiguous, and the
 // gathering along the row is done once.
 func (t *resizeTask) plane(y, x, line []float32) {
-	frac, lo, hi := t.cols.frac, t.cols.lo[:t.OutW], t.cols.hi[:t.OutW]
 	for i := range t.OutH {
 		a := x[int(t.rows.lo[i])*t.W:][:t.W]
 		row := a
@@ -119,13 +157,7 @@ func (t *resizeTask) plane(y, x, line []float32) {
 				row[j] = v + float32(f*(b[j]-v))
 			}
 		}
-		for j, f := range frac {
-			v := row[lo[j]]
-			if f != 0 {
-				v += float32(f * (row[hi[j]] - v))
-			}
-			y[i*t.OutW+j] = v
-		}
+		t.along(y[i*t.OutW:][:t.OutW], row)
 	}
 }
 
