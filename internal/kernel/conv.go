@@ -109,6 +109,8 @@ func ConvForward(s *ConvShape, y, x, w, bias []float32, act Act) {
 		winogradForward(s, y, x, w, bias, act)
 	case pointwiseSuits(s):
 		pointwiseForward(s, y, x, w, bias, act)
+	case depthwiseSuits(s, false):
+		depthwiseConv(s, y, x, w, bias, act, false)
 	default:
 		directConv(s, y, x, w, bias, act, false)
 	}
@@ -129,6 +131,8 @@ func ConvBackwardWeights(s *ConvShape, dw, dy, x []float32) {
 		winogradBackwardWeights(s, dw, dy, x)
 	case pointwiseSuits(s):
 		pointwiseWeights(s, dw, dy, x)
+	case depthwiseSuits(s, false):
+		depthwiseWeights(s, dw, dy, x)
 	default:
 		directConvWeights(s, dw, dy, x)
 	}
@@ -187,6 +191,8 @@ func convBackwardData(s *ConvShape, dx, dy, w, bias []float32, act Act) {
 		winogradBackwardData(s, dx, dy, w, bias, act)
 	case pointwiseSuits(s):
 		pointwiseBackwardData(s, dx, dy, w, bias, act)
+	case depthwiseSuits(s, true):
+		depthwiseConv(s, dx, dy, w, bias, act, true)
 	default:
 		directConv(s, dx, dy, w, bias, act, true)
 	}

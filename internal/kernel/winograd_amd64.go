@@ -12,6 +12,10 @@ var avx2Wino = winoOps{
 	gradient:       winoGradientAVX2,
 	filter:         winoFilterAVX2,
 	filterGradient: winoFilterGradientAVX2,
+	depthwise:      winoDepthwiseAVX2,
+	depthwiseSums: [9]func(sums, src, dy *float32, at *int32, step, n int){
+		winoDepthwiseSums1AVX2, winoDepthwiseSums2AVX2, winoDepthwiseSums3AVX2, winoDepthwiseSums4AVX2, winoDepthwiseSums5AVX2,
+		winoDepthwiseSums6AVX2, winoDepthwiseSums7AVX2, winoDepthwiseSums8AVX2, winoDepthwiseSums9AVX2},
 	product: []func(c, a, b *float32, ldc, lda, ldb, seg, k, segs, blocks, add int){
 		winoProduct2x16AVX2, winoProduct4x16AVX2, winoProduct6x16AVX2},
 	outer: []func(c, a, b *float32, ldc, lda, ldb, k, add int){
@@ -26,6 +30,10 @@ var avx512Wino = winoOps{
 	gradient:       winoGradientAVX512,
 	filter:         winoFilterAVX512,
 	filterGradient: winoFilterGradientAVX512,
+	depthwise:      winoDepthwiseAVX512,
+	depthwiseSums: [9]func(sums, src, dy *float32, at *int32, step, n int){
+		winoDepthwiseSums1AVX512, winoDepthwiseSums2AVX512, winoDepthwiseSums3AVX512, winoDepthwiseSums4AVX512, winoDepthwiseSums5AVX512,
+		winoDepthwiseSums6AVX512, winoDepthwiseSums7AVX512, winoDepthwiseSums8AVX512, winoDepthwiseSums9AVX512},
 	product: []func(c, a, b *float32, ldc, lda, ldb, seg, k, segs, blocks, add int){
 		winoProduct2x16AVX512, winoProduct4x16AVX512, winoProduct6x16AVX512, winoProduct8x16AVX512,
 		winoProduct10x16AVX512, winoProduct12x16AVX512, winoProduct14x16AVX512, winoProduct16x16AVX512},

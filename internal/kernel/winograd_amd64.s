@@ -4613,6 +4613,767 @@ done:
 	VZEROUPPER
 	RET
 
+// func winoDepthwiseAVX2(dst *float32, src *float32, w *float32, bias *float32, at *int32, floor float32, step int, n int, taps int)
+// Requires: AVX, FMA3
+TEXT ·winoDepthwiseAVX2(SB), NOSPLIT, $0-72
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         step+48(FP), DX
+	SHLQ         $0x06, DX
+	MOVQ         n+56(FP), BX
+	LEAQ         (DX)(DX*2), SI
+	VBROADCASTSS floor+40(FP), Y0
+
+block:
+	MOVQ    bias+24(FP), DI
+	VMOVUPS (DI), Y1
+	VMOVUPS (DI), Y2
+	VMOVUPS (DI), Y3
+	VMOVUPS (DI), Y4
+	VMOVUPS (DI), Y5
+	VMOVUPS (DI), Y6
+	VMOVUPS (DI), Y7
+	VMOVUPS (DI), Y8
+	MOVQ    w+16(FP), DI
+	MOVQ    at+32(FP), R8
+	MOVQ    taps+64(FP), R9
+	PCALIGN $0x20
+
+tap0:
+	MOVLQSX     (R8), R10
+	ADDQ        CX, R10
+	LEAQ        (R10)(DX*4), R11
+	VMOVUPS     (DI), Y9
+	VFMADD231PS (R10), Y9, Y1
+	VFMADD231PS (R10)(DX*1), Y9, Y2
+	VFMADD231PS (R10)(DX*2), Y9, Y3
+	VFMADD231PS (R10)(SI*1), Y9, Y4
+	VFMADD231PS (R11), Y9, Y5
+	VFMADD231PS (R11)(DX*1), Y9, Y6
+	VFMADD231PS (R11)(DX*2), Y9, Y7
+	VFMADD231PS (R11)(SI*1), Y9, Y8
+	ADDQ        $0x40, DI
+	ADDQ        $0x04, R8
+	DECQ        R9
+	JNE         tap0
+	VMAXPS      Y1, Y0, Y1
+	VMOVUPS     Y1, (AX)
+	VMAXPS      Y2, Y0, Y2
+	VMOVUPS     Y2, 64(AX)
+	VMAXPS      Y3, Y0, Y3
+	VMOVUPS     Y3, 128(AX)
+	VMAXPS      Y4, Y0, Y4
+	VMOVUPS     Y4, 192(AX)
+	VMAXPS      Y5, Y0, Y5
+	VMOVUPS     Y5, 256(AX)
+	VMAXPS      Y6, Y0, Y6
+	VMOVUPS     Y6, 320(AX)
+	VMAXPS      Y7, Y0, Y7
+	VMOVUPS     Y7, 384(AX)
+	VMAXPS      Y8, Y0, Y8
+	VMOVUPS     Y8, 448(AX)
+	MOVQ        bias+24(FP), DI
+	VMOVUPS     32(DI), Y1
+	VMOVUPS     32(DI), Y2
+	VMOVUPS     32(DI), Y3
+	VMOVUPS     32(DI), Y4
+	VMOVUPS     32(DI), Y5
+	VMOVUPS     32(DI), Y6
+	VMOVUPS     32(DI), Y7
+	VMOVUPS     32(DI), Y8
+	MOVQ        w+16(FP), DI
+	MOVQ        at+32(FP), R8
+	MOVQ        taps+64(FP), R9
+	PCALIGN     $0x20
+
+tap32:
+	MOVLQSX     (R8), R10
+	ADDQ        CX, R10
+	LEAQ        (R10)(DX*4), R11
+	VMOVUPS     32(DI), Y9
+	VFMADD231PS 32(R10), Y9, Y1
+	VFMADD231PS 32(R10)(DX*1), Y9, Y2
+	VFMADD231PS 32(R10)(DX*2), Y9, Y3
+	VFMADD231PS 32(R10)(SI*1), Y9, Y4
+	VFMADD231PS 32(R11), Y9, Y5
+	VFMADD231PS 32(R11)(DX*1), Y9, Y6
+	VFMADD231PS 32(R11)(DX*2), Y9, Y7
+	VFMADD231PS 32(R11)(SI*1), Y9, Y8
+	ADDQ        $0x40, DI
+	ADDQ        $0x04, R8
+	DECQ        R9
+	JNE         tap32
+	VMAXPS      Y1, Y0, Y1
+	VMOVUPS     Y1, 32(AX)
+	VMAXPS      Y2, Y0, Y2
+	VMOVUPS     Y2, 96(AX)
+	VMAXPS      Y3, Y0, Y3
+	VMOVUPS     Y3, 160(AX)
+	VMAXPS      Y4, Y0, Y4
+	VMOVUPS     Y4, 224(AX)
+	VMAXPS      Y5, Y0, Y5
+	VMOVUPS     Y5, 288(AX)
+	VMAXPS      Y6, Y0, Y6
+	VMOVUPS     Y6, 352(AX)
+	VMAXPS      Y7, Y0, Y7
+	VMOVUPS     Y7, 416(AX)
+	VMAXPS      Y8, Y0, Y8
+	VMOVUPS     Y8, 480(AX)
+	ADDQ        $0x00000200, AX
+	LEAQ        (CX)(DX*8), CX
+	SUBQ        $0x08, BX
+	JGT         block
+	VZEROUPPER
+	RET
+
+// func winoDepthwiseSums1AVX2(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+// Requires: AVX, FMA3
+TEXT ·winoDepthwiseSums1AVX2(SB), NOSPLIT, $0-48
+	MOVQ    at+24(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVLQSX (AX), AX
+	MOVQ    dy+16(FP), DX
+	MOVQ    n+40(FP), BX
+	MOVQ    sums+0(FP), SI
+	VMOVUPS (SI), Y0
+	MOVQ    step+32(FP), SI
+	SHLQ    $0x06, SI
+	PCALIGN $0x20
+
+pixel0:
+	VMOVUPS     (DX), Y1
+	VFMADD231PS (CX)(AX*1), Y1, Y0
+	ADDQ        SI, CX
+	ADDQ        $0x40, DX
+	DECQ        BX
+	JNE         pixel0
+	MOVQ        sums+0(FP), CX
+	VMOVUPS     Y0, (CX)
+	MOVQ        src+8(FP), CX
+	MOVQ        dy+16(FP), DX
+	MOVQ        n+40(FP), BX
+	MOVQ        sums+0(FP), SI
+	VMOVUPS     32(SI), Y0
+	MOVQ        step+32(FP), SI
+	SHLQ        $0x06, SI
+	PCALIGN     $0x20
+
+pixel32:
+	VMOVUPS     32(DX), Y1
+	VFMADD231PS 32(CX)(AX*1), Y1, Y0
+	ADDQ        SI, CX
+	ADDQ        $0x40, DX
+	DECQ        BX
+	JNE         pixel32
+	MOVQ        sums+0(FP), AX
+	VMOVUPS     Y0, 32(AX)
+	VZEROUPPER
+	RET
+
+// func winoDepthwiseSums2AVX2(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+// Requires: AVX, FMA3
+TEXT ·winoDepthwiseSums2AVX2(SB), NOSPLIT, $0-48
+	MOVQ    at+24(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVLQSX (AX), DX
+	MOVLQSX 4(AX), AX
+	MOVQ    dy+16(FP), BX
+	MOVQ    n+40(FP), SI
+	MOVQ    sums+0(FP), DI
+	VMOVUPS (DI), Y0
+	VMOVUPS 64(DI), Y1
+	MOVQ    step+32(FP), DI
+	SHLQ    $0x06, DI
+	PCALIGN $0x20
+
+pixel0:
+	VMOVUPS     (BX), Y2
+	VFMADD231PS (CX)(DX*1), Y2, Y0
+	VFMADD231PS (CX)(AX*1), Y2, Y1
+	ADDQ        DI, CX
+	ADDQ        $0x40, BX
+	DECQ        SI
+	JNE         pixel0
+	MOVQ        sums+0(FP), CX
+	VMOVUPS     Y0, (CX)
+	VMOVUPS     Y1, 64(CX)
+	MOVQ        src+8(FP), CX
+	MOVQ        dy+16(FP), BX
+	MOVQ        n+40(FP), SI
+	MOVQ        sums+0(FP), DI
+	VMOVUPS     32(DI), Y0
+	VMOVUPS     96(DI), Y1
+	MOVQ        step+32(FP), DI
+	SHLQ        $0x06, DI
+	PCALIGN     $0x20
+
+pixel32:
+	VMOVUPS     32(BX), Y2
+	VFMADD231PS 32(CX)(DX*1), Y2, Y0
+	VFMADD231PS 32(CX)(AX*1), Y2, Y1
+	ADDQ        DI, CX
+	ADDQ        $0x40, BX
+	DECQ        SI
+	JNE         pixel32
+	MOVQ        sums+0(FP), AX
+	VMOVUPS     Y0, 32(AX)
+	VMOVUPS     Y1, 96(AX)
+	VZEROUPPER
+	RET
+
+// func winoDepthwiseSums3AVX2(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+// Requires: AVX, FMA3
+TEXT ·winoDepthwiseSums3AVX2(SB), NOSPLIT, $0-48
+	MOVQ    at+24(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVLQSX (AX), DX
+	MOVLQSX 4(AX), BX
+	MOVLQSX 8(AX), AX
+	MOVQ    dy+16(FP), SI
+	MOVQ    n+40(FP), DI
+	MOVQ    sums+0(FP), R8
+	VMOVUPS (R8), Y0
+	VMOVUPS 64(R8), Y1
+	VMOVUPS 128(R8), Y2
+	MOVQ    step+32(FP), R8
+	SHLQ    $0x06, R8
+	PCALIGN $0x20
+
+pixel0:
+	VMOVUPS     (SI), Y3
+	VFMADD231PS (CX)(DX*1), Y3, Y0
+	VFMADD231PS (CX)(BX*1), Y3, Y1
+	VFMADD231PS (CX)(AX*1), Y3, Y2
+	ADDQ        R8, CX
+	ADDQ        $0x40, SI
+	DECQ        DI
+	JNE         pixel0
+	MOVQ        sums+0(FP), CX
+	VMOVUPS     Y0, (CX)
+	VMOVUPS     Y1, 64(CX)
+	VMOVUPS     Y2, 128(CX)
+	MOVQ        src+8(FP), CX
+	MOVQ        dy+16(FP), SI
+	MOVQ        n+40(FP), DI
+	MOVQ        sums+0(FP), R8
+	VMOVUPS     32(R8), Y0
+	VMOVUPS     96(R8), Y1
+	VMOVUPS     160(R8), Y2
+	MOVQ        step+32(FP), R8
+	SHLQ        $0x06, R8
+	PCALIGN     $0x20
+
+pixel32:
+	VMOVUPS     32(SI), Y3
+	VFMADD231PS 32(CX)(DX*1), Y3, Y0
+	VFMADD231PS 32(CX)(BX*1), Y3, Y1
+	VFMADD231PS 32(CX)(AX*1), Y3, Y2
+	ADDQ        R8, CX
+	ADDQ        $0x40, SI
+	DECQ        DI
+	JNE         pixel32
+	MOVQ        sums+0(FP), AX
+	VMOVUPS     Y0, 32(AX)
+	VMOVUPS     Y1, 96(AX)
+	VMOVUPS     Y2, 160(AX)
+	VZEROUPPER
+	RET
+
+// func winoDepthwiseSums4AVX2(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+// Requires: AVX, FMA3
+TEXT ·winoDepthwiseSums4AVX2(SB), NOSPLIT, $0-48
+	MOVQ    at+24(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVLQSX (AX), DX
+	MOVLQSX 4(AX), BX
+	MOVLQSX 8(AX), SI
+	MOVLQSX 12(AX), AX
+	MOVQ    dy+16(FP), DI
+	MOVQ    n+40(FP), R8
+	MOVQ    sums+0(FP), R9
+	VMOVUPS (R9), Y0
+	VMOVUPS 64(R9), Y1
+	VMOVUPS 128(R9), Y2
+	VMOVUPS 192(R9), Y3
+	MOVQ    step+32(FP), R9
+	SHLQ    $0x06, R9
+	PCALIGN $0x20
+
+pixel0:
+	VMOVUPS     (DI), Y4
+	VFMADD231PS (CX)(DX*1), Y4, Y0
+	VFMADD231PS (CX)(BX*1), Y4, Y1
+	VFMADD231PS (CX)(SI*1), Y4, Y2
+	VFMADD231PS (CX)(AX*1), Y4, Y3
+	ADDQ        R9, CX
+	ADDQ        $0x40, DI
+	DECQ        R8
+	JNE         pixel0
+	MOVQ        sums+0(FP), CX
+	VMOVUPS     Y0, (CX)
+	VMOVUPS     Y1, 64(CX)
+	VMOVUPS     Y2, 128(CX)
+	VMOVUPS     Y3, 192(CX)
+	MOVQ        src+8(FP), CX
+	MOVQ        dy+16(FP), DI
+	MOVQ        n+40(FP), R8
+	MOVQ        sums+0(FP), R9
+	VMOVUPS     32(R9), Y0
+	VMOVUPS     96(R9), Y1
+	VMOVUPS     160(R9), Y2
+	VMOVUPS     224(R9), Y3
+	MOVQ        step+32(FP), R9
+	SHLQ        $0x06, R9
+	PCALIGN     $0x20
+
+pixel32:
+	VMOVUPS     32(DI), Y4
+	VFMADD231PS 32(CX)(DX*1), Y4, Y0
+	VFMADD231PS 32(CX)(BX*1), Y4, Y1
+	VFMADD231PS 32(CX)(SI*1), Y4, Y2
+	VFMADD231PS 32(CX)(AX*1), Y4, Y3
+	ADDQ        R9, CX
+	ADDQ        $0x40, DI
+	DECQ        R8
+	JNE         pixel32
+	MOVQ        sums+0(FP), AX
+	VMOVUPS     Y0, 32(AX)
+	VMOVUPS     Y1, 96(AX)
+	VMOVUPS     Y2, 160(AX)
+	VMOVUPS     Y3, 224(AX)
+	VZEROUPPER
+	RET
+
+// func winoDepthwiseSums5AVX2(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+// Requires: AVX, FMA3
+TEXT ·winoDepthwiseSums5AVX2(SB), NOSPLIT, $0-48
+	MOVQ    at+24(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVLQSX (AX), DX
+	MOVLQSX 4(AX), BX
+	MOVLQSX 8(AX), SI
+	MOVLQSX 12(AX), DI
+	MOVLQSX 16(AX), AX
+	MOVQ    dy+16(FP), R8
+	MOVQ    n+40(FP), R9
+	MOVQ    sums+0(FP), R10
+	VMOVUPS (R10), Y0
+	VMOVUPS 64(R10), Y1
+	VMOVUPS 128(R10), Y2
+	VMOVUPS 192(R10), Y3
+	VMOVUPS 256(R10), Y4
+	MOVQ    step+32(FP), R10
+	SHLQ    $0x06, R10
+	PCALIGN $0x20
+
+pixel0:
+	VMOVUPS     (R8), Y5
+	VFMADD231PS (CX)(DX*1), Y5, Y0
+	VFMADD231PS (CX)(BX*1), Y5, Y1
+	VFMADD231PS (CX)(SI*1), Y5, Y2
+	VFMADD231PS (CX)(DI*1), Y5, Y3
+	VFMADD231PS (CX)(AX*1), Y5, Y4
+	ADDQ        R10, CX
+	ADDQ        $0x40, R8
+	DECQ        R9
+	JNE         pixel0
+	MOVQ        sums+0(FP), CX
+	VMOVUPS     Y0, (CX)
+	VMOVUPS     Y1, 64(CX)
+	VMOVUPS     Y2, 128(CX)
+	VMOVUPS     Y3, 192(CX)
+	VMOVUPS     Y4, 256(CX)
+	MOVQ        src+8(FP), CX
+	MOVQ        dy+16(FP), R8
+	MOVQ        n+40(FP), R9
+	MOVQ        sums+0(FP), R10
+	VMOVUPS     32(R10), Y0
+	VMOVUPS     96(R10), Y1
+	VMOVUPS     160(R10), Y2
+	VMOVUPS     224(R10), Y3
+	VMOVUPS     288(R10), Y4
+	MOVQ        step+32(FP), R10
+	SHLQ        $0x06, R10
+	PCALIGN     $0x20
+
+pixel32:
+	VMOVUPS     32(R8), Y5
+	VFMADD231PS 32(CX)(DX*1), Y5, Y0
+	VFMADD231PS 32(CX)(BX*1), Y5, Y1
+	VFMADD231PS 32(CX)(SI*1), Y5, Y2
+	VFMADD231PS 32(CX)(DI*1), Y5, Y3
+	VFMADD231PS 32(CX)(AX*1), Y5, Y4
+	ADDQ        R10, CX
+	ADDQ        $0x40, R8
+	DECQ        R9
+	JNE         pixel32
+	MOVQ        sums+0(FP), AX
+	VMOVUPS     Y0, 32(AX)
+	VMOVUPS     Y1, 96(AX)
+	VMOVUPS     Y2, 160(AX)
+	VMOVUPS     Y3, 224(AX)
+	VMOVUPS     Y4, 288(AX)
+	VZEROUPPER
+	RET
+
+// func winoDepthwiseSums6AVX2(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+// Requires: AVX, FMA3
+TEXT ·winoDepthwiseSums6AVX2(SB), NOSPLIT, $0-48
+	MOVQ    at+24(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVLQSX (AX), DX
+	MOVLQSX 4(AX), BX
+	MOVLQSX 8(AX), SI
+	MOVLQSX 12(AX), DI
+	MOVLQSX 16(AX), R8
+	MOVLQSX 20(AX), AX
+	MOVQ    dy+16(FP), R9
+	MOVQ    n+40(FP), R10
+	MOVQ    sums+0(FP), R11
+	VMOVUPS (R11), Y0
+	VMOVUPS 64(R11), Y1
+	VMOVUPS 128(R11), Y2
+	VMOVUPS 192(R11), Y3
+	VMOVUPS 256(R11), Y4
+	VMOVUPS 320(R11), Y5
+	MOVQ    step+32(FP), R11
+	SHLQ    $0x06, R11
+	PCALIGN $0x20
+
+pixel0:
+	VMOVUPS     (R9), Y6
+	VFMADD231PS (CX)(DX*1), Y6, Y0
+	VFMADD231PS (CX)(BX*1), Y6, Y1
+	VFMADD231PS (CX)(SI*1), Y6, Y2
+	VFMADD231PS (CX)(DI*1), Y6, Y3
+	VFMADD231PS (CX)(R8*1), Y6, Y4
+	VFMADD231PS (CX)(AX*1), Y6, Y5
+	ADDQ        R11, CX
+	ADDQ        $0x40, R9
+	DECQ        R10
+	JNE         pixel0
+	MOVQ        sums+0(FP), CX
+	VMOVUPS     Y0, (CX)
+	VMOVUPS     Y1, 64(CX)
+	VMOVUPS     Y2, 128(CX)
+	VMOVUPS     Y3, 192(CX)
+	VMOVUPS     Y4, 256(CX)
+	VMOVUPS     Y5, 320(CX)
+	MOVQ        src+8(FP), CX
+	MOVQ        dy+16(FP), R9
+	MOVQ        n+40(FP), R10
+	MOVQ        sums+0(FP), R11
+	VMOVUPS     32(R11), Y0
+	VMOVUPS     96(R11), Y1
+	VMOVUPS     160(R11), Y2
+	VMOVUPS     224(R11), Y3
+	VMOVUPS     288(R11), Y4
+	VMOVUPS     352(R11), Y5
+	MOVQ        step+32(FP), R11
+	SHLQ        $0x06, R11
+	PCALIGN     $0x20
+
+pixel32:
+	VMOVUPS     32(R9), Y6
+	VFMADD231PS 32(CX)(DX*1), Y6, Y0
+	VFMADD231PS 32(CX)(BX*1), Y6, Y1
+	VFMADD231PS 32(CX)(SI*1), Y6, Y2
+	VFMADD231PS 32(CX)(DI*1), Y6, Y3
+	VFMADD231PS 32(CX)(R8*1), Y6, Y4
+	VFMADD231PS 32(CX)(AX*1), Y6, Y5
+	ADDQ        R11, CX
+	ADDQ        $0x40, R9
+	DECQ        R10
+	JNE         pixel32
+	MOVQ        sums+0(FP), AX
+	VMOVUPS     Y0, 32(AX)
+	VMOVUPS     Y1, 96(AX)
+	VMOVUPS     Y2, 160(AX)
+	VMOVUPS     Y3, 224(AX)
+	VMOVUPS     Y4, 288(AX)
+	VMOVUPS     Y5, 352(AX)
+	VZEROUPPER
+	RET
+
+// func winoDepthwiseSums7AVX2(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+// Requires: AVX, FMA3
+TEXT ·winoDepthwiseSums7AVX2(SB), NOSPLIT, $0-48
+	MOVQ    at+24(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVLQSX (AX), DX
+	MOVLQSX 4(AX), BX
+	MOVLQSX 8(AX), SI
+	MOVLQSX 12(AX), DI
+	MOVLQSX 16(AX), R8
+	MOVLQSX 20(AX), R9
+	MOVLQSX 24(AX), AX
+	MOVQ    dy+16(FP), R10
+	MOVQ    n+40(FP), R11
+	MOVQ    sums+0(FP), R12
+	VMOVUPS (R12), Y0
+	VMOVUPS 64(R12), Y1
+	VMOVUPS 128(R12), Y2
+	VMOVUPS 192(R12), Y3
+	VMOVUPS 256(R12), Y4
+	VMOVUPS 320(R12), Y5
+	VMOVUPS 384(R12), Y6
+	MOVQ    step+32(FP), R12
+	SHLQ    $0x06, R12
+	PCALIGN $0x20
+
+pixel0:
+	VMOVUPS     (R10), Y7
+	VFMADD231PS (CX)(DX*1), Y7, Y0
+	VFMADD231PS (CX)(BX*1), Y7, Y1
+	VFMADD231PS (CX)(SI*1), Y7, Y2
+	VFMADD231PS (CX)(DI*1), Y7, Y3
+	VFMADD231PS (CX)(R8*1), Y7, Y4
+	VFMADD231PS (CX)(R9*1), Y7, Y5
+	VFMADD231PS (CX)(AX*1), Y7, Y6
+	ADDQ        R12, CX
+	ADDQ        $0x40, R10
+	DECQ        R11
+	JNE         pixel0
+	MOVQ        sums+0(FP), CX
+	VMOVUPS     Y0, (CX)
+	VMOVUPS     Y1, 64(CX)
+	VMOVUPS     Y2, 128(CX)
+	VMOVUPS     Y3, 192(CX)
+	VMOVUPS     Y4, 256(CX)
+	VMOVUPS     Y5, 320(CX)
+	VMOVUPS     Y6, 384(CX)
+	MOVQ        src+8(FP), CX
+	MOVQ        dy+16(FP), R10
+	MOVQ        n+40(FP), R11
+	MOVQ        sums+0(FP), R12
+	VMOVUPS     32(R12), Y0
+	VMOVUPS     96(R12), Y1
+	VMOVUPS     160(R12), Y2
+	VMOVUPS     224(R12), Y3
+	VMOVUPS     288(R12), Y4
+	VMOVUPS     352(R12), Y5
+	VMOVUPS     416(R12), Y6
+	MOVQ        step+32(FP), R12
+	SHLQ        $0x06, R12
+	PCALIGN     $0x20
+
+pixel32:
+	VMOVUPS     32(R10), Y7
+	VFMADD231PS 32(CX)(DX*1), Y7, Y0
+	VFMADD231PS 32(CX)(BX*1), Y7, Y1
+	VFMADD231PS 32(CX)(SI*1), Y7, Y2
+	VFMADD231PS 32(CX)(DI*1), Y7, Y3
+	VFMADD231PS 32(CX)(R8*1), Y7, Y4
+	VFMADD231PS 32(CX)(R9*1), Y7, Y5
+	VFMADD231PS 32(CX)(AX*1), Y7, Y6
+	ADDQ        R12, CX
+	ADDQ        $0x40, R10
+	DECQ        R11
+	JNE         pixel32
+	MOVQ        sums+0(FP), AX
+	VMOVUPS     Y0, 32(AX)
+	VMOVUPS     Y1, 96(AX)
+	VMOVUPS     Y2, 160(AX)
+	VMOVUPS     Y3, 224(AX)
+	VMOVUPS     Y4, 288(AX)
+	VMOVUPS     Y5, 352(AX)
+	VMOVUPS     Y6, 416(AX)
+	VZEROUPPER
+	RET
+
+// func winoDepthwiseSums8AVX2(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+// Requires: AVX, FMA3
+TEXT ·winoDepthwiseSums8AVX2(SB), NOSPLIT, $0-48
+	MOVQ    at+24(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVLQSX (AX), DX
+	MOVLQSX 4(AX), BX
+	MOVLQSX 8(AX), SI
+	MOVLQSX 12(AX), DI
+	MOVLQSX 16(AX), R8
+	MOVLQSX 20(AX), R9
+	MOVLQSX 24(AX), R10
+	MOVLQSX 28(AX), AX
+	MOVQ    dy+16(FP), R11
+	MOVQ    n+40(FP), R12
+	MOVQ    sums+0(FP), R13
+	VMOVUPS (R13), Y0
+	VMOVUPS 64(R13), Y1
+	VMOVUPS 128(R13), Y2
+	VMOVUPS 192(R13), Y3
+	VMOVUPS 256(R13), Y4
+	VMOVUPS 320(R13), Y5
+	VMOVUPS 384(R13), Y6
+	VMOVUPS 448(R13), Y7
+	MOVQ    step+32(FP), R13
+	SHLQ    $0x06, R13
+	PCALIGN $0x20
+
+pixel0:
+	VMOVUPS     (R11), Y8
+	VFMADD231PS (CX)(DX*1), Y8, Y0
+	VFMADD231PS (CX)(BX*1), Y8, Y1
+	VFMADD231PS (CX)(SI*1), Y8, Y2
+	VFMADD231PS (CX)(DI*1), Y8, Y3
+	VFMADD231PS (CX)(R8*1), Y8, Y4
+	VFMADD231PS (CX)(R9*1), Y8, Y5
+	VFMADD231PS (CX)(R10*1), Y8, Y6
+	VFMADD231PS (CX)(AX*1), Y8, Y7
+	ADDQ        R13, CX
+	ADDQ        $0x40, R11
+	DECQ        R12
+	JNE         pixel0
+	MOVQ        sums+0(FP), CX
+	VMOVUPS     Y0, (CX)
+	VMOVUPS     Y1, 64(CX)
+	VMOVUPS     Y2, 128(CX)
+	VMOVUPS     Y3, 192(CX)
+	VMOVUPS     Y4, 256(CX)
+	VMOVUPS     Y5, 320(CX)
+	VMOVUPS     Y6, 384(CX)
+	VMOVUPS     Y7, 448(CX)
+	MOVQ        src+8(FP), CX
+	MOVQ        dy+16(FP), R11
+	MOVQ        n+40(FP), R12
+	MOVQ        sums+0(FP), R13
+	VMOVUPS     32(R13), Y0
+	VMOVUPS     96(R13), Y1
+	VMOVUPS     160(R13), Y2
+	VMOVUPS     224(R13), Y3
+	VMOVUPS     288(R13), Y4
+	VMOVUPS     352(R13), Y5
+	VMOVUPS     416(R13), Y6
+	VMOVUPS     480(R13), Y7
+	MOVQ        step+32(FP), R13
+	SHLQ        $0x06, R13
+	PCALIGN     $0x20
+
+pixel32:
+	VMOVUPS     32(R11), Y8
+	VFMADD231PS 32(CX)(DX*1), Y8, Y0
+	VFMADD231PS 32(CX)(BX*1), Y8, Y1
+	VFMADD231PS 32(CX)(SI*1), Y8, Y2
+	VFMADD231PS 32(CX)(DI*1), Y8, Y3
+	VFMADD231PS 32(CX)(R8*1), Y8, Y4
+	VFMADD231PS 32(CX)(R9*1), Y8, Y5
+	VFMADD231PS 32(CX)(R10*1), Y8, Y6
+	VFMADD231PS 32(CX)(AX*1), Y8, Y7
+	ADDQ        R13, CX
+	ADDQ        $0x40, R11
+	DECQ        R12
+	JNE         pixel32
+	MOVQ        sums+0(FP), AX
+	VMOVUPS     Y0, 32(AX)
+	VMOVUPS     Y1, 96(AX)
+	VMOVUPS     Y2, 160(AX)
+	VMOVUPS     Y3, 224(AX)
+	VMOVUPS     Y4, 288(AX)
+	VMOVUPS     Y5, 352(AX)
+	VMOVUPS     Y6, 416(AX)
+	VMOVUPS     Y7, 480(AX)
+	VZEROUPPER
+	RET
+
+// func winoDepthwiseSums9AVX2(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+// Requires: AVX, FMA3
+TEXT ·winoDepthwiseSums9AVX2(SB), NOSPLIT, $0-48
+	MOVQ    at+24(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVLQSX (AX), DX
+	MOVLQSX 4(AX), BX
+	MOVLQSX 8(AX), SI
+	MOVLQSX 12(AX), DI
+	MOVLQSX 16(AX), R8
+	MOVLQSX 20(AX), R9
+	MOVLQSX 24(AX), R10
+	MOVLQSX 28(AX), R11
+	MOVLQSX 32(AX), AX
+	MOVQ    dy+16(FP), R12
+	MOVQ    n+40(FP), R13
+	MOVQ    sums+0(FP), R14
+	VMOVUPS (R14), Y0
+	VMOVUPS 64(R14), Y1
+	VMOVUPS 128(R14), Y2
+	VMOVUPS 192(R14), Y3
+	VMOVUPS 256(R14), Y4
+	VMOVUPS 320(R14), Y5
+	VMOVUPS 384(R14), Y6
+	VMOVUPS 448(R14), Y7
+	VMOVUPS 512(R14), Y8
+	MOVQ    step+32(FP), R14
+	SHLQ    $0x06, R14
+	PCALIGN $0x20
+
+pixel0:
+	VMOVUPS     (R12), Y9
+	VFMADD231PS (CX)(DX*1), Y9, Y0
+	VFMADD231PS (CX)(BX*1), Y9, Y1
+	VFMADD231PS (CX)(SI*1), Y9, Y2
+	VFMADD231PS (CX)(DI*1), Y9, Y3
+	VFMADD231PS (CX)(R8*1), Y9, Y4
+	VFMADD231PS (CX)(R9*1), Y9, Y5
+	VFMADD231PS (CX)(R10*1), Y9, Y6
+	VFMADD231PS (CX)(R11*1), Y9, Y7
+	VFMADD231PS (CX)(AX*1), Y9, Y8
+	ADDQ        R14, CX
+	ADDQ        $0x40, R12
+	DECQ        R13
+	JNE         pixel0
+	MOVQ        sums+0(FP), CX
+	VMOVUPS     Y0, (CX)
+	VMOVUPS     Y1, 64(CX)
+	VMOVUPS     Y2, 128(CX)
+	VMOVUPS     Y3, 192(CX)
+	VMOVUPS     Y4, 256(CX)
+	VMOVUPS     Y5, 320(CX)
+	VMOVUPS     Y6, 384(CX)
+	VMOVUPS     Y7, 448(CX)
+	VMOVUPS     Y8, 512(CX)
+	MOVQ        src+8(FP), CX
+	MOVQ        dy+16(FP), R12
+	MOVQ        n+40(FP), R13
+	MOVQ        sums+0(FP), R14
+	VMOVUPS     32(R14), Y0
+	VMOVUPS     96(R14), Y1
+	VMOVUPS     160(R14), Y2
+	VMOVUPS     224(R14), Y3
+	VMOVUPS     288(R14), Y4
+	VMOVUPS     352(R14), Y5
+	VMOVUPS     416(R14), Y6
+	VMOVUPS     480(R14), Y7
+	VMOVUPS     544(R14), Y8
+	MOVQ        step+32(FP), R14
+	SHLQ        $0x06, R14
+	PCALIGN     $0x20
+
+pixel32:
+	VMOVUPS     32(R12), Y9
+	VFMADD231PS 32(CX)(DX*1), Y9, Y0
+	VFMADD231PS 32(CX)(BX*1), Y9, Y1
+	VFMADD231PS 32(CX)(SI*1), Y9, Y2
+	VFMADD231PS 32(CX)(DI*1), Y9, Y3
+	VFMADD231PS 32(CX)(R8*1), Y9, Y4
+	VFMADD231PS 32(CX)(R9*1), Y9, Y5
+	VFMADD231PS 32(CX)(R10*1), Y9, Y6
+	VFMADD231PS 32(CX)(R11*1), Y9, Y7
+	VFMADD231PS 32(CX)(AX*1), Y9, Y8
+	ADDQ        R14, CX
+	ADDQ        $0x40, R12
+	DECQ        R13
+	JNE         pixel32
+	MOVQ        sums+0(FP), AX
+	VMOVUPS     Y0, 32(AX)
+	VMOVUPS     Y1, 96(AX)
+	VMOVUPS     Y2, 160(AX)
+	VMOVUPS     Y3, 224(AX)
+	VMOVUPS     Y4, 288(AX)
+	VMOVUPS     Y5, 352(AX)
+	VMOVUPS     Y6, 416(AX)
+	VMOVUPS     Y7, 480(AX)
+	VMOVUPS     Y8, 544(AX)
+	VZEROUPPER
+	RET
+
 // func winoPackAVX512(dst *float32, src *float32, at *int32, plane int, n int, nch int, ahead int)
 // Requires: AVX, AVX512F, BMI2, CMOV, MMX+
 TEXT ·winoPackAVX512(SB), NOSPLIT, $0-56
@@ -12539,5 +13300,449 @@ done:
 	ADDQ    BX, AX
 	VMOVUPS Z15, (AX)
 	ADDQ    BX, AX
+	VZEROUPPER
+	RET
+
+// func winoDepthwiseAVX512(dst *float32, src *float32, w *float32, bias *float32, at *int32, floor float32, step int, n int, taps int)
+// Requires: AVX, AVX512F
+TEXT ·winoDepthwiseAVX512(SB), NOSPLIT, $0-72
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         step+48(FP), DX
+	SHLQ         $0x06, DX
+	MOVQ         n+56(FP), BX
+	LEAQ         (DX)(DX*2), SI
+	VBROADCASTSS floor+40(FP), Z0
+
+block:
+	MOVQ    bias+24(FP), DI
+	VMOVUPS (DI), Z1
+	VMOVUPS (DI), Z2
+	VMOVUPS (DI), Z3
+	VMOVUPS (DI), Z4
+	VMOVUPS (DI), Z5
+	VMOVUPS (DI), Z6
+	VMOVUPS (DI), Z7
+	VMOVUPS (DI), Z8
+	MOVQ    w+16(FP), DI
+	MOVQ    at+32(FP), R8
+	MOVQ    taps+64(FP), R9
+	PCALIGN $0x20
+
+tap0:
+	MOVLQSX     (R8), R10
+	ADDQ        CX, R10
+	LEAQ        (R10)(DX*4), R11
+	VMOVUPS     (DI), Z9
+	VFMADD231PS (R10), Z9, Z1
+	VFMADD231PS (R10)(DX*1), Z9, Z2
+	VFMADD231PS (R10)(DX*2), Z9, Z3
+	VFMADD231PS (R10)(SI*1), Z9, Z4
+	VFMADD231PS (R11), Z9, Z5
+	VFMADD231PS (R11)(DX*1), Z9, Z6
+	VFMADD231PS (R11)(DX*2), Z9, Z7
+	VFMADD231PS (R11)(SI*1), Z9, Z8
+	ADDQ        $0x40, DI
+	ADDQ        $0x04, R8
+	DECQ        R9
+	JNE         tap0
+	VMAXPS      Z1, Z0, Z1
+	VMOVUPS     Z1, (AX)
+	VMAXPS      Z2, Z0, Z2
+	VMOVUPS     Z2, 64(AX)
+	VMAXPS      Z3, Z0, Z3
+	VMOVUPS     Z3, 128(AX)
+	VMAXPS      Z4, Z0, Z4
+	VMOVUPS     Z4, 192(AX)
+	VMAXPS      Z5, Z0, Z5
+	VMOVUPS     Z5, 256(AX)
+	VMAXPS      Z6, Z0, Z6
+	VMOVUPS     Z6, 320(AX)
+	VMAXPS      Z7, Z0, Z7
+	VMOVUPS     Z7, 384(AX)
+	VMAXPS      Z8, Z0, Z8
+	VMOVUPS     Z8, 448(AX)
+	ADDQ        $0x00000200, AX
+	LEAQ        (CX)(DX*8), CX
+	SUBQ        $0x08, BX
+	JGT         block
+	VZEROUPPER
+	RET
+
+// func winoDepthwiseSums1AVX512(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+// Requires: AVX, AVX512F
+TEXT ·winoDepthwiseSums1AVX512(SB), NOSPLIT, $0-48
+	MOVQ    at+24(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVLQSX (AX), AX
+	MOVQ    dy+16(FP), DX
+	MOVQ    n+40(FP), BX
+	MOVQ    sums+0(FP), SI
+	VMOVUPS (SI), Z0
+	MOVQ    step+32(FP), SI
+	SHLQ    $0x06, SI
+	PCALIGN $0x20
+
+pixel0:
+	VMOVUPS     (DX), Z1
+	VFMADD231PS (CX)(AX*1), Z1, Z0
+	ADDQ        SI, CX
+	ADDQ        $0x40, DX
+	DECQ        BX
+	JNE         pixel0
+	MOVQ        sums+0(FP), AX
+	VMOVUPS     Z0, (AX)
+	VZEROUPPER
+	RET
+
+// func winoDepthwiseSums2AVX512(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+// Requires: AVX, AVX512F
+TEXT ·winoDepthwiseSums2AVX512(SB), NOSPLIT, $0-48
+	MOVQ    at+24(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVLQSX (AX), DX
+	MOVLQSX 4(AX), AX
+	MOVQ    dy+16(FP), BX
+	MOVQ    n+40(FP), SI
+	MOVQ    sums+0(FP), DI
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	MOVQ    step+32(FP), DI
+	SHLQ    $0x06, DI
+	PCALIGN $0x20
+
+pixel0:
+	VMOVUPS     (BX), Z2
+	VFMADD231PS (CX)(DX*1), Z2, Z0
+	VFMADD231PS (CX)(AX*1), Z2, Z1
+	ADDQ        DI, CX
+	ADDQ        $0x40, BX
+	DECQ        SI
+	JNE         pixel0
+	MOVQ        sums+0(FP), AX
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func winoDepthwiseSums3AVX512(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+// Requires: AVX, AVX512F
+TEXT ·winoDepthwiseSums3AVX512(SB), NOSPLIT, $0-48
+	MOVQ    at+24(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVLQSX (AX), DX
+	MOVLQSX 4(AX), BX
+	MOVLQSX 8(AX), AX
+	MOVQ    dy+16(FP), SI
+	MOVQ    n+40(FP), DI
+	MOVQ    sums+0(FP), R8
+	VMOVUPS (R8), Z0
+	VMOVUPS 64(R8), Z1
+	VMOVUPS 128(R8), Z2
+	MOVQ    step+32(FP), R8
+	SHLQ    $0x06, R8
+	PCALIGN $0x20
+
+pixel0:
+	VMOVUPS     (SI), Z3
+	VFMADD231PS (CX)(DX*1), Z3, Z0
+	VFMADD231PS (CX)(BX*1), Z3, Z1
+	VFMADD231PS (CX)(AX*1), Z3, Z2
+	ADDQ        R8, CX
+	ADDQ        $0x40, SI
+	DECQ        DI
+	JNE         pixel0
+	MOVQ        sums+0(FP), AX
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z1, 64(AX)
+	VMOVUPS     Z2, 128(AX)
+	VZEROUPPER
+	RET
+
+// func winoDepthwiseSums4AVX512(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+// Requires: AVX, AVX512F
+TEXT ·winoDepthwiseSums4AVX512(SB), NOSPLIT, $0-48
+	MOVQ    at+24(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVLQSX (AX), DX
+	MOVLQSX 4(AX), BX
+	MOVLQSX 8(AX), SI
+	MOVLQSX 12(AX), AX
+	MOVQ    dy+16(FP), DI
+	MOVQ    n+40(FP), R8
+	MOVQ    sums+0(FP), R9
+	VMOVUPS (R9), Z0
+	VMOVUPS 64(R9), Z1
+	VMOVUPS 128(R9), Z2
+	VMOVUPS 192(R9), Z3
+	MOVQ    step+32(FP), R9
+	SHLQ    $0x06, R9
+	PCALIGN $0x20
+
+pixel0:
+	VMOVUPS     (DI), Z4
+	VFMADD231PS (CX)(DX*1), Z4, Z0
+	VFMADD231PS (CX)(BX*1), Z4, Z1
+	VFMADD231PS (CX)(SI*1), Z4, Z2
+	VFMADD231PS (CX)(AX*1), Z4, Z3
+	ADDQ        R9, CX
+	ADDQ        $0x40, DI
+	DECQ        R8
+	JNE         pixel0
+	MOVQ        sums+0(FP), AX
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z1, 64(AX)
+	VMOVUPS     Z2, 128(AX)
+	VMOVUPS     Z3, 192(AX)
+	VZEROUPPER
+	RET
+
+// func winoDepthwiseSums5AVX512(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+// Requires: AVX, AVX512F
+TEXT ·winoDepthwiseSums5AVX512(SB), NOSPLIT, $0-48
+	MOVQ    at+24(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVLQSX (AX), DX
+	MOVLQSX 4(AX), BX
+	MOVLQSX 8(AX), SI
+	MOVLQSX 12(AX), DI
+	MOVLQSX 16(AX), AX
+	MOVQ    dy+16(FP), R8
+	MOVQ    n+40(FP), R9
+	MOVQ    sums+0(FP), R10
+	VMOVUPS (R10), Z0
+	VMOVUPS 64(R10), Z1
+	VMOVUPS 128(R10), Z2
+	VMOVUPS 192(R10), Z3
+	VMOVUPS 256(R10), Z4
+	MOVQ    step+32(FP), R10
+	SHLQ    $0x06, R10
+	PCALIGN $0x20
+
+pixel0:
+	VMOVUPS     (R8), Z5
+	VFMADD231PS (CX)(DX*1), Z5, Z0
+	VFMADD231PS (CX)(BX*1), Z5, Z1
+	VFMADD231PS (CX)(SI*1), Z5, Z2
+	VFMADD231PS (CX)(DI*1), Z5, Z3
+	VFMADD231PS (CX)(AX*1), Z5, Z4
+	ADDQ        R10, CX
+	ADDQ        $0x40, R8
+	DECQ        R9
+	JNE         pixel0
+	MOVQ        sums+0(FP), AX
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z1, 64(AX)
+	VMOVUPS     Z2, 128(AX)
+	VMOVUPS     Z3, 192(AX)
+	VMOVUPS     Z4, 256(AX)
+	VZEROUPPER
+	RET
+
+// func winoDepthwiseSums6AVX512(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+// Requires: AVX, AVX512F
+TEXT ·winoDepthwiseSums6AVX512(SB), NOSPLIT, $0-48
+	MOVQ    at+24(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVLQSX (AX), DX
+	MOVLQSX 4(AX), BX
+	MOVLQSX 8(AX), SI
+	MOVLQSX 12(AX), DI
+	MOVLQSX 16(AX), R8
+	MOVLQSX 20(AX), AX
+	MOVQ    dy+16(FP), R9
+	MOVQ    n+40(FP), R10
+	MOVQ    sums+0(FP), R11
+	VMOVUPS (R11), Z0
+	VMOVUPS 64(R11), Z1
+	VMOVUPS 128(R11), Z2
+	VMOVUPS 192(R11), Z3
+	VMOVUPS 256(R11), Z4
+	VMOVUPS 320(R11), Z5
+	MOVQ    step+32(FP), R11
+	SHLQ    $0x06, R11
+	PCALIGN $0x20
+
+pixel0:
+	VMOVUPS     (R9), Z6
+	VFMADD231PS (CX)(DX*1), Z6, Z0
+	VFMADD231PS (CX)(BX*1), Z6, Z1
+	VFMADD231PS (CX)(SI*1), Z6, Z2
+	VFMADD231PS (CX)(DI*1), Z6, Z3
+	VFMADD231PS (CX)(R8*1), Z6, Z4
+	VFMADD231PS (CX)(AX*1), Z6, Z5
+	ADDQ        R11, CX
+	ADDQ        $0x40, R9
+	DECQ        R10
+	JNE         pixel0
+	MOVQ        sums+0(FP), AX
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z1, 64(AX)
+	VMOVUPS     Z2, 128(AX)
+	VMOVUPS     Z3, 192(AX)
+	VMOVUPS     Z4, 256(AX)
+	VMOVUPS     Z5, 320(AX)
+	VZEROUPPER
+	RET
+
+// func winoDepthwiseSums7AVX512(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+// Requires: AVX, AVX512F
+TEXT ·winoDepthwiseSums7AVX512(SB), NOSPLIT, $0-48
+	MOVQ    at+24(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVLQSX (AX), DX
+	MOVLQSX 4(AX), BX
+	MOVLQSX 8(AX), SI
+	MOVLQSX 12(AX), DI
+	MOVLQSX 16(AX), R8
+	MOVLQSX 20(AX), R9
+	MOVLQSX 24(AX), AX
+	MOVQ    dy+16(FP), R10
+	MOVQ    n+40(FP), R11
+	MOVQ    sums+0(FP), R12
+	VMOVUPS (R12), Z0
+	VMOVUPS 64(R12), Z1
+	VMOVUPS 128(R12), Z2
+	VMOVUPS 192(R12), Z3
+	VMOVUPS 256(R12), Z4
+	VMOVUPS 320(R12), Z5
+	VMOVUPS 384(R12), Z6
+	MOVQ    step+32(FP), R12
+	SHLQ    $0x06, R12
+	PCALIGN $0x20
+
+pixel0:
+	VMOVUPS     (R10), Z7
+	VFMADD231PS (CX)(DX*1), Z7, Z0
+	VFMADD231PS (CX)(BX*1), Z7, Z1
+	VFMADD231PS (CX)(SI*1), Z7, Z2
+	VFMADD231PS (CX)(DI*1), Z7, Z3
+	VFMADD231PS (CX)(R8*1), Z7, Z4
+	VFMADD231PS (CX)(R9*1), Z7, Z5
+	VFMADD231PS (CX)(AX*1), Z7, Z6
+	ADDQ        R12, CX
+	ADDQ        $0x40, R10
+	DECQ        R11
+	JNE         pixel0
+	MOVQ        sums+0(FP), AX
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z1, 64(AX)
+	VMOVUPS     Z2, 128(AX)
+	VMOVUPS     Z3, 192(AX)
+	VMOVUPS     Z4, 256(AX)
+	VMOVUPS     Z5, 320(AX)
+	VMOVUPS     Z6, 384(AX)
+	VZEROUPPER
+	RET
+
+// func winoDepthwiseSums8AVX512(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+// Requires: AVX, AVX512F
+TEXT ·winoDepthwiseSums8AVX512(SB), NOSPLIT, $0-48
+	MOVQ    at+24(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVLQSX (AX), DX
+	MOVLQSX 4(AX), BX
+	MOVLQSX 8(AX), SI
+	MOVLQSX 12(AX), DI
+	MOVLQSX 16(AX), R8
+	MOVLQSX 20(AX), R9
+	MOVLQSX 24(AX), R10
+	MOVLQSX 28(AX), AX
+	MOVQ    dy+16(FP), R11
+	MOVQ    n+40(FP), R12
+	MOVQ    sums+0(FP), R13
+	VMOVUPS (R13), Z0
+	VMOVUPS 64(R13), Z1
+	VMOVUPS 128(R13), Z2
+	VMOVUPS 192(R13), Z3
+	VMOVUPS 256(R13), Z4
+	VMOVUPS 320(R13), Z5
+	VMOVUPS 384(R13), Z6
+	VMOVUPS 448(R13), Z7
+	MOVQ    step+32(FP), R13
+	SHLQ    $0x06, R13
+	PCALIGN $0x20
+
+pixel0:
+	VMOVUPS     (R11), Z8
+	VFMADD231PS (CX)(DX*1), Z8, Z0
+	VFMADD231PS (CX)(BX*1), Z8, Z1
+	VFMADD231PS (CX)(SI*1), Z8, Z2
+	VFMADD231PS (CX)(DI*1), Z8, Z3
+	VFMADD231PS (CX)(R8*1), Z8, Z4
+	VFMADD231PS (CX)(R9*1), Z8, Z5
+	VFMADD231PS (CX)(R10*1), Z8, Z6
+	VFMADD231PS (CX)(AX*1), Z8, Z7
+	ADDQ        R13, CX
+	ADDQ        $0x40, R11
+	DECQ        R12
+	JNE         pixel0
+	MOVQ        sums+0(FP), AX
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z1, 64(AX)
+	VMOVUPS     Z2, 128(AX)
+	VMOVUPS     Z3, 192(AX)
+	VMOVUPS     Z4, 256(AX)
+	VMOVUPS     Z5, 320(AX)
+	VMOVUPS     Z6, 384(AX)
+	VMOVUPS     Z7, 448(AX)
+	VZEROUPPER
+	RET
+
+// func winoDepthwiseSums9AVX512(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+// Requires: AVX, AVX512F
+TEXT ·winoDepthwiseSums9AVX512(SB), NOSPLIT, $0-48
+	MOVQ    at+24(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVLQSX (AX), DX
+	MOVLQSX 4(AX), BX
+	MOVLQSX 8(AX), SI
+	MOVLQSX 12(AX), DI
+	MOVLQSX 16(AX), R8
+	MOVLQSX 20(AX), R9
+	MOVLQSX 24(AX), R10
+	MOVLQSX 28(AX), R11
+	MOVLQSX 32(AX), AX
+	MOVQ    dy+16(FP), R12
+	MOVQ    n+40(FP), R13
+	MOVQ    sums+0(FP), R14
+	VMOVUPS (R14), Z0
+	VMOVUPS 64(R14), Z1
+	VMOVUPS 128(R14), Z2
+	VMOVUPS 192(R14), Z3
+	VMOVUPS 256(R14), Z4
+	VMOVUPS 320(R14), Z5
+	VMOVUPS 384(R14), Z6
+	VMOVUPS 448(R14), Z7
+	VMOVUPS 512(R14), Z8
+	MOVQ    step+32(FP), R14
+	SHLQ    $0x06, R14
+	PCALIGN $0x20
+
+pixel0:
+	VMOVUPS     (R12), Z9
+	VFMADD231PS (CX)(DX*1), Z9, Z0
+	VFMADD231PS (CX)(BX*1), Z9, Z1
+	VFMADD231PS (CX)(SI*1), Z9, Z2
+	VFMADD231PS (CX)(DI*1), Z9, Z3
+	VFMADD231PS (CX)(R8*1), Z9, Z4
+	VFMADD231PS (CX)(R9*1), Z9, Z5
+	VFMADD231PS (CX)(R10*1), Z9, Z6
+	VFMADD231PS (CX)(R11*1), Z9, Z7
+	VFMADD231PS (CX)(AX*1), Z9, Z8
+	ADDQ        R14, CX
+	ADDQ        $0x40, R12
+	DECQ        R13
+	JNE         pixel0
+	MOVQ        sums+0(FP), AX
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z1, 64(AX)
+	VMOVUPS     Z2, 128(AX)
+	VMOVUPS     Z3, 192(AX)
+	VMOVUPS     Z4, 256(AX)
+	VMOVUPS     Z5, 320(AX)
+	VMOVUPS     Z6, 384(AX)
+	VMOVUPS     Z7, 448(AX)
+	VMOVUPS     Z8, 512(AX)
 	VZEROUPPER
 	RET

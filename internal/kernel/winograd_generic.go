@@ -58,6 +58,18 @@ type winoOps struct {
 	//
 	//	c[i,j] += sum over p < k of a[p*lda+i] * b[p*ldb+j]
 	outer, outer2 []func(c, a, b *float32, ldc, lda, ldb, k, add int)
+
+	// depthwise convolves every channel of n pixels by itself: pixel i is
+	//
+	//	max(floor, bias + sum over t < taps of w[t] * src[i*step, and at[t] bytes on])
+	//
+	// in the order of t. Pixels are computed in blocks of eight; those behind the
+	// last may be overwritten.
+	depthwise func(dst, src, w, bias *float32, at *int32, floor float32, step, n, taps int)
+
+	// depthwiseSums[t-1] adds to each of t pixels of sums the sum over n > 0 pixels
+	// of dy[i] * src[i*step, and at[t] bytes on].
+	depthwiseSums [9]func(sums, src, dy *float32, at *int32, step, n int)
 }
 
 // winoTmp returns the floats of tmp that rows of so many tiles need.
@@ -71,6 +83,8 @@ var genericWino = winoOps{
 	gradient:       winoGradient,
 	filter:         winoFilter,
 	filterGradient: winoFilterGradient,
+	depthwise:      winoDepthwise,
+	depthwiseSums:  winoSumsOf(winoDepthwiseSums),
 	product:        winoRows(winoProduct),
 	outer:          winoOuterRows(winoOuter),
 }

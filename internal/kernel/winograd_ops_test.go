@@ -64,6 +64,30 @@ func TestWinogradLoops(t *testing.T) {
 				}
 			}
 		}
+		at := []int32{64, 0, 640, 128, 512, 1024, 2048, 320, 1920}
+		for _, n := range []int{1, 7, 8, 9, 21} {
+			for step := 1; step <= 3; step++ {
+				for _, floor := range []float32{0, float32(math.Inf(-1))} {
+					got, want := make([]float32, big), make([]float32, big)
+					for _, o := range []struct {
+						ops *winoOps
+						out []float32
+					}{{ops, got}, {ref, want}} {
+						o.ops.depthwise(&o.out[3], &in[3], &in[500], &in[9], &at[0], floor, step, n, len(at))
+					}
+					for i, v := range got {
+						if e := want[i]; i < 3+16*n && math.Abs(float64(v-e)) > 1e-5*max(1, math.Abs(float64(e))) || i >= 3+16*((n+7)&^7) && v != 0 {
+							t.Fatalf("%d pixels, step %d: entry %d is %g, want %g", n, step, i, v, e)
+						}
+					}
+				}
+				for taps := 1; taps <= len(at); taps++ {
+					compare(fmt.Sprintf("sums of %d taps, %d pixels", taps, n), big, func(o *winoOps, out []float32) {
+						o.depthwiseSums[taps-1](&out[5], &in[3], &in[500], &at[0], step, n)
+					})
+				}
+			}
+		}
 		for n := 1; n <= 3; n++ {
 			compare("filter", big, func(o *winoOps, out []float32) {
 				o.filter(&out[5], &in[3], &tmp[0], pos, 32, 16, 150, n)

@@ -69,6 +69,56 @@ func winoProduct6x16AVX2(c *float32, a *float32, b *float32, ldc int, lda int, l
 //go:noescape
 func winoOuter6x16AVX2(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, k int, add int)
 
+// winoDepthwiseAVX2 convolves every channel by itself.
+//
+//go:noescape
+func winoDepthwiseAVX2(dst *float32, src *float32, w *float32, bias *float32, at *int32, floor float32, step int, n int, taps int)
+
+// winoDepthwiseSums1AVX2 adds up products for every channel.
+//
+//go:noescape
+func winoDepthwiseSums1AVX2(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+
+// winoDepthwiseSums2AVX2 adds up products for every channel.
+//
+//go:noescape
+func winoDepthwiseSums2AVX2(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+
+// winoDepthwiseSums3AVX2 adds up products for every channel.
+//
+//go:noescape
+func winoDepthwiseSums3AVX2(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+
+// winoDepthwiseSums4AVX2 adds up products for every channel.
+//
+//go:noescape
+func winoDepthwiseSums4AVX2(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+
+// winoDepthwiseSums5AVX2 adds up products for every channel.
+//
+//go:noescape
+func winoDepthwiseSums5AVX2(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+
+// winoDepthwiseSums6AVX2 adds up products for every channel.
+//
+//go:noescape
+func winoDepthwiseSums6AVX2(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+
+// winoDepthwiseSums7AVX2 adds up products for every channel.
+//
+//go:noescape
+func winoDepthwiseSums7AVX2(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+
+// winoDepthwiseSums8AVX2 adds up products for every channel.
+//
+//go:noescape
+func winoDepthwiseSums8AVX2(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+
+// winoDepthwiseSums9AVX2 adds up products for every channel.
+//
+//go:noescape
+func winoDepthwiseSums9AVX2(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+
 // winoPackAVX512 gathers 16 channels into pixels.
 //
 //go:noescape
@@ -253,3 +303,53 @@ func winoProduct16x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int
 //
 //go:noescape
 func winoOuter16x16AVX512(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, k int, add int)
+
+// winoDepthwiseAVX512 convolves every channel by itself.
+//
+//go:noescape
+func winoDepthwiseAVX512(dst *float32, src *float32, w *float32, bias *float32, at *int32, floor float32, step int, n int, taps int)
+
+// winoDepthwiseSums1AVX512 adds up products for every channel.
+//
+//go:noescape
+func winoDepthwiseSums1AVX512(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+
+// winoDepthwiseSums2AVX512 adds up products for every channel.
+//
+//go:noescape
+func winoDepthwiseSums2AVX512(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+
+// winoDepthwiseSums3AVX512 adds up products for every channel.
+//
+//go:noescape
+func winoDepthwiseSums3AVX512(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+
+// winoDepthwiseSums4AVX512 adds up products for every channel.
+//
+//go:noescape
+func winoDepthwiseSums4AVX512(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+
+// winoDepthwiseSums5AVX512 adds up products for every channel.
+//
+//go:noescape
+func winoDepthwiseSums5AVX512(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+
+// winoDepthwiseSums6AVX512 adds up products for every channel.
+//
+//go:noescape
+func winoDepthwiseSums6AVX512(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+
+// winoDepthwiseSums7AVX512 adds up products for every channel.
+//
+//go:noescape
+func winoDepthwiseSums7AVX512(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+
+// winoDepthwiseSums8AVX512 adds up products for every channel.
+//
+//go:noescape
+func winoDepthwiseSums8AVX512(sums *float32, src *float32, dy *float32, at *int32, step int, n int)
+
+// winoDepthwiseSums9AVX512 adds up products for every channel.
+//
+//go:noescape
+func winoDepthwiseSums9AVX512(sums *float32, src *float32, dy *float32, at *int32, step int, n int)

@@ -31,6 +31,10 @@ func main() {
 		g.filter()
 		g.filterGradient()
 		g.products()
+		g.depthwise()
+		for taps := 1; taps <= maxSums; taps++ {
+			g.depthwiseSums(taps)
+		}
 	}
 	Generate()
 }
