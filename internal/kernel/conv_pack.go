@@ -11,7 +11,7 @@ type convTurned [packTaps * 8]float32
 func (p *convPlan) packWeights(dst, w []float32, data bool, turned *convTurned) {
 	k := p.kernel
 	size := p.m * p.c * k
-	turn := Active().gemm.packTranspose
+	turn, copyRows := Active().gemm.packTranspose, Active().gemm.packCopy
 	for g := range p.groups {
 		src, out := w[g*size:][:size], dst[g*p.groupWeights():]
 		for c0 := 0; c0 < p.c; c0 += p.depth {
@@ -22,6 +22,8 @@ func (p *convPlan) packWeights(dst, w []float32, data bool, turned *convTurned) 
 				switch {
 				case !data:
 					turn(out[at*k:], rows, src[m*p.c*k+c0*k:], p.c*k, rows, count*k)
+				case k == 1 && len(p.subs) == 1:
+					copyRows(out[at:], rows, src[c0*p.m+m:], p.m, rows, count)
 				case len(p.subs) == 1 && p.subs[0].taps == k:
 					for c := range count {
 						turn(out[(at+c*rows)*k:], rows, src[((c0+c)*p.m+m)*k:], k, rows, k)

@@ -108,6 +108,12 @@ func floorDiv(a, b int) (q, r int) {
 // reset prepares p for the groups, sizes and channels of s; data says whether
 // the source is y and the result x.
 func (p *convPlan) reset(s *ConvShape, data bool) {
+	if one := [3]int{1, 1, 1}; s.Kernel == one && s.Stride == one && s.Pad == [3]int{} {
+		// Rows do not matter; one is filled faster than several.
+		flat := *s
+		flat.In, flat.Out = [3]int{1, 1, volume(s.In)}, [3]int{1, 1, volume(s.Out)}
+		s = &flat
+	}
 	p.ops = &Active().conv
 	p.n, p.groups = s.N, s.Groups
 	p.m, p.c = s.O/s.Groups, s.C/s.Groups
@@ -229,6 +235,9 @@ func (p *convPlan) cut(room, vecs int) {
 	most := 1
 	for i := range p.subs {
 		most = max(most, p.subs[i].taps)
+	}
+	if p.kernel == 1 {
+		room *= 2 // nothing is packed, and every number is used once a strip
 	}
 	g := p.grid()
 	p.pitch = g[2] + p.reach[2]
