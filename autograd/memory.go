@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/mettleml/mettle/internal/kernel"
 )
 
 // A block is a piece of memory that a tape owns. It is in use while refs > 0
@@ -91,7 +93,7 @@ func (a *arena) reset() {
 
 // alignedFloats allocates n zeros that begin on a cache line.
 func alignedFloats(n int) []float32 {
-	buf := make([]float32, n+blockAlign/4)
+	buf := kernel.BigPages(make([]float32, n+blockAlign/4))
 	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(buf)))%blockAlign) / 4
 	return buf[skip : skip+n : skip+n]
 }

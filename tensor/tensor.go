@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+
+	"github.com/mettleml/mettle/internal/kernel"
 )
 
 // A Tensor is an array of float32: a shape and the elements in row-major order.
@@ -18,7 +20,7 @@ type Tensor struct {
 // a dimension is negative or the number of bytes overflows an int.
 func New(shape ...int) *Tensor {
 	n := checkShape("tensor.New", shape)
-	return &Tensor{shape: slices.Clone(shape), data: make([]float32, n)}
+	return &Tensor{shape: slices.Clone(shape), data: kernel.BigPages(make([]float32, n))}
 }
 
 // FromSlice returns a tensor of the given shape whose elements are data, shared

@@ -101,7 +101,7 @@ func putScratch(s *scratch) {
 // alignedFloats allocates n zeros that begin on a 64-byte boundary.
 func alignedFloats(n int) []float32 {
 	const extra = scratchAlign / 4
-	buf := make([]float32, n+extra)
+	buf := BigPages(make([]float32, n+extra))
 	off := int(-uintptr(unsafe.Pointer(unsafe.SliceData(buf)))%scratchAlign) / 4
 	return buf[off : off+n : off+n]
 }
