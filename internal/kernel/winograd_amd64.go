@@ -12,7 +12,9 @@ var avx2Wino = winoOps{
 	gradient:       winoGradientAVX2,
 	filter:         winoFilterAVX2,
 	filterGradient: winoFilterGradientAVX2,
-	depthwise:      winoDepthwiseAVX2,
+	filterPair: [4]func(u, src, tmp *float32, pos, uStep, srcTap, srcStep, n int){
+		winoFilterLowLowAVX2, winoFilterLowHighAVX2, winoFilterHighLowAVX2, winoFilterHighHighAVX2},
+	depthwise: winoDepthwiseAVX2,
 	depthwiseSums: [9]func(sums, src, dy *float32, at *int32, step, n int){
 		winoDepthwiseSums1AVX2, winoDepthwiseSums2AVX2, winoDepthwiseSums3AVX2, winoDepthwiseSums4AVX2, winoDepthwiseSums5AVX2,
 		winoDepthwiseSums6AVX2, winoDepthwiseSums7AVX2, winoDepthwiseSums8AVX2, winoDepthwiseSums9AVX2},
@@ -30,7 +32,9 @@ var avx512Wino = winoOps{
 	gradient:       winoGradientAVX512,
 	filter:         winoFilterAVX512,
 	filterGradient: winoFilterGradientAVX512,
-	depthwise:      winoDepthwiseAVX512,
+	filterPair: [4]func(u, src, tmp *float32, pos, uStep, srcTap, srcStep, n int){
+		winoFilterLowLowAVX512, winoFilterLowHighAVX512, winoFilterHighLowAVX512, winoFilterHighHighAVX512},
+	depthwise: winoDepthwiseAVX512,
 	depthwiseSums: [9]func(sums, src, dy *float32, at *int32, step, n int){
 		winoDepthwiseSums1AVX512, winoDepthwiseSums2AVX512, winoDepthwiseSums3AVX512, winoDepthwiseSums4AVX512, winoDepthwiseSums5AVX512,
 		winoDepthwiseSums6AVX512, winoDepthwiseSums7AVX512, winoDepthwiseSums8AVX512, winoDepthwiseSums9AVX512},

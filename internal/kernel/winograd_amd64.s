@@ -3684,6 +3684,1246 @@ summed:
 	VZEROUPPER
 	RET
 
+// func winoFilterLowLowAVX2(u *float32, src *float32, tmp *float32, pos int, uStep int, srcTap int, srcStep int, n int)
+// Requires: AVX, FMA3
+TEXT ·winoFilterLowLowAVX2(SB), NOSPLIT, $0-64
+	MOVQ    u+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    tmp+16(FP), DX
+	MOVQ    pos+24(FP), BX
+	SHLQ    $0x02, BX
+	LEAQ    (BX)(BX*2), SI
+	SHLQ    $0x01, SI
+	LEAQ    (BX)(BX*2), DI
+	LEAQ    (BX)(BX*4), R8
+	MOVQ    uStep+32(FP), R8
+	SHLQ    $0x02, R8
+	MOVQ    srcTap+40(FP), R9
+	SHLQ    $0x02, R9
+	MOVQ    srcStep+48(FP), R10
+	SHLQ    $0x02, R10
+	MOVQ    n+56(FP), R11
+	LEAQ    (R9)(R9*2), R12
+	PCALIGN $0x20
+
+filter:
+	LEAQ         (CX)(R12*1), R13
+	VMOVUPS      (CX), Y0
+	VMOVUPS      (R13), Y1
+	VMOVUPS      Y0, (DX)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Y0, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 64(DX)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 128(DX)
+	VMULPS       winoSixth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 192(DX)
+	VMOVUPS      Y0, Y0
+	VFNMADD231PS winoSixthT<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, 256(DX)
+	VMOVUPS      (CX)(R9*1), Y0
+	VMOVUPS      (R13)(R9*1), Y1
+	VMOVUPS      Y0, 32(DX)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Y0, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 96(DX)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 160(DX)
+	VMULPS       winoSixth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 224(DX)
+	VMOVUPS      Y0, Y0
+	VFNMADD231PS winoSixthT<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, 288(DX)
+	MOVQ         AX, R13
+	VMOVUPS      (DX), Y0
+	VMOVUPS      32(DX), Y1
+	VMOVUPS      Y0, (R13)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Y0, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, (R13)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, (R13)(BX*2)
+	VMULPS       winoSixth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, (R13)(DI*1)
+	VMOVUPS      Y0, Y0
+	VFNMADD231PS winoSixthT<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, (R13)(BX*4)
+	ADDQ         SI, R13
+	VMOVUPS      64(DX), Y0
+	VMOVUPS      96(DX), Y1
+	VMOVUPS      Y0, (R13)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Y0, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, (R13)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, (R13)(BX*2)
+	VMULPS       winoSixth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, (R13)(DI*1)
+	VMOVUPS      Y0, Y0
+	VFNMADD231PS winoSixthT<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, (R13)(BX*4)
+	ADDQ         SI, R13
+	VMOVUPS      128(DX), Y0
+	VMOVUPS      160(DX), Y1
+	VMOVUPS      Y0, (R13)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Y0, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, (R13)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, (R13)(BX*2)
+	VMULPS       winoSixth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, (R13)(DI*1)
+	VMOVUPS      Y0, Y0
+	VFNMADD231PS winoSixthT<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, (R13)(BX*4)
+	ADDQ         SI, R13
+	VMOVUPS      192(DX), Y0
+	VMOVUPS      224(DX), Y1
+	VMOVUPS      Y0, (R13)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Y0, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, (R13)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, (R13)(BX*2)
+	VMULPS       winoSixth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, (R13)(DI*1)
+	VMOVUPS      Y0, Y0
+	VFNMADD231PS winoSixthT<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, (R13)(BX*4)
+	ADDQ         SI, R13
+	VMOVUPS      256(DX), Y0
+	VMOVUPS      288(DX), Y1
+	VMOVUPS      Y0, (R13)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Y0, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, (R13)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, (R13)(BX*2)
+	VMULPS       winoSixth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, (R13)(DI*1)
+	VMOVUPS      Y0, Y0
+	VFNMADD231PS winoSixthT<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, (R13)(BX*4)
+	ADDQ         SI, R13
+	LEAQ         (CX)(R12*1), R13
+	VMOVUPS      32(CX), Y0
+	VMOVUPS      32(R13), Y1
+	VMOVUPS      Y0, (DX)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Y0, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 64(DX)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 128(DX)
+	VMULPS       winoSixth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 192(DX)
+	VMOVUPS      Y0, Y0
+	VFNMADD231PS winoSixthT<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, 256(DX)
+	VMOVUPS      32(CX)(R9*1), Y0
+	VMOVUPS      32(R13)(R9*1), Y1
+	VMOVUPS      Y0, 32(DX)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Y0, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 96(DX)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 160(DX)
+	VMULPS       winoSixth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 224(DX)
+	VMOVUPS      Y0, Y0
+	VFNMADD231PS winoSixthT<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, 288(DX)
+	MOVQ         AX, R13
+	VMOVUPS      (DX), Y0
+	VMOVUPS      32(DX), Y1
+	VMOVUPS      Y0, 32(R13)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Y0, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 32(R13)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 32(R13)(BX*2)
+	VMULPS       winoSixth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 32(R13)(DI*1)
+	VMOVUPS      Y0, Y0
+	VFNMADD231PS winoSixthT<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, 32(R13)(BX*4)
+	ADDQ         SI, R13
+	VMOVUPS      64(DX), Y0
+	VMOVUPS      96(DX), Y1
+	VMOVUPS      Y0, 32(R13)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Y0, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 32(R13)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 32(R13)(BX*2)
+	VMULPS       winoSixth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 32(R13)(DI*1)
+	VMOVUPS      Y0, Y0
+	VFNMADD231PS winoSixthT<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, 32(R13)(BX*4)
+	ADDQ         SI, R13
+	VMOVUPS      128(DX), Y0
+	VMOVUPS      160(DX), Y1
+	VMOVUPS      Y0, 32(R13)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Y0, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 32(R13)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 32(R13)(BX*2)
+	VMULPS       winoSixth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 32(R13)(DI*1)
+	VMOVUPS      Y0, Y0
+	VFNMADD231PS winoSixthT<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, 32(R13)(BX*4)
+	ADDQ         SI, R13
+	VMOVUPS      192(DX), Y0
+	VMOVUPS      224(DX), Y1
+	VMOVUPS      Y0, 32(R13)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Y0, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 32(R13)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 32(R13)(BX*2)
+	VMULPS       winoSixth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 32(R13)(DI*1)
+	VMOVUPS      Y0, Y0
+	VFNMADD231PS winoSixthT<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, 32(R13)(BX*4)
+	ADDQ         SI, R13
+	VMOVUPS      256(DX), Y0
+	VMOVUPS      288(DX), Y1
+	VMOVUPS      Y0, 32(R13)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Y0, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 32(R13)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 32(R13)(BX*2)
+	VMULPS       winoSixth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 32(R13)(DI*1)
+	VMOVUPS      Y0, Y0
+	VFNMADD231PS winoSixthT<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, 32(R13)(BX*4)
+	ADDQ         SI, R13
+	ADDQ         R8, AX
+	ADDQ         R10, CX
+	DECQ         R11
+	JNE          filter
+	VZEROUPPER
+	RET
+
+// func winoFilterLowHighAVX2(u *float32, src *float32, tmp *float32, pos int, uStep int, srcTap int, srcStep int, n int)
+// Requires: AVX, FMA3
+TEXT ·winoFilterLowHighAVX2(SB), NOSPLIT, $0-64
+	MOVQ    u+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    tmp+16(FP), DX
+	MOVQ    pos+24(FP), BX
+	SHLQ    $0x02, BX
+	LEAQ    (BX)(BX*2), SI
+	SHLQ    $0x01, SI
+	LEAQ    (BX)(BX*2), DI
+	LEAQ    (BX)(BX*4), R8
+	MOVQ    uStep+32(FP), R9
+	SHLQ    $0x02, R9
+	MOVQ    srcTap+40(FP), R10
+	SHLQ    $0x02, R10
+	MOVQ    srcStep+48(FP), R11
+	SHLQ    $0x02, R11
+	MOVQ    n+56(FP), R12
+	LEAQ    (R10)(R10*2), R13
+	PCALIGN $0x20
+
+filter:
+	LEAQ         (CX)(R13*1), R14
+	VMOVUPS      (CX), Y0
+	VMOVUPS      (R14), Y1
+	VMOVUPS      Y0, (DX)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Y0, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 64(DX)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 128(DX)
+	VMULPS       winoSixth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 192(DX)
+	VMOVUPS      Y0, Y0
+	VFNMADD231PS winoSixthT<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, 256(DX)
+	VMOVUPS      (CX)(R10*1), Y0
+	VMOVUPS      (R14)(R10*1), Y1
+	VMOVUPS      Y0, 32(DX)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Y0, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 96(DX)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 160(DX)
+	VMULPS       winoSixth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 224(DX)
+	VMOVUPS      Y0, Y0
+	VFNMADD231PS winoSixthT<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, 288(DX)
+	MOVQ         AX, R14
+	VMOVUPS      (DX), Y0
+	VMOVUPS      32(DX), Y1
+	VMOVUPS      Y1, (R14)(R8*1)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoThird<>+0(SB), Y1, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, (R14)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoThird<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, (R14)(BX*2)
+	VMULPS       winoThird<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, (R14)(DI*1)
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS winoSixthT<>+0(SB), Y0, Y1
+	VMOVUPS      Y1, (R14)(BX*4)
+	ADDQ         SI, R14
+	VMOVUPS      64(DX), Y0
+	VMOVUPS      96(DX), Y1
+	VMOVUPS      Y1, (R14)(R8*1)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoThird<>+0(SB), Y1, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, (R14)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoThird<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, (R14)(BX*2)
+	VMULPS       winoThird<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, (R14)(DI*1)
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS winoSixthT<>+0(SB), Y0, Y1
+	VMOVUPS      Y1, (R14)(BX*4)
+	ADDQ         SI, R14
+	VMOVUPS      128(DX), Y0
+	VMOVUPS      160(DX), Y1
+	VMOVUPS      Y1, (R14)(R8*1)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoThird<>+0(SB), Y1, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, (R14)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoThird<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, (R14)(BX*2)
+	VMULPS       winoThird<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, (R14)(DI*1)
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS winoSixthT<>+0(SB), Y0, Y1
+	VMOVUPS      Y1, (R14)(BX*4)
+	ADDQ         SI, R14
+	VMOVUPS      192(DX), Y0
+	VMOVUPS      224(DX), Y1
+	VMOVUPS      Y1, (R14)(R8*1)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoThird<>+0(SB), Y1, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, (R14)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoThird<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, (R14)(BX*2)
+	VMULPS       winoThird<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, (R14)(DI*1)
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS winoSixthT<>+0(SB), Y0, Y1
+	VMOVUPS      Y1, (R14)(BX*4)
+	ADDQ         SI, R14
+	VMOVUPS      256(DX), Y0
+	VMOVUPS      288(DX), Y1
+	VMOVUPS      Y1, (R14)(R8*1)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoThird<>+0(SB), Y1, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, (R14)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoThird<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, (R14)(BX*2)
+	VMULPS       winoThird<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, (R14)(DI*1)
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS winoSixthT<>+0(SB), Y0, Y1
+	VMOVUPS      Y1, (R14)(BX*4)
+	ADDQ         SI, R14
+	LEAQ         (CX)(R13*1), R14
+	VMOVUPS      32(CX), Y0
+	VMOVUPS      32(R14), Y1
+	VMOVUPS      Y0, (DX)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Y0, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 64(DX)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 128(DX)
+	VMULPS       winoSixth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 192(DX)
+	VMOVUPS      Y0, Y0
+	VFNMADD231PS winoSixthT<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, 256(DX)
+	VMOVUPS      32(CX)(R10*1), Y0
+	VMOVUPS      32(R14)(R10*1), Y1
+	VMOVUPS      Y0, 32(DX)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Y0, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 96(DX)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 160(DX)
+	VMULPS       winoSixth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 224(DX)
+	VMOVUPS      Y0, Y0
+	VFNMADD231PS winoSixthT<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, 288(DX)
+	MOVQ         AX, R14
+	VMOVUPS      (DX), Y0
+	VMOVUPS      32(DX), Y1
+	VMOVUPS      Y1, 32(R14)(R8*1)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoThird<>+0(SB), Y1, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 32(R14)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoThird<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 32(R14)(BX*2)
+	VMULPS       winoThird<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 32(R14)(DI*1)
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS winoSixthT<>+0(SB), Y0, Y1
+	VMOVUPS      Y1, 32(R14)(BX*4)
+	ADDQ         SI, R14
+	VMOVUPS      64(DX), Y0
+	VMOVUPS      96(DX), Y1
+	VMOVUPS      Y1, 32(R14)(R8*1)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoThird<>+0(SB), Y1, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 32(R14)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoThird<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 32(R14)(BX*2)
+	VMULPS       winoThird<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 32(R14)(DI*1)
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS winoSixthT<>+0(SB), Y0, Y1
+	VMOVUPS      Y1, 32(R14)(BX*4)
+	ADDQ         SI, R14
+	VMOVUPS      128(DX), Y0
+	VMOVUPS      160(DX), Y1
+	VMOVUPS      Y1, 32(R14)(R8*1)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoThird<>+0(SB), Y1, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 32(R14)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoThird<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 32(R14)(BX*2)
+	VMULPS       winoThird<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 32(R14)(DI*1)
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS winoSixthT<>+0(SB), Y0, Y1
+	VMOVUPS      Y1, 32(R14)(BX*4)
+	ADDQ         SI, R14
+	VMOVUPS      192(DX), Y0
+	VMOVUPS      224(DX), Y1
+	VMOVUPS      Y1, 32(R14)(R8*1)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoThird<>+0(SB), Y1, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 32(R14)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoThird<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 32(R14)(BX*2)
+	VMULPS       winoThird<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 32(R14)(DI*1)
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS winoSixthT<>+0(SB), Y0, Y1
+	VMOVUPS      Y1, 32(R14)(BX*4)
+	ADDQ         SI, R14
+	VMOVUPS      256(DX), Y0
+	VMOVUPS      288(DX), Y1
+	VMOVUPS      Y1, 32(R14)(R8*1)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoThird<>+0(SB), Y1, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 32(R14)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoThird<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 32(R14)(BX*2)
+	VMULPS       winoThird<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 32(R14)(DI*1)
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS winoSixthT<>+0(SB), Y0, Y1
+	VMOVUPS      Y1, 32(R14)(BX*4)
+	ADDQ         SI, R14
+	ADDQ         R9, AX
+	ADDQ         R11, CX
+	DECQ         R12
+	JNE          filter
+	VZEROUPPER
+	RET
+
+// func winoFilterHighLowAVX2(u *float32, src *float32, tmp *float32, pos int, uStep int, srcTap int, srcStep int, n int)
+// Requires: AVX, FMA3
+TEXT ·winoFilterHighLowAVX2(SB), NOSPLIT, $0-64
+	MOVQ    u+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    tmp+16(FP), DX
+	MOVQ    pos+24(FP), BX
+	SHLQ    $0x02, BX
+	LEAQ    (BX)(BX*2), SI
+	SHLQ    $0x01, SI
+	LEAQ    (BX)(BX*2), DI
+	LEAQ    (BX)(BX*4), R8
+	MOVQ    uStep+32(FP), R8
+	SHLQ    $0x02, R8
+	MOVQ    srcTap+40(FP), R9
+	SHLQ    $0x02, R9
+	MOVQ    srcStep+48(FP), R10
+	SHLQ    $0x02, R10
+	MOVQ    n+56(FP), R11
+	LEAQ    (R9)(R9*2), R12
+	PCALIGN $0x20
+
+filter:
+	LEAQ         (CX)(R12*1), R13
+	VMOVUPS      (CX), Y0
+	VMOVUPS      (R13), Y1
+	VMOVUPS      Y1, 320(DX)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoThird<>+0(SB), Y1, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 64(DX)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoThird<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 128(DX)
+	VMULPS       winoThird<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 192(DX)
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS winoSixthT<>+0(SB), Y0, Y1
+	VMOVUPS      Y1, 256(DX)
+	VMOVUPS      (CX)(R9*1), Y0
+	VMOVUPS      (R13)(R9*1), Y1
+	VMOVUPS      Y1, 352(DX)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoThird<>+0(SB), Y1, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 96(DX)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoThird<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 160(DX)
+	VMULPS       winoThird<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 224(DX)
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS winoSixthT<>+0(SB), Y0, Y1
+	VMOVUPS      Y1, 288(DX)
+	MOVQ         AX, R13
+	ADDQ         SI, R13
+	VMOVUPS      64(DX), Y0
+	VMOVUPS      96(DX), Y1
+	VMOVUPS      Y0, (R13)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Y0, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, (R13)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, (R13)(BX*2)
+	VMULPS       winoSixth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, (R13)(DI*1)
+	VMOVUPS      Y0, Y0
+	VFNMADD231PS winoSixthT<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, (R13)(BX*4)
+	ADDQ         SI, R13
+	VMOVUPS      128(DX), Y0
+	VMOVUPS      160(DX), Y1
+	VMOVUPS      Y0, (R13)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Y0, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, (R13)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, (R13)(BX*2)
+	VMULPS       winoSixth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, (R13)(DI*1)
+	VMOVUPS      Y0, Y0
+	VFNMADD231PS winoSixthT<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, (R13)(BX*4)
+	ADDQ         SI, R13
+	VMOVUPS      192(DX), Y0
+	VMOVUPS      224(DX), Y1
+	VMOVUPS      Y0, (R13)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Y0, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, (R13)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, (R13)(BX*2)
+	VMULPS       winoSixth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, (R13)(DI*1)
+	VMOVUPS      Y0, Y0
+	VFNMADD231PS winoSixthT<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, (R13)(BX*4)
+	ADDQ         SI, R13
+	VMOVUPS      256(DX), Y0
+	VMOVUPS      288(DX), Y1
+	VMOVUPS      Y0, (R13)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Y0, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, (R13)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, (R13)(BX*2)
+	VMULPS       winoSixth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, (R13)(DI*1)
+	VMOVUPS      Y0, Y0
+	VFNMADD231PS winoSixthT<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, (R13)(BX*4)
+	ADDQ         SI, R13
+	VMOVUPS      320(DX), Y0
+	VMOVUPS      352(DX), Y1
+	VMOVUPS      Y0, (R13)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Y0, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, (R13)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, (R13)(BX*2)
+	VMULPS       winoSixth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, (R13)(DI*1)
+	VMOVUPS      Y0, Y0
+	VFNMADD231PS winoSixthT<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, (R13)(BX*4)
+	LEAQ         (CX)(R12*1), R13
+	VMOVUPS      32(CX), Y0
+	VMOVUPS      32(R13), Y1
+	VMOVUPS      Y1, 320(DX)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoThird<>+0(SB), Y1, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 64(DX)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoThird<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 128(DX)
+	VMULPS       winoThird<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 192(DX)
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS winoSixthT<>+0(SB), Y0, Y1
+	VMOVUPS      Y1, 256(DX)
+	VMOVUPS      32(CX)(R9*1), Y0
+	VMOVUPS      32(R13)(R9*1), Y1
+	VMOVUPS      Y1, 352(DX)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoThird<>+0(SB), Y1, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 96(DX)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoThird<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 160(DX)
+	VMULPS       winoThird<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 224(DX)
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS winoSixthT<>+0(SB), Y0, Y1
+	VMOVUPS      Y1, 288(DX)
+	MOVQ         AX, R13
+	ADDQ         SI, R13
+	VMOVUPS      64(DX), Y0
+	VMOVUPS      96(DX), Y1
+	VMOVUPS      Y0, 32(R13)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Y0, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 32(R13)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 32(R13)(BX*2)
+	VMULPS       winoSixth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 32(R13)(DI*1)
+	VMOVUPS      Y0, Y0
+	VFNMADD231PS winoSixthT<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, 32(R13)(BX*4)
+	ADDQ         SI, R13
+	VMOVUPS      128(DX), Y0
+	VMOVUPS      160(DX), Y1
+	VMOVUPS      Y0, 32(R13)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Y0, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 32(R13)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 32(R13)(BX*2)
+	VMULPS       winoSixth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 32(R13)(DI*1)
+	VMOVUPS      Y0, Y0
+	VFNMADD231PS winoSixthT<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, 32(R13)(BX*4)
+	ADDQ         SI, R13
+	VMOVUPS      192(DX), Y0
+	VMOVUPS      224(DX), Y1
+	VMOVUPS      Y0, 32(R13)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Y0, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 32(R13)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 32(R13)(BX*2)
+	VMULPS       winoSixth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 32(R13)(DI*1)
+	VMOVUPS      Y0, Y0
+	VFNMADD231PS winoSixthT<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, 32(R13)(BX*4)
+	ADDQ         SI, R13
+	VMOVUPS      256(DX), Y0
+	VMOVUPS      288(DX), Y1
+	VMOVUPS      Y0, 32(R13)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Y0, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 32(R13)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 32(R13)(BX*2)
+	VMULPS       winoSixth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 32(R13)(DI*1)
+	VMOVUPS      Y0, Y0
+	VFNMADD231PS winoSixthT<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, 32(R13)(BX*4)
+	ADDQ         SI, R13
+	VMOVUPS      320(DX), Y0
+	VMOVUPS      352(DX), Y1
+	VMOVUPS      Y0, 32(R13)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Y0, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 32(R13)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 32(R13)(BX*2)
+	VMULPS       winoSixth<>+0(SB), Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 32(R13)(DI*1)
+	VMOVUPS      Y0, Y0
+	VFNMADD231PS winoSixthT<>+0(SB), Y1, Y0
+	VMOVUPS      Y0, 32(R13)(BX*4)
+	ADDQ         R8, AX
+	ADDQ         R10, CX
+	DECQ         R11
+	JNE          filter
+	VZEROUPPER
+	RET
+
+// func winoFilterHighHighAVX2(u *float32, src *float32, tmp *float32, pos int, uStep int, srcTap int, srcStep int, n int)
+// Requires: AVX, FMA3
+TEXT ·winoFilterHighHighAVX2(SB), NOSPLIT, $0-64
+	MOVQ    u+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    tmp+16(FP), DX
+	MOVQ    pos+24(FP), BX
+	SHLQ    $0x02, BX
+	LEAQ    (BX)(BX*2), SI
+	SHLQ    $0x01, SI
+	LEAQ    (BX)(BX*2), DI
+	LEAQ    (BX)(BX*4), R8
+	MOVQ    uStep+32(FP), R9
+	SHLQ    $0x02, R9
+	MOVQ    srcTap+40(FP), R10
+	SHLQ    $0x02, R10
+	MOVQ    srcStep+48(FP), R11
+	SHLQ    $0x02, R11
+	MOVQ    n+56(FP), R12
+	LEAQ    (R10)(R10*2), R13
+	PCALIGN $0x20
+
+filter:
+	LEAQ         (CX)(R13*1), R14
+	VMOVUPS      (CX), Y0
+	VMOVUPS      (R14), Y1
+	VMOVUPS      Y1, 320(DX)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoThird<>+0(SB), Y1, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 64(DX)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoThird<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 128(DX)
+	VMULPS       winoThird<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 192(DX)
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS winoSixthT<>+0(SB), Y0, Y1
+	VMOVUPS      Y1, 256(DX)
+	VMOVUPS      (CX)(R10*1), Y0
+	VMOVUPS      (R14)(R10*1), Y1
+	VMOVUPS      Y1, 352(DX)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoThird<>+0(SB), Y1, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 96(DX)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoThird<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 160(DX)
+	VMULPS       winoThird<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 224(DX)
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS winoSixthT<>+0(SB), Y0, Y1
+	VMOVUPS      Y1, 288(DX)
+	MOVQ         AX, R14
+	ADDQ         SI, R14
+	VMOVUPS      64(DX), Y0
+	VMOVUPS      96(DX), Y1
+	VMOVUPS      Y1, (R14)(R8*1)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoThird<>+0(SB), Y1, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, (R14)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoThird<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, (R14)(BX*2)
+	VMULPS       winoThird<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, (R14)(DI*1)
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS winoSixthT<>+0(SB), Y0, Y1
+	VMOVUPS      Y1, (R14)(BX*4)
+	ADDQ         SI, R14
+	VMOVUPS      128(DX), Y0
+	VMOVUPS      160(DX), Y1
+	VMOVUPS      Y1, (R14)(R8*1)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoThird<>+0(SB), Y1, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, (R14)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoThird<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, (R14)(BX*2)
+	VMULPS       winoThird<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, (R14)(DI*1)
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS winoSixthT<>+0(SB), Y0, Y1
+	VMOVUPS      Y1, (R14)(BX*4)
+	ADDQ         SI, R14
+	VMOVUPS      192(DX), Y0
+	VMOVUPS      224(DX), Y1
+	VMOVUPS      Y1, (R14)(R8*1)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoThird<>+0(SB), Y1, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, (R14)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoThird<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, (R14)(BX*2)
+	VMULPS       winoThird<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, (R14)(DI*1)
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS winoSixthT<>+0(SB), Y0, Y1
+	VMOVUPS      Y1, (R14)(BX*4)
+	ADDQ         SI, R14
+	VMOVUPS      256(DX), Y0
+	VMOVUPS      288(DX), Y1
+	VMOVUPS      Y1, (R14)(R8*1)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoThird<>+0(SB), Y1, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, (R14)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoThird<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, (R14)(BX*2)
+	VMULPS       winoThird<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, (R14)(DI*1)
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS winoSixthT<>+0(SB), Y0, Y1
+	VMOVUPS      Y1, (R14)(BX*4)
+	ADDQ         SI, R14
+	VMOVUPS      320(DX), Y0
+	VMOVUPS      352(DX), Y1
+	VMOVUPS      Y1, (R14)(R8*1)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoThird<>+0(SB), Y1, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, (R14)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoThird<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, (R14)(BX*2)
+	VMULPS       winoThird<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, (R14)(DI*1)
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS winoSixthT<>+0(SB), Y0, Y1
+	VMOVUPS      Y1, (R14)(BX*4)
+	LEAQ         (CX)(R13*1), R14
+	VMOVUPS      32(CX), Y0
+	VMOVUPS      32(R14), Y1
+	VMOVUPS      Y1, 320(DX)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoThird<>+0(SB), Y1, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 64(DX)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoThird<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 128(DX)
+	VMULPS       winoThird<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 192(DX)
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS winoSixthT<>+0(SB), Y0, Y1
+	VMOVUPS      Y1, 256(DX)
+	VMOVUPS      32(CX)(R10*1), Y0
+	VMOVUPS      32(R14)(R10*1), Y1
+	VMOVUPS      Y1, 352(DX)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoThird<>+0(SB), Y1, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 96(DX)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoThird<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 160(DX)
+	VMULPS       winoThird<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 224(DX)
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS winoSixthT<>+0(SB), Y0, Y1
+	VMOVUPS      Y1, 288(DX)
+	MOVQ         AX, R14
+	ADDQ         SI, R14
+	VMOVUPS      64(DX), Y0
+	VMOVUPS      96(DX), Y1
+	VMOVUPS      Y1, 32(R14)(R8*1)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoThird<>+0(SB), Y1, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 32(R14)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoThird<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 32(R14)(BX*2)
+	VMULPS       winoThird<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 32(R14)(DI*1)
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS winoSixthT<>+0(SB), Y0, Y1
+	VMOVUPS      Y1, 32(R14)(BX*4)
+	ADDQ         SI, R14
+	VMOVUPS      128(DX), Y0
+	VMOVUPS      160(DX), Y1
+	VMOVUPS      Y1, 32(R14)(R8*1)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoThird<>+0(SB), Y1, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 32(R14)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoThird<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 32(R14)(BX*2)
+	VMULPS       winoThird<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 32(R14)(DI*1)
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS winoSixthT<>+0(SB), Y0, Y1
+	VMOVUPS      Y1, 32(R14)(BX*4)
+	ADDQ         SI, R14
+	VMOVUPS      192(DX), Y0
+	VMOVUPS      224(DX), Y1
+	VMOVUPS      Y1, 32(R14)(R8*1)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoThird<>+0(SB), Y1, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 32(R14)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoThird<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 32(R14)(BX*2)
+	VMULPS       winoThird<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 32(R14)(DI*1)
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS winoSixthT<>+0(SB), Y0, Y1
+	VMOVUPS      Y1, 32(R14)(BX*4)
+	ADDQ         SI, R14
+	VMOVUPS      256(DX), Y0
+	VMOVUPS      288(DX), Y1
+	VMOVUPS      Y1, 32(R14)(R8*1)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoThird<>+0(SB), Y1, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 32(R14)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoThird<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 32(R14)(BX*2)
+	VMULPS       winoThird<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 32(R14)(DI*1)
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS winoSixthT<>+0(SB), Y0, Y1
+	VMOVUPS      Y1, 32(R14)(BX*4)
+	ADDQ         SI, R14
+	VMOVUPS      320(DX), Y0
+	VMOVUPS      352(DX), Y1
+	VMOVUPS      Y1, 32(R14)(R8*1)
+	VMULPS       winoTwoThirdsS<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, Y4
+	VFMADD231PS  winoThird<>+0(SB), Y1, Y4
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y4, Y3, Y4
+	VMOVUPS      Y4, 32(R14)(BX*1)
+	VMOVUPS      Y2, Y2
+	VFNMADD231PS winoThird<>+0(SB), Y1, Y2
+	VMOVUPS      Y2, 32(R14)(BX*2)
+	VMULPS       winoThird<>+0(SB), Y1, Y1
+	VMOVUPS      Y1, Y2
+	VFMADD231PS  winoSixthT<>+0(SB), Y0, Y2
+	VMOVUPS      Y2, 32(R14)(DI*1)
+	VMOVUPS      Y1, Y1
+	VFNMADD231PS winoSixthT<>+0(SB), Y0, Y1
+	VMOVUPS      Y1, 32(R14)(BX*4)
+	ADDQ         R9, AX
+	ADDQ         R11, CX
+	DECQ         R12
+	JNE          filter
+	VZEROUPPER
+	RET
+
 // func winoProduct2x16AVX2(c *float32, a *float32, b *float32, ldc int, lda int, ldb int, seg int, k int, segs int, blocks int, add int)
 // Requires: AVX, FMA3
 TEXT ·winoProduct2x16AVX2(SB), NOSPLIT, $0-88
@@ -7398,6 +8638,646 @@ summed:
 	ADDQ         R9, CX
 	ADDQ         R12, AX
 	DECQ         R13
+	JNE          filter
+	VZEROUPPER
+	RET
+
+// func winoFilterLowLowAVX512(u *float32, src *float32, tmp *float32, pos int, uStep int, srcTap int, srcStep int, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·winoFilterLowLowAVX512(SB), NOSPLIT, $0-64
+	MOVQ    u+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    tmp+16(FP), DX
+	MOVQ    pos+24(FP), DX
+	SHLQ    $0x02, DX
+	LEAQ    (DX)(DX*2), BX
+	SHLQ    $0x01, BX
+	LEAQ    (DX)(DX*2), SI
+	LEAQ    (DX)(DX*4), DI
+	MOVQ    uStep+32(FP), DI
+	SHLQ    $0x02, DI
+	MOVQ    srcTap+40(FP), R8
+	SHLQ    $0x02, R8
+	MOVQ    srcStep+48(FP), R9
+	SHLQ    $0x02, R9
+	MOVQ    n+56(FP), R10
+	LEAQ    (R8)(R8*2), R11
+	PCALIGN $0x20
+
+filter:
+	LEAQ         (CX)(R11*1), R12
+	VMOVUPS      (CX), Z0
+	VMOVUPS      (R12), Z1
+	VMULPS       winoTwoThirdsS<>+0(SB), Z1, Z2
+	VMOVUPS      Z2, Z4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Z0, Z4
+	VXORPS       Z3, Z3, Z3
+	VSUBPS       Z4, Z3, Z4
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Z0, Z2
+	VMULPS       winoSixth<>+0(SB), Z0, Z3
+	VMOVUPS      Z3, Z5
+	VFMADD231PS  winoSixthT<>+0(SB), Z1, Z5
+	VMOVUPS      Z3, Z3
+	VFNMADD231PS winoSixthT<>+0(SB), Z1, Z3
+	VMOVUPS      (CX)(R8*1), Z1
+	VMOVUPS      (R12)(R8*1), Z6
+	VMULPS       winoTwoThirdsS<>+0(SB), Z6, Z7
+	VMOVUPS      Z7, Z9
+	VFMADD231PS  winoTwoThirds<>+0(SB), Z1, Z9
+	VXORPS       Z8, Z8, Z8
+	VSUBPS       Z9, Z8, Z9
+	VMOVUPS      Z7, Z7
+	VFNMADD231PS winoTwoThirds<>+0(SB), Z1, Z7
+	VMULPS       winoSixth<>+0(SB), Z1, Z8
+	VMOVUPS      Z8, Z10
+	VFMADD231PS  winoSixthT<>+0(SB), Z6, Z10
+	VMOVUPS      Z8, Z8
+	VFNMADD231PS winoSixthT<>+0(SB), Z6, Z8
+	MOVQ         AX, R12
+	VMOVUPS      Z0, Z0
+	VMOVUPS      Z1, Z1
+	VMOVUPS      Z0, (R12)
+	VMULPS       winoTwoThirdsS<>+0(SB), Z1, Z6
+	VMOVUPS      Z6, Z12
+	VFMADD231PS  winoTwoThirds<>+0(SB), Z0, Z12
+	VXORPS       Z11, Z11, Z11
+	VSUBPS       Z12, Z11, Z12
+	VMOVUPS      Z12, (R12)(DX*1)
+	VMOVUPS      Z6, Z6
+	VFNMADD231PS winoTwoThirds<>+0(SB), Z0, Z6
+	VMOVUPS      Z6, (R12)(DX*2)
+	VMULPS       winoSixth<>+0(SB), Z0, Z0
+	VMOVUPS      Z0, Z6
+	VFMADD231PS  winoSixthT<>+0(SB), Z1, Z6
+	VMOVUPS      Z6, (R12)(SI*1)
+	VMOVUPS      Z0, Z0
+	VFNMADD231PS winoSixthT<>+0(SB), Z1, Z0
+	VMOVUPS      Z0, (R12)(DX*4)
+	ADDQ         BX, R12
+	VMOVUPS      Z4, Z0
+	VMOVUPS      Z9, Z1
+	VMOVUPS      Z0, (R12)
+	VMULPS       winoTwoThirdsS<>+0(SB), Z1, Z4
+	VMOVUPS      Z4, Z9
+	VFMADD231PS  winoTwoThirds<>+0(SB), Z0, Z9
+	VXORPS       Z6, Z6, Z6
+	VSUBPS       Z9, Z6, Z9
+	VMOVUPS      Z9, (R12)(DX*1)
+	VMOVUPS      Z4, Z4
+	VFNMADD231PS winoTwoThirds<>+0(SB), Z0, Z4
+	VMOVUPS      Z4, (R12)(DX*2)
+	VMULPS       winoSixth<>+0(SB), Z0, Z0
+	VMOVUPS      Z0, Z4
+	VFMADD231PS  winoSixthT<>+0(SB), Z1, Z4
+	VMOVUPS      Z4, (R12)(SI*1)
+	VMOVUPS      Z0, Z0
+	VFNMADD231PS winoSixthT<>+0(SB), Z1, Z0
+	VMOVUPS      Z0, (R12)(DX*4)
+	ADDQ         BX, R12
+	VMOVUPS      Z2, Z0
+	VMOVUPS      Z7, Z1
+	VMOVUPS      Z0, (R12)
+	VMULPS       winoTwoThirdsS<>+0(SB), Z1, Z2
+	VMOVUPS      Z2, Z6
+	VFMADD231PS  winoTwoThirds<>+0(SB), Z0, Z6
+	VXORPS       Z4, Z4, Z4
+	VSUBPS       Z6, Z4, Z6
+	VMOVUPS      Z6, (R12)(DX*1)
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Z0, Z2
+	VMOVUPS      Z2, (R12)(DX*2)
+	VMULPS       winoSixth<>+0(SB), Z0, Z0
+	VMOVUPS      Z0, Z2
+	VFMADD231PS  winoSixthT<>+0(SB), Z1, Z2
+	VMOVUPS      Z2, (R12)(SI*1)
+	VMOVUPS      Z0, Z0
+	VFNMADD231PS winoSixthT<>+0(SB), Z1, Z0
+	VMOVUPS      Z0, (R12)(DX*4)
+	ADDQ         BX, R12
+	VMOVUPS      Z5, Z0
+	VMOVUPS      Z10, Z1
+	VMOVUPS      Z0, (R12)
+	VMULPS       winoTwoThirdsS<>+0(SB), Z1, Z2
+	VMOVUPS      Z2, Z5
+	VFMADD231PS  winoTwoThirds<>+0(SB), Z0, Z5
+	VXORPS       Z4, Z4, Z4
+	VSUBPS       Z5, Z4, Z5
+	VMOVUPS      Z5, (R12)(DX*1)
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Z0, Z2
+	VMOVUPS      Z2, (R12)(DX*2)
+	VMULPS       winoSixth<>+0(SB), Z0, Z0
+	VMOVUPS      Z0, Z2
+	VFMADD231PS  winoSixthT<>+0(SB), Z1, Z2
+	VMOVUPS      Z2, (R12)(SI*1)
+	VMOVUPS      Z0, Z0
+	VFNMADD231PS winoSixthT<>+0(SB), Z1, Z0
+	VMOVUPS      Z0, (R12)(DX*4)
+	ADDQ         BX, R12
+	VMOVUPS      Z3, Z0
+	VMOVUPS      Z8, Z1
+	VMOVUPS      Z0, (R12)
+	VMULPS       winoTwoThirdsS<>+0(SB), Z1, Z2
+	VMOVUPS      Z2, Z4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Z0, Z4
+	VXORPS       Z3, Z3, Z3
+	VSUBPS       Z4, Z3, Z4
+	VMOVUPS      Z4, (R12)(DX*1)
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Z0, Z2
+	VMOVUPS      Z2, (R12)(DX*2)
+	VMULPS       winoSixth<>+0(SB), Z0, Z0
+	VMOVUPS      Z0, Z2
+	VFMADD231PS  winoSixthT<>+0(SB), Z1, Z2
+	VMOVUPS      Z2, (R12)(SI*1)
+	VMOVUPS      Z0, Z0
+	VFNMADD231PS winoSixthT<>+0(SB), Z1, Z0
+	VMOVUPS      Z0, (R12)(DX*4)
+	ADDQ         BX, R12
+	ADDQ         DI, AX
+	ADDQ         R9, CX
+	DECQ         R10
+	JNE          filter
+	VZEROUPPER
+	RET
+
+// func winoFilterLowHighAVX512(u *float32, src *float32, tmp *float32, pos int, uStep int, srcTap int, srcStep int, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·winoFilterLowHighAVX512(SB), NOSPLIT, $0-64
+	MOVQ    u+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    tmp+16(FP), DX
+	MOVQ    pos+24(FP), DX
+	SHLQ    $0x02, DX
+	LEAQ    (DX)(DX*2), BX
+	SHLQ    $0x01, BX
+	LEAQ    (DX)(DX*2), SI
+	LEAQ    (DX)(DX*4), DI
+	MOVQ    uStep+32(FP), R8
+	SHLQ    $0x02, R8
+	MOVQ    srcTap+40(FP), R9
+	SHLQ    $0x02, R9
+	MOVQ    srcStep+48(FP), R10
+	SHLQ    $0x02, R10
+	MOVQ    n+56(FP), R11
+	LEAQ    (R9)(R9*2), R12
+	PCALIGN $0x20
+
+filter:
+	LEAQ         (CX)(R12*1), R13
+	VMOVUPS      (CX), Z0
+	VMOVUPS      (R13), Z1
+	VMULPS       winoTwoThirdsS<>+0(SB), Z1, Z2
+	VMOVUPS      Z2, Z4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Z0, Z4
+	VXORPS       Z3, Z3, Z3
+	VSUBPS       Z4, Z3, Z4
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Z0, Z2
+	VMULPS       winoSixth<>+0(SB), Z0, Z3
+	VMOVUPS      Z3, Z5
+	VFMADD231PS  winoSixthT<>+0(SB), Z1, Z5
+	VMOVUPS      Z3, Z3
+	VFNMADD231PS winoSixthT<>+0(SB), Z1, Z3
+	VMOVUPS      (CX)(R9*1), Z1
+	VMOVUPS      (R13)(R9*1), Z6
+	VMULPS       winoTwoThirdsS<>+0(SB), Z6, Z7
+	VMOVUPS      Z7, Z9
+	VFMADD231PS  winoTwoThirds<>+0(SB), Z1, Z9
+	VXORPS       Z8, Z8, Z8
+	VSUBPS       Z9, Z8, Z9
+	VMOVUPS      Z7, Z7
+	VFNMADD231PS winoTwoThirds<>+0(SB), Z1, Z7
+	VMULPS       winoSixth<>+0(SB), Z1, Z8
+	VMOVUPS      Z8, Z10
+	VFMADD231PS  winoSixthT<>+0(SB), Z6, Z10
+	VMOVUPS      Z8, Z8
+	VFNMADD231PS winoSixthT<>+0(SB), Z6, Z8
+	MOVQ         AX, R13
+	VMOVUPS      Z0, Z0
+	VMOVUPS      Z1, Z1
+	VMOVUPS      Z1, (R13)(DI*1)
+	VMULPS       winoTwoThirdsS<>+0(SB), Z0, Z6
+	VMOVUPS      Z6, Z12
+	VFMADD231PS  winoThird<>+0(SB), Z1, Z12
+	VXORPS       Z11, Z11, Z11
+	VSUBPS       Z12, Z11, Z12
+	VMOVUPS      Z12, (R13)(DX*1)
+	VMOVUPS      Z6, Z6
+	VFNMADD231PS winoThird<>+0(SB), Z1, Z6
+	VMOVUPS      Z6, (R13)(DX*2)
+	VMULPS       winoThird<>+0(SB), Z1, Z1
+	VMOVUPS      Z1, Z6
+	VFMADD231PS  winoSixthT<>+0(SB), Z0, Z6
+	VMOVUPS      Z6, (R13)(SI*1)
+	VMOVUPS      Z1, Z1
+	VFNMADD231PS winoSixthT<>+0(SB), Z0, Z1
+	VMOVUPS      Z1, (R13)(DX*4)
+	ADDQ         BX, R13
+	VMOVUPS      Z4, Z0
+	VMOVUPS      Z9, Z1
+	VMOVUPS      Z1, (R13)(DI*1)
+	VMULPS       winoTwoThirdsS<>+0(SB), Z0, Z4
+	VMOVUPS      Z4, Z9
+	VFMADD231PS  winoThird<>+0(SB), Z1, Z9
+	VXORPS       Z6, Z6, Z6
+	VSUBPS       Z9, Z6, Z9
+	VMOVUPS      Z9, (R13)(DX*1)
+	VMOVUPS      Z4, Z4
+	VFNMADD231PS winoThird<>+0(SB), Z1, Z4
+	VMOVUPS      Z4, (R13)(DX*2)
+	VMULPS       winoThird<>+0(SB), Z1, Z1
+	VMOVUPS      Z1, Z4
+	VFMADD231PS  winoSixthT<>+0(SB), Z0, Z4
+	VMOVUPS      Z4, (R13)(SI*1)
+	VMOVUPS      Z1, Z1
+	VFNMADD231PS winoSixthT<>+0(SB), Z0, Z1
+	VMOVUPS      Z1, (R13)(DX*4)
+	ADDQ         BX, R13
+	VMOVUPS      Z2, Z0
+	VMOVUPS      Z7, Z1
+	VMOVUPS      Z1, (R13)(DI*1)
+	VMULPS       winoTwoThirdsS<>+0(SB), Z0, Z2
+	VMOVUPS      Z2, Z6
+	VFMADD231PS  winoThird<>+0(SB), Z1, Z6
+	VXORPS       Z4, Z4, Z4
+	VSUBPS       Z6, Z4, Z6
+	VMOVUPS      Z6, (R13)(DX*1)
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS winoThird<>+0(SB), Z1, Z2
+	VMOVUPS      Z2, (R13)(DX*2)
+	VMULPS       winoThird<>+0(SB), Z1, Z1
+	VMOVUPS      Z1, Z2
+	VFMADD231PS  winoSixthT<>+0(SB), Z0, Z2
+	VMOVUPS      Z2, (R13)(SI*1)
+	VMOVUPS      Z1, Z1
+	VFNMADD231PS winoSixthT<>+0(SB), Z0, Z1
+	VMOVUPS      Z1, (R13)(DX*4)
+	ADDQ         BX, R13
+	VMOVUPS      Z5, Z0
+	VMOVUPS      Z10, Z1
+	VMOVUPS      Z1, (R13)(DI*1)
+	VMULPS       winoTwoThirdsS<>+0(SB), Z0, Z2
+	VMOVUPS      Z2, Z5
+	VFMADD231PS  winoThird<>+0(SB), Z1, Z5
+	VXORPS       Z4, Z4, Z4
+	VSUBPS       Z5, Z4, Z5
+	VMOVUPS      Z5, (R13)(DX*1)
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS winoThird<>+0(SB), Z1, Z2
+	VMOVUPS      Z2, (R13)(DX*2)
+	VMULPS       winoThird<>+0(SB), Z1, Z1
+	VMOVUPS      Z1, Z2
+	VFMADD231PS  winoSixthT<>+0(SB), Z0, Z2
+	VMOVUPS      Z2, (R13)(SI*1)
+	VMOVUPS      Z1, Z1
+	VFNMADD231PS winoSixthT<>+0(SB), Z0, Z1
+	VMOVUPS      Z1, (R13)(DX*4)
+	ADDQ         BX, R13
+	VMOVUPS      Z3, Z0
+	VMOVUPS      Z8, Z1
+	VMOVUPS      Z1, (R13)(DI*1)
+	VMULPS       winoTwoThirdsS<>+0(SB), Z0, Z2
+	VMOVUPS      Z2, Z4
+	VFMADD231PS  winoThird<>+0(SB), Z1, Z4
+	VXORPS       Z3, Z3, Z3
+	VSUBPS       Z4, Z3, Z4
+	VMOVUPS      Z4, (R13)(DX*1)
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS winoThird<>+0(SB), Z1, Z2
+	VMOVUPS      Z2, (R13)(DX*2)
+	VMULPS       winoThird<>+0(SB), Z1, Z1
+	VMOVUPS      Z1, Z2
+	VFMADD231PS  winoSixthT<>+0(SB), Z0, Z2
+	VMOVUPS      Z2, (R13)(SI*1)
+	VMOVUPS      Z1, Z1
+	VFNMADD231PS winoSixthT<>+0(SB), Z0, Z1
+	VMOVUPS      Z1, (R13)(DX*4)
+	ADDQ         BX, R13
+	ADDQ         R8, AX
+	ADDQ         R10, CX
+	DECQ         R11
+	JNE          filter
+	VZEROUPPER
+	RET
+
+// func winoFilterHighLowAVX512(u *float32, src *float32, tmp *float32, pos int, uStep int, srcTap int, srcStep int, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·winoFilterHighLowAVX512(SB), NOSPLIT, $0-64
+	MOVQ    u+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    tmp+16(FP), DX
+	MOVQ    pos+24(FP), DX
+	SHLQ    $0x02, DX
+	LEAQ    (DX)(DX*2), BX
+	SHLQ    $0x01, BX
+	LEAQ    (DX)(DX*2), SI
+	LEAQ    (DX)(DX*4), DI
+	MOVQ    uStep+32(FP), DI
+	SHLQ    $0x02, DI
+	MOVQ    srcTap+40(FP), R8
+	SHLQ    $0x02, R8
+	MOVQ    srcStep+48(FP), R9
+	SHLQ    $0x02, R9
+	MOVQ    n+56(FP), R10
+	LEAQ    (R8)(R8*2), R11
+	PCALIGN $0x20
+
+filter:
+	LEAQ         (CX)(R11*1), R12
+	VMOVUPS      (CX), Z0
+	VMOVUPS      (R12), Z1
+	VMULPS       winoTwoThirdsS<>+0(SB), Z0, Z2
+	VMOVUPS      Z2, Z4
+	VFMADD231PS  winoThird<>+0(SB), Z1, Z4
+	VXORPS       Z3, Z3, Z3
+	VSUBPS       Z4, Z3, Z4
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS winoThird<>+0(SB), Z1, Z2
+	VMULPS       winoThird<>+0(SB), Z1, Z3
+	VMOVUPS      Z3, Z5
+	VFMADD231PS  winoSixthT<>+0(SB), Z0, Z5
+	VMOVUPS      Z3, Z3
+	VFNMADD231PS winoSixthT<>+0(SB), Z0, Z3
+	VMOVUPS      (CX)(R8*1), Z0
+	VMOVUPS      (R12)(R8*1), Z6
+	VMULPS       winoTwoThirdsS<>+0(SB), Z0, Z7
+	VMOVUPS      Z7, Z9
+	VFMADD231PS  winoThird<>+0(SB), Z6, Z9
+	VXORPS       Z8, Z8, Z8
+	VSUBPS       Z9, Z8, Z9
+	VMOVUPS      Z7, Z7
+	VFNMADD231PS winoThird<>+0(SB), Z6, Z7
+	VMULPS       winoThird<>+0(SB), Z6, Z8
+	VMOVUPS      Z8, Z10
+	VFMADD231PS  winoSixthT<>+0(SB), Z0, Z10
+	VMOVUPS      Z8, Z8
+	VFNMADD231PS winoSixthT<>+0(SB), Z0, Z8
+	MOVQ         AX, R12
+	ADDQ         BX, R12
+	VMOVUPS      Z4, Z0
+	VMOVUPS      Z9, Z4
+	VMOVUPS      Z0, (R12)
+	VMULPS       winoTwoThirdsS<>+0(SB), Z4, Z9
+	VMOVUPS      Z9, Z12
+	VFMADD231PS  winoTwoThirds<>+0(SB), Z0, Z12
+	VXORPS       Z11, Z11, Z11
+	VSUBPS       Z12, Z11, Z12
+	VMOVUPS      Z12, (R12)(DX*1)
+	VMOVUPS      Z9, Z9
+	VFNMADD231PS winoTwoThirds<>+0(SB), Z0, Z9
+	VMOVUPS      Z9, (R12)(DX*2)
+	VMULPS       winoSixth<>+0(SB), Z0, Z0
+	VMOVUPS      Z0, Z9
+	VFMADD231PS  winoSixthT<>+0(SB), Z4, Z9
+	VMOVUPS      Z9, (R12)(SI*1)
+	VMOVUPS      Z0, Z0
+	VFNMADD231PS winoSixthT<>+0(SB), Z4, Z0
+	VMOVUPS      Z0, (R12)(DX*4)
+	ADDQ         BX, R12
+	VMOVUPS      Z2, Z0
+	VMOVUPS      Z7, Z2
+	VMOVUPS      Z0, (R12)
+	VMULPS       winoTwoThirdsS<>+0(SB), Z2, Z4
+	VMOVUPS      Z4, Z9
+	VFMADD231PS  winoTwoThirds<>+0(SB), Z0, Z9
+	VXORPS       Z7, Z7, Z7
+	VSUBPS       Z9, Z7, Z9
+	VMOVUPS      Z9, (R12)(DX*1)
+	VMOVUPS      Z4, Z4
+	VFNMADD231PS winoTwoThirds<>+0(SB), Z0, Z4
+	VMOVUPS      Z4, (R12)(DX*2)
+	VMULPS       winoSixth<>+0(SB), Z0, Z0
+	VMOVUPS      Z0, Z4
+	VFMADD231PS  winoSixthT<>+0(SB), Z2, Z4
+	VMOVUPS      Z4, (R12)(SI*1)
+	VMOVUPS      Z0, Z0
+	VFNMADD231PS winoSixthT<>+0(SB), Z2, Z0
+	VMOVUPS      Z0, (R12)(DX*4)
+	ADDQ         BX, R12
+	VMOVUPS      Z5, Z0
+	VMOVUPS      Z10, Z2
+	VMOVUPS      Z0, (R12)
+	VMULPS       winoTwoThirdsS<>+0(SB), Z2, Z4
+	VMOVUPS      Z4, Z7
+	VFMADD231PS  winoTwoThirds<>+0(SB), Z0, Z7
+	VXORPS       Z5, Z5, Z5
+	VSUBPS       Z7, Z5, Z7
+	VMOVUPS      Z7, (R12)(DX*1)
+	VMOVUPS      Z4, Z4
+	VFNMADD231PS winoTwoThirds<>+0(SB), Z0, Z4
+	VMOVUPS      Z4, (R12)(DX*2)
+	VMULPS       winoSixth<>+0(SB), Z0, Z0
+	VMOVUPS      Z0, Z4
+	VFMADD231PS  winoSixthT<>+0(SB), Z2, Z4
+	VMOVUPS      Z4, (R12)(SI*1)
+	VMOVUPS      Z0, Z0
+	VFNMADD231PS winoSixthT<>+0(SB), Z2, Z0
+	VMOVUPS      Z0, (R12)(DX*4)
+	ADDQ         BX, R12
+	VMOVUPS      Z3, Z0
+	VMOVUPS      Z8, Z2
+	VMOVUPS      Z0, (R12)
+	VMULPS       winoTwoThirdsS<>+0(SB), Z2, Z3
+	VMOVUPS      Z3, Z5
+	VFMADD231PS  winoTwoThirds<>+0(SB), Z0, Z5
+	VXORPS       Z4, Z4, Z4
+	VSUBPS       Z5, Z4, Z5
+	VMOVUPS      Z5, (R12)(DX*1)
+	VMOVUPS      Z3, Z3
+	VFNMADD231PS winoTwoThirds<>+0(SB), Z0, Z3
+	VMOVUPS      Z3, (R12)(DX*2)
+	VMULPS       winoSixth<>+0(SB), Z0, Z0
+	VMOVUPS      Z0, Z3
+	VFMADD231PS  winoSixthT<>+0(SB), Z2, Z3
+	VMOVUPS      Z3, (R12)(SI*1)
+	VMOVUPS      Z0, Z0
+	VFNMADD231PS winoSixthT<>+0(SB), Z2, Z0
+	VMOVUPS      Z0, (R12)(DX*4)
+	ADDQ         BX, R12
+	VMOVUPS      Z1, Z0
+	VMOVUPS      Z6, Z1
+	VMOVUPS      Z0, (R12)
+	VMULPS       winoTwoThirdsS<>+0(SB), Z1, Z2
+	VMOVUPS      Z2, Z4
+	VFMADD231PS  winoTwoThirds<>+0(SB), Z0, Z4
+	VXORPS       Z3, Z3, Z3
+	VSUBPS       Z4, Z3, Z4
+	VMOVUPS      Z4, (R12)(DX*1)
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS winoTwoThirds<>+0(SB), Z0, Z2
+	VMOVUPS      Z2, (R12)(DX*2)
+	VMULPS       winoSixth<>+0(SB), Z0, Z0
+	VMOVUPS      Z0, Z2
+	VFMADD231PS  winoSixthT<>+0(SB), Z1, Z2
+	VMOVUPS      Z2, (R12)(SI*1)
+	VMOVUPS      Z0, Z0
+	VFNMADD231PS winoSixthT<>+0(SB), Z1, Z0
+	VMOVUPS      Z0, (R12)(DX*4)
+	ADDQ         DI, AX
+	ADDQ         R9, CX
+	DECQ         R10
+	JNE          filter
+	VZEROUPPER
+	RET
+
+// func winoFilterHighHighAVX512(u *float32, src *float32, tmp *float32, pos int, uStep int, srcTap int, srcStep int, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·winoFilterHighHighAVX512(SB), NOSPLIT, $0-64
+	MOVQ    u+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    tmp+16(FP), DX
+	MOVQ    pos+24(FP), DX
+	SHLQ    $0x02, DX
+	LEAQ    (DX)(DX*2), BX
+	SHLQ    $0x01, BX
+	LEAQ    (DX)(DX*2), SI
+	LEAQ    (DX)(DX*4), DI
+	MOVQ    uStep+32(FP), R8
+	SHLQ    $0x02, R8
+	MOVQ    srcTap+40(FP), R9
+	SHLQ    $0x02, R9
+	MOVQ    srcStep+48(FP), R10
+	SHLQ    $0x02, R10
+	MOVQ    n+56(FP), R11
+	LEAQ    (R9)(R9*2), R12
+	PCALIGN $0x20
+
+filter:
+	LEAQ         (CX)(R12*1), R13
+	VMOVUPS      (CX), Z0
+	VMOVUPS      (R13), Z1
+	VMULPS       winoTwoThirdsS<>+0(SB), Z0, Z2
+	VMOVUPS      Z2, Z4
+	VFMADD231PS  winoThird<>+0(SB), Z1, Z4
+	VXORPS       Z3, Z3, Z3
+	VSUBPS       Z4, Z3, Z4
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS winoThird<>+0(SB), Z1, Z2
+	VMULPS       winoThird<>+0(SB), Z1, Z3
+	VMOVUPS      Z3, Z5
+	VFMADD231PS  winoSixthT<>+0(SB), Z0, Z5
+	VMOVUPS      Z3, Z3
+	VFNMADD231PS winoSixthT<>+0(SB), Z0, Z3
+	VMOVUPS      (CX)(R9*1), Z0
+	VMOVUPS      (R13)(R9*1), Z6
+	VMULPS       winoTwoThirdsS<>+0(SB), Z0, Z7
+	VMOVUPS      Z7, Z9
+	VFMADD231PS  winoThird<>+0(SB), Z6, Z9
+	VXORPS       Z8, Z8, Z8
+	VSUBPS       Z9, Z8, Z9
+	VMOVUPS      Z7, Z7
+	VFNMADD231PS winoThird<>+0(SB), Z6, Z7
+	VMULPS       winoThird<>+0(SB), Z6, Z8
+	VMOVUPS      Z8, Z10
+	VFMADD231PS  winoSixthT<>+0(SB), Z0, Z10
+	VMOVUPS      Z8, Z8
+	VFNMADD231PS winoSixthT<>+0(SB), Z0, Z8
+	MOVQ         AX, R13
+	ADDQ         BX, R13
+	VMOVUPS      Z4, Z0
+	VMOVUPS      Z9, Z4
+	VMOVUPS      Z4, (R13)(DI*1)
+	VMULPS       winoTwoThirdsS<>+0(SB), Z0, Z9
+	VMOVUPS      Z9, Z12
+	VFMADD231PS  winoThird<>+0(SB), Z4, Z12
+	VXORPS       Z11, Z11, Z11
+	VSUBPS       Z12, Z11, Z12
+	VMOVUPS      Z12, (R13)(DX*1)
+	VMOVUPS      Z9, Z9
+	VFNMADD231PS winoThird<>+0(SB), Z4, Z9
+	VMOVUPS      Z9, (R13)(DX*2)
+	VMULPS       winoThird<>+0(SB), Z4, Z4
+	VMOVUPS      Z4, Z9
+	VFMADD231PS  winoSixthT<>+0(SB), Z0, Z9
+	VMOVUPS      Z9, (R13)(SI*1)
+	VMOVUPS      Z4, Z4
+	VFNMADD231PS winoSixthT<>+0(SB), Z0, Z4
+	VMOVUPS      Z4, (R13)(DX*4)
+	ADDQ         BX, R13
+	VMOVUPS      Z2, Z0
+	VMOVUPS      Z7, Z2
+	VMOVUPS      Z2, (R13)(DI*1)
+	VMULPS       winoTwoThirdsS<>+0(SB), Z0, Z4
+	VMOVUPS      Z4, Z9
+	VFMADD231PS  winoThird<>+0(SB), Z2, Z9
+	VXORPS       Z7, Z7, Z7
+	VSUBPS       Z9, Z7, Z9
+	VMOVUPS      Z9, (R13)(DX*1)
+	VMOVUPS      Z4, Z4
+	VFNMADD231PS winoThird<>+0(SB), Z2, Z4
+	VMOVUPS      Z4, (R13)(DX*2)
+	VMULPS       winoThird<>+0(SB), Z2, Z2
+	VMOVUPS      Z2, Z4
+	VFMADD231PS  winoSixthT<>+0(SB), Z0, Z4
+	VMOVUPS      Z4, (R13)(SI*1)
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS winoSixthT<>+0(SB), Z0, Z2
+	VMOVUPS      Z2, (R13)(DX*4)
+	ADDQ         BX, R13
+	VMOVUPS      Z5, Z0
+	VMOVUPS      Z10, Z2
+	VMOVUPS      Z2, (R13)(DI*1)
+	VMULPS       winoTwoThirdsS<>+0(SB), Z0, Z4
+	VMOVUPS      Z4, Z7
+	VFMADD231PS  winoThird<>+0(SB), Z2, Z7
+	VXORPS       Z5, Z5, Z5
+	VSUBPS       Z7, Z5, Z7
+	VMOVUPS      Z7, (R13)(DX*1)
+	VMOVUPS      Z4, Z4
+	VFNMADD231PS winoThird<>+0(SB), Z2, Z4
+	VMOVUPS      Z4, (R13)(DX*2)
+	VMULPS       winoThird<>+0(SB), Z2, Z2
+	VMOVUPS      Z2, Z4
+	VFMADD231PS  winoSixthT<>+0(SB), Z0, Z4
+	VMOVUPS      Z4, (R13)(SI*1)
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS winoSixthT<>+0(SB), Z0, Z2
+	VMOVUPS      Z2, (R13)(DX*4)
+	ADDQ         BX, R13
+	VMOVUPS      Z3, Z0
+	VMOVUPS      Z8, Z2
+	VMOVUPS      Z2, (R13)(DI*1)
+	VMULPS       winoTwoThirdsS<>+0(SB), Z0, Z3
+	VMOVUPS      Z3, Z5
+	VFMADD231PS  winoThird<>+0(SB), Z2, Z5
+	VXORPS       Z4, Z4, Z4
+	VSUBPS       Z5, Z4, Z5
+	VMOVUPS      Z5, (R13)(DX*1)
+	VMOVUPS      Z3, Z3
+	VFNMADD231PS winoThird<>+0(SB), Z2, Z3
+	VMOVUPS      Z3, (R13)(DX*2)
+	VMULPS       winoThird<>+0(SB), Z2, Z2
+	VMOVUPS      Z2, Z3
+	VFMADD231PS  winoSixthT<>+0(SB), Z0, Z3
+	VMOVUPS      Z3, (R13)(SI*1)
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS winoSixthT<>+0(SB), Z0, Z2
+	VMOVUPS      Z2, (R13)(DX*4)
+	ADDQ         BX, R13
+	VMOVUPS      Z1, Z0
+	VMOVUPS      Z6, Z1
+	VMOVUPS      Z1, (R13)(DI*1)
+	VMULPS       winoTwoThirdsS<>+0(SB), Z0, Z2
+	VMOVUPS      Z2, Z4
+	VFMADD231PS  winoThird<>+0(SB), Z1, Z4
+	VXORPS       Z3, Z3, Z3
+	VSUBPS       Z4, Z3, Z4
+	VMOVUPS      Z4, (R13)(DX*1)
+	VMOVUPS      Z2, Z2
+	VFNMADD231PS winoThird<>+0(SB), Z1, Z2
+	VMOVUPS      Z2, (R13)(DX*2)
+	VMULPS       winoThird<>+0(SB), Z1, Z1
+	VMOVUPS      Z1, Z2
+	VFMADD231PS  winoSixthT<>+0(SB), Z0, Z2
+	VMOVUPS      Z2, (R13)(SI*1)
+	VMOVUPS      Z1, Z1
+	VFNMADD231PS winoSixthT<>+0(SB), Z0, Z1
+	VMOVUPS      Z1, (R13)(DX*4)
+	ADDQ         R8, AX
+	ADDQ         R10, CX
+	DECQ         R11
 	JNE          filter
 	VZEROUPPER
 	RET

@@ -76,8 +76,7 @@ func (t *winoTask) filterPart(i int) {
 	t.transformFilters(t.u[b.offset+row*b.width+o*t.dstPhases%winoColumns:], b.pos, group, b.width, o, columns, c0, c1, 0, t.groups())
 }
 
-// transformFilters transforms groups [g0, g1), which are kernel frames or phases of
-// the source, of up to 16 channels of the result from o on and at most
+// transformFilters transforms kernel frames [g0, g1), or all phases, of up to 16 channels of the result from o on and at most
 // winoFilterChannels channels [c0, c1). They go to u, with the given strides
 // between positions, groups and channels. If the result has phases, all are
 // transformed: two beside each other, the next two a group further on.
@@ -103,14 +102,31 @@ func (t *winoTask) transformFilters(u []float32, pos, group, step, o, columns, c
 			t.ops.pack(&f[0], &t.w[(o*t.c+b)*t.taps], &t.tapAt[0], t.c*t.taps, n*t.taps, columns, 0)
 		}
 		u := u[(b-c0)*step:]
-		for g := g0; g < g1; g++ {
-			t.ops.filter(&u[(g-g0)*group], &f[first+g*9*tap], &tmp[0], pos, step, tap, room, n)
-		}
-		for ph := 1; ph < t.dstPhases; ph++ {
-			t.ops.filter(&u[ph/2*group+ph%2*winoLanes], &f[first+ph*9*winoLanes], &tmp[0], pos, step, tap, room, n)
+		switch {
+		case t.dstPhases > 1:
+			for ph := range 4 {
+				t.phaseFilters(ph, u[ph/2*group+ph%2*winoLanes:], f[ph*9*winoLanes:], first, tap, tmp, pos, step, room, n)
+			}
+		case t.srcPhases > 1:
+			for ph := range 4 {
+				t.phaseFilters(ph, u[ph*group:], f[ph*9*winoLanes:], first, tap, tmp, pos, step, room, n)
+			}
+		default:
+			for g := g0; g < g1; g++ {
+				t.ops.filter(&u[(g-g0)*group], &f[first+g*9*tap], &tmp[0], pos, step, tap, room, n)
+			}
 		}
 	}
 	putScratch(s)
+}
+
+// phaseFilters transforms n filters of a phase; the first tap of the first is f[first].
+func (t *winoTask) phaseFilters(ph int, u, f []float32, first, tap int, tmp []float32, pos, step, room, n int) {
+	if w := t.windows[ph]; w >= 0 {
+		t.ops.filterPair[w](&u[0], &f[first+int(w/2*3+w%2)*tap], &tmp[0], pos, step, tap, room, n)
+		return
+	}
+	t.ops.filter(&u[0], &f[first], &tmp[0], pos, step, tap, room, n)
 }
 
 // filtersOnce is how many channels' filters are transformed at once: with phases

@@ -40,6 +40,10 @@ type winoOps struct {
 	// srcTap apart.
 	filter func(u, src, tmp *float32, pos, uStep, srcTap, srcStep, n int)
 
+	// filterPair computes the same for filters of which only 2x2 taps, from src on,
+	// are not 0: 2*row+col is the window of those. What is 0 then is not written.
+	filterPair [4]func(u, src, tmp *float32, pos, uStep, srcTap, srcStep, n int)
+
 	// filterGradient computes Gᵀ u G, nine pixels in a row, for the n sums over
 	// parts of u, part apart: the adjoint of filter.
 	filterGradient func(dst, u, tmp *float32, pos, uStep, part, parts, dstStep, n int)
@@ -83,6 +87,7 @@ var genericWino = winoOps{
 	gradient:       winoGradient,
 	filter:         winoFilter,
 	filterGradient: winoFilterGradient,
+	filterPair:     winoFilterPairs,
 	depthwise:      winoDepthwise,
 	depthwiseSums:  winoSumsOf(winoDepthwiseSums),
 	product:        winoRows(winoProduct),
@@ -296,6 +301,29 @@ func winoFilter(u, src, tmp *float32, pos, uStep, srcTap, srcStep, n int) {
 		winoSandwich(&y, &x, 3, 3, 6, 6, false, winoFilter1)
 		for i := range y {
 			copy(d[i*pos+f*uStep:], y[i][:])
+		}
+	}
+}
+
+var winoFilterPairs = func() (list [4]func(u, src, tmp *float32, pos, uStep, srcTap, srcStep, n int)) {
+	for window := range list {
+		list[window] = func(u, src, tmp *float32, pos, uStep, srcTap, srcStep, n int) {
+			winoFilterPair(window/2, window%2, u, src, pos, uStep, srcTap, srcStep, n)
+		}
+	}
+	return list
+}()
+
+func winoFilterPair(row, col int, u, src *float32, pos, uStep, srcTap, srcStep, n int) {
+	for f := range n {
+		var x, y [36]winoVec
+		for i := range 4 {
+			x[(i/2+row)*3+i%2+col] = *winoPixel(src, int32(4*(f*srcStep+(i/2*3+i%2)*srcTap)))
+		}
+		winoSandwich(&y, &x, 3, 3, 6, 6, false, winoFilter1)
+		for i := range 25 {
+			p := (i/5+row)*6 + i%5 + col
+			*winoPixel(u, int32(4*(p*pos+f*uStep))) = y[p]
 		}
 	}
 }

@@ -95,6 +95,13 @@ func TestWinogradLoops(t *testing.T) {
 			compare("flipped filter", big, func(o *winoOps, out []float32) {
 				o.filter(&out[5], &in[3+8*16], &tmp[0], pos, 32, -16, 150, n)
 			})
+			for window := range 4 {
+				for _, tap := range []int{16, -16} {
+					compare(fmt.Sprintf("filter of 2x2 taps %d", window), big, func(o *winoOps, out []float32) {
+						o.filterPair[window](&out[5], &in[3+8*16], &tmp[0], pos, 32, tap, 150, n)
+					})
+				}
+			}
 			compare("gradient to filter", big, func(o *winoOps, out []float32) {
 				o.filterGradient(&out[5], &in[3], &tmp[0], 100, 32, 5000, n, 150, n)
 			})

@@ -18,9 +18,10 @@ import "math/bits"
 
 // winoPhases is how the images of a convolution fall into phases.
 type winoPhases struct {
-	srcPhases, dstPhases int    // 4 on the one side with stride 2, else 1
-	srcSize, dstSize     [3]int // sizes of whole images
-	live                 [36]uint8
+	srcPhases, dstPhases int        // 4 on the one side with stride 2, else 1
+	srcSize, dstSize     [3]int     // sizes of whole images
+	live                 [36]uint8  // by position, a bit for every phase that is not 0 there
+	windows              [4]int8    // see winoOps.filterPair; -1 for a phase with more taps
 	tapRow, tapCol       [6]winoTap // of rows and columns of taps
 	tapCols              int        // taps in a row
 }
@@ -147,6 +148,19 @@ func (t *winoTask) splitPhases(s *ConvShape, data bool) {
 				at = 2 - at // the taps go backwards
 			}
 			has[d][r][at] = true
+		}
+	}
+	for ph := range t.windows {
+		row, col := has[0][ph/2], has[1][ph%2]
+		t.windows[ph] = -1
+		if !(row[0] && row[2]) && !(col[0] && col[2]) {
+			t.windows[ph] = 0
+			if row[2] {
+				t.windows[ph] += 2
+			}
+			if col[2] {
+				t.windows[ph]++
+			}
 		}
 	}
 	for p := range t.live {

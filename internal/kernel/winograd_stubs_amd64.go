@@ -39,6 +39,26 @@ func winoFilterAVX2(u *float32, src *float32, tmp *float32, pos int, uStep int, 
 //go:noescape
 func winoFilterGradientAVX2(dst *float32, u *float32, tmp *float32, pos int, uStep int, part int, parts int, dstStep int, n int)
 
+// winoFilterLowLowAVX2 transforms n filters of 2x2 taps.
+//
+//go:noescape
+func winoFilterLowLowAVX2(u *float32, src *float32, tmp *float32, pos int, uStep int, srcTap int, srcStep int, n int)
+
+// winoFilterLowHighAVX2 transforms n filters of 2x2 taps.
+//
+//go:noescape
+func winoFilterLowHighAVX2(u *float32, src *float32, tmp *float32, pos int, uStep int, srcTap int, srcStep int, n int)
+
+// winoFilterHighLowAVX2 transforms n filters of 2x2 taps.
+//
+//go:noescape
+func winoFilterHighLowAVX2(u *float32, src *float32, tmp *float32, pos int, uStep int, srcTap int, srcStep int, n int)
+
+// winoFilterHighHighAVX2 transforms n filters of 2x2 taps.
+//
+//go:noescape
+func winoFilterHighHighAVX2(u *float32, src *float32, tmp *float32, pos int, uStep int, srcTap int, srcStep int, n int)
+
 // winoProduct2x16AVX2 multiplies blocks of 2 rows.
 //
 //go:noescape
@@ -153,6 +173,26 @@ func winoFilterAVX512(u *float32, src *float32, tmp *float32, pos int, uStep int
 //
 //go:noescape
 func winoFilterGradientAVX512(dst *float32, u *float32, tmp *float32, pos int, uStep int, part int, parts int, dstStep int, n int)
+
+// winoFilterLowLowAVX512 transforms n filters of 2x2 taps.
+//
+//go:noescape
+func winoFilterLowLowAVX512(u *float32, src *float32, tmp *float32, pos int, uStep int, srcTap int, srcStep int, n int)
+
+// winoFilterLowHighAVX512 transforms n filters of 2x2 taps.
+//
+//go:noescape
+func winoFilterLowHighAVX512(u *float32, src *float32, tmp *float32, pos int, uStep int, srcTap int, srcStep int, n int)
+
+// winoFilterHighLowAVX512 transforms n filters of 2x2 taps.
+//
+//go:noescape
+func winoFilterHighLowAVX512(u *float32, src *float32, tmp *float32, pos int, uStep int, srcTap int, srcStep int, n int)
+
+// winoFilterHighHighAVX512 transforms n filters of 2x2 taps.
+//
+//go:noescape
+func winoFilterHighHighAVX512(u *float32, src *float32, tmp *float32, pos int, uStep int, srcTap int, srcStep int, n int)
 
 // winoProduct2x32AVX512 multiplies blocks of 2 rows.
 //

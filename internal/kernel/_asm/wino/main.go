@@ -30,6 +30,9 @@ func main() {
 		g.gradient()
 		g.filter()
 		g.filterGradient()
+		for window := range 4 {
+			g.filterPair(window/2 > 0, window%2 > 0)
+		}
 		g.products()
 		g.depthwise()
 		for taps := 1; taps <= maxSums; taps++ {

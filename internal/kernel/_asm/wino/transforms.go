@@ -143,6 +143,81 @@ func (g *gen) filter1(f [3]Op, out sink) {
 	out(5, f2)
 }
 
+// filterPair1 is Gf for filters with a zero at the end, or, if high, at the
+// beginning; f are the other two taps. What would be zero is left out.
+func (g *gen) filterPair1(f [2]Op, high bool, out sink) {
+	end, middle := g.copyOf(f[0]), g.copyOf(f[1])
+	evenS, evenT := "twoThirds", "sixth"
+	if high {
+		end, middle = middle, end
+		evenS, evenT = "third", "third"
+		out(5, end)
+	} else {
+		out(0, end)
+	}
+	odd, even, r := g.vec(), g.vec(), g.vec()
+	VMULPS(table["twoThirdsS"], middle, odd)
+	VMOVUPS(odd, r)
+	VFMADD231PS(table[evenS], end, r)
+	VXORPS(even, even, even)
+	VSUBPS(r, even, r)
+	out(1, r)
+	r = g.vec()
+	VMOVUPS(odd, r)
+	VFNMADD231PS(table[evenS], end, r)
+	out(2, r)
+	even, r = g.vec(), g.vec()
+	VMULPS(table[evenT], end, even)
+	VMOVUPS(even, r)
+	VFMADD231PS(table["sixthT"], middle, r)
+	out(3, r)
+	r = g.vec()
+	VMOVUPS(even, r)
+	VFNMADD231PS(table["sixthT"], middle, r)
+	out(4, r)
+}
+
+// filterPair: n filters of which 2x2 taps are not zero, those of the rows and
+// columns 1 and 2 where high, else 0 and 1.
+func (g *gen) filterPair(highRow, highCol bool) {
+	name := map[bool]string{false: "Low", true: "High"}
+	g.function("Filter"+name[highRow]+name[highCol], "func(u, src, tmp *float32, pos, uStep, srcTap, srcStep, n int)",
+		"transforms n filters of 2x2 taps.")
+	u, src, tmp := param("u", 0), param("src", 0), param("tmp", 0)
+	pos := newPositions()
+	uStep, tap, srcStep := param("uStep", 2), param("srcTap", 2), param("srcStep", 2)
+	n := param("n", 0)
+	tap3 := times(3, tap)
+	align()
+	Label("filter")
+	g.halves(func(off int) {
+		mid := plane{g: g, cols: 2, tmp: tmp}
+		second := GP64()
+		LEAQ(Mem{Base: src, Index: tap3, Scale: 1}, second)
+		for j := range 2 {
+			in := [2]Op{strided(src, tap, nil, nil, j, off), strided(second, tap, nil, nil, j, off)}
+			g.filterPair1(in, highRow, func(i int, r reg.VecVirtual) { mid.put(i, j, r) })
+		}
+		to := GP64()
+		MOVQ(u, to)
+		for i := range 6 {
+			if dead := map[bool]int{false: 5, true: 0}[highRow]; i != dead {
+				g.filterPair1([2]Op{mid.at(i, 0), mid.at(i, 1)}, highCol, func(j int, r reg.VecVirtual) {
+					VMOVUPS(r, strided(to, pos.s, pos.s3, pos.s5, j, off))
+				})
+			}
+			if i < 5 {
+				ADDQ(pos.s6, to)
+			}
+		}
+	})
+	ADDQ(uStep, u)
+	ADDQ(srcStep, src)
+	DECQ(n)
+	JNE(LabelRef("filter"))
+	finish()
+}
+
 // filterGradient1 is Gᵀu: six values to three.
 func (g *gen) filterGradient1(u [6]Op, out sink) {
 	p, v := g.copyOf(u[1]), g.copyOf(u[3])
