@@ -18,6 +18,7 @@ var convCases = []ConvShape{
 	{C: 32, O: 32, In: [3]int{1, 8, 8}, Kernel: [3]int{1, 3, 3}, Pad: [3]int{0, 1, 1}},
 	{C: 20, O: 24, In: [3]int{1, 17, 17}, Kernel: [3]int{1, 1, 1}},
 	{C: 64, O: 10, In: [3]int{1, 2, 3}, Kernel: [3]int{1, 1, 1}},
+	{C: 9, O: 600, In: [3]int{1, 2, 3}, Kernel: [3]int{1, 1, 1}},
 	{C: 12, O: 24, Groups: 12, In: [3]int{1, 9, 20}, Kernel: [3]int{1, 3, 5}, Pad: [3]int{0, 1, 2}},
 	{C: 20, O: 20, Groups: 20, In: [3]int{1, 9, 20}, Kernel: [3]int{1, 3, 5}, Pad: [3]int{0, 1, 2}},
 	{C: 37, O: 37, Groups: 37, In: [3]int{1, 43, 42}, Kernel: [3]int{1, 4, 3}, Stride: [3]int{1, 2, 3}, Pad: [3]int{0, 3, 1}, Dilation: [3]int{1, 1, 2}},
