@@ -12,20 +12,22 @@ type convTask struct {
 	plan       convPlan
 	y, x, bias []float32
 	act        Act
-	weights    []float32 // packed
-	turned     convTurned
+	w, weights []float32 // as they come, packed
+	data       bool
 
+	packing    int // parts of the packing, while that is what Part does
 	parts      int // parts of the channels of a group, by strips
 	groupsOnce int // groups done in one part
 }
 
 // A convWorker is what one part needs for itself.
 type convWorker struct {
-	fill  convFill
-	panel convPanel
-	tile  convTile
-	zip   convZip
-	zeros [8]float32
+	fill   convFill
+	panel  convPanel
+	tile   convTile
+	zip    convZip
+	zeros  [8]float32
+	turned convTurned
 }
 
 var (
@@ -44,11 +46,13 @@ func directConv(s *ConvShape, y, x, w, bias []float32, act Act, data bool) {
 	p.cut(convRoom, convBlockVecs)
 	t.y, t.x, t.bias, t.act = y, x, bias, act
 	packed := getScratch(max(1, len(w)))
-	t.weights = packed.f
-	p.packWeights(t.weights, w, data, &t.turned)
+	t.w, t.weights, t.data = w, packed.f, data
+	t.packing = min(ceilDiv(p.m, 8), ceilDiv(len(w), packFloats/4))
+	parallel.Run(t.packing, t)
+	t.packing = 0
 	t.share()
 	parallel.Run(ceilDiv(p.groups, t.groupsOnce)*t.parts*volume(p.blocks), t)
-	t.y, t.x, t.bias, t.weights = nil, nil, nil, nil
+	t.y, t.x, t.bias, t.w, t.weights = nil, nil, nil, nil, nil
 	putScratch(packed)
 	convTasks.put(t)
 }
@@ -69,6 +73,13 @@ func (t *convTask) share() {
 
 func (t *convTask) Part(i int) {
 	p := &t.plan
+	if t.packing > 0 {
+		strips := ceilDiv(p.m, 8)
+		w := convWorkers.get()
+		p.packWeights(t.weights, t.w, t.data, &w.turned, 8*cutAt(strips, t.packing, i), min(p.m, 8*cutAt(strips, t.packing, i+1)))
+		convWorkers.put(w)
+		return
+	}
 	part := i % t.parts
 	i /= t.parts
 	var start [3]int
@@ -116,7 +127,7 @@ func (t *convTask) Part(i int) {
 			t.zip(&w.zip, g, m0, m1, start, memory.f[planes+panels:])
 		}
 	}
-	*w = convWorker{}
+	w.fill, w.panel, w.tile, w.zip = convFill{}, convPanel{}, convTile{}, convZip{}
 	convWorkers.put(w)
 	putScratch(memory)
 }

@@ -7,8 +7,9 @@ const packTaps = 64
 type convTurned [packTaps * 8]float32
 
 // packWeights arranges w as the tiles read it: for every group, sub, chunk of
-// channels and strip of results a block [channel, tap][row].
-func (p *convPlan) packWeights(dst, w []float32, data bool, turned *convTurned) {
+// channels and strip of results a block [channel, tap][row]. It does the results
+// [m0, m1) of every group, which begin and end with a strip.
+func (p *convPlan) packWeights(dst, w []float32, data bool, turned *convTurned, m0, m1 int) {
 	k := p.kernel
 	size := p.m * p.c * k
 	turn, copyRows := Active().gemm.packTranspose, Active().gemm.packCopy
@@ -16,7 +17,7 @@ func (p *convPlan) packWeights(dst, w []float32, data bool, turned *convTurned) 
 		src, out := w[g*size:][:size], dst[g*p.groupWeights():]
 		for c0 := 0; c0 < p.c; c0 += p.depth {
 			count := min(p.depth, p.c-c0)
-			for m := 0; m < p.m; {
+			for m := m0; m < m1; {
 				rows := p.stripHeight(p.m - m)
 				at := c0*p.m + m*count // of the strip, for each tap
 				switch {
