@@ -1,9 +1,9 @@
 package kernel
 
-// A convolution with a 1x1 kernel is a matrix product for every image. From
-// pointwiseLeast positions on the product is the faster way; below it, packing
-// the positions of several images together is.
-const pointwiseLeast = 256
+// A convolution with a 1x1 kernel is a matrix product for every image, all with the
+// same weights. From pointwiseLeast positions on the product is the faster way;
+// below it, packing the positions of several images together is.
+const pointwiseLeast = 32
 
 // pointwiseSuits reports whether s is best done as a matrix product. The answer
 // does not depend on N.

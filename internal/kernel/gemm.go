@@ -71,7 +71,7 @@ func MatMulBatch(count int, c []float32, ldc, strideC int, a []float32, lda, str
 	if k == 0 {
 		a, b, strideA, strideB = nil, nil, 0, 0
 	}
-	gemmBatch(count, gemmArgs{c, a, b, ldc, lda, ldb, transA, transB, m, n, k, ep}, strideC, strideA, strideB)
+	gemmBatch(count, gemmArgs{c, a, b, ldc, lda, ldb, transA, transB, m, n, k, ep, 1, strideB, strideC}, strideA)
 }
 
 // checkMatrix panics unless count matrices of rows x cols fit into length floats.

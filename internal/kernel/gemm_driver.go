@@ -25,6 +25,9 @@ type gemmArgs struct {
 	transA, transB bool
 	m, n, k        int
 	ep             Epilogue
+
+	// The columns are those of items matrices B and C, so far apart.
+	items, strideB, strideC int
 }
 
 // Sizes that steer the cutting; variables for the sake of the calibration test.
@@ -59,7 +62,8 @@ type gemmTask struct {
 
 	strips    int // of rows, nearly equal, at most ops.rows each
 	cols      int // width of a strip of columns
-	colStrips int // cols wide, the last one narrower
+	colStrips int // cols wide, the last one of each item narrower
+	itemCols  int // strips of columns of an item
 	kLen      int // length of a stretch of k, the last one shorter
 	rowBlocks int // the parts: blocks of strips by blocks of column strips
 	colBlocks int
@@ -94,7 +98,8 @@ func (t *gemmTask) run(ops *gemmOps) {
 	if t.m <= ops.wideRows {
 		t.cols = ops.wideCols
 	}
-	t.colStrips = ceilDiv(t.n, t.cols)
+	t.itemCols = ceilDiv(t.n, t.cols)
+	t.colStrips = t.items * t.itemCols
 	t.kLen = max(ceilDiv(ceilDiv(t.k, max(1, ceilDiv(t.k, ops.depth))), 4)*4, 4)
 	t.k1 = t.k
 	t.cut()
@@ -129,7 +134,7 @@ func (t *gemmTask) run(ops *gemmOps) {
 // cut chooses the parts: blocks of columns, and blocks of rows as well if there
 // are too few columns.
 func (t *gemmTask) cut() {
-	flops := t.m * t.n * max(t.k, 1)
+	flops := t.m * t.items * t.n * max(t.k, 1)
 	parts := min(max(flops/partFlops, 1), maxParts)
 	t.colBlocks = min(t.colStrips, max(parts, ceilDiv(t.colStrips, partStrips)))
 	t.rowBlocks = max(1, min(parts/t.colBlocks, t.strips/8))
@@ -192,12 +197,12 @@ func (t *gemmTask) block(s0, s1, j0, j1 int) {
 		}
 		for q := range panels {
 			for j := j0; j < j1; j++ {
-				col, cols := t.stripB(j)
+				item, col, cols := t.stripB(j)
 				b, bs := packedB, t.cols
 				switch {
 				case kl == 0:
 				case t.inPlace(cols):
-					b, bs = t.b[p0*t.ldb+col:], t.ldb
+					b, bs = t.b[item*t.strideB+p0*t.ldb+col:], t.ldb
 				default:
 					b = packedB[(j-j0)*t.cols*kl:]
 				}
@@ -214,7 +219,7 @@ func (t *gemmTask) block(s0, s1, j0, j1 int) {
 					default:
 						a = t.sharedA[(p0-t.k0)*t.m+r*kl:]
 					}
-					ops.tile(t.c[r*t.ldc+col:], t.ldc, a, as, b, bs, kl, rows, cols, flags,
+					ops.tile(t.c[item*t.strideC+r*t.ldc+col:], t.ldc, a, as, b, bs, kl, rows, cols, flags,
 						from(rowBias, r), from(colBias, col))
 				}
 			}

@@ -16,10 +16,11 @@ func (t *gemmTask) stripA(s int) (row, rows int) {
 	return row, cutAt(t.m, t.strips, s+1) - row
 }
 
-// stripB returns the first column of strip j of B and how many it has.
-func (t *gemmTask) stripB(j int) (col, cols int) {
-	col = j * t.cols
-	return col, min(t.cols, t.n-col)
+// stripB returns the item of strip j of B, its first column there and how many it
+// has.
+func (t *gemmTask) stripB(j int) (item, col, cols int) {
+	col = j % t.itemCols * t.cols
+	return j / t.itemCols, col, min(t.cols, t.n-col)
 }
 
 // packA packs numbers [p, p+n) of rows [row, row+rows) of op(A).
@@ -27,9 +28,9 @@ func (t *gemmTask) packA(dst []float32, row, rows, p, n int) {
 	pack(t.ops, dst, rows, t.a, t.lda, !t.transA, row, rows, p, n)
 }
 
-// packB packs numbers [p, p+n) of columns [col, col+cols) of op(B).
-func (t *gemmTask) packB(dst []float32, col, cols, p, n int) {
-	pack(t.ops, dst, t.cols, t.b, t.ldb, t.transB, col, cols, p, n)
+// packB packs numbers [p, p+n) of columns [col, col+cols) of an item's op(B).
+func (t *gemmTask) packB(dst []float32, item, col, cols, p, n int) {
+	pack(t.ops, dst, t.cols, from(t.b, item*t.strideB), t.ldb, t.transB, col, cols, p, n)
 }
 
 // packShared packs strips [s0, s1) of A for the stretches in hand.
@@ -58,8 +59,8 @@ func (t *gemmTask) packBlockB(dst []float32, j0, j1, p0, kl int) {
 	}
 	for p := 0; p < kl; p += chunk {
 		for j := j0; j < j1; j++ {
-			if col, cols := t.stripB(j); !t.inPlace(cols) {
-				t.packB(dst[((j-j0)*kl+p)*t.cols:], col, cols, p0+p, min(chunk, kl-p))
+			if item, col, cols := t.stripB(j); !t.inPlace(cols) {
+				t.packB(dst[((j-j0)*kl+p)*t.cols:], item, col, cols, p0+p, min(chunk, kl-p))
 			}
 		}
 	}
