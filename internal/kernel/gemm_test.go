@@ -41,8 +41,13 @@ func newProduct(rng *rand.Rand, count, m, n, k int) *product {
 	}
 	p.lda, p.ldb, p.ldc = aCols+slack(), bCols+slack(), n+slack()
 	p.strideA, p.strideB, p.strideC = aRows*p.lda+slack(), bRows*p.ldb+slack(), m*p.ldc+slack()
-	if count > 1 && rng.Intn(4) == 0 {
-		p.strideB = 0
+	if count > 1 {
+		switch rng.Intn(4) {
+		case 0:
+			p.strideA = 0
+		case 1:
+			p.strideB = 0
+		}
 	}
 	extent := func(rows, cols, ld, stride int) int {
 		if rows == 0 || cols == 0 || count == 0 {
