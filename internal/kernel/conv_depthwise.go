@@ -65,7 +65,7 @@ type depthTask struct {
 
 var depthTasks freeList[depthTask]
 
-// depthwise fills in a task for s.
+// newDepthTask returns a task for s, or for its gradient to data.
 func newDepthTask(s *ConvShape, data bool) *depthTask {
 	t := depthTasks.get()
 	*t = depthTask{ops: &Active().wino, n: s.N, c: s.C, taps: volume(s.Kernel), flip: data, floor: float32(math.Inf(-1)),
