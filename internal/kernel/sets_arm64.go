@@ -6,7 +6,7 @@ var archSets = []*Set{{
 	Name:      "neon",
 	Available: true, // part of the arm64 baseline
 	gemm:      neonGemm,
-	conv:      genericConv,
+	conv:      neonConv,
 	wino:      genericWino,
 	vec:       vecNEON,
 	nnet:      genericNN,

@@ -41,6 +41,7 @@ var (
 	Equal      = three("FCMEQ", 0x4e20e400, "4S") // comparisons give ones or zeros, with NaN zeros
 	AtLeast    = three("FCMGE", 0x6e20e400, "4S")
 	Above      = three("FCMGT", 0x6ea0e400, "4S")
+	Below0     = two("FCMLT zero", 0x4ea0e800, "4S", "4S")
 	SameNumber = three("CMEQ", 0x6ea08c00, "4S")
 )
 
@@ -81,6 +82,13 @@ func AddPair64(d, n int) { Line("WORD $0x%08x // FADDP D%d, V%d.2D", 0x7e70d800|
 
 func Zero(v int)    { Line("VEOR V%d.B16, V%d.B16, V%d.B16", v, v, v) }
 func Move(d, n int) { Line("VORR V%d.B16, V%d.B16, V%d.B16", n, n, d) }
+
+// ReLU sets the lanes of v below 0 to 0. NaN and the sign of zero stay, unlike with
+// Max; t is overwritten.
+func ReLU(v, t int) {
+	Below0(t, v)
+	AndNot(v, v, t)
+}
 
 // Vec reads the vector off bytes behind base.
 func Vec(v, base, off int) { Line("FMOVQ %d(R%d), F%d", off, base, v) }
