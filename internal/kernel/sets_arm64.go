@@ -7,7 +7,7 @@ var archSets = []*Set{{
 	Available: true, // part of the arm64 baseline
 	gemm:      neonGemm,
 	conv:      neonConv,
-	wino:      genericWino,
+	wino:      neonWino,
 	vec:       vecNEON,
 	nnet:      genericNN,
 }}

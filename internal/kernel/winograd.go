@@ -1,5 +1,9 @@
 package kernel
 
+// Generated on any machine, compiled on arm64 only.
+//go:generate sh -c "go run -C _asm ./winoneon > winograd_arm64.s"
+//go:generate sh -c "go run -C _asm ./winoneon go > winograd_stubs_arm64.go"
+
 import "github.com/mettleml/mettle/internal/parallel"
 
 // Winograd convolution F(4x4, 3x3) (Lavin and Gray, Fast Algorithms for
