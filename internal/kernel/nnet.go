@@ -1,5 +1,9 @@
 package kernel
 
+// Generated on any machine, compiled on arm64 only.
+//go:generate sh -c "go run -C _asm ./nnetneon > nnet_arm64.s"
+//go:generate sh -c "go run -C _asm ./nnetneon go > nnet_stubs_arm64.go"
+
 import (
 	"math"
 

@@ -9,5 +9,5 @@ var archSets = []*Set{{
 	conv:      neonConv,
 	wino:      neonWino,
 	vec:       vecNEON,
-	nnet:      genericNN,
+	nnet:      neonNN,
 }}

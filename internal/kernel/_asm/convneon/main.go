@@ -5,11 +5,7 @@
 // comment of its generator names; the offsets here are those of its fields.
 package main
 
-import (
-	"fmt"
-
-	. "github.com/mettleml/mettle/internal/kernel/_asm/neon"
-)
+import . "github.com/mettleml/mettle/internal/kernel/_asm/neon"
 
 // Fields of convVec and convRun, and bits of convTile.flags.
 const (
@@ -74,7 +70,7 @@ func pointer(from, disp, base, r int) {
 // eachRun moves one number of a row to or from each of the vectors for every lane
 // in the runs of the vector at vec in the list. The rows lie a stride apart.
 func eachRun(label string, vec int, rows []int, store bool) {
-	whole, part := "VLD1.P (R%[1]d)(R%[2]d), [V%[3]d.S4]", "VLD1.P (R%[1]d)(R%[2]d), V%[3]d.S[%[4]d]"
+	whole, part := "VLD1.P (R%d)(R%d), [V%d.S4]", "VLD1.P (R%d)(R%d), V%d.S[%d]"
 	if store {
 		whole, part = "VST1.P [V%[3]d.S4], (R%[1]d)(R%[2]d)", "VST1.P V%[3]d.S[%[4]d], (R%[1]d)(R%[2]d)"
 	}
@@ -89,7 +85,7 @@ func eachRun(label string, vec int, rows []int, store bool) {
 	Line("CMP $15, R%d", rMask)
 	Line("BNE %sPart", label)
 	for _, v := range rows {
-		Line("%s", fmt.Sprintf(whole+"%.0[4]d", rOff, rStride, v, 0))
+		Line(whole, rOff, rStride, v)
 	}
 	Line("B %sNext", label)
 	Label("%sPart", label)
@@ -97,7 +93,7 @@ func eachRun(label string, vec int, rows []int, store bool) {
 		Line("TBZ $%d, R%d, %sLane%d", lane, rMask, label, lane)
 		Line("ADD $%d, R%d, R%d", 4*lane, rOff, rAt)
 		for _, v := range rows {
-			Line("%s", fmt.Sprintf(part, rAt, rStride, v, lane))
+			Line(part, rAt, rStride, v, lane)
 		}
 		Label("%sLane%d", label, lane)
 	}

@@ -21,6 +21,13 @@ func element(name string, word int) func(d, n, m, i int) {
 	}
 }
 
+// element64 is element for doubles.
+func element64(name string, word int) func(d, n, m, i int) {
+	return func(d, n, m, i int) {
+		Line("WORD $0x%08x // %s V%d.2D, V%d.2D, V%d.D[%d]", word|m<<16|i<<11|n<<5|d, name, d, n, m, i)
+	}
+}
+
 // Four floats: d = n op m, and for MulAdd and MulSub d ±= n*m.
 var (
 	Add        = three("FADD", 0x4e20d400, "4S")
@@ -47,20 +54,22 @@ var (
 
 // Two doubles.
 var (
-	Wide      = two("FCVTL", 0x0e617800, "2D", "2S")
-	WideUpper = two("FCVTL2", 0x4e617800, "2D", "4S")
-	Short     = two("FCVTN", 0x0e616800, "2S", "2D")
-	ShortUp   = two("FCVTN2", 0x4e616800, "4S", "2D") // the lower lanes stay
-	Add64     = three("FADD", 0x4e60d400, "2D")
-	Sub64     = three("FSUB", 0x4ee0d400, "2D")
-	Mul64     = three("FMUL", 0x6e60dc00, "2D")
-	Max64     = three("FMAX", 0x4e60f400, "2D")
-	Min64     = three("FMIN", 0x4ee0f400, "2D")
-	MulAdd64  = three("FMLA", 0x4e60cc00, "2D")
-	MulSub64  = three("FMLS", 0x4ee0cc00, "2D")
-	Above64   = three("FCMGT", 0x6ee0e400, "2D")
-	Round64   = two("FRINTN", 0x4e618800, "2D", "2D")
-	Int64     = two("FCVTNS", 0x4e61a800, "2D", "2D")
+	Wide       = two("FCVTL", 0x0e617800, "2D", "2S")
+	WideUpper  = two("FCVTL2", 0x4e617800, "2D", "4S")
+	Short      = two("FCVTN", 0x0e616800, "2S", "2D")
+	ShortUp    = two("FCVTN2", 0x4e616800, "4S", "2D") // the lower lanes stay
+	Add64      = three("FADD", 0x4e60d400, "2D")
+	Sub64      = three("FSUB", 0x4ee0d400, "2D")
+	Mul64      = three("FMUL", 0x6e60dc00, "2D")
+	Max64      = three("FMAX", 0x4e60f400, "2D")
+	Min64      = three("FMIN", 0x4ee0f400, "2D")
+	MulAdd64   = three("FMLA", 0x4e60cc00, "2D")
+	MulSub64   = three("FMLS", 0x4ee0cc00, "2D")
+	Above64    = three("FCMGT", 0x6ee0e400, "2D")
+	MulBy64    = element64("FMUL", 0x4fc09000)
+	MulSubBy64 = element64("FMLS", 0x4fc05000)
+	Round64    = two("FRINTN", 0x4e618800, "2D", "2D")
+	Int64      = two("FCVTNS", 0x4e61a800, "2D", "2D")
 )
 
 // Bits and bytes.
