@@ -24,9 +24,15 @@
 //
 // Assembly is generated. Each family has a main package in the nested module
 // _asm and, in the Go file that owns it, a go:generate line that writes the
-// committed NAME_GOARCH.s and, for amd64, the stubs NAME_stubs_GOARCH.go:
+// committed NAME_GOARCH.s and its declarations, mostly NAME_stubs_GOARCH.go:
 //
 //	go generate ./internal/kernel
+//
+// The neon set has been tested under emulation only (qemu-aarch64) and never timed:
+// its tiles follow from the number of registers, and what decides between
+// algorithms is what was measured with AVX-512. Generic in it are the vec loops
+// that its table does not name, the packing of matrices, and max pooling with
+// windows other than 2x2; convolution leaves the filling and merging of rows to Go.
 package kernel
 
 import (

@@ -5,7 +5,7 @@ import . "github.com/mettleml/mettle/internal/kernel/_asm/neon"
 // bnStats works in doubles throughout.
 func bnStats() {
 	begin("bnStats", "(coef []float32, sums []float64, x []float32, n, channels, s, stride int, pre float32)")
-	const sum, squares, pre, pivot, lower, upper = 8, 12, 16, 17, 18, 19
+	const sum, squares, pre, pivot, lower, upper = 8, 12, 16, 17, 20, 24 // four each but pre and pivot
 	l := channelLoop{label: "stats", params: []string{"x"}, reads: []int{0}, writes: -1, sums: true}
 	l.load()
 	floor("pre", pre, pre)
@@ -17,23 +17,25 @@ func bnStats() {
 			Zero(squares + i)
 		}
 	}
-	l.body = func(k int, whole bool) {
-		Max(k, k, pre)
-		Wide(lower, k)
-		Sub64(lower, lower, pivot)
-		if whole {
-			WideUpper(upper, k)
-			Sub64(upper, upper, pivot)
-		} else {
+	l.body = func(n int) {
+		sideBySide(n,
+			func(k int) { Max(k, k, pre) },
+			func(k int) { Wide(lower+k, k) },
+			func(k int) { Sub64(lower+k, lower+k, pivot) })
+		if n == 0 {
 			onlyFirst(lower)
 		}
-		at := k % 2 * 2
-		Add64(sum+at, sum+at, lower)
-		MulAdd64(squares+at, lower, lower)
-		if whole {
-			Add64(sum+at+1, sum+at+1, upper)
-			MulAdd64(squares+at+1, upper, upper)
+		sideBySide(n,
+			func(k int) { Add64(sum+k%2*2, sum+k%2*2, lower+k) },
+			func(k int) { MulAdd64(squares+k%2*2, lower+k, lower+k) })
+		if n == 0 {
+			return
 		}
+		sideBySide(n,
+			func(k int) { WideUpper(upper+k, k) },
+			func(k int) { Sub64(upper+k, upper+k, pivot) },
+			func(k int) { Add64(sum+k%2*2+1, sum+k%2*2+1, upper+k) },
+			func(k int) { MulAdd64(squares+k%2*2+1, upper+k, upper+k) })
 	}
 	l.leave = func() {
 		for i := range 4 {
@@ -59,15 +61,16 @@ func bnApply() {
 			Label("residual")
 			l.label, l.params, l.reads = "add", l.params[:3], []int{1, 2}
 		}
-		l.body = func(k int, whole bool) {
-			Max(k, k, pre)
-			Sub(k, k, mean)
-			Move(y+k, shift)
-			MulAdd(y+k, k, scale)
+		l.body = func(n int) {
+			sideBySide(n,
+				func(k int) { Max(k, k, pre) },
+				func(k int) { Sub(k, k, mean) },
+				func(k int) { Move(y+k, shift) },
+				func(k int) { MulAdd(y+k, k, scale) })
 			if residual {
-				Add(y+k, y+k, 4+k)
+				sideBySide(n, func(k int) { Add(y+k, y+k, 4+k) })
 			}
-			Max(y+k, y+k, post)
+			sideBySide(n, func(k int) { Max(y+k, y+k, post) })
 		}
 		l.emit()
 	}
@@ -76,7 +79,7 @@ func bnApply() {
 // bnSums has one loop for each place the ReLU's argument may come from.
 func bnSums() {
 	begin("bnSums", "(coef []float32, sums []float64, dr, dy, x, y []float32, n, channels, s, stride int, pre, post float32)")
-	const dy, x, y, pre, post, mean, scale, shift, arg = 0, 4, 8, 24, 25, 26, 27, 28, 29
+	const dy, x, y, pre, post, mean, scale, shift, tmp = 0, 4, 8, 24, 25, 26, 27, 28, 29
 	const runBlocks = 16
 	sum, dot := runningSum{12, 20}, runningSum{16, 22}
 	l := channelLoop{params: []string{"dy", "x", "dr", "y"}, result: dy, sums: true}
@@ -98,17 +101,17 @@ func bnSums() {
 	l.block = func() {
 		Line("SUBS $1, R%d", rRun)
 		Line("BNE %sShort", l.label)
-		sum.widen(arg)
-		dot.widen(arg)
+		sum.widen(tmp)
+		dot.widen(tmp)
 		start()
 		Label(l.label + "Short")
 	}
 	l.leave = func() {
-		sum.widen(arg)
-		dot.widen(arg)
+		sum.widen(tmp)
+		dot.widen(tmp)
 		for i := range 2 {
-			addTo(16*i, sum.wide+i, arg)
-			addTo(8*sumLanes+16*i, dot.wide+i, arg)
+			addTo(16*i, sum.wide+i, tmp)
+			addTo(8*sumLanes+16*i, dot.wide+i, tmp)
 		}
 	}
 	Line("CBNZ R%d, given", rPtr+3)
@@ -123,19 +126,20 @@ func bnSums() {
 			Label(kind.label)
 		}
 		l.label, l.params, l.reads, l.writes = kind.label, l.params[:kind.arrays], kind.reads, kind.writes
-		l.body = func(k int, whole bool) {
-			Max(x+k, x+k, pre)
-			Sub(x+k, x+k, mean)
-			of := y + k
+		l.body = func(n int) {
+			sideBySide(n,
+				func(k int) { Max(x+k, x+k, pre) },
+				func(k int) { Sub(x+k, x+k, mean) })
 			if len(kind.reads) < 3 {
-				of = arg
-				Move(arg, shift)
-				MulAdd(arg, x+k, scale)
+				sideBySide(n,
+					func(k int) { Move(y+k, shift) },
+					func(k int) { MulAdd(y+k, x+k, scale) })
 			}
-			AtLeast(arg, post, of)
-			AndNot(dy+k, dy+k, arg)
-			Add(sum.short+k, sum.short+k, dy+k)
-			MulAdd(dot.short+k, x+k, dy+k)
+			sideBySide(n,
+				func(k int) { AtLeast(y+k, post, y+k) },
+				func(k int) { AndNot(dy+k, dy+k, y+k) },
+				func(k int) { Add(sum.short+k, sum.short+k, dy+k) },
+				func(k int) { MulAdd(dot.short+k, x+k, dy+k) })
 		}
 		l.emit()
 	}
@@ -143,25 +147,26 @@ func bnSums() {
 
 func bnGrad() {
 	begin("bnGrad", "(coef, dx, dy, x []float32, n, channels, s, stride int, pre, post float32)")
-	const dy, x, dx, pre, preCut, post, coef, d, off = 0, 4, 8, 12, 13, 14, 16, 22, 23
+	const dy, x, dx, pre, preCut, post, coef, d, off = 0, 4, 8, 12, 13, 14, 16, 22, 26
 	const mean, scale, shift, a, b, c = coef, coef + 1, coef + 2, coef + 3, coef + 4, coef + 5
 	l := channelLoop{label: "grad", params: []string{"dx", "dy", "x"}, reads: []int{1, 2}, writes: 0, result: dx}
 	l.load()
 	floor("pre", pre, preCut)
 	Spread("post", post, rTmp)
 	l.enter = func() { coefficients(coef, coefMean, coefScale, coefShift, coefA, coefB, coefC) }
-	l.body = func(k int, whole bool) {
-		Max(d, x+k, preCut)
-		Sub(d, d, mean)
-		Move(off, shift)
-		MulAdd(off, d, scale)
-		AtLeast(off, post, off)
-		AndNot(dy+k, dy+k, off)
-		Move(dx+k, c)
-		MulAdd(dx+k, d, b)
-		MulAdd(dx+k, dy+k, a)
-		AtLeast(off, pre, x+k)
-		AndNot(dx+k, dx+k, off)
+	l.body = func(n int) {
+		sideBySide(n,
+			func(k int) { Max(d+k, x+k, preCut) },
+			func(k int) { Sub(d+k, d+k, mean) },
+			func(k int) { Move(off+k, shift) },
+			func(k int) { MulAdd(off+k, d+k, scale) },
+			func(k int) { AtLeast(off+k, post, off+k) },
+			func(k int) { AndNot(dy+k, dy+k, off+k) },
+			func(k int) { Move(dx+k, c) },
+			func(k int) { MulAdd(dx+k, d+k, b) },
+			func(k int) { MulAdd(dx+k, dy+k, a) },
+			func(k int) { AtLeast(off+k, pre, x+k) },
+			func(k int) { AndNot(dx+k, dx+k, off+k) })
 	}
 	l.emit()
 }

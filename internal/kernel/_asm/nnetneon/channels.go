@@ -39,8 +39,8 @@ type channelLoop struct {
 	result int      // the first of its vectors
 	sums   bool
 
-	// body does the k-th vector; whole is false for a single number.
-	body                func(k int, whole bool)
+	// body does n vectors side by side or, if n is 0, a single number.
+	body                func(n int)
 	enter, block, leave func() // frame a row and follow 16 floats; nil for none
 }
 
@@ -96,9 +96,7 @@ func (l *channelLoop) emit() {
 		for i, p := range l.reads {
 			Line("VLD1.P %d(R%d), %s", 16*vectors, rPtr+p, List(4*i, vectors))
 		}
-		for k := range vectors {
-			l.body(k, true)
-		}
+		l.body(vectors)
 		if l.writes >= 0 {
 			Line("VST1.P %s, %d(R%d)", List(l.result, vectors), 16*vectors, rPtr+l.writes)
 		}
@@ -115,7 +113,7 @@ func (l *channelLoop) emit() {
 	for i, p := range l.reads {
 		Line("FMOVS.P 4(R%d), F%d", rPtr+p, 4*i)
 	}
-	l.body(0, false)
+	l.body(0)
 	if l.writes >= 0 {
 		Line("FMOVS.P F%d, 4(R%d)", l.result, rPtr+l.writes)
 	}
@@ -137,6 +135,16 @@ func (l *channelLoop) emit() {
 	Line("SUBS $1, R%d", rN)
 	Line("BNE %s", name("Sample"))
 	Line("RET")
+}
+
+// sideBySide generates each step for n vectors, or one, before the next step: not
+// every processor would find the parallel work by itself.
+func sideBySide(n int, steps ...func(k int)) {
+	for _, step := range steps {
+		for k := range max(n, 1) {
+			step(k)
+		}
+	}
 }
 
 // onlyFirst clears the upper double of v.

@@ -1,3 +1,0 @@
-//go:build !purego
-
-package kernel
