@@ -6,7 +6,7 @@ var neonGemm = gemmOps{
 	rows: 8, cols: 8, depth: 256,
 	tile:           tileNEON,
 	packCopy:       packCopyGeneric,
-	packTranspose:  packTransposeGeneric,
+	packTranspose:  packTransposeNEON,
 	transposeLanes: 16,
 }
 
@@ -15,6 +15,11 @@ var neonGemm = gemmOps{
 //
 //go:noescape
 func gemmTileNEON(c []float32, ldc int, a []float32, as int, b []float32, bs int, k, rows, accumulate int)
+
+// packTransposeNEON is gemmOps.packTranspose.
+//
+//go:noescape
+func packTransposeNEON(dst []float32, ds int, src []float32, ss int, lanes, k int)
 
 // tileNEON does what the assembly does not: narrow tiles, biases and activations.
 func tileNEON(c []float32, ldc int, a []float32, as int, b []float32, bs int,

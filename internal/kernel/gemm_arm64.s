@@ -511,3 +511,78 @@ r8_store:
 	VST1 [V14.S4, V15.S4], (R0)
 	ADD R1, R0
 	RET
+
+// func packTransposeNEON(dst []float32, ds int, src []float32, ss int, lanes, k int)
+TEXT ·packTransposeNEON(SB), NOSPLIT, $0-80
+	MOVD dst_base+0(FP), R0
+	MOVD ds+24(FP), R1
+	LSL $2, R1
+	MOVD src_base+32(FP), R2
+	MOVD ss+56(FP), R3
+	LSL $2, R3
+	MOVD lanes+64(FP), R4
+	MOVD k+72(FP), R5
+	CBZ R5, done
+	SUBS $4, R4
+	BLT ones
+four:
+	MOVD R2, R6
+	ADD R3, R6, R7
+	ADD R3, R7, R8
+	ADD R3, R8, R9
+	MOVD R0, R10
+	SUBS $4, R5, R11
+	BLT tail
+square:
+	FMOVQ.P 16(R6), F0
+	FMOVQ.P 16(R7), F1
+	FMOVQ.P 16(R8), F2
+	FMOVQ.P 16(R9), F3
+	VTRN1 V1.S4, V0.S4, V4.S4
+	VTRN2 V1.S4, V0.S4, V5.S4
+	VTRN1 V3.S4, V2.S4, V6.S4
+	VTRN2 V3.S4, V2.S4, V7.S4
+	VTRN1 V6.D2, V4.D2, V0.D2
+	VTRN2 V6.D2, V4.D2, V2.D2
+	VTRN1 V7.D2, V5.D2, V1.D2
+	VTRN2 V7.D2, V5.D2, V3.D2
+	VST1.P [V0.S4], (R10)(R1)
+	VST1.P [V1.S4], (R10)(R1)
+	VST1.P [V2.S4], (R10)(R1)
+	VST1.P [V3.S4], (R10)(R1)
+	SUBS $4, R11
+	BGE square
+tail:
+	ADDS $4, R11
+	BEQ next
+column:
+	VLD1.P 4(R6), V0.S[0]
+	VLD1.P 4(R7), V0.S[1]
+	VLD1.P 4(R8), V0.S[2]
+	VLD1.P 4(R9), V0.S[3]
+	VST1.P [V0.S4], (R10)(R1)
+	SUBS $1, R11
+	BNE column
+next:
+	ADD R3<<2, R2
+	ADD $16, R0
+	SUBS $4, R4
+	BGE four
+ones:
+	ADDS $4, R4
+	BEQ done
+one:
+	MOVD R2, R6
+	MOVD R0, R10
+	MOVD R5, R11
+number:
+	FMOVS.P 4(R6), F0
+	VST1.P V0.S[0], (R10)(R1)
+	SUBS $1, R11
+	BNE number
+	ADD R3, R2
+	ADD $4, R0
+	SUBS $1, R4
+	BNE one
+done:
+	RET

@@ -1,5 +1,5 @@
-// Command gemmneon writes the register tile of the packed matrix product for
-// arm64 to standard output.
+// Command gemmneon writes the register tile of the packed matrix product and the
+// transposition that packs for it, for arm64, to standard output.
 package main
 
 import . "github.com/mettleml/mettle/internal/kernel/_asm/neon"
@@ -13,7 +13,12 @@ const (
 	vecB = 18 // and 19: a row of B
 )
 
-func main() { Main("gemmneon", product, nil) }
+func main() {
+	Main("gemmneon", func() {
+		product()
+		transposition()
+	}, nil)
+}
 
 func product() {
 	Func("gemmTileNEON", "(c []float32, ldc int, a []float32, as int, b []float32, bs int, k, rows, accumulate int)", "")
@@ -67,5 +72,72 @@ func tile(rows int) {
 		Line("VST1 %s, (R0)", List(r*rowVecs, rowVecs))
 		Line("ADD R1, R0")
 	}
+	Line("RET")
+}
+
+// transposition writes the packing of rows turned over: four rows at a time, by
+// squares, then one.
+func transposition() {
+	Func("packTransposeNEON", "(dst []float32, ds int, src []float32, ss int, lanes, k int)", "")
+	const dst, ds, src, ss, lanes, k, row, to, left = 0, 1, 2, 3, 4, 5, 6, 10, 11 // row and three more
+	Load("dst", dst)
+	LoadBytes("ds", ds, 2)
+	Load("src", src)
+	LoadBytes("ss", ss, 2)
+	Load("lanes", lanes)
+	Load("k", k)
+	Line("CBZ R%d, done", k)
+	Line("SUBS $4, R%d", lanes)
+	Line("BLT ones")
+	Label("four")
+	Line("MOVD R%d, R%d", src, row)
+	for i := 1; i < 4; i++ {
+		Line("ADD R%d, R%d, R%d", ss, row+i-1, row+i)
+	}
+	Line("MOVD R%d, R%d", dst, to)
+	Line("SUBS $4, R%d, R%d", k, left)
+	Line("BLT tail")
+	Label("square")
+	for i := range 4 {
+		Line("FMOVQ.P 16(R%d), F%d", row+i, i)
+	}
+	Transpose(0, 4)
+	for i := range 4 {
+		Line("VST1.P [V%d.S4], (R%d)(R%d)", i, to, ds)
+	}
+	Line("SUBS $4, R%d", left)
+	Line("BGE square")
+	Label("tail")
+	Line("ADDS $4, R%d", left)
+	Line("BEQ next")
+	Label("column")
+	for i := range 4 {
+		Line("VLD1.P 4(R%d), V0.S[%d]", row+i, i)
+	}
+	Line("VST1.P [V0.S4], (R%d)(R%d)", to, ds)
+	Line("SUBS $1, R%d", left)
+	Line("BNE column")
+	Label("next")
+	Line("ADD R%d<<2, R%d", ss, src)
+	Line("ADD $16, R%d", dst)
+	Line("SUBS $4, R%d", lanes)
+	Line("BGE four")
+	Label("ones")
+	Line("ADDS $4, R%d", lanes)
+	Line("BEQ done")
+	Label("one")
+	Line("MOVD R%d, R%d", src, row)
+	Line("MOVD R%d, R%d", dst, to)
+	Line("MOVD R%d, R%d", k, left)
+	Label("number")
+	Line("FMOVS.P 4(R%d), F0", row)
+	Line("VST1.P V0.S[0], (R%d)(R%d)", to, ds)
+	Line("SUBS $1, R%d", left)
+	Line("BNE number")
+	Line("ADD R%d, R%d", ss, src)
+	Line("ADD $4, R%d", dst)
+	Line("SUBS $1, R%d", lanes)
+	Line("BNE one")
+	Label("done")
 	Line("RET")
 }

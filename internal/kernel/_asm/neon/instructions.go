@@ -138,3 +138,15 @@ func Few(vec, n, base, r int) {
 		Line("VLD1 (R%d), V%d.S[2]", r, vec)
 	}
 }
+
+// Transpose turns the four vectors from v on over, by way of those from tmp on.
+func Transpose(v, tmp int) {
+	for i := 0; i < 4; i += 2 {
+		Line("VTRN1 V%d.S4, V%d.S4, V%d.S4", v+i+1, v+i, tmp+i)
+		Line("VTRN2 V%d.S4, V%d.S4, V%d.S4", v+i+1, v+i, tmp+i+1)
+	}
+	for i := range 2 {
+		Line("VTRN1 V%d.D2, V%d.D2, V%d.D2", tmp+2+i, tmp+i, v+i)
+		Line("VTRN2 V%d.D2, V%d.D2, V%d.D2", tmp+2+i, tmp+i, v+2+i)
+	}
+}

@@ -2,18 +2,6 @@ package main
 
 import . "github.com/mettleml/mettle/internal/kernel/_asm/neon"
 
-// transpose turns V0 to V3 over, by way of V4 to V7.
-func transpose() {
-	for i := 0; i < 4; i += 2 {
-		Line("VTRN1 V%d.S4, V%d.S4, V%d.S4", i+1, i, 4+i)
-		Line("VTRN2 V%d.S4, V%d.S4, V%d.S4", i+1, i, 5+i)
-	}
-	for i := range 2 {
-		Line("VTRN1 V%d.D2, V%d.D2, V%d.D2", 6+i, 4+i, i)
-		Line("VTRN2 V%d.D2, V%d.D2, V%d.D2", 6+i, 4+i, 2+i)
-	}
-}
-
 // Registers: of pixels, planes, the pixels' places, and four channels.
 const (
 	rPixels, rPlanes, rPlaces, rPlane, rN, rChannels = 0, 1, 2, 3, 4, 5
@@ -107,7 +95,7 @@ func pack() {
 	quarters(func(name string, few bool) {
 		zeros(few, 4)
 		each(name, few, func(i int) { Line("FMOVQ.P 16(R%d), F%d", rChannel+i, i) })
-		transpose()
+		Transpose(0, 4)
 		places(func(i, place int) { PutAt(i, rPixels, place) })
 	}, func(name string, few bool) {
 		zeros(few, 1)
@@ -124,7 +112,7 @@ func unpack() {
 	Load("dst", rPlanes)
 	quarters(func(name string, few bool) {
 		places(func(i, place int) { VecAt(i, rPixels, place) })
-		transpose()
+		Transpose(0, 4)
 		each(name, few, func(i int) { Line("FMOVQ.P F%d, 16(R%d)", i, rChannel+i) })
 	}, func(name string, few bool) {
 		Line("MOVW.P 4(R%d), R%d", rPlace, rPixel)
