@@ -78,7 +78,7 @@ func panels() {
 		Line("MOVD $convLaneBits<>(SB), R%d", rAt)
 		Vec(3, rAt, 0)
 		And(2, 2, 3)
-		SameNumber(2, 2, 3)
+		SameBits(2, 2, 3)
 	}, func() {
 		VecAt(0, rB, rOff)
 		VecAt(1, rB+1, rOff)

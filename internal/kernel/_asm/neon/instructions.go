@@ -28,28 +28,27 @@ func element64(name string, word int) func(d, n, m, i int) {
 	}
 }
 
-// Four floats: d = n op m, and for MulAdd and MulSub d ±= n*m.
+// Four floats: d = n op m; MulAdd and its like add n*m to d or subtract it.
 var (
-	Add        = three("FADD", 0x4e20d400, "4S")
-	Sub        = three("FSUB", 0x4ea0d400, "4S")
-	Mul        = three("FMUL", 0x6e20dc00, "4S")
-	Div        = three("FDIV", 0x6e20fc00, "4S")
-	Max        = three("FMAX", 0x4e20f400, "4S")   // NaN if one is
-	MaxNumber  = three("FMAXNM", 0x4e20c400, "4S") // the other if one is NaN
-	AbsDiff    = three("FABD", 0x6ea0d400, "4S")
-	AddPairs   = three("FADDP", 0x6e20d400, "4S") // of neighbours in n, then in m
-	MulAdd     = three("FMLA", 0x4e20cc00, "4S")
-	MulAddBy   = element("FMLA", 0x4f801000)
-	MulSubBy   = element("FMLS", 0x4f805000)
-	MulBy      = element("FMUL", 0x4f809000)
-	Sqrt       = two("FSQRT", 0x6ea1f800, "4S", "4S")
-	Abs        = two("FABS", 0x4ea0f800, "4S", "4S")
-	Neg        = two("FNEG", 0x6ea0f800, "4S", "4S")
-	Equal      = three("FCMEQ", 0x4e20e400, "4S") // comparisons give ones or zeros, with NaN zeros
-	AtLeast    = three("FCMGE", 0x6e20e400, "4S")
-	Above      = three("FCMGT", 0x6ea0e400, "4S")
-	Below0     = two("FCMLT zero", 0x4ea0e800, "4S", "4S")
-	SameNumber = three("CMEQ", 0x6ea08c00, "4S")
+	Add       = three("FADD", 0x4e20d400, "4S")
+	Sub       = three("FSUB", 0x4ea0d400, "4S")
+	Mul       = three("FMUL", 0x6e20dc00, "4S")
+	Div       = three("FDIV", 0x6e20fc00, "4S")
+	Max       = three("FMAX", 0x4e20f400, "4S")   // NaN if one is
+	MaxNumber = three("FMAXNM", 0x4e20c400, "4S") // the other if one is NaN
+	AbsDiff   = three("FABD", 0x6ea0d400, "4S")
+	AddPairs  = three("FADDP", 0x6e20d400, "4S") // of neighbours in n, then in m
+	MulAdd    = three("FMLA", 0x4e20cc00, "4S")
+	MulAddBy  = element("FMLA", 0x4f801000)
+	MulSubBy  = element("FMLS", 0x4f805000)
+	MulBy     = element("FMUL", 0x4f809000)
+	Sqrt      = two("FSQRT", 0x6ea1f800, "4S", "4S")
+	Abs       = two("FABS", 0x4ea0f800, "4S", "4S")
+	Neg       = two("FNEG", 0x6ea0f800, "4S", "4S")
+	Equal     = three("FCMEQ", 0x4e20e400, "4S") // comparisons give ones or zeros, with NaN zeros
+	AtLeast   = three("FCMGE", 0x6e20e400, "4S")
+	Above     = three("FCMGT", 0x6ea0e400, "4S")
+	SameBits  = three("CMEQ", 0x6ea08c00, "4S")
 )
 
 // Two doubles.
@@ -57,14 +56,13 @@ var (
 	Wide       = two("FCVTL", 0x0e617800, "2D", "2S")
 	WideUpper  = two("FCVTL2", 0x4e617800, "2D", "4S")
 	Short      = two("FCVTN", 0x0e616800, "2S", "2D")
-	ShortUp    = two("FCVTN2", 0x4e616800, "4S", "2D") // the lower lanes stay
+	ShortUpper = two("FCVTN2", 0x4e616800, "4S", "2D") // the lower lanes stay
 	Add64      = three("FADD", 0x4e60d400, "2D")
 	Sub64      = three("FSUB", 0x4ee0d400, "2D")
 	Mul64      = three("FMUL", 0x6e60dc00, "2D")
 	Max64      = three("FMAX", 0x4e60f400, "2D")
 	Min64      = three("FMIN", 0x4ee0f400, "2D")
 	MulAdd64   = three("FMLA", 0x4e60cc00, "2D")
-	MulSub64   = three("FMLS", 0x4ee0cc00, "2D")
 	Above64    = three("FCMGT", 0x6ee0e400, "2D")
 	MulBy64    = element64("FMUL", 0x4fc09000)
 	MulSubBy64 = element64("FMLS", 0x4fc05000)
@@ -95,7 +93,7 @@ func Move(d, n int) { Line("VORR V%d.B16, V%d.B16, V%d.B16", n, n, d) }
 // ReLU sets the lanes of v below 0 to 0. NaN and the sign of zero stay, unlike with
 // Max; t is overwritten.
 func ReLU(v, t int) {
-	Below0(t, v)
+	Line("WORD $0x%08x // FCMLT V%d.4S, V%d.4S, #0.0", 0x4ea0e800|v<<5|t, t, v)
 	AndNot(v, v, t)
 }
 

@@ -90,7 +90,7 @@ func expSum() {
 		both(func(k int) { Line("VADD V%d.D2, V%d.D2, V%d.D2", whole+k, even+k, even+k) })
 		both(func(k int) { AndNot(even+k, even+k, under+k) })
 		Short(out, even)
-		ShortUp(out, even+1)
+		ShortUpper(out, even+1)
 		both(func(k int) {
 			if masked {
 				And(even+k, even+k, mask+k)

@@ -106,7 +106,7 @@ func maxPool2Grad() {
 		Line("VUXTL V%d.H4, V%d.S4", chosen, chosen)
 		slices(func(first int) {
 			for j := range 2 {
-				SameNumber(part+j, chosen, codeNumber+first+j)
+				SameBits(part+j, chosen, codeNumber+first+j)
 				And(part+j, part+j, grad)
 			}
 			Line("VST2 %s, (R%d)", List(part, 2), rRow)
