@@ -39,7 +39,7 @@ func convLanes(rng *rand.Rand, vecs, lanes, most, width int) (list []convVec, ru
 }
 
 // convLoopWidth is the length of a row of results, and of a gradient.
-const convLoopWidth = 1200
+const convLoopWidth = 600
 
 // Every loop of every set does what its struct says, and touches nothing else.
 func TestConvLoops(t *testing.T) {
