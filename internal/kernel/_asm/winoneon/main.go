@@ -6,11 +6,7 @@
 // winograd_generic.go say what each loop does.
 package main
 
-import (
-	"fmt"
-
-	. "github.com/mettleml/mettle/internal/kernel/_asm/neon"
-)
+import . "github.com/mettleml/mettle/internal/kernel/_asm/neon"
 
 // pixel is the size of a block's pixel in bytes.
 const pixel = 64
@@ -114,5 +110,3 @@ func storeAt(v, base, first, i int) {
 		PutAt(v, base, first+i-1)
 	}
 }
-
-func label(format string, args ...any) string { return fmt.Sprintf(format, args...) }

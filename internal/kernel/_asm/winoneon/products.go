@@ -1,6 +1,10 @@
 package main
 
-import . "github.com/mettleml/mettle/internal/kernel/_asm/neon"
+import (
+	"fmt"
+
+	. "github.com/mettleml/mettle/internal/kernel/_asm/neon"
+)
 
 // maxRows is the height of the largest block: its sums, four vectors a row, take
 // 24 registers.
@@ -36,8 +40,8 @@ func storeSums(rows, c, ldc int) {
 // product: blocks of rows x 16 numbers of C = sum over segments of A B, plus C if
 // add is set.
 func product(rows int) {
-	begin(label("Product%dx16", rows), "(c, a, b *float32, ldc, lda, ldb, seg, k, segs, blocks, add int)",
-		label("multiplies blocks of %d rows.", rows))
+	begin(fmt.Sprintf("Product%dx16", rows), "(c, a, b *float32, ldc, lda, ldb, seg, k, segs, blocks, add int)",
+		fmt.Sprintf("multiplies blocks of %d rows.", rows))
 	const c, a, b, ldc, lda, ldb, seg, k, segs, blocks, add = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 	const at, start, left, count, tmp, row = 11, 12, 13, 14, 15, 19
 	for r, name := range []string{"c", "a", "b"} {
@@ -111,8 +115,8 @@ func product(rows int) {
 // outer: rows x 16 numbers of C, plus C if add is set, = the sum over k of the
 // outer product of a row of A and a row of B.
 func outer(rows int) {
-	begin(label("Outer%dx16", rows), "(c, a, b *float32, ldc, lda, ldb, k, add int)",
-		label("sums outer products of %d rows.", rows))
+	begin(fmt.Sprintf("Outer%dx16", rows), "(c, a, b *float32, ldc, lda, ldb, k, add int)",
+		fmt.Sprintf("sums outer products of %d rows.", rows))
 	const c, a, b, ldc, lda, ldb, k, add, tmp = 0, 1, 2, 3, 4, 5, 6, 7, 8
 	const vecB = vecA + 2
 	for r, name := range []string{"c", "a", "b"} {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math"
 
 	. "github.com/mettleml/mettle/internal/kernel/_asm/neon"
@@ -168,12 +169,12 @@ func filterGradient1(u [6]int, out sink) {
 
 // Registers that the loops over tiles share.
 const (
-	rTile                    = 4 // from a tile to the next
-	rRow                     = 5 // from a row of pixels to the next
-	rRows, rTiles            = 6, 7
-	rTilesLeft, rQuartersOff = 8, 9
-	rPos                     = 19 // and four more: once to five times the stride of positions
-	rPos6                    = 24
+	rTile                     = 4 // from a tile to the next
+	rRow                      = 5 // from a row of pixels to the next
+	rRows, rTiles             = 6, 7
+	rTilesLeft, rQuartersLeft = 8, 9
+	rPos                      = 19 // and four more: once to five times the stride of positions
+	rPos6                     = 24
 )
 
 // loadPositions loads the stride between positions and its multiples.
@@ -213,7 +214,7 @@ func input() {
 	}
 	repeat("row", rRows, 0, func() {
 		move(rSrc, rFrom, rTmp, rCols, rSrc, rFrom1, rTmp, rCols1)
-		repeat("first", rQuartersOff, 4, func() {
+		repeat("first", rQuartersLeft, 4, func() {
 			vertical(0)
 			vertical(1)
 			advance(16, rFrom1, rCols1)
@@ -221,7 +222,7 @@ func input() {
 		move(rTiles, rTilesLeft)
 		repeat("tile", rTilesLeft, 0, func() {
 			move(rFrom, rFrom1, rCols, rCols1, rV, rTo1)
-			repeat("quarter", rQuartersOff, 4, func() {
+			repeat("quarter", rQuartersLeft, 4, func() {
 				for col := 2; col < 6; col++ {
 					vertical(col)
 				}
@@ -273,7 +274,7 @@ func output() {
 		move(rTiles, rTilesLeft, rDst, rTo)
 		repeat("tile", rTilesLeft, 0, func() {
 			move(rM, rFrom1, rTo, rTo1, rBias, rBias1)
-			repeat("quarter", rQuartersOff, 4, func() {
+			repeat("quarter", rQuartersLeft, 4, func() {
 				var mid [6][4]int
 				move(rFrom1, rFrom)
 				for i := range mid {
@@ -335,7 +336,7 @@ func gradient() {
 		move(rTiles, rTilesLeft, rSrc, rFrom)
 		repeat("tile", rTilesLeft, 0, func() {
 			move(rFrom, rFrom1, rM, rTo1)
-			repeat("quarter", rQuartersOff, 4, func() {
+			repeat("quarter", rQuartersLeft, 4, func() {
 				var mid [6][4]int
 				move(rFrom1, rAt)
 				for j := range 4 {
@@ -383,7 +384,7 @@ func filter() {
 	loadConstants(2, 0, rAt)
 	repeat("filter", rN, 0, func() {
 		move(rSrc, rFrom1, rU, rTo1)
-		repeat("quarter", rQuartersOff, 4, func() {
+		repeat("quarter", rQuartersLeft, 4, func() {
 			var taps [3][3]int
 			move(rFrom1, rAt)
 			for i := range taps {
@@ -435,7 +436,7 @@ func filterGradient() {
 	loadConstants(2, 0, rAt)
 	repeat("filter", rN, 0, func() {
 		move(rU, rFrom1, rDst, rTo1)
-		repeat("quarter", rQuartersOff, 4, func() {
+		repeat("quarter", rQuartersLeft, 4, func() {
 			var mid [3][6]int
 			for j := range 6 {
 				var in [6]int
@@ -451,7 +452,7 @@ func filterGradient() {
 				}
 				Line("SUBS $1, R%d, R%d", rParts, rPart1)
 				Line("BEQ summed%d", j)
-				repeat(label("part%d", j), rPart1, 0, func() {
+				repeat(fmt.Sprintf("part%d", j), rPart1, 0, func() {
 					Line("ADD R%d, R%d", rPart, rAt)
 					v := take()
 					for i := range in {
