@@ -31,8 +31,9 @@
 // The neon set has been tested under emulation only (qemu-aarch64) and never timed:
 // its tiles follow from the number of registers, and what decides between
 // algorithms is what was measured with AVX-512. Generic in it are the vec loops
-// that its table does not name, the packing of matrices, and max pooling with
-// windows other than 2x2; convolution leaves the filling and merging of rows to Go.
+// that its table does not name, the copying of matrices, depthwise convolutions,
+// the filters of Winograd with stride 2, and max pooling with windows other than
+// 2x2; convolution leaves the filling and merging of rows to Go.
 package kernel
 
 import (

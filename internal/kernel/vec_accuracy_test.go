@@ -43,7 +43,7 @@ func TestFunctionAccuracy(t *testing.T) {
 		{"tanh", opTanh, math.Tanh, 2.5},
 		{"sigmoid", opSigmoid, sigmoid, 2.5},
 		{"softplus", opSoftplus, softplus, 3},
-		{"gelu", opGELU, gelu, 3},
+		{"gelu", opGELU, gelu, 3.5},
 	}
 	const stride = 1021
 	start := rand.Uint32N(stride)

@@ -10,6 +10,9 @@ var neonWino = winoOps{
 	gradient:       winoGradientNEON,
 	filter:         winoFilterNEON,
 	filterGradient: winoFilterGradientNEON,
+	filterPair:     winoFilterPairs,
+	depthwise:      winoDepthwise,
+	depthwiseSums:  winoSumsOf(winoDepthwiseSums),
 	product: []func(c, a, b *float32, ldc, lda, ldb, seg, k, segs, blocks, add int){
 		winoProduct2x16NEON, winoProduct4x16NEON, winoProduct6x16NEON},
 	outer: []func(c, a, b *float32, ldc, lda, ldb, k, add int){
