@@ -23,8 +23,14 @@ func (v Var) source(op string, t *Tape) *node { return v.on(op, t) }
 // respect to. Those that [Tape.Gradients] returns are the tape's and valid until
 // its Reset; [Gradients.Clone] keeps them.
 type Gradients struct {
-	tape    *Tape // nil for a clone
-	gen     uint32
+	tape *Tape // nil for a clone
+	gen  uint32
+	*derivatives
+}
+
+// derivatives are what a tape uses again for the Gradients of its next
+// generation. The handle is new each time, so that an old one is found out.
+type derivatives struct {
 	index   map[Source]int
 	entries []entry
 }
@@ -38,11 +44,10 @@ type entry struct {
 
 func (t *Tape) newGradients() *Gradients {
 	if t.resultsUse == len(t.results) {
-		t.results = append(t.results, &Gradients{tape: t, index: make(map[Source]int)})
+		t.results = append(t.results, &derivatives{index: make(map[Source]int)})
 	}
-	g := t.results[t.resultsUse]
+	g := &Gradients{tape: t, gen: t.gen, derivatives: t.results[t.resultsUse]}
 	t.resultsUse++
-	g.gen = t.gen
 	clear(g.index)
 	g.entries = g.entries[:0]
 	return g
@@ -116,13 +121,16 @@ func (g *Gradients) All() iter.Seq2[Source, *tensor.Tensor] {
 }
 
 // Len returns the number of derivatives.
-func (g *Gradients) Len() int { return len(g.entries) }
+func (g *Gradients) Len() int {
+	g.check("autograd.Gradients.Len")
+	return len(g.entries)
+}
 
 // Clone returns a copy that stays valid after Reset. Only its Params can be
 // looked up then: Vars do not outlive their tape's generation.
 func (g *Gradients) Clone() *Gradients {
 	g.check("autograd.Gradients.Clone")
-	c := &Gradients{index: make(map[Source]int, len(g.entries))}
+	c := &Gradients{derivatives: &derivatives{index: make(map[Source]int, len(g.entries))}}
 	for _, e := range g.entries {
 		c.index[e.source] = len(c.entries)
 		c.entries = append(c.entries, entry{source: e.source, grad: e.grad.Clone()})

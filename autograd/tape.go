@@ -56,7 +56,7 @@ type Tape struct {
 	piece bool    // serves a piece of a batch, see PerExample
 	kids  []*Tape // for pieces of batches on this tape
 
-	results      []*Gradients // reused by position
+	results      []*derivatives // reused by position
 	resultsUse   int
 	need, target []bool // scratch of a backward pass
 }

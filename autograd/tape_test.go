@@ -48,6 +48,10 @@ func TestMisuse(t *testing.T) {
 	wantPanic(t, "after Reset", func() { ReLU(v) })
 	wantPanic(t, "after Reset", func() { a.Gradients(v) })
 	wantPanic(t, "after Reset", func() { g.Of(v) })
+	w := a.Watch(x)
+	a.Gradients(Sum(w)) // in the memory of g
+	wantPanic(t, "after Reset", func() { g.Of(w) })
+	wantPanic(t, "after Reset", func() { g.Len() })
 	wantPanic(t, "different tapes", func() { Add(a.Input(x), b.Input(x)) })
 	wantPanic(t, "zero Var", func() { ReLU(Var{}) })
 	wantPanic(t, "exactly one element", func() { a.Gradients(a.Watch(x)) })
