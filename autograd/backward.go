@@ -1,9 +1,9 @@
 package autograd
 
 import (
-	"github.com/mettleml/mettle/internal/kernel"
 	"slices"
 
+	"github.com/mettleml/mettle/internal/kernel"
 	"github.com/mettleml/mettle/tensor"
 )
 
@@ -48,9 +48,9 @@ func (t *Tape) differentiate(op string, root *node, weights []float32, wrt []Sou
 		if t.target[id] {
 			g.keep(t, y)
 		}
-		if y.op != nil && t.need[id] {
+		if y.op != nil && slices.ContainsFunc(y.in, t.wants) { // else y itself is what is wanted
 			for _, x := range y.in {
-				if x != nil && x.param != nil && x.param.Version() != x.version {
+				if x != nil && x.holds != nil && x.holds.Version() != x.version {
 					tensor.Panic(op, "a parameter has changed since the forward pass", x.shape())
 				}
 			}

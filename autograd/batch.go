@@ -97,6 +97,9 @@ func (p *pieces) Part(i int) {
 	k := p.kid()
 	y := p.f(p.enter(k, lo, hi)).node("autograd.PerExample")
 	out := len(p.y.data) / p.examples
+	if len(y.data) != (hi-lo)*out {
+		tensor.Panic("autograd.PerExample", "the function does not treat examples alike", p.enter(k, lo, hi).Shape(), y.shape())
+	}
 	copy(p.y.data[lo*out:hi*out], y.data)
 	p.put(k)
 }

@@ -29,7 +29,10 @@ func Reshape(x Var, shape ...int) Var {
 			size *= d
 		}
 	}
-	if open >= 0 && size > 0 {
+	if open >= 0 && size == 0 {
+		tensor.Panic(op, "no dimension in the place of -1 is the only one that fits", n.shape(), shape)
+	}
+	if open >= 0 {
 		dims[open] = len(n.data) / size
 		size *= dims[open]
 	}
@@ -109,15 +112,15 @@ func TransposeCopy(x Var) Var {
 }
 
 // NarrowCopy returns the entries from, from+step, ... below to along one axis. A
-// step of 0 means 1. It copies.
+// step of 0 means 1; a negative one panics. It copies.
 func NarrowCopy(x Var, axis, from, to, step int) Var {
 	const op = "autograd.NarrowCopy"
 	n := x.node(op)
 	a := n.axis(op, axis)
-	step = max(step, 1)
-	if from < 0 || to < from || to > n.dims[a] {
-		tensor.Panic(op, fmt.Sprintf("no range [%d:%d] along axis %d", from, to, axis), n.shape())
+	if from < 0 || to < from || to > n.dims[a] || step < 0 {
+		tensor.Panic(op, fmt.Sprintf("no range [%d:%d] in steps of %d along axis %d", from, to, step, axis), n.shape())
 	}
+	step = max(step, 1)
 	o := unitSteps()
 	dims := n.dims
 	o.start[a], o.step[a] = from, step

@@ -2,6 +2,7 @@ package autograd
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/mettleml/mettle/tensor"
@@ -148,7 +149,7 @@ func (t *Tape) Param(p *Param) Var {
 	n := t.params[p]
 	if n == nil {
 		n = t.enter(p.value)
-		n.param, n.version = p, p.Version()
+		n.param, n.holds, n.version = p, p, p.Version()
 		n.needs = t.mode != Inference && !p.Frozen()
 		t.params[p] = n
 	}
@@ -184,7 +185,8 @@ type node struct {
 	in      []*node
 	op      op
 	grad    *block
-	param   *Param
+	param   *Param // that the node is
+	holds   *Param // whose elements data are, of this version: param, or a view's
 	version uint64
 }
 
@@ -226,6 +228,9 @@ func (t *Tape) newNode(shape ...int) *node {
 	n := t.bareNode(shape)
 	size := 1
 	for _, d := range shape {
+		if d < 0 || d > 0 && size > math.MaxInt/4/d {
+			tensor.Panic("autograd", "a dimension is negative or the shape is too large", shape)
+		}
 		size *= d
 	}
 	n.mem = t.mem.get(size)
@@ -240,6 +245,7 @@ func (t *Tape) like(x *node) *node { return t.newNode(x.shape()...) }
 func (t *Tape) view(x *node, shape []int) *node {
 	n := t.bareNode(shape)
 	n.data = x.data
+	n.holds, n.version = x.holds, x.version
 	if x.mem != nil {
 		n.mem = x.mem
 		n.mem.refs++

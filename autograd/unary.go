@@ -1,6 +1,9 @@
 package autograd
 
-import "github.com/mettleml/mettle/internal/kernel"
+import (
+	"github.com/mettleml/mettle/internal/kernel"
+	"github.com/mettleml/mettle/tensor"
+)
 
 // unary computes y = f(x) elementwise. The derivative takes the gradient of y and
 // either x or, if fromY, y.
@@ -134,9 +137,12 @@ func (o *leakyReLUOp) backward(t *Tape, y *node) {
 }
 
 // Clamp returns x limited to [lo, hi]. Its derivative is 1 there, the ends
-// included, and 0 outside.
+// included, and 0 outside. It panics unless lo <= hi.
 func Clamp(x Var, lo, hi float32) Var {
 	n := x.node("autograd.Clamp")
+	if !(lo <= hi) {
+		tensor.Panic("autograd.Clamp", "the lower limit is above the upper one", n.shape())
+	}
 	t := x.tape
 	y := t.like(n)
 	kernel.Clamp(y.data, n.data, lo, hi)

@@ -1,0 +1,58 @@
+package autograd
+
+import (
+	"math"
+	"testing"
+
+	"github.com/mettleml/mettle/tensor"
+)
+
+// TestImpossibleShapesPanic: what cannot be is refused by name instead of wrapping
+// round or leaving memory unwritten.
+func TestImpossibleShapesPanic(t *testing.T) {
+	tape := NewTape(Eval, 0)
+	empty := tape.Watch(tensor.New(0, 3))
+	wantPanic(t, "place of -1", func() { Reshape(empty, 0, -1) })
+	one := tape.Watch(tensor.New(1, 1, 1, 1))
+	wantPanic(t, "too large", func() { ResizeNearest(one, 1<<40, 1<<40) })
+	wantPanic(t, "too large", func() { PadConstant(one, 0, 0, math.MaxInt/2) })
+	wantPanic(t, "steps of -1", func() { NarrowCopy(one, 0, 0, 1, -1) })
+	wantPanic(t, "lower limit", func() { Clamp(one, 1, 0) })
+	infer := NewTape(Inference, 0)
+	wantPanic(t, "does not treat examples alike", func() {
+		PerExample(infer.Input(tensor.New(64, 40000)), func(x Var) Var { return Reshape(Sum(x), 1) })
+	})
+}
+
+// TestChangedParameterIsFoundThroughViews: a weight that is reshaped or detached on
+// its way into an operation is the same memory, and the pass that reads it notices
+// that it changed.
+func TestChangedParameterIsFoundThroughViews(t *testing.T) {
+	for name, view := range map[string]func(w Var) Var{
+		"itself":    func(w Var) Var { return w },
+		"reshaped":  func(w Var) Var { return Reshape(w, 2, 3) },
+		"detached":  Detach,
+		"flattened": Flatten,
+	} {
+		p := NewParam(tensor.FromSlice([]float32{1, 2, 3, 4, 5, 6}, 2, 3))
+		p.SetFrozen(true)
+		tape := NewTape(Eval, 0)
+		x := tape.Watch(tensor.FromSlice([]float32{1, 1, 1}, 1, 3))
+		loss := Sum(MatMulT(x, view(tape.Param(p))))
+		p.Update(func(v []float32) { v[0] = 9 })
+		t.Run(name, func(t *testing.T) { wantPanic(t, "changed since", func() { tape.Gradients(loss) }) })
+	}
+}
+
+// TestGradientToAValueStopsThere: nothing beyond the value that was asked for is
+// computed, so nothing beyond it can be stale.
+func TestGradientToAValueStopsThere(t *testing.T) {
+	p := NewParam(tensor.Scalar(3))
+	tape := NewTape(Eval, 0)
+	h := Mul(tape.Watch(tensor.Scalar(2)), tape.Param(p))
+	loss := Square(h)
+	p.Update(func(v []float32) { v[0] = 4 })
+	if d := tape.Gradients(loss, h).Of(h); d.Item() != 12 {
+		t.Errorf("derivative %v, want 12", d.Item())
+	}
+}
