@@ -52,11 +52,6 @@ func (s *Sequential) Walk(w *Walker) {
 	}
 }
 
-// An activatable layer can apply a ReLU to its result on the way to memory.
-type activatable interface {
-	forward(x autograd.Var, relu bool) autograd.Var
-}
-
 // chain applies layers in turn. In Inference mode it frees what passes between two
 // layers of this package, which keep no Var.
 func chain(x autograd.Var, layers []Module) autograd.Var {
@@ -86,19 +81,29 @@ func fused(x autograd.Var, layers []Module) (autograd.Var, int) {
 		return nil
 	}
 	_, relu := next(1).(ReLU)
+	// A ReLU goes along with the layer before it, unless what follows does better: a
+	// normalisation applies it as it reads, a maximum leaves fewer elements.
+	_, normal := next(2).(*BatchNorm)
+	relu = relu && !isMaxPool(next(2))
 	switch l := layers[0].(type) {
 	case *BatchNorm:
-		if relu && !isMaxPool(next(2)) {
+		if relu {
 			return l.forward(x, false, true, autograd.Var{}), 2
 		}
-	case activatable:
-		if !relu || isMaxPool(next(2)) {
-			break
-		}
-		if _, ok := next(2).(*BatchNorm); !ok {
+	// The concrete types, not an interface: a type that embeds one of them has its
+	// methods too, and a Forward of its own.
+	case *Linear:
+		if relu && !normal {
 			return l.forward(x, true), 2
 		}
-		// The normalisation after a ReLU applies it as it reads.
+	case *Conv:
+		if relu && !normal {
+			return l.forward(x, true), 2
+		}
+	case *ConvTranspose:
+		if relu && !normal {
+			return l.forward(x, true), 2
+		}
 	case ReLU:
 		if b, ok := next(1).(*BatchNorm); ok {
 			return b.forward(x, true, false, autograd.Var{}), 2
