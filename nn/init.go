@@ -1,10 +1,12 @@
 package nn
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 
 	"github.com/mettleml/mettle/autograd"
+	"github.com/mettleml/mettle/tensor"
 )
 
 // Fans returns the number of inputs and outputs of one weight of shape [out, in,
@@ -47,8 +49,12 @@ func Normal(rng *rand.Rand, p *autograd.Param, mean, std float64) {
 }
 
 // TruncatedNormal draws from the normal distribution limited to [lo, hi] by
-// rejection; the interval must hold a fair part of it.
+// rejection; the interval must hold a fair part of it. It panics if the interval is
+// empty or all of it is more than 4 standard deviations from the mean.
 func TruncatedNormal(rng *rand.Rand, p *autograd.Param, mean, std, lo, hi float64) {
+	if !(lo < hi && lo <= mean+4*std && hi >= mean-4*std) {
+		tensor.Panic("nn.TruncatedNormal", fmt.Sprintf("N(%g, %g²) hardly ever lies in [%g, %g]", mean, std, lo, hi), p.Shape())
+	}
 	fill(p, func() float64 {
 		for {
 			if x := mean + std*rng.NormFloat64(); x >= lo && x <= hi {

@@ -103,6 +103,25 @@ func TestFusionChangesNothing(t *testing.T) {
 	}
 }
 
+// doubled is a user's layer that embeds one of this package's and changes what it
+// does.
+type doubled struct{ *Linear }
+
+func (d doubled) Forward(x autograd.Var) autograd.Var {
+	return autograd.Scale(d.Linear.Forward(x), 2)
+}
+
+// A layer that embeds one of ours is not ours: its own Forward counts.
+func TestFusionSparesEmbeddedLayers(t *testing.T) {
+	rng := newRand(t)
+	m := NewSequential(doubled{NewLinear(rng, 4, 5)}, ReLU{})
+	x := randn(rng, 3, 4)
+	for _, mode := range []autograd.Mode{autograd.Training, autograd.Inference} {
+		in := autograd.NewTape(mode, 1).Input(x)
+		close(t, mode.String(), m.Forward(in).Data(), apart(m, in).Data(), 1e-6)
+	}
+}
+
 // close fails the test if a and b differ by more than tol of the largest entry.
 func close(t *testing.T, what string, a, b []float32, tol float64) {
 	t.Helper()
@@ -246,7 +265,12 @@ func TestBatchStatisticsOfOneImage(t *testing.T) {
 
 func TestInitialisers(t *testing.T) {
 	rng := newRand(t)
-	p := newParam(64, 32, 3, 3) // fan-in 288, fan-out 576
+	p := newParam(64, 32, 3, 3)                                               // fan-in 288, fan-out 576
+	for _, c := range [][2]float64{{1, 1}, {2, 1}, {5, 9}, {math.NaN(), 1}} { // would never end
+		if err := tensor.Try(func() error { TruncatedNormal(rng, p, 0, 1, c[0], c[1]); return nil }); err == nil {
+			t.Errorf("drew from N(0, 1) within [%g, %g]", c[0], c[1])
+		}
+	}
 	for _, c := range []struct {
 		name     string
 		f        func()

@@ -26,7 +26,7 @@ const (
 type BatchNorm struct {
 	Weight, Bias            *autograd.Param // [C], or nil: 1 and 0
 	RunningMean, RunningVar *tensor.Tensor  // [C]
-	Batches                 *tensor.Tensor  // [], the number of batches seen in training
+	Batches                 *tensor.Tensor  // [], the number of batches seen in training, or nil
 	Momentum                float64         // the weight of the new in the running estimates
 	Eps                     float64         // added to the variance
 	Statistics              Statistics
@@ -60,7 +60,9 @@ func (b *BatchNorm) forward(x autograd.Var, preReLU, postReLU bool, residual aut
 	}
 	if training && b.Statistics != Frozen {
 		o.Update = true
-		b.Batches.Data()[0]++
+		if b.Batches != nil {
+			b.Batches.Data()[0]++
+		}
 	}
 	return autograd.BatchNorm(x, param(x, b.Weight), param(x, b.Bias), o)
 }

@@ -37,7 +37,7 @@ func (e *StateError) Error() string {
 // LoadOptions say what [Load] lets pass.
 type LoadOptions struct {
 	// Partial loads the tensors whose name and shape fit and leaves the rest of
-	// the network as it is.
+	// the network as it is. That none fits is an error still.
 	Partial bool
 
 	// Rename maps a name in the file to one in the network; "" drops the tensor.
@@ -157,7 +157,7 @@ func restore(source string, s *tensor.Safetensors, m Tree, o LoadOptions) error 
 			entries = append(entries, e)
 		case ok:
 			bad.Misshapen = append(bad.Misshapen, fmt.Sprintf("%s: have %v, want %v", e.Name, have.Shape, e.Value().Shape()))
-		case e.DType != tensor.I64: // a counter may be absent
+		case !strings.HasSuffix(e.Name, "num_batches_tracked"):
 			bad.Missing = append(bad.Missing, e.Name)
 		}
 	}
@@ -165,7 +165,7 @@ func restore(source string, s *tensor.Safetensors, m Tree, o LoadOptions) error 
 		bad.Unexpected = append(bad.Unexpected, name)
 	}
 	slices.Sort(bad.Unexpected)
-	if !o.Partial && len(bad.Missing)+len(bad.Unexpected)+len(bad.Misshapen) > 0 {
+	if differ := len(bad.Missing) + len(bad.Unexpected) + len(bad.Misshapen); differ > 0 && (!o.Partial || len(entries) == 0) {
 		return bad
 	}
 	values := make([]*tensor.Tensor, len(entries))

@@ -101,6 +101,10 @@ func TestLoadIsStrict(t *testing.T) {
 	if slices.Equal(other.Layers[0].(*Linear).Weight.Value().Data(), before.Layers[0].(*Linear).Weight.Value().Data()) {
 		t.Error("what fits was not loaded")
 	}
+	stranger := NewSequential(ReLU{}, NewLinear(rng, 3, 4))
+	if err := LoadWith(path, stranger, LoadOptions{Partial: true}); !errors.As(err, &e) {
+		t.Errorf("a file of which nothing fits was loaded in part: %v", err)
+	}
 	one := NewSequential(NewLinear(rng, 3, 4))
 	if err := Load(path, one); !errors.As(err, &e) || !slices.Equal(e.Unexpected, []string{"2.bias", "2.weight"}) {
 		t.Errorf("error %v", err)

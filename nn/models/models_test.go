@@ -8,6 +8,14 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
+func TestVGGRefusesSizes(t *testing.T) {
+	for _, size := range []int{0, 16, 48, -32} {
+		if err := tensor.Try(func() error { VGG11(1, size, 10); return nil }); err == nil {
+			t.Errorf("built for images of size %d", size)
+		}
+	}
+}
+
 func TestSpecs(t *testing.T) {
 	for _, s := range All {
 		t.Run(s.Name, func(t *testing.T) {

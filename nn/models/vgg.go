@@ -1,8 +1,11 @@
 package models
 
 import (
+	"fmt"
+
 	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/tensor"
 )
 
 // VGG is a chain of 3x3 convolutions with batch normalisation and pooling (Simonyan
@@ -31,7 +34,7 @@ func (v *VGG) Walk(w *nn.Walker) {
 
 // VGG11 takes images of size 32 or 64 (any multiple of 32) and has 9,231,114
 // parameters with 10 classes at 32. classes of 0 means 10, 200 for size 64, here and
-// in [VGG13], [VGG16] and [VGG19].
+// in [VGG13], [VGG16] and [VGG19]. It panics if size is not a positive multiple of 32.
 func VGG11(seed uint64, size, classes int) *VGG {
 	return newVGG(seed, size, classes, []int{1, 1, 2, 2, 2})
 }
@@ -52,6 +55,9 @@ func VGG19(seed uint64, size, classes int) *VGG {
 }
 
 func newVGG(seed uint64, size, classes int, depths []int) *VGG {
+	if size < 32 || size%32 != 0 {
+		tensor.Panic("models.VGG", fmt.Sprintf("images of size %d, not a positive multiple of 32", size))
+	}
 	r := newRand(seed)
 	if classes == 0 {
 		classes = 10

@@ -182,7 +182,31 @@ func TestClip(t *testing.T) {
 	}
 }
 
+// An optimiser's counts are part of its state: without them a restored Adam would
+// correct its moments as if it had just begun.
+func TestStateNeedsItsCounts(t *testing.T) {
+	m := net()
+	opt := NewAdam(nn.Params(m), AdamOptions{LR: .1})
+	path := filepath.Join(t.TempDir(), "o")
+	if err := nn.Save(path, opt); err != nil {
+		t.Fatal(err)
+	}
+	drop := func(name string) string {
+		if name == "0.step" {
+			return ""
+		}
+		return name
+	}
+	var e *nn.StateError
+	if err := nn.LoadWith(path, opt, nn.LoadOptions{Rename: drop}); !errors.As(err, &e) || len(e.Missing) != 1 {
+		t.Errorf("state without 0.step: %v", err)
+	}
+}
+
 func TestSchedules(t *testing.T) {
+	if err := tensor.Try(func() error { Step(1, 0, .1); return nil }); err == nil {
+		t.Error("a step every 0 units of time was accepted")
+	}
 	for _, c := range []struct {
 		name string
 		s    Schedule

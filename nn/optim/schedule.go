@@ -1,6 +1,11 @@
 package optim
 
-import "math"
+import (
+	"fmt"
+	"math"
+
+	"github.com/mettleml/mettle/tensor"
+)
 
 // A Schedule gives the learning rate at a time counted in steps or epochs, as the
 // caller counts. It has no state, so an interrupted run needs none restored:
@@ -11,8 +16,12 @@ type Schedule func(t int) float64
 // Constant is one learning rate for ever.
 func Constant(lr float64) Schedule { return func(int) float64 { return lr } }
 
-// Step multiplies the rate by gamma every so many units of time.
+// Step multiplies the rate by gamma every so many units of time. It panics unless
+// every is positive.
 func Step(lr float64, every int, gamma float64) Schedule {
+	if every < 1 {
+		tensor.Panic("optim.Step", fmt.Sprintf("every %d units of time", every))
+	}
 	return func(t int) float64 { return lr * math.Pow(gamma, float64(t/every)) }
 }
 
