@@ -196,9 +196,10 @@ func Concat(list ...*Tensor) *Tensor {
 			shape[0] += t.shape[0]
 		}
 	}
-	r := &Tensor{shape: shape}
+	r := New(shape...)
+	at := 0
 	for _, t := range list {
-		r.data = append(r.data, t.data...)
+		at += copy(r.data[at:], t.data)
 	}
 	return r
 }

@@ -218,6 +218,10 @@ func TestConcatAndStack(t *testing.T) {
 	if !slices.Equal(a.shape, []int{2, 3}) {
 		t.Errorf("Concat changed a shape to %v", a.shape)
 	}
+	huge := New(math.MaxInt/4, 0)
+	if err := Try(func() error { Concat(huge, huge, huge, huge, huge); return nil }); err == nil {
+		t.Error("a dimension overflowed")
+	}
 	c.Fill(7)
 	s := Stack(a, a)
 	if !slices.Equal(s.shape, []int{2, 2, 3}) || s.At(1, 1, 2) != 5 {

@@ -21,7 +21,8 @@ func (t *Tensor) String() string {
 	if t == nil {
 		return "<nil>"
 	}
-	p := printer{t: t, all: len(t.data) <= summarise}
+	// An empty tensor may have many empty entries.
+	p := printer{t: t, all: len(t.data) <= summarise && len(t.data) > 0}
 	p.values(0, 0, func(v float32) { p.look(v) })
 	p.values(0, 0, func(v float32) { p.width = max(p.width, len(p.format(v))) })
 	fmt.Fprintf(&p.b, "tensor %v", t.shape)

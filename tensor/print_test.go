@@ -22,6 +22,7 @@ func TestString(t *testing.T) {
 		{count(2, 2, 2), "tensor [2 2 2]\n[[[0 1]\n  [2 3]]\n\n [[4 5]\n  [6 7]]]"},
 		{count(2, 2000), "tensor [2 2000]\n[[   0    1    2 ... 1997 1998 1999]\n [2000 2001 2002 ... 3997 3998 3999]]"},
 		{count(1001, 1), "tensor [1001 1]\n[[   0]\n [   1]\n [   2]\n ...\n [ 998]\n [ 999]\n [1000]]"},
+		{New(1<<30, 0), "tensor [1073741824 0]\n[[]\n []\n []\n ...\n []\n []\n []]"},
 		{(*Tensor)(nil), "<nil>"},
 	} {
 		if got := fmt.Sprintf("%v", c.t); got != c.want {

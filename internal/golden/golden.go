@@ -99,7 +99,9 @@ func RelErr(got, want []float32) float64 {
 	for i, w := range want {
 		g, w := float64(got[i]), float64(w)
 		if g == w || math.IsNaN(g) && math.IsNaN(w) {
-			largest = max(largest, math.Abs(w))
+			if !math.IsNaN(w) && !math.IsInf(w, 0) { // else nothing else would count beside it
+				largest = max(largest, math.Abs(w))
+			}
 			continue
 		}
 		d := math.Abs(g - w)

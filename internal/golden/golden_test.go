@@ -80,6 +80,7 @@ func TestRelErr(t *testing.T) {
 		{[]float32{1, 2.5}, []float32{1, 2}, 0.25},
 		{[]float32{0.5, -4}, []float32{0, -4}, 0.125},
 		{[]float32{nan, inf}, []float32{nan, inf}, 0},
+		{[]float32{inf, 3}, []float32{inf, 2}, 0.5},
 		{[]float32{nan}, []float32{1}, math.Inf(1)},
 		{[]float32{1}, []float32{nan}, math.Inf(1)},
 		{[]float32{1}, []float32{1, 2}, math.Inf(1)},
