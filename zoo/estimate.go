@@ -30,7 +30,7 @@ const chunk = 256
 // Differences estimates partial derivatives by finite differences, a coordinate
 // at a time. A probe of pixels never leaves [0,1]: at a bound the difference is
 // taken on the inner side. Every quotient is divided by the step really taken, which in
-// float32 is not the one asked for.
+// float32 is not the one asked for; one that vanishes there is an error.
 //
 // A forward difference costs one query for each coordinate, a central one two.
 type Differences struct {
@@ -67,6 +67,9 @@ func (d Differences) Along(ctx context.Context, o *Objective, p Point, coords []
 				copy(x, p.X)
 				x[c] = float32(float64(x[c]) + h[s])
 				steps[per*j+s] = float64(x[c]) - float64(p.X[c])
+				if steps[per*j+s] == 0 {
+					return fmt.Errorf("zoo: a step of %g from %g is none in float32: take a larger one", h[s], p.X[c])
+				}
 			}
 		}
 		if _, err := o.Losses(ctx, per*len(part), loss[:]); err != nil {

@@ -49,8 +49,9 @@ type Meta struct {
 }
 
 // NewMeta returns an estimator that begins with a copy of net, a network that
-// maps a batch of samples to their predicted gradients. An image smaller than 16
-// pixels a side is refused by the attack networks' own shapes.
+// maps a batch of samples to their predicted gradients. Images of less than 16
+// pixels a side are refused: the narrowest layer would hold one value a channel,
+// which batch statistics of one image turn into nothing.
 func NewMeta(net nn.Module) *Meta {
 	return &Meta{net: nn.Clone(net), tape: autograd.NewTape(autograd.Eval, 0)}
 }
@@ -58,13 +59,18 @@ func NewMeta(net nn.Module) *Meta {
 // Predict writes the whole of the network's map at the image x to g, as the
 // fine-tuning so far has left it.
 func (m *Meta) Predict(shape []int, x, g []float32) error {
-	m.tape.Reset()
-	y := m.forward(shape, x)
-	if y.Len() != len(x) {
-		return fmt.Errorf("zoo: the meta attacker answers with shape %v for a sample of shape %v", y.Shape(), shape)
+	if n := len(shape); n < 3 || min(shape[n-2], shape[n-1]) < 16 {
+		return fmt.Errorf("zoo: the meta attacker needs images of at least 16 pixels a side, not samples of shape %v", shape)
 	}
-	copy(g, y.Data())
-	return nil
+	m.tape.Reset()
+	return tensor.Try(func() error {
+		y := m.forward(shape, x)
+		if y.Len() != len(x) {
+			return fmt.Errorf("zoo: the meta attacker answers with shape %v for a sample of shape %v", y.Shape(), shape)
+		}
+		copy(g, y.Data())
+		return nil
+	})
 }
 
 func (m *Meta) forward(shape []int, x []float32) autograd.Var {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/mettleml/mettle/nn"
@@ -140,6 +141,38 @@ func TestMetaSurvivesAFlatLoss(t *testing.T) {
 		}
 		if nonzero(g) != 128 {
 			t.Errorf("%d entries; the prediction was to stand", nonzero(g))
+		}
+	}
+}
+
+// TestMetaRefuses: samples that the network cannot serve are an error, also where
+// its result would have the right shape.
+func TestMetaRefuses(t *testing.T) {
+	mnist, cifar := NewMeta(models.MetaAttackerMNIST(5)), NewMeta(models.MetaAttackerCIFAR(5))
+	for _, c := range []struct {
+		m     *Meta
+		shape []int
+		say   string
+	}{
+		{cifar, []int{3, 8, 8}, "at least 16"}, {cifar, []int{3, 16, 15}, "at least 16"}, {mnist, []int{784}, "at least 16"},
+		{cifar, []int{3, 20, 20}, "answers with shape"}, {mnist, []int{3, 28, 28}, "channels"}, {cifar, []int{3, 16, 16}, ""},
+	} {
+		n := (Info{Shape: c.shape}).Size()
+		err := c.m.Predict(c.shape, make([]float32, n), make([]float32, n))
+		if c.say == "" && err != nil || c.say != "" && (err == nil || !strings.Contains(err.Error(), c.say)) {
+			t.Errorf("%v: %v; want an error that says %q", c.shape, err, c.say)
+		}
+	}
+}
+
+func TestPredictRefuses(t *testing.T) {
+	net, x := models.MetaAttackerMNIST(5), tensor.New(2, 1, 28, 28)
+	for _, c := range []struct {
+		dst   *tensor.Tensor
+		batch int
+	}{{tensor.New(2, 1, 28, 28), 0}, {tensor.New(2, 1, 27, 28), 2}} {
+		if err := tensor.Try(func() error { Predict(net, c.dst, x, c.batch); return nil }); err == nil {
+			t.Errorf("predicted %d at a time into %v", c.batch, c.dst.Shape())
 		}
 	}
 }

@@ -257,12 +257,16 @@ func (s *stream) next() (x, g *tensor.Tensor) {
 
 // Predict writes the maps that net predicts for the images x, [N, C, H, W], to
 // dst of the same shape, batch images at a time. Networks with batch statistics
-// answer differently for a batch of 1, as in an attack, and for larger ones.
+// answer differently for a batch of 1, as in an attack, and for larger ones. It
+// panics if batch is not positive or net answers with other shapes.
 func Predict(net nn.Module, dst, x *tensor.Tensor, batch int) {
+	if batch < 1 {
+		tensor.Panic("zoo.Predict", fmt.Sprintf("%d images at a time", batch), x.Shape())
+	}
 	tape := autograd.NewTape(autograd.Inference, 0)
 	for lo := 0; lo < x.Dim(0); lo += batch {
 		hi := min(lo+batch, x.Dim(0))
 		tape.Reset()
-		copy(dst.Slice(lo, hi).Data(), net.Forward(tape.Input(x.Slice(lo, hi))).Data())
+		dst.Slice(lo, hi).CopyFrom(net.Forward(tape.Input(x.Slice(lo, hi))).Value())
 	}
 }

@@ -174,10 +174,14 @@ func (m *Model) Gradients(ctx context.Context, x *tensor.Tensor, loss Loss, goal
 		}
 	}
 	dx := r.grad.Gradients(autograd.Sum(autograd.Mul(z, r.grad.Input(dz))), in).Of(in)
+	m.convert(out)
+	if dx == nil { // the network does not look at its input
+		clear(grad.Data())
+		return CheckScores(m.info, out)
+	}
 	n, w := m.info.Size(), dx.Len()/max(x.Dim(0), 1)
 	for i := range x.Dim(0) {
 		m.pre.Adjoint(grad.Data()[i*n:(i+1)*n], dx.Data()[i*w:(i+1)*w], m.info.Shape)
 	}
-	m.convert(out)
 	return CheckScores(m.info, out)
 }

@@ -110,6 +110,26 @@ func TestModelGradients(t *testing.T) {
 	}
 }
 
+// TestModelOfAConstant: a network that ignores its input has a gradient, of zeros.
+func TestModelOfAConstant(t *testing.T) {
+	net := nn.Func(func(x autograd.Var) autograd.Var {
+		return x.Tape().Input(tensor.FromSlice([]float32{1, 2, 1, 2}, 2, 2).Slice(0, x.Dim(0)))
+	})
+	m, err := NewModel(net, Info{Name: "constant", Shape: []int{1, 2, 2}, Classes: 2}, Preprocess{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := tensor.New(2, 1, 2, 2)
+	g.Fill(5)
+	out := make([]float64, 4)
+	if err := m.Gradients(context.Background(), tensor.New(2, 1, 2, 2), unitMargin, []Goal{Untargeted(1), Untargeted(1)}, out, g); err != nil {
+		t.Fatal(err)
+	}
+	if out[1] != 2 || g.Norm(1) != 0 {
+		t.Errorf("scores %v, gradient %v", out, g)
+	}
+}
+
 func TestModelRefuses(t *testing.T) {
 	net := models.LeNet5(1, 10)
 	for say, c := range map[string]struct {

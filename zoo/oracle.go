@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/mettleml/mettle/tensor"
 )
@@ -139,11 +140,10 @@ func CheckScores(info Info, scores []float64) error {
 
 // checkBatch verifies x and the length of out before a call.
 func checkBatch(info Info, x *tensor.Tensor, out, perSample int) error {
-	n := x.Len() / max(info.Size(), 1)
-	if x.Len() != n*info.Size() || x.Rank() == 0 || x.Dim(0) != n {
+	if x.Rank() == 0 || !slices.Equal(x.Shape()[1:], info.Shape) {
 		return fmt.Errorf("zoo: victim %q takes samples of shape %v; got a batch of shape %v", info.Name, info.Shape, x.Shape())
 	}
-	if out != n*perSample {
+	if n := x.Dim(0); out != n*perSample {
 		return fmt.Errorf("zoo: victim %q: room for %d answers, need %d for %d samples", info.Name, out, n*perSample, n)
 	}
 	return nil

@@ -51,6 +51,11 @@ func (p Preflight) Run(ctx context.Context, v Scorer, x *tensor.Tensor, labels [
 		if err := Untargeted(y).Check(info.Classes); err != nil {
 			return nil, fmt.Errorf("sample %d: %w", i, err)
 		}
+		for _, v := range x.Index(i).Data() {
+			if !(v >= 0 && v <= 1) {
+				return nil, fmt.Errorf("zoo: pre-flight: sample %d has a pixel of %g; pixels lie in [0,1] (what the victim wants beyond that is its adapter's to do)", i, v)
+			}
+		}
 	}
 	r := &PreflightReport{Samples: n}
 	k := info.Classes

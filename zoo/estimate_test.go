@@ -1,0 +1,252 @@
+package zoo
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/mettleml/mettle/tensor"
+)
+
+// dotVictim has two classes with logits w·x and 0.
+func dotVictim(w []float64, calls *int) Scorer {
+	info := Info{Name: "dot", Shape: []int{1, 1, len(w)}, Classes: 2}
+	return ScorerFunc(info, func(_ context.Context, x *tensor.Tensor, out []float64) error {
+		for i := range x.Dim(0) {
+			*calls++
+			var s float64
+			for j, v := range x.Data()[i*len(w) : (i+1)*len(w)] {
+				s += w[j] * float64(v)
+			}
+			out[2*i], out[2*i+1] = s, 0
+		}
+		return nil
+	})
+}
+
+func normals(r *rand.Rand, n int) []float64 {
+	v := make([]float64, n)
+	for i := range v {
+		v[i] = r.NormFloat64()
+	}
+	return v
+}
+
+func flat(n int, v float32) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = v
+	}
+	return x
+}
+
+var unitMargin = Loss{Kind: Margin, Scale: 1}
+
+// TestDifferencesAreExactOnALinearLoss also covers pixels at both bounds, where
+// a probe must not leave [0,1].
+func TestDifferencesAreExactOnALinearLoss(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	w := normals(r, 40)
+	for _, central := range []bool{false, true} {
+		calls := 0
+		v := inBounds(t, dotVictim(w, &calls))
+		o := NewObjective(v, Untargeted(0), unitMargin)
+		x := flat(40, 0.5)
+		x[0], x[1], x[2] = 0, 1, 1-1e-5
+		f, _, err := o.At(context.Background(), x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := make([]float32, 40)
+		if err := (Differences{Step: 1e-3, Central: central}).Estimate(context.Background(), o, Point{x, f}, g); err != nil {
+			t.Fatal(err)
+		}
+		for i, v := range g {
+			if math.Abs(float64(v)-w[i]) > 1e-6*(1+math.Abs(w[i])) {
+				t.Errorf("central=%v: coordinate %d: %v, want %v", central, i, v, w[i])
+			}
+		}
+		if want := 1 + 40; !central && calls != want || central && calls != want+40 {
+			t.Errorf("central=%v: %d calls", central, calls)
+		}
+	}
+}
+
+// inBounds fails the test when a sample leaves [0,1].
+func inBounds(t *testing.T, v Scorer) Scorer {
+	return ScorerFunc(v.Info(), func(ctx context.Context, x *tensor.Tensor, out []float64) error {
+		for _, p := range x.Data() {
+			if !(p >= 0 && p <= 1) {
+				t.Fatalf("a pixel of %v was sent", p)
+			}
+		}
+		return v.Scores(ctx, x, out)
+	})
+}
+
+// TestVanishingStepsAreErrors: 1e-9 from 0.5 is nowhere in float32.
+func TestVanishingStepsAreErrors(t *testing.T) {
+	calls := 0
+	o := NewObjective(dotVictim([]float64{1, 2}, &calls), Untargeted(0), unitMargin)
+	err := (Differences{Step: 1e-9}).Estimate(context.Background(), o, Point{flat(2, 0.5), 1}, make([]float32, 2))
+	if err == nil || !strings.Contains(err.Error(), "take a larger one") || calls > 0 {
+		t.Errorf("%v after %d queries", err, calls)
+	}
+}
+
+// TestDifferenceErrorOrder halves the step on a cubic: forward differences err
+// in proportion to it, central ones to its square. On a quadratic the second
+// difference is exact.
+func TestDifferenceErrorOrder(t *testing.T) {
+	info := Info{Name: "cubic", Shape: []int{1, 1, 1}, Classes: 2}
+	f := func(x float64) float64 { return x * x * x }
+	v := ScorerFunc(info, func(_ context.Context, x *tensor.Tensor, out []float64) error {
+		for i, p := range x.Data() {
+			out[2*i], out[2*i+1] = f(float64(p)), 0
+		}
+		return nil
+	})
+	o := NewObjective(v, Untargeted(0), unitMargin)
+	err := func(h float64, central bool) float64 {
+		g := make([]float64, 1)
+		var c []float64
+		if central {
+			c = make([]float64, 1)
+		}
+		p := Point{[]float32{0.5}, f(0.5)}
+		if e := (Differences{Step: h, Central: central}).Along(context.Background(), o, p, []int{0}, g, c); e != nil {
+			t.Fatal(e)
+		}
+		if central && math.Abs(c[0]-3) > 1e-3 {
+			t.Errorf("second difference %v, want 3", c[0])
+		}
+		return math.Abs(g[0] - 0.75)
+	}
+	if r := err(1.0/64, false) / err(1.0/128, false); math.Abs(r-2) > 0.1 {
+		t.Errorf("forward: halving the step divides the error by %v, want 2", r)
+	}
+	if r := err(1.0/64, true) / err(1.0/128, true); math.Abs(r-4) > 0.1 {
+		t.Errorf("central: halving the step divides the error by %v, want 4", r)
+	}
+}
+
+// cosine is that of an estimate and w, averaged over trials.
+func cosine(t *testing.T, e Estimator, w []float64, trials int) float64 {
+	t.Helper()
+	calls := 0
+	o := NewObjective(dotVictim(w, &calls), Untargeted(0), unitMargin)
+	x := flat(len(w), 0.5)
+	f, _, err := o.At(context.Background(), x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := make([]float32, len(w))
+	var sum float64
+	for range trials {
+		if err := e.Estimate(context.Background(), o, Point{x, f}, g); err != nil {
+			t.Fatal(err)
+		}
+		var dot, gg, ww float64
+		for i, v := range g {
+			dot += float64(v) * w[i]
+			gg += float64(v) * float64(v)
+			ww += w[i] * w[i]
+		}
+		sum += dot / math.Sqrt(gg*ww)
+	}
+	return sum / float64(trials)
+}
+
+// TestRandomEstimatorsPointTheRightWay compares the mean cosine with
+// sqrt(q/(q+d+1)).
+func TestRandomEstimatorsPointTheRightWay(t *testing.T) {
+	for _, c := range []struct{ d, q int }{{784, 10}, {784, 50}, {256, 128}} {
+		r := rand.New(rand.NewPCG(uint64(c.d), uint64(c.q)))
+		w := normals(r, c.d)
+		want := math.Sqrt(float64(c.q) / float64(c.q+c.d+1))
+		got := cosine(t, &RandomDirections{Directions: c.q, Rand: r}, w, 150)
+		if math.Abs(got-want) > 0.04*want {
+			t.Errorf("d %d, q %d: mean cosine %.4f, want %.4f", c.d, c.q, got, want)
+		}
+		got = cosine(t, &NES{Queries: 2 * c.q, Rand: r}, w, 150)
+		if math.Abs(got-want) > 0.04*want {
+			t.Errorf("NES, d %d, %d pairs: mean cosine %.4f, want %.4f", c.d, c.q, got, want)
+		}
+	}
+}
+
+// TestRandomDirectionsAreUnbiased checks the scale too.
+func TestRandomDirectionsAreUnbiased(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 5))
+	w := normals(r, 8)
+	calls := 0
+	o := NewObjective(dotVictim(w, &calls), Untargeted(0), unitMargin)
+	x := flat(8, 0.5)
+	f, _, _ := o.At(context.Background(), x)
+	for name, e := range map[string]Estimator{
+		"random": &RandomDirections{Directions: 50, Rand: r, Smoothing: 1e-2}, "nes": &NES{Queries: 100, Rand: r, Sigma: 1e-2}} {
+		mean := make([]float64, 8)
+		g := make([]float32, 8)
+		for range 1000 {
+			if err := e.Estimate(context.Background(), o, Point{x, f}, g); err != nil {
+				t.Fatal(err)
+			}
+			for i, v := range g {
+				mean[i] += float64(v) / 1000
+			}
+		}
+		for i := range w {
+			if math.Abs(mean[i]-w[i]) > 0.05 {
+				t.Errorf("%s: mean of coordinate %d is %.3f, want %.3f", name, i, mean[i], w[i])
+			}
+		}
+	}
+}
+
+// TestPriorLearns: the bandit prior's cosine with a constant gradient rises over
+// 500 steps, and the exponentiated update keeps it inside (-1,1).
+func TestPriorLearns(t *testing.T) {
+	for _, exponential := range []bool{false, true} {
+		r := rand.New(rand.NewPCG(6, 6))
+		w := normals(r, 64)
+		lr := 0.1
+		if exponential {
+			lr = 5
+		}
+		p := &Prior{LR: lr, Exponential: exponential, Rand: r, Explore: 0.1}
+		last := -1.0
+		for block := range 5 {
+			got := cosine(t, p, w, 100)
+			if got < last {
+				t.Errorf("exponential=%v: mean cosine falls from %.3f to %.3f in block %d", exponential, last, got, block)
+			}
+			last = got
+		}
+		if last < 0.6 {
+			t.Errorf("exponential=%v: cosine %.3f after 500 steps", exponential, last)
+		}
+		for _, v := range p.v {
+			if exponential && !(v > -1 && v < 1) {
+				t.Errorf("prior left (-1,1): %v", v)
+			}
+		}
+	}
+}
+
+// TestTiledPriorIsConstantOnTiles: nearest enlargement, also where the tile does
+// not divide the side.
+func TestTiledPriorIsConstantOnTiles(t *testing.T) {
+	dst := make([]float64, 2*5*7)
+	enlarge(dst, 5, 7, 2, 3, func(i int) float64 { return float64(i) })
+	for c := range 2 {
+		for y := range 5 {
+			for x := range 7 {
+				if got, want := dst[(c*5+y)*7+x], float64((c*2+y*2/5)*3+x*3/7); got != want {
+					t.Fatalf("plane %d (%d,%d): %v, want %v", c, y, x, got, want)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,89 @@
+package zoo
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+func TestPreprocess(t *testing.T) {
+	for _, shape := range [][]int{{3, 2, 2}, {2, 3, 2, 2}} {
+		p := Preprocess{BGR: true, Scale: 255, Mean: []float32{103, 116, 123}, Std: []float32{1, 2, 4}, NHWC: true}
+		wire, err := p.VictimShape(shape)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := p.SampleShape(wire)
+		if err != nil || fmt.Sprint(back) != fmt.Sprint(shape) {
+			t.Errorf("%v reaches the victim as %v, and back as %v (%v)", shape, wire, back, err)
+		}
+		n := 1
+		for _, d := range shape {
+			n *= d
+		}
+		x, y := make([]float32, n), make([]float32, n)
+		for i := range x {
+			x[i] = float32(i) / float32(n)
+		}
+		p.Apply(y, x, shape)
+		// Channel 0 of the victim is the sample's last: blue first.
+		if want := (x[8]*255 - 103) / 1; math.Abs(float64(y[0]-want)) > 1e-4 {
+			t.Errorf("%v: first value %v, want %v", shape, y[0], want)
+		}
+		if want := (x[1]*255 - 123) / 4; math.Abs(float64(y[5]-want)) > 1e-4 {
+			t.Errorf("%v: sixth value %v, want %v", shape, y[5], want)
+		}
+		// <A x, g> - <A 0, g> = <x, A' g>.
+		r := rand.New(rand.NewPCG(1, 1))
+		g, gx, zero, y0 := make([]float32, n), make([]float32, n), make([]float32, n), make([]float32, n)
+		for i := range g {
+			g[i] = float32(r.NormFloat64())
+		}
+		p.Apply(y0, zero, shape)
+		p.Adjoint(gx, g, shape)
+		var left, right float64
+		for i := range g {
+			left += float64(y[i]-y0[i]) * float64(g[i])
+			right += float64(x[i]) * float64(gx[i])
+		}
+		if math.Abs(left-right) > 1e-3*math.Abs(left) {
+			t.Errorf("%v: adjoint gives %v, want %v", shape, right, left)
+		}
+	}
+	for _, p := range []Preprocess{{Repeat: 3, Scale: 2}, {Resize: [2]int{5, 3}}, {Resize: [2]int{2, 7}, Repeat: 2, Mean: []float32{1, 2}, NHWC: true}} {
+		shape := []int{1, 4, 4}
+		wire, err := p.VictimShape(shape)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := rand.New(rand.NewPCG(2, 2))
+		draw := func(n int) []float32 {
+			v := make([]float32, n)
+			for i := range v {
+				v[i] = r.Float32()
+			}
+			return v
+		}
+		x, g := draw(16), draw(wire[0]*wire[1]*wire[2])
+		y, y0, gx := make([]float32, len(g)), make([]float32, len(g)), make([]float32, 16)
+		p.Apply(y, x, shape)
+		p.Apply(y0, make([]float32, 16), shape)
+		p.Adjoint(gx, g, shape)
+		var left, right float64
+		for i := range g {
+			left += float64(y[i]-y0[i]) * float64(g[i])
+		}
+		for i := range x {
+			right += float64(x[i]) * float64(gx[i])
+		}
+		if math.Abs(left-right) > 1e-4*math.Abs(left) {
+			t.Errorf("%+v: adjoint gives %v, want %v", p, right, left)
+		}
+	}
+	for _, bad := range []Preprocess{{Mean: []float32{1, 2}}, {Std: []float32{1, 0, 1}}} {
+		if _, err := bad.VictimShape([]int{3, 4, 4}); err == nil {
+			t.Errorf("%+v was accepted", bad)
+		}
+	}
+}
