@@ -2,9 +2,14 @@ package oip
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"slices"
 	"sync"
@@ -17,7 +22,8 @@ import (
 // HandlerOptions say how a Handler serves its victim.
 type HandlerOptions struct {
 	// Remember is how many answered requests are kept by id; one that comes
-	// again is served from memory and not counted. 0 remembers none.
+	// again is served from memory and not counted, and one that comes with other
+	// pixels is refused (409). 0 remembers none.
 	Remember int
 	// MaxSamples bounds the samples of one request; 0: 1024.
 	MaxSamples int
@@ -43,6 +49,7 @@ type Handler struct {
 
 // A call is a request being served or remembered.
 type call struct {
+	pixels [sha256.Size]byte
 	done   chan struct{}
 	scores []float64
 	err    error
@@ -77,7 +84,7 @@ func (h *Handler) Served() int { return int(h.served.Load()) }
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if h.opt.Token != "" && r.Header.Get("Authorization") != "Bearer "+h.opt.Token {
+	if h.opt.Token != "" && subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte("Bearer "+h.opt.Token)) != 1 {
 		fail(w, http.StatusUnauthorized, "a bearer token is needed")
 		return
 	}
@@ -149,6 +156,10 @@ func (h *Handler) infer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	scores, err := h.scores(r.Context(), req.ID, x)
+	if errors.Is(err, errOtherPixels) {
+		fail(w, http.StatusConflict, "%v", err)
+		return
+	}
 	if err != nil {
 		fail(w, http.StatusInternalServerError, "%v", err)
 		return
@@ -184,15 +195,21 @@ func (h *Handler) input(req *Request, limit int64) (*tensor.Tensor, error) {
 	return x, nil
 }
 
+var errOtherPixels = errors.New("a request of that id came before with other pixels")
+
 // scores asks the victim, or the memory of what it answered. A request that
 // comes again while it is being served waits for the first.
 func (h *Handler) scores(ctx context.Context, id string, x *tensor.Tensor) ([]float64, error) {
 	if id == "" || h.opt.Remember <= 0 {
 		return h.ask(ctx, x)
 	}
+	pixels := digest(x)
 	h.mu.Lock()
 	if c, ok := h.calls[id]; ok {
 		h.mu.Unlock()
+		if c.pixels != pixels {
+			return nil, errOtherPixels
+		}
 		select {
 		case <-c.done:
 			return c.scores, c.err
@@ -200,7 +217,7 @@ func (h *Handler) scores(ctx context.Context, id string, x *tensor.Tensor) ([]fl
 			return nil, ctx.Err()
 		}
 	}
-	c := &call{done: make(chan struct{})}
+	c := &call{pixels: pixels, done: make(chan struct{}), err: errors.New("the victim panicked")}
 	h.calls[id] = c
 	h.recent = append(h.recent, id)
 	if len(h.recent) > h.opt.Remember {
@@ -208,18 +225,28 @@ func (h *Handler) scores(ctx context.Context, id string, x *tensor.Tensor) ([]fl
 		h.recent = h.recent[1:]
 	}
 	h.mu.Unlock()
+	defer func() {
+		if c.err != nil {
+			h.mu.Lock()
+			if h.calls[id] == c {
+				delete(h.calls, id)
+				h.recent = slices.DeleteFunc(h.recent, func(s string) bool { return s == id })
+			}
+			h.mu.Unlock()
+		}
+		close(c.done)
+	}()
 	// The sender may hang up and ask again: what was begun is finished.
 	c.scores, c.err = h.ask(context.WithoutCancel(ctx), x)
-	if c.err != nil {
-		h.mu.Lock()
-		if h.calls[id] == c {
-			delete(h.calls, id)
-			h.recent = slices.DeleteFunc(h.recent, func(s string) bool { return s == id })
-		}
-		h.mu.Unlock()
-	}
-	close(c.done)
 	return c.scores, c.err
+}
+
+func digest(x *tensor.Tensor) [sha256.Size]byte {
+	b := make([]byte, 0, 4*x.Len())
+	for _, v := range x.Data() {
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
+	}
+	return sha256.Sum256(b)
 }
 
 func (h *Handler) ask(ctx context.Context, x *tensor.Tensor) ([]float64, error) {

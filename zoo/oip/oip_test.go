@@ -323,6 +323,56 @@ func TestRepeatedRequestsAreServedOnce(t *testing.T) {
 	}
 }
 
+// TestAnIDIsOneRequest: an id that comes again with other pixels is refused, not
+// answered with what was said of the first.
+func TestAnIDIsOneRequest(t *testing.T) {
+	var calls atomic.Int64
+	c := dial(t, NewHandler(linear(t, &calls), HandlerOptions{Remember: 8}), Options{})
+	ctx := zoo.WithRequestID(context.Background(), "same")
+	x := images(1)
+	out := make([]float64, 4)
+	if err := c.Scores(ctx, x, out); err != nil {
+		t.Fatal(err)
+	}
+	x.Data()[0] = 0.75
+	if err := c.Scores(ctx, x, out); err == nil || !strings.Contains(err.Error(), "other pixels") || c.Stats().Retries > 0 {
+		t.Errorf("other pixels under the same id: %v after %d retries", err, c.Stats().Retries)
+	}
+}
+
+// TestPanickingVictim: who waits for the answer of a request that panicked is told.
+func TestPanickingVictim(t *testing.T) {
+	entered, goOn := make(chan bool), make(chan bool)
+	var calls atomic.Int64
+	h := NewHandler(zoo.ScorerFunc(info, func(context.Context, *tensor.Tensor, []float64) error {
+		if calls.Add(1) == 1 {
+			close(entered)
+			<-goOn
+		}
+		panic(http.ErrAbortHandler) // which net/http does not log
+	}), HandlerOptions{Remember: 8})
+	c := dial(t, h, Options{Retries: -1})
+	ask := func(done chan<- error) {
+		done <- c.Scores(zoo.WithRequestID(context.Background(), "one"), images(1), make([]float64, 4))
+	}
+	first, second := make(chan error, 1), make(chan error, 1)
+	go ask(first)
+	<-entered
+	go ask(second)
+	time.Sleep(20 * time.Millisecond) // the second waits for the first
+	close(goOn)
+	for _, done := range []chan error{first, second} {
+		select {
+		case err := <-done:
+			if err == nil {
+				t.Error("scores of a victim that panicked")
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("a request waits for ever")
+		}
+	}
+}
+
 func TestRateAndConcurrency(t *testing.T) {
 	var inFlight, most atomic.Int64
 	v := zoo.ScorerFunc(info, func(_ context.Context, x *tensor.Tensor, out []float64) error {
