@@ -39,7 +39,7 @@ func (a Bandits) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
 	}
 	lr := cmp.Or(a.LR, def.LR)
 	d := descent{
-		obj: zoo.NewObjective(v, t.Goal, cmp.Or(a.Loss, zoo.Loss{Kind: zoo.CrossEntropy, Scale: 1})), try: t,
+		obj: zoo.NewObjective(v, t.Goal, cmp.Or(a.Loss, unitCE)), try: t,
 		est: &zoo.Prior{Tile: a.Tile, Probe: cmp.Or(a.Probe, def.Probe), Explore: cmp.Or(a.Explore, def.Explore),
 			LR: cmp.Or(a.PriorLR, def.PriorLR), Exponential: a.Norm == Linf, Rand: t.Rand(0)},
 		step: ballStep(a.Norm, cmp.Or(a.Eps, def.Eps), &lr, t.Clean.Data()),

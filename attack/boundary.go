@@ -211,24 +211,31 @@ func towards(dst, x, clean []float32, eps, dist float64) {
 	}
 }
 
-// A window counts successes among the last few.
+// A window counts successes among the last size.
 type window struct {
-	size, n, hits int
+	size int
+	last []bool
 }
 
 func (w *window) add(ok bool) {
-	w.n++
-	if ok {
-		w.hits++
+	if len(w.last) == w.size {
+		w.last = append(w.last[:0], w.last[1:]...)
 	}
+	w.last = append(w.last, ok)
 }
 
 // rate is the share of successes once the window is full.
 func (w *window) rate() (float64, bool) {
-	if w.n < w.size {
+	if len(w.last) < w.size {
 		return 0, false
 	}
-	return float64(w.hits) / float64(w.n), true
+	hits := 0
+	for _, ok := range w.last {
+		if ok {
+			hits++
+		}
+	}
+	return float64(hits) / float64(w.size), true
 }
 
-func (w *window) reset() { w.n, w.hits = 0, 0 }
+func (w *window) reset() { w.last = w.last[:0] }

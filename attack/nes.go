@@ -13,14 +13,14 @@ import (
 // victim with scores, a fixed Linf or L2 ball and a tight budget where Square,
 // which is usually more frugal, is not wanted.
 type NES struct {
-	Norm     Norm    // L2 by the zero value; the paper's is Linf
-	Eps      float64 // radius of the ball; 0: 0.05 for Linf, 2 for L2
-	Queries  int     // an estimate's, even; 0: 50
-	Sigma    float64 // of the draws; 0: 1e-3
-	LR       float64 // step; 0: 0.01 for Linf, 0.1 for L2
-	MinLR    float64 // floor of the step as it is halved; 0: LR/200
-	Momentum float64 // weight of the last gradient; 0: 0.9, negative: none
-	Loss     zoo.Loss
+	Norm     Norm     // L2 by the zero value; the paper's is Linf
+	Eps      float64  // radius of the ball; 0: 0.05 for Linf, 2 for L2
+	Queries  int      // an estimate's, even; 0: 50
+	Sigma    float64  // of the draws; 0: 1e-3
+	LR       float64  // step; 0: 0.01 for Linf, 0.1 for L2
+	MinLR    float64  // floor of the step as it is halved; 0: LR/200
+	Momentum float64  // weight of the last gradient; 0: 0.9, negative: none
+	Loss     zoo.Loss // the zero Loss means cross-entropy, the paper's
 }
 
 // About describes the attack.
@@ -39,7 +39,7 @@ func (a NES) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
 	var losses []float64
 	est := &zoo.NES{Queries: a.Queries, Sigma: a.Sigma, Rand: t.Rand(0)}
 	d := descent{
-		obj: zoo.NewObjective(v, t.Goal, a.Loss), try: t,
+		obj: zoo.NewObjective(v, t.Goal, cmp.Or(a.Loss, unitCE)), try: t,
 		est:  &momentum{est: est, keep: float32(max(cmp.Or(a.Momentum, 0.9), 0))},
 		step: ballStep(a.Norm, eps, &lr, t.Clean.Data()),
 		seen: func(loss float64) {

@@ -24,7 +24,7 @@ func (a SignHunter) About() About { return About{"signhunter", a.Norm} }
 
 // AttackScores implements ScoreAttack.
 func (a SignHunter) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
-	obj := zoo.NewObjective(v, t.Goal, cmp.Or(a.Loss, zoo.Loss{Kind: zoo.CrossEntropy, Scale: 1}))
+	obj := zoo.NewObjective(v, t.Goal, cmp.Or(a.Loss, unitCE))
 	clean := t.Clean.Data()
 	d := len(clean)
 	eps := cmp.Or(a.Eps, 2)

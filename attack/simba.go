@@ -30,7 +30,7 @@ func (a SimBA) About() About {
 
 // AttackScores implements ScoreAttack.
 func (a SimBA) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
-	obj := zoo.NewObjective(v, t.Goal, cmp.Or(a.Loss, zoo.Loss{Kind: zoo.CrossEntropy, Scale: 1}))
+	obj := zoo.NewObjective(v, t.Goal, cmp.Or(a.Loss, unitCE))
 	x := t.start()
 	best, label, err := obj.At(ctx, x)
 	if err != nil || t.Offer(x, label) {

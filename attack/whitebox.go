@@ -36,6 +36,7 @@ func (b *whiteBox) at(ctx context.Context, x []float32) (loss float64, hit bool,
 	return b.loss.Value(b.scores, b.kind, b.t.Goal), hit, b.g.Data(), nil
 }
 
+// unitCE is the cross-entropy that most papers minimise.
 var unitCE = zoo.Loss{Kind: zoo.CrossEntropy, Scale: 1}
 
 // FGSM is the fast gradient sign method of Goodfellow et al. (2015), and for L2
