@@ -23,7 +23,7 @@ import (
 
 // journalVersion changes whenever an attack would ask other queries than before
 // under the same options.
-const journalVersion = "2"
+const journalVersion = "3"
 
 // DefaultBudget is the queries an attack may spend on a sample unless told
 // otherwise.
@@ -75,7 +75,8 @@ func (r *Result) Summary() Summary {
 
 // Run attacks the samples. On an error, or when ctx ends, it returns what is
 // finished beside the error: records of samples not finished have Stop "".
-// A sample that the victim gets wrong is skipped.
+// A sample that the victim gets wrong is skipped. A panic of the victim or of the
+// attack reaches the caller.
 func (c *Campaign) Run(ctx context.Context, samples []Sample) (*Result, error) {
 	job := &c.Job
 	if err := job.info.Check(); err != nil {
@@ -206,11 +207,19 @@ func (r *campaignRun) all(ctx context.Context) error {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	var next, done atomic.Int64
+	var next atomic.Int64
 	var wg sync.WaitGroup
-	var progress sync.Mutex
+	var progress sync.Mutex // guards done, too
+	done := 0
+	var failed atomic.Pointer[any]
 	for range min(workers, len(r.samples)) {
 		wg.Go(func() {
+			defer func() {
+				if p := recover(); p != nil {
+					failed.CompareAndSwap(nil, &p)
+					cancel(errPanic)
+				}
+			}()
 			for ctx.Err() == nil {
 				i := int(next.Add(1)) - 1
 				if i >= len(r.samples) {
@@ -222,18 +231,26 @@ func (r *campaignRun) all(ctx context.Context) error {
 					return
 				}
 				r.res.Records[i] = *rec
-				progress.Lock()
-				n := int(done.Add(1))
-				if r.c.Progress != nil {
-					r.c.Progress(n, len(r.samples), rec)
-				}
-				progress.Unlock()
+				func() {
+					progress.Lock()
+					defer progress.Unlock() // also if Progress panics
+					done++
+					if r.c.Progress != nil {
+						r.c.Progress(done, len(r.samples), rec)
+					}
+				}()
 			}
 		})
 	}
 	wg.Wait()
+	if p := failed.Load(); p != nil {
+		panic(*p)
+	}
 	return context.Cause(ctx)
 }
+
+// errPanic stops the other workers when one panics.
+var errPanic = errors.New("attack: another sample's attack panicked")
 
 // one attacks sample i, or takes its record from the journal.
 func (r *campaignRun) one(ctx context.Context, i int) (*Record, error) {
@@ -336,16 +353,7 @@ func (j *Job) verify(ctx context.Context, l *zoo.Ledger, q *line, t *Try, rec *R
 		return err
 	}
 	rec.Verified = t.Goal.Achieved(label)
-	Round8(x.Data())
-	label, err = j.label(ctx, l, zoo.VerifyAccount, q, x)
+	label, err = j.label(ctx, l, zoo.VerifyAccount, q, x.Round8())
 	rec.Rounded = t.Goal.Achieved(label)
 	return err
-}
-
-// Round8 rounds pixels in [0,1] to the nearest of the 256 values that 8 bits
-// hold, halves up.
-func Round8(x []float32) {
-	for i, v := range x {
-		x[i] = float32(math.Floor(float64(v)*255+0.5) / 255)
-	}
 }

@@ -3,6 +3,7 @@ package attack
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -346,4 +347,92 @@ func FuzzJournal(f *testing.F) {
 			t.Fatalf("ends at %d of %d", end, len(b))
 		}
 	})
+}
+
+// TestPanicsReachTheCaller: a panic under way on any worker ends the campaign and
+// comes out of Run, with calls gathered too.
+func TestPanicsReachTheCaller(t *testing.T) {
+	v := newLinear(1, 4, 1, 5, 5)
+	for _, gather := range []int{0, 50} {
+		var calls atomic.Int64
+		bad := zoo.ScorerFunc(v.info, func(ctx context.Context, x *tensor.Tensor, out []float64) error {
+			if calls.Add(1) == 20 {
+				tensor.Panic("victim", "boom")
+			}
+			return v.Scores(ctx, x, out)
+		})
+		c := Campaign{Job: WithScores(Square{Eps: 0.01}, bad), Budget: 100, Workers: 4, Gather: gather}
+		err := tensor.Try(func() error { _, err := c.Run(context.Background(), v.samples(2, 20)); return err })
+		if err == nil || !strings.Contains(err.Error(), "boom") {
+			t.Errorf("gather %d: %v", gather, err)
+		}
+		c = Campaign{Job: WithScores(Square{Eps: 0.01}, v), Budget: 10, Workers: 4, Gather: gather,
+			Progress: func(int, int, *Record) { tensor.Panic("progress", "boom") }}
+		err = tensor.Try(func() error { _, err := c.Run(context.Background(), v.samples(2, 20)); return err })
+		if err == nil || !strings.Contains(err.Error(), "boom") {
+			t.Errorf("gather %d, progress: %v", gather, err)
+		}
+	}
+}
+
+// TestCallsKeepToTheVictimsBatch: no call is larger than the victim says it takes.
+func TestCallsKeepToTheVictimsBatch(t *testing.T) {
+	v := newLinear(1, 3, 1, 6, 6)
+	v.info.Batch = 3
+	spy := zoo.ScorerFunc(v.info, func(ctx context.Context, x *tensor.Tensor, out []float64) error {
+		if x.Dim(0) > 3 {
+			return fmt.Errorf("a call of %d samples", x.Dim(0))
+		}
+		return v.Scores(ctx, x, out)
+	})
+	samples := v.samples(2, 3)
+	l := zoo.LabelsOf(spy)
+	for _, job := range []Job{
+		WithScores(ZOO{Iterations: 3}, spy), WithScores(AutoZOOM{Iterations: 5, Directions: 9}, spy), WithScores(NES{}, spy),
+		WithLabels(HopSkipJump{}, l), WithLabels(Boundary{}, l), WithLabels(SignOpt{}, l),
+	} {
+		for _, gather := range []int{0, 100} {
+			if _, err := (&Campaign{Job: job, Budget: 500, Gather: gather}).Run(context.Background(), samples); err != nil {
+				t.Errorf("%s, gather %d: %v", job.About().Name, gather, err)
+			}
+		}
+	}
+}
+
+// TestUnfinishedSamplesDoNotCount: a summary of a campaign that was stopped is of
+// what it finished.
+func TestUnfinishedSamplesDoNotCount(t *testing.T) {
+	won := Record{Stop: StopSuccess, Success: true, First: Point{Queries: 7}}
+	s := Summarize(About{"a", L2}, "untargeted", 100, []Record{won, {}, {Stop: StopBudget}, {}, {Stop: StopSkipped}})
+	if s.Samples != 2 || s.Skipped != 1 || s.SuccessRate != 0.5 || s.QueriesMeanAll != (7+100)/2. {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestDamagedLengthIsNoTornEnd: a length that no frame can have does not end the
+// journal as a kill would, with the loss of all that follows.
+func TestDamagedLengthIsNoTornEnd(t *testing.T) {
+	v := newLinear(1, 4, 1, 5, 5)
+	c := Campaign{Job: WithScores(Square{Eps: 0.2}, v), Budget: 20, Workers: 1, Journal: filepath.Join(t.TempDir(), "j")}
+	samples := v.samples(2, 2)
+	if _, err := c.Run(context.Background(), samples); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(c.Journal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := len(journalMagic) + frameHead + int(binary.LittleEndian.Uint32(whole[len(journalMagic):]))
+	for _, at := range []int{len(journalMagic) + 3, second + 3, second + 2} { // beyond any frame, and beyond this file
+		bad := bytes.Clone(whole)
+		bad[at] ^= 0x40
+		os.WriteFile(c.Journal, bad, 0o644)
+		var je *JournalError
+		if _, err := c.Run(context.Background(), samples); !errors.As(err, &je) {
+			t.Errorf("byte %d: error %v, want one that says the journal is damaged", at, err)
+		}
+		if left, _ := os.ReadFile(c.Journal); !bytes.Equal(left, bad) {
+			t.Errorf("byte %d: the damaged journal was changed", at)
+		}
+	}
 }

@@ -2,6 +2,7 @@ package attack
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/mettleml/mettle/tensor"
@@ -43,20 +44,26 @@ func (g *gather[T]) ask(ctx context.Context, x *tensor.Tensor, out []T) error {
 		return w.err
 	}
 	batch := g.takeTurn()
-	err := g.send(ctx, batch)
-	for _, b := range batch[1:] {
-		b.err = err
-		b.wake <- true
-	}
-	g.mu.Lock()
-	if len(g.waiting) > 0 {
-		g.waiting[0].wake <- false
-	} else {
-		g.busy = false
-	}
-	g.mu.Unlock()
+	err := errLeader
+	defer func() { // also if the victim panics
+		for _, b := range batch[1:] {
+			b.err = err
+			b.wake <- true
+		}
+		g.mu.Lock()
+		if len(g.waiting) > 0 {
+			g.waiting[0].wake <- false
+		} else {
+			g.busy = false
+		}
+		g.mu.Unlock()
+	}()
+	err = g.send(ctx, batch)
 	return err
 }
+
+// errLeader is what the calls that a panicking call was joined with are told.
+var errLeader = errors.New("attack: the victim panicked in a joined call")
 
 // takeTurn takes the calls that go together: those that have waited longest, as
 // many as fit.

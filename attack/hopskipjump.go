@@ -124,8 +124,12 @@ func (a HopSkipJump) normal(ctx context.Context, l *labeled, x []float32, g []fl
 	sum := make([]float64, len(g)) // of all displacements
 	var hits, asked float64
 	u := make([]float64, len(g))
+	most := 128
+	if limit := l.v.Info().Batch; limit > 0 {
+		most = min(most, limit)
+	}
 	for asked < float64(probes) {
-		n := min(probes-int(asked), 128)
+		n := min(probes-int(asked), most)
 		batch := l.room(n)
 		for i := range n {
 			a.direction(u, r)

@@ -58,7 +58,7 @@ func (j *Job) Victim() zoo.Info { return j.info }
 func newJob(about About, attack any, info zoo.Info) Job {
 	options, err := json.Marshal(attack)
 	if err != nil {
-		panic(fmt.Sprintf("attack: options of %s: %v", about.Name, err))
+		tensor.Panic("attack.WithScores", fmt.Sprintf("options of %s: %v", about.Name, err))
 	}
 	return Job{about: about, options: options, info: info}
 }

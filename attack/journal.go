@@ -138,12 +138,19 @@ func (j *journal) read(r io.Reader, size int64, header func([]byte) error) (int6
 			return at, err
 		}
 		n := int64(binary.LittleEndian.Uint32(head[:]))
-		next := at + frameHead + n
-		if next > size {
-			break // torn
-		}
 		if n == 0 || n > maxFrame {
-			return at, fmt.Errorf("a frame of %d bytes", n)
+			return at, fmt.Errorf("a frame of %d bytes: the file is damaged", n)
+		}
+		next := at + frameHead + n
+		if next > size { // torn, unless it is the length that is wrong
+			rest, err := io.ReadAll(r)
+			if err != nil {
+				return at, err
+			}
+			if holdsFrame(rest) {
+				return at, fmt.Errorf("a frame of %d bytes, which are not there, is followed by others: the file is damaged", n)
+			}
+			break
 		}
 		b := make([]byte, n)
 		if _, err := io.ReadFull(r, b); err != nil {
@@ -167,6 +174,18 @@ func (j *journal) read(r io.Reader, size int64, header func([]byte) error) (int6
 		return 0, nil
 	}
 	return at, nil
+}
+
+// holdsFrame reports whether a whole frame begins anywhere in b.
+func holdsFrame(b []byte) bool {
+	for ; len(b) > frameHead; b = b[1:] {
+		n := int64(binary.LittleEndian.Uint32(b))
+		if n > 0 && n <= int64(len(b)-frameHead) && strings.IndexByte("RISLD", b[frameHead]) >= 0 &&
+			crc32.Checksum(b[frameHead:frameHead+n], castagnoli) == binary.LittleEndian.Uint32(b[4:]) {
+			return true
+		}
+	}
+	return false
 }
 
 var errFrame = errors.New("a frame's content does not fit its kind")

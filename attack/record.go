@@ -51,7 +51,7 @@ type Interval struct {
 }
 
 // A Summary is a row of a table: one attack over many samples. Skipped samples
-// are left out and counted. An attack that goes on after its first success has two
+// are left out and counted, those that a campaign did not come to are left out. An attack that goes on after its first success has two
 // successes of interest: the first, by which queries are compared, and the best in
 // its norm, by which distances are. For the others they are one. Means and medians
 // are over successes, but for QueriesMeanAll, which counts a failure as the budget.
@@ -88,6 +88,8 @@ func Summarize(about About, goal string, budget int, records []Record) Summary {
 		r := &records[i]
 		if r.Skipped() {
 			s.Skipped++
+		}
+		if r.Skipped() || r.Stop == "" {
 			continue
 		}
 		s.Samples++
