@@ -3,10 +3,12 @@ package attack
 import (
 	"context"
 	"math"
+	"reflect"
 	"slices"
 	"testing"
 
 	"github.com/mettleml/mettle/nn/models"
+	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 )
 
@@ -48,6 +50,146 @@ func TestMetaStepLength(t *testing.T) {
 			}
 			if !proportional && even != q || proportional && even == q {
 				t.Errorf("proportional %v, step %d: %d pixels moved by β", proportional, k, even)
+			}
+		}
+	}
+}
+
+// scripted is a linear victim that answers another class from a given query on.
+type scripted struct {
+	*linear
+	from, count int
+}
+
+func (s *scripted) Scores(ctx context.Context, x *tensor.Tensor, out []float64) error {
+	if err := s.linear.Scores(ctx, x, out); err != nil {
+		return err
+	}
+	for i := range x.Dim(0) {
+		if s.count++; s.count >= s.from {
+			out[2*i], out[2*i+1] = 0, 1
+		}
+	}
+	return nil
+}
+
+// TestMetaStrictCount: a success at step s (from 0) costs (s+1) + floor(s/m)·q·r
+// queries, for every interval m, number of coordinates q, and r = 1 for forward, 2 for
+// central differences; the ledger and the victim agree, and nothing is asked after
+// the success. With less than that the attack stops at the budget.
+func TestMetaStrictCount(t *testing.T) {
+	net := models.MetaAttackerMNIST(3)
+	for m := 1; m <= 7; m++ {
+		for _, q := range []int{1, 5, 128} {
+			for _, s := range []int{0, 1, m - 1, m, m + 1, 2 * m, 2*m + 1} {
+				central := s == m+1
+				strict := (s + 1) + s/m*q
+				if central {
+					strict += s / m * q
+				}
+				v := newLinear(4, 2, 1, 28, 28)
+				v.b[0] = 1e4
+				a := Meta{Network: net, Coordinates: q, Interval: m, Tune: 1, Central: central}
+				for _, budget := range []int{10000, strict, strict - 1} {
+					if budget == 0 || s > 9 && budget != 10000 {
+						continue
+					}
+					sc := &scripted{linear: v, from: strict}
+					job := WithScores(a, sc)
+					sc.count = -1 // the clean check is another account's
+					rec, err := job.Attack(context.Background(), v.samples(1, 1)[0], zoo.Untargeted(0), budget, 1)
+					if err != nil {
+						t.Fatal(err)
+					}
+					asked := sc.count + 1 - rec.Clean - rec.Verify
+					want, stop := strict, StopSuccess
+					if budget < strict {
+						want, stop = budget, StopBudget
+					}
+					if rec.Queries != want || asked != want || rec.Stop != stop || rec.Success && rec.First.Queries != want {
+						t.Fatalf("m %d, q %d, s %d, central %v, budget %d: ledger %d, victim %d, stop %q, first success at %d; want %d and %q",
+							m, q, s, central, budget, rec.Queries, asked, rec.Stop, rec.First.Queries, want, stop)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestMetaInvariants follows the iterates of an attack that succeeds: at most q
+// values change at a step, by β at most each, and the loss is 0 at the success and
+// only there.
+func TestMetaInvariants(t *testing.T) {
+	const q, m, beta = 40, 3, 0.02
+	v := newLinear(5, 3, 1, 28, 28)
+	s := v.samples(2, 1)[0]
+	goal := zoo.Untargeted(s.Label)
+	query := 0
+	var steps [][]float32
+	won := false
+	rec := recorder{Scorer: zoo.ScorerFunc(v.info, v.Scores), see: func(x []float32, scores []float64) {
+		query++
+		if n := len(steps); query != (n+1)+n/m*q {
+			return // a probe
+		}
+		steps = append(steps, slices.Clone(x))
+		if won {
+			t.Fatal("a query after the success")
+		}
+		won = goal.Achieved(zoo.Top(scores))
+		if j := (zoo.Loss{}).Value(scores, zoo.Logits, goal); (j == 0) != won {
+			t.Errorf("step %d: loss %v, success %v", len(steps)-1, j, won)
+		}
+	}}
+	ledger := &zoo.Ledger{Budget: 10000}
+	try := &Try{Clean: s.X, Goal: goal, norm: L2, ledger: ledger}
+	a := Meta{Network: models.MetaAttackerMNIST(3), Coordinates: q, Interval: m, LR: beta, Tune: 3}
+	if err := a.AttackScores(context.Background(), zoo.MeterScores(ledger, zoo.AttackAccount, rec), try); err != nil {
+		t.Fatal(err)
+	}
+	if !won || !try.Success() || !slices.Equal(try.Best(), steps[len(steps)-1]) {
+		t.Fatalf("no success in %d steps", len(steps))
+	}
+	if len(steps) < 2*m {
+		t.Fatalf("only %d steps", len(steps))
+	}
+	for k := 1; k < len(steps); k++ {
+		l0, l2, linf := distances(steps[k], steps[k-1])
+		all, _, _ := distances(steps[k], steps[0])
+		if l0 > q || l2 > beta*math.Sqrt(q)+1e-5 || linf > beta+1e-6 || all > q*k {
+			t.Errorf("step %d: %d values by %v, L2 %v; %d values in all", k, l0, linf, l2, all)
+		}
+	}
+}
+
+// TestMetaForgetsBetweenSamples: the network is as it was for every sample, so
+// neither their order nor the number of workers matters.
+func TestMetaForgetsBetweenSamples(t *testing.T) {
+	v := newLinear(5, 3, 1, 28, 28)
+	samples := v.samples(2, 6)
+	for i := range samples {
+		samples[i].Name = string(rune('a' + i))
+	}
+	job := WithScores(Meta{Network: models.MetaAttackerMNIST(3), Interval: 2, Tune: 3, Coordinates: 16}, v)
+	run := func(s []Sample, workers int) map[string]Record {
+		res, err := (&Campaign{Job: job, Budget: 150, Workers: workers}).Run(context.Background(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := map[string]Record{}
+		for _, r := range res.Records {
+			r.Seconds, r.Index = 0, 0
+			m[r.Name] = r
+		}
+		return m
+	}
+	want := run(samples, 1)
+	backwards := slices.Clone(samples)
+	slices.Reverse(backwards)
+	for name, got := range map[string]map[string]Record{"backwards": run(backwards, 1), "four workers": run(samples, 4), "alone": run(samples[3:4], 1)} {
+		for k, r := range got {
+			if !reflect.DeepEqual(r, want[k]) {
+				t.Errorf("%s: sample %s: %+v, want %+v", name, k, r, want[k])
 			}
 		}
 	}

@@ -1,9 +1,11 @@
 package zoo
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -166,13 +168,66 @@ func TestRandomEstimatorsPointTheRightWay(t *testing.T) {
 		r := rand.New(rand.NewPCG(uint64(c.d), uint64(c.q)))
 		w := normals(r, c.d)
 		want := math.Sqrt(float64(c.q) / float64(c.q+c.d+1))
-		got := cosine(t, &RandomDirections{Directions: c.q, Rand: r}, w, 150)
-		if math.Abs(got-want) > 0.04*want {
+		got := cosine(t, &RandomDirections{Directions: c.q, Rand: r}, w, 300)
+		if math.Abs(got-want) > 0.03*want {
 			t.Errorf("d %d, q %d: mean cosine %.4f, want %.4f", c.d, c.q, got, want)
 		}
-		got = cosine(t, &NES{Queries: 2 * c.q, Rand: r}, w, 150)
-		if math.Abs(got-want) > 0.04*want {
+		got = cosine(t, &NES{Queries: 2 * c.q, Rand: r}, w, 300)
+		if math.Abs(got-want) > 0.03*want {
 			t.Errorf("NES, d %d, %d pairs: mean cosine %.4f, want %.4f", c.d, c.q, got, want)
+		}
+	}
+}
+
+// TestFewDirections: one random direction has a mean |cosine| of sqrt(2/(πd)), q
+// random coordinates one of sqrt(q/d), the q largest of a Gaussian gradient far more.
+func TestFewDirections(t *testing.T) {
+	const d, q, trials = 784, 128, 1000
+	r := rand.New(rand.NewPCG(8, 8))
+	var one, random, top float64
+	for range trials {
+		w := normals(r, d)
+		one += math.Abs(cosine(t, &RandomDirections{Directions: 1, Rand: r}, w, 1)) / trials
+		calls := 0
+		o := NewObjective(dotVictim(w, &calls), Untargeted(0), unitMargin)
+		some := r.Perm(d)[:q]
+		order := make([]int, d)
+		for i := range order {
+			order[i] = i
+		}
+		slices.SortFunc(order, func(i, j int) int { return cmp.Compare(math.Abs(w[j]), math.Abs(w[i])) })
+		for sum, coords := range map[*float64][]int{&random: some, &top: order[:q]} {
+			g := make([]float64, q)
+			x := flat(d, 0.5)
+			f, _, err := o.At(context.Background(), x)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := (Differences{Step: 1e-3}).Along(context.Background(), o, Point{x, f}, coords, g, nil); err != nil {
+				t.Fatal(err)
+			}
+			var dot, gg, ww float64
+			for j, c := range coords {
+				dot += g[j] * w[c]
+				gg += g[j] * g[j]
+			}
+			for _, v := range w {
+				ww += v * v
+			}
+			*sum += dot / math.Sqrt(gg*ww) / trials
+		}
+	}
+	for _, c := range []struct {
+		what      string
+		got, want float64
+		tol       float64
+	}{
+		{"one direction", one, math.Sqrt(2 / (math.Pi * d)), 0.08}, // three standard errors
+		{"random coordinates", random, math.Sqrt(q / float64(d)), 0.03},
+		{"top coordinates", top, 0.747, 0.03},
+	} {
+		if math.Abs(c.got/c.want-1) > c.tol {
+			t.Errorf("%s: mean cosine %.4f, want %.4f", c.what, c.got, c.want)
 		}
 	}
 }

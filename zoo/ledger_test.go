@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/models"
 	"github.com/mettleml/mettle/tensor"
 )
 
@@ -42,6 +44,28 @@ func TestLedger(t *testing.T) {
 	}
 	if l.Used(VerifyAccount) != 4 || l.Used(CleanAccount) != 4 || l.Used(AttackAccount) != 10 || calls != 18 {
 		t.Errorf("accounts %d %d %d, victim saw %d", l.Used(AttackAccount), l.Used(CleanAccount), l.Used(VerifyAccount), calls)
+	}
+}
+
+// TestMeteredVictimHidesItsGradients: what an attack on scores is handed is the
+// scores and nothing else, even of a white box; and an attack on labels gets no
+// scores.
+func TestMeteredVictimHidesItsGradients(t *testing.T) {
+	m, err := NewModel(models.LeNet5(1, 10), Info{Name: "m", Shape: []int{1, 28, 28}, Classes: 10}, Preprocess{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &Ledger{Budget: 1}
+	scores := any(MeterScores(l, AttackAccount, m))
+	labels := any(MeterLabels(l, AttackAccount, LabelsOf(m)))
+	if _, ok := scores.(Differentiable); ok {
+		t.Error("the gradients are in reach of an attack on scores")
+	}
+	if _, ok := scores.(interface{ Net() nn.Module }); ok {
+		t.Error("the weights are in reach of an attack on scores")
+	}
+	if _, ok := labels.(Scorer); ok {
+		t.Error("the scores are in reach of an attack on labels")
 	}
 }
 

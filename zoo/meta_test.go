@@ -8,8 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/models"
+	"github.com/mettleml/mettle/nn/optim"
 	"github.com/mettleml/mettle/tensor"
 )
 
@@ -315,6 +317,83 @@ func TestReptileAlgebra(t *testing.T) {
 	}
 	if changed < len(start)/2 {
 		t.Errorf("only %d of %d weights moved", changed, len(start))
+	}
+}
+
+// TestReptileIsExact: with one image a task there is no order of summation, and the
+// outer step is exact: rate 1 ends at the weights that Adam reaches by itself, and two
+// equal tasks are one.
+func TestReptileIsExact(t *testing.T) {
+	task := lessons(t, 2)[0] // one of its two images is wrong
+	weights := func(net nn.Module) (all []float32) {
+		for _, p := range nn.Params(net) {
+			all = append(all, p.Value().Data()...)
+		}
+		return all
+	}
+	run := func(tasks ...MetaTask) []float32 {
+		net := models.MetaAttackerMNIST(1)
+		if err := (MetaTraining{Rate: 1, Batch: 1, Iterations: 1, InnerSteps: 3}).Train(context.Background(), net, tasks, nil); err != nil {
+			t.Fatal(err)
+		}
+		return weights(net)
+	}
+	net := models.MetaAttackerMNIST(1)
+	opt := optim.NewAdam(nn.Params(net), optim.AdamOptions{LR: 0.01})
+	tape := autograd.NewTape(autograd.Training, 0)
+	for range 3 {
+		tape.Reset()
+		if err := opt.Step(tape.Gradients(autograd.MSE(net.Forward(tape.Input(task.X)), tape.Input(task.G)))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := weights(net)
+	if got := run(task); !slices.Equal(got, want) {
+		t.Error("rate 1 and one task do not end where Adam does")
+	}
+	if got := run(task, task); !slices.Equal(got, want) {
+		t.Error("two equal tasks do not end where one does")
+	}
+}
+
+// TestZeroPredictor: predicting nothing has an error of 1 + mean²/std² on a
+// normalised label, nearly 1.
+func TestZeroPredictor(t *testing.T) {
+	for _, task := range lessons(t, 5) {
+		for i := range task.G.Dim(0) {
+			var mean, sq float64
+			g := task.G.Index(i).Data()
+			for _, v := range g {
+				mean += float64(v) / 784
+				sq += float64(v) * float64(v) / 784
+			}
+			if want := 1 + mean*mean; math.Abs(sq-want) > 1e-5 || sq > 1.2 {
+				t.Errorf("image %d: error %v, want %v", i, sq, want)
+			}
+		}
+	}
+}
+
+// TestMetaNetworks: the map has the image's shape, also at a size that the network
+// was not made for, and a transposed convolution is the adjoint of the convolution
+// with the same weights.
+func TestMetaNetworks(t *testing.T) {
+	tape := autograd.NewTape(autograd.Inference, 0)
+	for _, c := range []struct {
+		net   nn.Module
+		shape []int
+	}{{models.MetaAttackerMNIST(1), []int{2, 1, 28, 28}}, {models.MetaAttackerCIFAR(1), []int{1, 3, 32, 32}}, {models.MetaAttackerCIFAR(1), []int{2, 3, 64, 64}}} {
+		if got := c.net.Forward(tape.Input(randomImages(1, c.shape...))).Shape(); !slices.Equal(got, c.shape) {
+			t.Errorf("images %v give maps %v", c.shape, got)
+		}
+	}
+	o := autograd.ConvOptions{Stride: []int{2}, Padding: []int{1}}
+	w := randomImages(2, 5, 3, 4, 4)
+	x, y := randomImages(3, 2, 3, 12, 12), randomImages(4, 2, 5, 6, 6)
+	left := autograd.Sum(autograd.Mul(autograd.Conv(tape.Input(x), tape.Input(w), autograd.Var{}, o), tape.Input(y))).Scalar()
+	right := autograd.Sum(autograd.Mul(autograd.ConvTranspose(tape.Input(y), tape.Input(w), autograd.Var{}, o), tape.Input(x))).Scalar()
+	if math.Abs(left/right-1) > 1e-5 {
+		t.Errorf("<Conv x, y> = %v, <x, ConvT y> = %v", left, right)
 	}
 }
 
