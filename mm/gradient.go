@@ -1,6 +1,9 @@
 package mm
 
-import "math"
+import (
+	"fmt"
+	"math"
+)
 
 // An estimator turns v into its estimate of ∇f(r.x) at iteration r.k. It may keep
 // its state in v.
@@ -147,8 +150,8 @@ type LSVRG struct {
 func (LSVRG) String() string { return "L-SVRG" }
 
 func (m LSVRG) start(r *run) (stepper, error) {
-	if err := checkGiven("RefreshProb", m.RefreshProb); err != nil {
-		return nil, err
+	if !(m.RefreshProb >= 0 && m.RefreshProb <= 1) {
+		return nil, fmt.Errorf("mm: RefreshProb is %g", m.RefreshProb)
 	}
 	b, err := batchSize("Batch", m.Batch, ceilPow(r.n, 2.0/3), r.n, false)
 	if err != nil {

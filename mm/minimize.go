@@ -261,8 +261,11 @@ func (r *run) limit() optimize.Status {
 func (r *run) jumps() bool { return !r.set.Certify && r.set.Output == OutputLast }
 
 // room returns how many iterations of one component gradient fit before the next
-// event, at most a pass.
+// event, at most a pass. The first iteration costs a pass by itself.
 func (r *run) room(nextRecord int64) int {
+	if r.k == 0 {
+		return 1
+	}
 	m := int64(r.n)
 	if r.set.Runtime > 0 || r.ctx.Done() != nil {
 		m = min(m, 1<<14)

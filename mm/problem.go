@@ -1,6 +1,7 @@
 package mm
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 )
@@ -97,9 +98,12 @@ func checkLen(op string, got, want int) {
 // random points of a ball of the given radius round x and returns what it saw,
 // times 1.5. What it sees is a lower bound, so the result is an estimate and
 // voids every theorem of this package; it costs 4·pairs·min(n, 64) component
-// gradients, counted nowhere.
+// gradients, counted nowhere. It panics unless radius and pairs are positive.
 func EstimateLipschitz(f FiniteSum, x []float64, radius float64, pairs int, seed uint64) Lipschitz {
 	checkLen("EstimateLipschitz", len(x), f.Dim())
+	if !(radius > 0) || pairs < 1 {
+		panic(Error(fmt.Sprintf("EstimateLipschitz: radius %g and %d pairs", radius, pairs)))
+	}
 	r := newCounter(seed, streamEstimate)
 	n, p := f.Len(), f.Dim()
 	m := min(n, 64)

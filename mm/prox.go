@@ -78,8 +78,11 @@ func soft(u, t float64) float64 {
 // Zero is h = 0.
 type Zero struct{}
 
-func (Zero) Value([]float64) float64               { return 0 }
-func (Zero) Prox(dst, u []float64, _ float64)      { copy(dst, u) }
+func (Zero) Value([]float64) float64 { return 0 }
+func (Zero) Prox(dst, u []float64, _ float64) {
+	checkLen("Prox", len(dst), len(u))
+	copy(dst, u)
+}
 func (Zero) Convex() bool                          { return true }
 func (Zero) ProxCoord(_ int, u, _ float64) float64 { return u }
 
@@ -113,7 +116,7 @@ func (h L1) Prox(dst, u []float64, t float64) {
 		proxEach(h, dst, u, t)
 		return
 	}
-	dst = dst[:len(u)]
+	checkLen("Prox", len(dst), len(u))
 	t *= h.Lambda
 	for j, v := range u {
 		dst[j] = soft(v, t)
@@ -224,6 +227,11 @@ func (h LInf) Value(x []float64) float64 {
 }
 
 func (h LInf) Prox(dst, u []float64, t float64) {
+	if t*h.Lambda == 0 { // a BallL1 of radius 0 would be one of radius 1
+		Zero{}.Prox(dst, u, t)
+		return
+	}
+	checkLen("Prox", len(dst), len(u))
 	p := make([]float64, len(u))
 	BallL1{Radius: t * h.Lambda}.Prox(p, u, 1)
 	for j, v := range u {
@@ -261,6 +269,7 @@ func (FusedLasso) Convex() bool { return true }
 // intercept. Going back, each x_j is x_{j+1} clipped to where it was cut.
 func totalVariation(dst, u []float64, lam float64) {
 	n := len(u)
+	checkLen("Prox", len(dst), n)
 	if n <= 1 || lam == 0 {
 		copy(dst, u)
 		return

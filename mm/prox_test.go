@@ -260,3 +260,26 @@ func TestConcaveSlopes(t *testing.T) {
 		}
 	}
 }
+
+// A prox refuses vectors of different lengths instead of leaving a part unwritten.
+func TestProxLengths(t *testing.T) {
+	for _, h := range regularizers() {
+		func() {
+			defer func() {
+				if _, ok := recover().(Error); !ok {
+					t.Errorf("%s: a result of length 5 for a vector of length 6", name(h))
+				}
+			}()
+			h.Prox(make([]float64, proxDim-1), make([]float64, proxDim), 1)
+		}()
+	}
+}
+
+// Without weight, LInf is nothing: its ball of radius 0 is not the default one.
+func TestLInfWithoutWeight(t *testing.T) {
+	u, p := []float64{3, -2, 0.5}, make([]float64, 3)
+	LInf{}.Prox(p, u, 1)
+	if !slices.Equal(p, u) {
+		t.Errorf("prox of %v is %v", u, p)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 
 	"gonum.org/v1/gonum/mat"
 )
@@ -25,8 +26,10 @@ type Quadratic struct {
 	full    *mat.SymDense // nil for a diagonal metric
 	modulus float64
 	top     float64
-	ridge   float64 // of the factorised matrix
-	chol    *mat.Cholesky
+
+	mu    sync.Mutex // guards what follows: runs may share a family
+	ridge float64    // of the factorised matrix
+	chol  *mat.Cholesky
 }
 
 // NewDiagonal returns the family with B = diag(b). It errs unless all b are
@@ -162,16 +165,27 @@ func (q *Quadratic) Minimize(dst, stat, start []float64, h Regularizer) error {
 			return nil
 		}
 	} else if ridge, ok := ridgeOf(h); ok {
-		if q.chol == nil || q.ridge != ridge {
-			c, err := factorize(q.full, ridge)
-			if err != nil {
-				return err
-			}
-			q.chol, q.ridge = c, ridge
+		c, err := q.factor(ridge)
+		if err != nil {
+			return err
 		}
-		return q.chol.SolveVecTo(mat.NewVecDense(len(dst), dst), mat.NewVecDense(len(stat), stat))
+		return c.SolveVecTo(mat.NewVecDense(len(dst), dst), mat.NewVecDense(len(stat), stat))
 	}
 	return solveComposite(dst, stat, start, h, q.top, q.modulus, func(y, x []float64) { clear(y); q.mul(y, x, 1) })
+}
+
+// factor returns the factor of B + ridge·I, which it keeps for the next call.
+func (q *Quadratic) factor(ridge float64) (*mat.Cholesky, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.chol == nil || q.ridge != ridge {
+		c, err := factorize(q.full, ridge)
+		if err != nil {
+			return nil, err
+		}
+		q.chol, q.ridge = c, ridge
+	}
+	return q.chol, nil
 }
 
 // accepts refuses what the inner solver cannot do.

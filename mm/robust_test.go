@@ -247,6 +247,7 @@ func TestRefusedOptions(t *testing.T) {
 		"negative period":             {p, Settings{}, SPIMM{Period: -2}},
 		"refresh batch > n":           {p, Settings{}, SPIMM{RefreshBatch: 21}},
 		"probability above 1":         {p, Settings{}, SPIMM{RefreshProb: 1.5}},
+		"snapshots above 1":           {p, Settings{}, LSVRG{RefreshProb: 1.5}},
 		"period and probability":      {p, Settings{}, SPIMM{Period: 3, RefreshProb: 0.1}},
 		"negative step":               {p, Settings{}, SPIMM{Step: -1}},
 		"NaN step":                    {p, Settings{}, SGD{Step: math.NaN()}},

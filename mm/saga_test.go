@@ -1,7 +1,10 @@
 package mm
 
 import (
+	"sync"
 	"testing"
+
+	"gonum.org/v1/gonum/mat"
 )
 
 // The closed forms agree with the dense path to 1e-12, for every regulariser that
@@ -126,4 +129,46 @@ func TestSAGATableMean(t *testing.T) {
 			copy(r.x, next)
 		}
 	}
+}
+
+// The first iteration costs a pass, whichever path makes it, and a budget of one pass
+// is spent by it.
+func TestSAGABudgetOfOnePass(t *testing.T) {
+	x, y := SparseBinary(300, 80, 0.05, 81)
+	f, dense := must(NewLogistic(x, y, 0)), must(NewLogistic(x.Dense(), y, 0))
+	for _, sum := range []FiniteSum{f, dense} {
+		for _, m := range []SAGA{{}, {Eager: true}} {
+			res := solve(t, Problem{sum, nil}, nil, Settings{IFO: 300}, m)
+			if res.IFO != 300 || res.MajorIterations != 1 {
+				t.Errorf("%T, eager %v: %d IFO in %d iterations, want 300 in one", sum.(*Linear).X, m.Eager, res.IFO, res.MajorIterations)
+			}
+		}
+	}
+}
+
+// Runs at the same time may share a family.
+func TestFamiliesAreShared(t *testing.T) {
+	x, y := Gaussian(60, 4, 84)
+	f := must(NewLogistic(x, y, 0))
+	b := mat.NewSymDense(4, nil)
+	for j := range 4 {
+		b.SetSym(j, j, 1)
+	}
+	q := must(NewQuadratic(f, b))
+	want := map[float64][]float64{}
+	for _, l := range []float64{0.1, 1} {
+		want[l] = solve(t, Problem{f, Ridge{l}}, nil, Settings{MajorIterations: 20}, MM{Surrogate: q}).X
+	}
+	var wg sync.WaitGroup
+	for range 2 {
+		for l, x := range want {
+			wg.Go(func() {
+				res, err := Minimize(t.Context(), Problem{f, Ridge{l}}, nil, &Settings{MajorIterations: 20}, MM{Surrogate: q})
+				if err != nil || distance(res.X, x) != 0 {
+					t.Errorf("ridge %g: %v beside other runs (%v), %v alone", l, res.X, err, x)
+				}
+			})
+		}
+	}
+	wg.Wait()
 }

@@ -110,6 +110,7 @@ func (BallL1) Convex() bool                { return true }
 // Prox projects by a soft threshold at the level that meets the radius, found by
 // sorting (Held, Wolfe and Crowder 1974): O(p log p).
 func (h BallL1) Prox(dst, u []float64, _ float64) {
+	checkLen("Prox", len(dst), len(u))
 	r := orOne(h.Radius)
 	a := make([]float64, len(u))
 	s := 0.0
@@ -169,6 +170,7 @@ func (h Simplex) Value(x []float64) float64 { return indicator(h, x) }
 func (Simplex) Convex() bool                { return true }
 
 func (h Simplex) Prox(dst, u []float64, _ float64) {
+	checkLen("Prox", len(dst), len(u))
 	level := threshold(slices.Clone(u), orOne(h.Sum))
 	for j, v := range u {
 		dst[j] = max(v-level, 0)
@@ -282,6 +284,7 @@ func (h KSparse) Value(x []float64) float64 {
 func (KSparse) Convex() bool { return false }
 
 func (h KSparse) Prox(dst, u []float64, _ float64) {
+	checkLen("Prox", len(dst), len(u))
 	order := make([]int, len(u))
 	for j := range order {
 		order[j] = j

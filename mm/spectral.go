@@ -97,6 +97,7 @@ func singular(x []float64, r, c int) []float64 {
 // spectral rebuilds u with its singular values replaced by f. A vector that is
 // not finite has no decomposition and is passed on, for the caller to report.
 func spectral(dst, u []float64, r, c int, f func(k int, s float64) float64) {
+	checkLen("Prox", len(dst), len(u))
 	if !allFinite(u) {
 		copy(dst, u)
 		return
