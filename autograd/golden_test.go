@@ -1,6 +1,7 @@
 package autograd
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/mettleml/mettle/internal/golden"
@@ -107,6 +108,11 @@ var goldenOps = map[string]func(c *golden.Case, in map[string]Var) Var{
 }
 
 func TestGolden(t *testing.T) {
+	for _, op := range golden.Ops(t) {
+		if goldenOps[op] == nil && !strings.HasPrefix(op, "optim/") { // those are tested with the optimisers
+			t.Errorf("%s has reference vectors and no test", op)
+		}
+	}
 	for name, f := range goldenOps {
 		t.Run(name, func(t *testing.T) {
 			for _, c := range golden.Cases(t, name) {

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"testing"
 )
@@ -86,6 +87,23 @@ func Cases(t testing.TB, op string) []*Case {
 		t.Fatalf("golden: no case of %q", op)
 	}
 	return cases
+}
+
+// Ops returns the names of all operations, so that a test of all of them can find
+// out whether it is.
+func Ops(t testing.TB) []string {
+	t.Helper()
+	all, err := load()
+	if err != nil {
+		t.Fatalf("golden: %v", err)
+	}
+	var ops []string
+	for _, c := range all {
+		if !slices.Contains(ops, c.Op) {
+			ops = append(ops, c.Op)
+		}
+	}
+	return ops
 }
 
 // RelErr returns the largest absolute difference between got and want, relative

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -116,7 +117,10 @@ func Dial(ctx context.Context, address string, opt Options) (*Client, error) {
 		c.http = &http.Client{Transport: t}
 	}
 	if _, err := c.retrying(ctx, "GET", base+"/ready", nil, "", 0); err != nil {
-		return nil, fmt.Errorf("oip: model %q at %s is not ready: %w", opt.Model, address, err)
+		if s := (*statusError)(nil); !errors.As(err, &s) {
+			return nil, fmt.Errorf("oip: no answer from %s: %w; is the server running, and is this its address?", address, err)
+		}
+		return nil, fmt.Errorf("oip: model %q at %s is not ready: %w; check the model's name, version and state on the server", opt.Model, address, err)
 	}
 	reply, err := c.retrying(ctx, "GET", base, nil, "", 0)
 	if err != nil {

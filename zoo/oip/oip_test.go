@@ -249,7 +249,7 @@ func TestDialRefuses(t *testing.T) {
 		{s.URL, Options{Model: "lin", Output: "boxes"}, `has ["scores"]`},
 		{s.URL, Options{Model: "lin", Shape: []int{1, 5, 5}}, "reach it as"},
 		{s.URL, Options{Model: "lin", Classes: 1}, "at least 2"},
-		{"http://127.0.0.1:1/v2/models/lin", Options{Retries: -1}, "not ready"},
+		{"http://127.0.0.1:1/v2/models/lin", Options{Retries: -1}, "is the server running"},
 	} {
 		tc.opt.Backoff = time.Millisecond
 		if _, err := Dial(context.Background(), tc.url, tc.opt); err == nil || !strings.Contains(err.Error(), tc.say) {
