@@ -137,7 +137,7 @@ func TestBalls(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, r := range res.Records {
-			if d := r.Best.dist(c.job.About().Norm); d > c.eps*(1+1e-6) {
+			if d := r.Best.dist(c.job.About().Norm); !(d <= c.eps*(1+1e-6)) {
 				t.Errorf("%s %s: distance %v beyond %v", c.job.About().Name, c.job.About().Norm, d, c.eps)
 			}
 		}
@@ -230,7 +230,7 @@ func TestSignHunterFindsTheSigns(t *testing.T) {
 	}
 	for i, x := range last {
 		want := float64(s.X.Data()[i]) - 0.01*float64(sign(float32(v.w[0][i]-v.w[1][i])))
-		if math.Abs(float64(x)-want) > 1e-6 {
+		if !(math.Abs(float64(x)-want) <= 1e-6) {
 			t.Fatalf("pixel %d is %v, want %v after %d queries", i, x, want, budget)
 		}
 	}

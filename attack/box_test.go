@@ -64,7 +64,7 @@ func TestBox(t *testing.T) {
 			if clean[i] < 0.1 || clean[i] > 0.9 {
 				continue // clipped there, or flat
 			}
-			if d := (float64(up[i]) - float64(down[i])) / (2 * h); math.Abs(d-float64(slope[i])) > 1e-3 {
+			if d := (float64(up[i]) - float64(down[i])) / (2 * h); !(math.Abs(d-float64(slope[i])) <= 1e-3) {
 				t.Errorf("%v, seed %d: slope %v at %v, differences give %v", b, seed, slope[i], x[i], d)
 			}
 		}

@@ -132,7 +132,7 @@ func TestGradientsOfTheMetaAttacker(t *testing.T) {
 			t.Errorf("trained %v: what was measured has cosine %.4f", trained, m.measured)
 		}
 	}
-	if math.Abs(mean[false].before) > 0.05 || mean[true].before < 0.1 {
+	if !(math.Abs(mean[false].before) <= 0.05) || mean[true].before < 0.1 {
 		t.Errorf("cosine %.3f untrained and %.3f trained", mean[false].before, mean[true].before)
 	}
 	if mean[true].miss >= mean[false].miss {
@@ -145,7 +145,7 @@ func TestGradientsOfTheMetaAttacker(t *testing.T) {
 // needs more at a like distance.
 func TestMetaEndToEnd(t *testing.T) {
 	if testing.Short() {
-		t.Skip("hundreds of attacks")
+		t.Skip("dozens of attacks; those of ZOO take twenty thousand queries each")
 	}
 	v, samples := digits(t)
 	run := func(a ScoreAttack, n, budget int) *Result {
@@ -155,8 +155,9 @@ func TestMetaEndToEnd(t *testing.T) {
 		}
 		return res
 	}
-	trained := run(Meta{Network: pretrained.MetaAttackerMNIST()}, len(samples), 10000)
-	random := run(Meta{Network: models.MetaAttackerMNIST(9)}, len(samples), 10000)
+	const pairs = 30
+	trained := run(Meta{Network: pretrained.MetaAttackerMNIST()}, pairs, 10000)
+	random := run(Meta{Network: models.MetaAttackerMNIST(9)}, pairs, 10000)
 	s := trained.Summary()
 	var more []float64
 	for i, r := range trained.Records {
@@ -167,13 +168,13 @@ func TestMetaEndToEnd(t *testing.T) {
 	extra, ci := meanCI(more)
 	t.Logf("trained: %d attacked, success %.2f, %.0f queries at L2 %.3f; random: %.0f at %.3f; %.0f more in %d pairs, 95%% interval [%.0f, %.0f]",
 		s.Samples, s.SuccessRate, s.QueriesMean, s.L2Mean, random.Summary().QueriesMean, random.Summary().L2Mean, extra, len(more), ci.Lo, ci.Hi)
-	if s.Samples < 95 || s.SuccessRate < 0.95 || s.VerifiedRate < 0.95 || len(more) < 95 {
+	if len(more) < pairs-2 || s.SuccessRate < 0.95 || s.VerifiedRate < 0.95 {
 		t.Errorf("%d attacked, success %v, verified %v, %d pairs", s.Samples, s.SuccessRate, s.VerifiedRate, len(more))
 	}
 	if ci.Lo < 0 {
 		t.Errorf("the random attacker needs %.0f more queries, interval [%.0f, %.0f]", extra, ci.Lo, ci.Hi)
 	}
-	const few = 4
+	const few = 2
 	baseline := run(ZOO{First: true}, few, 50000).Summary() // it needs twenty thousand each
 	meta := Summarize(About{}, "", DefaultBudget, trained.Records[:few])
 	t.Logf("the first %d: Meta %.0f queries at L2 %.3f, ZOO %.0f at %.3f, success %.2f", few, meta.QueriesMean, meta.L2Mean, baseline.QueriesMean, baseline.FirstL2Mean, baseline.SuccessRate)

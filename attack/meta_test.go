@@ -45,7 +45,7 @@ func TestMetaStepLength(t *testing.T) {
 					even++
 				}
 			}
-			if d := L2.Distance(seen[k], seen[k-1]); moved != q || math.Abs(d-beta*math.Sqrt(q)) > 1e-5 {
+			if d := L2.Distance(seen[k], seen[k-1]); moved != q || !(math.Abs(d-beta*math.Sqrt(q)) <= 1e-5) {
 				t.Errorf("proportional %v, step %d: %d pixels and L2 %v, want %d and %v", proportional, k, moved, d, q, beta*math.Sqrt(q))
 			}
 			if !proportional && even != q || proportional && even == q {

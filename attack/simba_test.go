@@ -25,7 +25,7 @@ func TestSimBAWalk(t *testing.T) {
 			if v == best[p] {
 				continue
 			}
-			if moved >= 0 || math.Abs(math.Abs(float64(v-best[p]))-eps) > 1e-6 {
+			if moved >= 0 || !(math.Abs(math.Abs(float64(v-best[p]))-eps) <= 1e-6) {
 				t.Fatalf("query %d differs from the best at %d and %d, there by %v", i, moved, p, v-best[p])
 			}
 			moved = p
@@ -76,7 +76,7 @@ func TestDCTBasisIsOrthonormal(t *testing.T) {
 				if j == k {
 					want = 1
 				}
-				if math.Abs(dot-want) > 1e-6 {
+				if !(math.Abs(dot-want) <= 1e-6) {
 					t.Fatalf("<%d, %d> = %v", k, j, dot)
 				}
 			}

@@ -42,7 +42,7 @@ func TestNewtonLandsOnTheMinimum(t *testing.T) {
 		t.Fatal(err)
 	}
 	for j, x := range last {
-		if want := (0.5 + c*a[j]*at[j]) / (1 + c*a[j]); math.Abs(float64(x)-want) > 1e-3 {
+		if want := (0.5 + c*a[j]*at[j]) / (1 + c*a[j]); !(math.Abs(float64(x)-want) <= 1e-3) {
 			t.Errorf("coordinate %d at %v, its minimum is %v", j, x, want)
 		}
 	}
@@ -60,7 +60,7 @@ func TestAdamCountsByCoordinate(t *testing.T) {
 		if g > 0 {
 			i = 2
 		}
-		if got, want := a.step(i, g), math.Copysign(0.01, g); math.Abs(got-want) > 1e-6 {
+		if got, want := a.step(i, g), math.Copysign(0.01, g); !(math.Abs(got-want) <= 1e-6) {
 			t.Errorf("first step for a gradient of %v: %v, want %v", g, got, want)
 		}
 	}
@@ -94,7 +94,7 @@ func TestWeightSearch(t *testing.T) {
 				t.Fatalf("%v left the bracket [%v, %v]", s.value, s.lo, s.hi)
 			}
 		}
-		if math.Abs(s.value/need-1) > 1e-6 {
+		if !(math.Abs(s.value/need-1) <= 1e-6) {
 			t.Errorf("ended at %v, the least weight is %v", s.value, need)
 		}
 	}
@@ -119,7 +119,7 @@ func TestBilinearDecoder(t *testing.T) {
 	b.Decode(dst, code[:18], shape)
 	for plane := range 2 {
 		for _, c := range [][2]int{{0, 0}, {2, 5}, {6, 30}, {8, 35}} {
-			if got, want := dst[36*plane+c[1]], code[9*plane+c[0]]; math.Abs(float64(got-want)) > 1e-5 {
+			if got, want := dst[36*plane+c[1]], code[9*plane+c[0]]; !(math.Abs(float64(got-want)) <= 1e-5) {
 				t.Errorf("plane %d: corner %d is %v, the code's is %v", plane, c[1], got, want)
 			}
 		}

@@ -94,6 +94,7 @@ func TestGradCheckOfEveryOperation(t *testing.T) {
 		{"cosine similarity", twos(func(a, b Var) Var { return CosineSimilarity(a, b, 1e-8) }), Check{}, []*tensor.Tensor{away(r(3, 5), .2), away(r(3, 5), .2)}},
 		{"mse", twos(MSE), Check{}, []*tensor.Tensor{r(3, 5), r(3, 5)}},
 		{"l1", twos(L1), Check{}, []*tensor.Tensor{away(r(3, 5), .05), tensor.New(3, 5)}},
+		{"normalize short rows", ones(func(x Var) Var { return NormalizeRows(x, 100) }), Check{}, []*tensor.Tensor{r(3, 5)}},
 		{"kl", twos(KLDiv), Check{Step: 2e-3}, []*tensor.Tensor{r(3, 5), positive(r(3, 5), .3)}},
 		{"cross entropy", ones(func(x Var) Var {
 			return CrossEntropy(x, []int{1, 0, 4}, CrossEntropyOptions{Weights: []float32{1, 2, 3, 1, .5}, Smoothing: .1})

@@ -30,7 +30,7 @@ func sameTrajectory(t *testing.T, what string, a, b [][]float64, tol float64) {
 		t.Fatalf("%s: %d and %d iterates", what, len(a), len(b))
 	}
 	for k := range a {
-		if d := distance(a[k], b[k]); d > tol {
+		if d := distance(a[k], b[k]); !(d <= tol) {
 			t.Fatalf("%s: iterates %d are %g apart", what, k, d)
 		}
 	}
@@ -163,7 +163,7 @@ func TestCenters(t *testing.T) {
 	for k, x := range trajectory(t, Problem{f, nil}, x0, Settings{MajorIterations: 30}, SPIMM{}) {
 		for j := range x {
 			want := mean[j] + math.Pow(0.5, float64(k))*(x0[j]-mean[j])
-			if math.Abs(x[j]-want) > 1e-13 {
+			if !(math.Abs(x[j]-want) <= 1e-13) {
 				t.Fatalf("iterate %d: %g, want %g", k, x[j], want)
 			}
 		}
@@ -173,7 +173,7 @@ func TestCenters(t *testing.T) {
 		h.Prox(want, mean, 1)
 		for _, m := range []Method{MM{}, SPIMM{}, SVRG{}, SAGA{}, PAGE{}, MISO{}, SpiderBoost{}, ProxSARAH{}, SARAH{}, LSVRG{}, SCSG{}} {
 			res := solve(t, Problem{f, h}, x0, Settings{IFO: 40000}, m)
-			if d := distance(res.X, want); d > 1e-12 {
+			if d := distance(res.X, want); !(d <= 1e-12) {
 				t.Errorf("%v with %s: limit is off by %g", m, name(h), d)
 			}
 		}
@@ -208,7 +208,7 @@ func TestLeastSquares(t *testing.T) {
 		if mm, ok := m.(MM); ok && mm.LineSearch {
 			tol = 1e-6 // comparing values of f cannot see half of the digits of θ
 		}
-		if d := distance(res.X, want.RawVector().Data); d > tol {
+		if d := distance(res.X, want.RawVector().Data); !(d <= tol) {
 			t.Errorf("%v: solution of the normal equations is off by %g", m, d)
 		}
 	}
@@ -222,7 +222,7 @@ func TestLeastSquares(t *testing.T) {
 			switch {
 			case v == 0:
 				zeros++
-				if math.Abs(g[j]) > lambda {
+				if !(math.Abs(g[j]) <= lambda) {
 					t.Errorf("%v: zero entry with gradient %g beyond %g", m, g[j], lambda)
 				}
 			case math.Abs(g[j]+lambda*sign(v)) > 1e-11:
@@ -248,7 +248,7 @@ func TestBatchBridge(t *testing.T) {
 		t.Fatal(err)
 	}
 	res := solve(t, p, nil, Settings{IFO: 100 * 2000}, SPIMM{})
-	if d := distance(res.X, lbfgs.X); d > 1e-7 || math.Abs(res.F-lbfgs.F) > 1e-13 {
+	if d := distance(res.X, lbfgs.X); d > 1e-7 || !(math.Abs(res.F-lbfgs.F) <= 1e-13) {
 		t.Errorf("minimisers are %g apart, minima %.15g and %.15g", d, res.F, lbfgs.F)
 	}
 	if _, ok := Batch(Problem{f, L1{Lambda: 1}}); ok {
@@ -281,13 +281,13 @@ func TestPCA(t *testing.T) {
 		{Sphere{}, MM{Surrogate: &DC{Sum: f}}},
 	} {
 		res := solve(t, Problem{f, c.h}, x0, Settings{IFO: 300 * 400}, c.m)
-		if cos := math.Abs(dot(res.X, top)); math.Abs(res.F+eig.Values(nil)[7]/2) > 1e-12 || cos < 1-1e-10 {
+		if cos := math.Abs(dot(res.X, top)); !(math.Abs(res.F+eig.Values(nil)[7]/2) <= 1e-12) || cos < 1-1e-10 {
 			t.Errorf("%v on %T: F %.15g, want %.15g; cosine %.12g", c.m, c.h, res.F, -eig.Values(nil)[7]/2, cos)
 		}
 	}
 	x := append([]float64(nil), x0...)
 	for k, got := range trajectory(t, Problem{f, Sphere{}}, x0, Settings{MajorIterations: 20}, MM{Surrogate: &DC{Sum: f}}) {
-		if d := distance(got, x); d > 1e-13 {
+		if d := distance(got, x); !(d <= 1e-13) {
 			t.Fatalf("power iteration %d is off by %g", k, d)
 		}
 		y := mat.NewVecDense(8, nil)
@@ -299,13 +299,13 @@ func TestPCA(t *testing.T) {
 	w0 := randomVec(&counter{9}, 16, 1)
 	res := solve(t, Problem{&Components{Z: z, K: 2}, Stiefel{8, 2}}, w0, Settings{IFO: 300 * 2000}, SPIMM{})
 	v := eig.Values(nil)
-	if want := -(v[7] + v[6]) / 2; math.Abs(res.F-want) > 1e-9 {
+	if want := -(v[7] + v[6]) / 2; !(math.Abs(res.F-want) <= 1e-9) {
 		t.Errorf("two components: F %.12g, want %.12g", res.F, want)
 	}
 	// The factorised form with a small Mu loses what the leading space explains.
 	fact := &Factorization{Z: z, K: 2, Mu: 1e-6}
 	res = solve(t, Problem{fact, nil}, w0, Settings{IFO: 300 * 400}, MM{Surrogate: &FactorMM{fact}})
-	if want := (v[0] + v[1] + v[2] + v[3] + v[4] + v[5]) / 2; math.Abs(res.F-want) > 1e-4*want {
+	if want := (v[0] + v[1] + v[2] + v[3] + v[4] + v[5]) / 2; !(math.Abs(res.F-want) <= 1e-4*want) {
 		t.Errorf("factorised: F %.9g, want %.9g", res.F, want)
 	}
 }
@@ -323,7 +323,7 @@ func TestSparsePCADiagonal(t *testing.T) {
 	h := L1Ball{Lambda: lambda}
 	for _, m := range []Method{SPIMM{}, MM{}, SVRG{}, PAGE{}, MM{Surrogate: &DC{Sum: f}}} {
 		res := solve(t, Problem{f, h}, []float64{0.9, 0.2, -0.1, 0.2}, Settings{IFO: 40000}, m)
-		if math.Abs(res.F-(-d[0]/2+lambda)) > 1e-12 || math.Abs(res.X[0]-1) > 1e-12 {
+		if !(math.Abs(res.F-(-d[0]/2+lambda)) <= 1e-12) || !(math.Abs(res.X[0]-1) <= 1e-12) {
 			t.Errorf("%v from near e₁: F %.15g at %v", m, res.F, res.X)
 		}
 		res = solve(t, Problem{f, h}, []float64{0.1, 0.2, -0.7, 0.2}, Settings{IFO: 40000}, m)
@@ -333,7 +333,7 @@ func TestSparsePCADiagonal(t *testing.T) {
 				at = j
 			}
 		}
-		if at < 0 || math.Abs(res.F-(-d[at]/2+lambda)) > 1e-9 || res.Stationarity > 1e-7 {
+		if at < 0 || !(math.Abs(res.F-(-d[at]/2+lambda)) <= 1e-9) || res.Stationarity > 1e-7 {
 			t.Errorf("%v: ends at %v, F %g, not a stationary unit vector", m, res.X, res.F)
 		}
 		// Exactly at an eigenvector it stays.

@@ -30,7 +30,7 @@ func TestGenerators(t *testing.T) {
 				t.Fatalf("%s: label %g", what, y[i])
 			}
 		}
-		if got := float64(nz) / float64(n*p); math.Abs(got-density) > 0.1*density {
+		if got := float64(nz) / float64(n*p); !(math.Abs(got-density) <= 0.1*density) {
 			t.Errorf("%s: density %g, want about %g", what, got, density)
 		}
 		if plus < n/20 || plus > n-n/20 {
@@ -59,7 +59,7 @@ func TestGenerators(t *testing.T) {
 		d := z.Dot(i, u)
 		along += d * d / 4000
 	}
-	if math.Abs(along-7.0/26) > 0.03 || math.Abs(norm(u)-1) > 1e-12 {
+	if !(math.Abs(along-7.0/26) <= 0.03) || !(math.Abs(norm(u)-1) <= 1e-12) {
 		t.Errorf("variance %g along a spike of norm %g, want %g", along, norm(u), 7.0/26)
 	}
 }

@@ -82,7 +82,7 @@ func TestGradients(t *testing.T) {
 				down := f.Component(i, x)
 				x[j] = old
 				want := (up - down) / e // twice the derivative
-				if math.Abs(g[j]-want) > 1e-7*(1+math.Abs(want)) {
+				if !(math.Abs(g[j]-want) <= 1e-7*(1+math.Abs(want))) {
 					t.Errorf("%T: component %d, entry %d: %.10g, central difference %.10g", f, i, j, g[j], want)
 				}
 			}
@@ -91,7 +91,7 @@ func TestGradients(t *testing.T) {
 				for k := 2; k < 9; k++ {
 					want += f.Component(k, x)
 				}
-				if got := v.SumRange(2, 9, x); math.Abs(got-want) > 1e-12*(1+math.Abs(want)) {
+				if got := v.SumRange(2, 9, x); !(math.Abs(got-want) <= 1e-12*(1+math.Abs(want))) {
 					t.Errorf("%T: sum of values %.15g, one by one %.15g", f, got, want)
 				}
 			}
@@ -102,7 +102,7 @@ func TestGradients(t *testing.T) {
 				f.AddGrad(slow, k, a, 0.5)
 			}
 			gradients(f).batch(fast, idx, a, 0.5)
-			if distance(slow, fast) > 1e-12 {
+			if !(distance(slow, fast) <= 1e-12) {
 				t.Errorf("%T: batch gradient %v, one by one %v", f, fast, slow)
 			}
 			for _, k := range idx {
@@ -110,7 +110,7 @@ func TestGradients(t *testing.T) {
 			}
 			clear(fast)
 			gradients(f).diff(fast, idx, a, b, 0.5)
-			if distance(slow, fast) > 1e-12 {
+			if !(distance(slow, fast) <= 1e-12) {
 				t.Errorf("%T: gradient difference %v, one by one %v", f, fast, slow)
 			}
 		}
@@ -167,7 +167,7 @@ func TestCurvatures(t *testing.T) {
 			top = max(top, math.Abs(d))
 		}
 		got := c.loss.Curvature()
-		if top > got*(1+1e-6) || top < got*(1-1e-3) || math.Abs(got-c.want) > 1e-4*c.want {
+		if top > got*(1+1e-6) || top < got*(1-1e-3) || !(math.Abs(got-c.want) <= 1e-4*c.want) {
 			t.Errorf("%T: curvature %.7g, grid %.7g, section 13 %.7g", c.loss, got, top, c.want)
 		}
 	}
@@ -184,7 +184,7 @@ func TestNonconvexRegulariserCurvature(t *testing.T) {
 		l.addReg(g, []float64{x - e}, -1)
 		low, high = min(low, g[0]/(2*e)), max(high, g[0]/(2*e))
 	}
-	if math.Abs(low+0.5) > 1e-3 || math.Abs(high-2) > 1e-3 {
+	if !(math.Abs(low+0.5) <= 1e-3) || !(math.Abs(high-2) <= 1e-3) {
 		t.Errorf("second derivative in [%g, %g], want [-0.5, 2]", low, high)
 	}
 }
@@ -219,7 +219,7 @@ func TestRows(t *testing.T) {
 	r := newCounter(23, streamData)
 	a, b := randomVec(&r, 9, 1), randomVec(&r, 9, 1)
 	for i := range 30 {
-		if d, s := dense.Dot(i, a), sparse.Dot(i, a); math.Abs(d-s) > 1e-14 {
+		if d, s := dense.Dot(i, a), sparse.Dot(i, a); !(math.Abs(d-s) <= 1e-14) {
 			t.Errorf("row %d: dense %g, sparse %g", i, d, s)
 		}
 		for _, x := range []Rows{dense, sparse} {

@@ -132,7 +132,7 @@ func TestMoreau(t *testing.T) {
 			}
 			pair.conj.Prox(b, s, 1/step)
 			for j := range u {
-				if got := a[j] + step*b[j]; math.Abs(got-u[j]) > 1e-12 {
+				if got := a[j] + step*b[j]; !(math.Abs(got-u[j]) <= 1e-12) {
 					t.Fatalf("%s: %g + t·%g ≠ %g", name(pair.h), a[j], b[j], u[j])
 				}
 			}
@@ -182,7 +182,7 @@ func TestProxAliasAndIdempotence(t *testing.T) {
 				continue
 			}
 			h.Prox(v, p, 0.5)
-			if distance(p, v) > 1e-12 {
+			if !(distance(p, v) <= 1e-12) {
 				t.Errorf("%s: projected twice %v, once %v", name(h), v, p)
 			}
 		}
@@ -232,7 +232,7 @@ func TestProxEdges(t *testing.T) {
 		{FusedLasso{TV: 1}, []float64{0, 10, 0}, []float64{1, 8, 1}},
 	} {
 		c.h.Prox(p, c.u, 1)
-		if distance(p, c.want) > 1e-15*10 {
+		if !(distance(p, c.want) <= 1e-15*10) {
 			t.Errorf("%s of %v: %v, want %v", name(c.h), c.u, p, c.want)
 		}
 	}
@@ -254,7 +254,7 @@ func TestConcaveSlopes(t *testing.T) {
 		for _, r := range []float64{0.1, 0.45, 0.6, 0.79, 1.4, 1.9, 4} {
 			const e = 1e-6
 			want := (h.Value([]float64{r + e}) - h.Value([]float64{-r + e})) / (2 * e)
-			if got := h.Slope(r); math.Abs(got-want) > 1e-6 {
+			if got := h.Slope(r); !(math.Abs(got-want) <= 1e-6) {
 				t.Errorf("%s: slope at %g is %g, want %g", name(h), r, got, want)
 			}
 		}

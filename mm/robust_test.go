@@ -28,7 +28,7 @@ func TestMethods(t *testing.T) {
 		if gain := (p.Value(make([]float64, 12)) - res.F) / (p.Value(make([]float64, 12)) - best); gain < 0.5 || gain > 1+1e-9 {
 			t.Errorf("%v: gained %.3f of what SPI-MM gains in 500 passes", m, gain)
 		}
-		if res.Status != IFOLimit || res.F != p.Value(res.X) || math.Abs(res.Stationarity-GradientMapping(p, res.X, theoryStep(f.Lipschitz().MeanSquare, 1, p.Reg))) > 1e-14 {
+		if res.Status != IFOLimit || res.F != p.Value(res.X) || !(math.Abs(res.Stationarity-GradientMapping(p, res.X, theoryStep(f.Lipschitz().MeanSquare, 1, p.Reg))) <= 1e-14) {
 			t.Errorf("%v: status %v, F %.15g (is %.15g), stationarity %g", m, res.Status, res.F, p.Value(res.X), res.Stationarity)
 		}
 		last := trace.Points[len(trace.Points)-1]
@@ -149,7 +149,7 @@ func TestLineSearchAtRest(t *testing.T) {
 		f[i] = mean // every gradient is zero at the start
 	}
 	res := solve(t, Problem{f, nil}, mean, Settings{MajorIterations: 3000}, MM{LineSearch: true, Step: 1})
-	if d := distance(res.X, mean); d > 1e-12 {
+	if d := distance(res.X, mean); !(d <= 1e-12) {
 		t.Errorf("moved by %g", d)
 	}
 }
@@ -165,7 +165,7 @@ func TestNormalizedStep(t *testing.T) {
 	for seed := range uint64(50) {
 		drive(t, Problem{f, L1{Lambda: 0.01}}, []float64{3, -2, 2, 1, 0, 4}, seed, 60, SPIDER{Eps: eps}, func(k int, x, next, v []float64, _ float64) {
 			d := distance(next, x)
-			if d > limit*(1+1e-12) {
+			if !(d <= limit*(1+1e-12)) {
 				t.Fatalf("step %d moves by %g, limit %g", k, d, limit)
 			}
 			if d > 0.999*limit {

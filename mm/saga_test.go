@@ -31,7 +31,7 @@ func TestLazySAGA(t *testing.T) {
 				want := solve(t, Problem{dense, h}, x0, Settings{Seed: 3, IFO: 1950, MappingStep: 1}, SAGA{Eager: true})
 				same := func(what string, res *Result) {
 					t.Helper()
-					if d := distance(res.X, want.X); d > 1e-12*(1+norm(want.X)) {
+					if d := distance(res.X, want.X); !(d <= 1e-12*(1+norm(want.X))) {
 						t.Errorf("%T, %s: %s is off by %g", loss, name(h), what, d)
 					}
 					if res.IFO != want.IFO || res.Prox != want.Prox || res.MajorIterations != want.MajorIterations {
@@ -59,7 +59,7 @@ func TestFusedRidge(t *testing.T) {
 	for _, h := range []Regularizer{nil, ElasticNet{L1: 1e-2, L2: 1e-2}} {
 		a := solve(t, Problem{f, h}, nil, Settings{IFO: 1000}, SAGA{})
 		b := solve(t, Problem{f, h}, nil, Settings{IFO: 1000}, SAGA{Eager: true})
-		if d := distance(a.X, b.X); d > 1e-13 {
+		if d := distance(a.X, b.X); !(d <= 1e-13) {
 			t.Errorf("%s: fused path is off by %g", name(h), d)
 		}
 	}
@@ -123,7 +123,7 @@ func TestSAGATableMean(t *testing.T) {
 					f.X.AddRow(want, i, e.slope[i]/9)
 				}
 			}
-			if d := distance(got, want); d > 1e-13 {
+			if d := distance(got, want); !(d <= 1e-13) {
 				t.Fatalf("%T: mean is off by %g", st.(*gradStepper).est, d)
 			}
 			copy(r.x, next)

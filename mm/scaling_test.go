@@ -104,7 +104,7 @@ func TestScalingAccuracy(t *testing.T) {
 			}
 			got := slope(eps, count)
 			t.Logf("power %g, %v: exponent %.3f, predicted %.3f", power, m, got, want)
-			if math.Abs(got-want) > 0.04 {
+			if !(math.Abs(got-want) <= 0.04) {
 				t.Errorf("power %g, %v: exponent %.3f, predicted %.3f", power, m, got, want)
 			}
 		}

@@ -14,13 +14,13 @@ func TestMeasures(t *testing.T) {
 	for range 20 {
 		x := randomVec(&r, 6, 1)
 		step := 0.1 + r.float()
-		if got, want := GradientMapping(Problem{f, nil}, x, step), norm(gradAt(f, x)); math.Abs(got-want) > 1e-12 {
+		if got, want := GradientMapping(Problem{f, nil}, x, step), norm(gradAt(f, x)); !(math.Abs(got-want) <= 1e-12) {
 			t.Errorf("mapping %g without h, ‖∇f‖ %g", got, want)
 		}
 		const lambda = 0.1
 		p := Problem{f, L1{Lambda: lambda}}
 		res, err := Residual(&ProxGrad{f, step}, p, x)
-		if want := GradientMapping(p, x, step); err != nil || math.Abs(res-want) > 1e-12 {
+		if want := GradientMapping(p, x, step); err != nil || !(math.Abs(res-want) <= 1e-12) {
 			t.Errorf("residual %g, mapping %g, error %v", res, want, err)
 		}
 		plus := gradAt(f, x)
@@ -67,7 +67,7 @@ func TestRandomRefreshes(t *testing.T) {
 	} {
 		res := solve(t, Problem{f, nil}, nil, Settings{MajorIterations: steps}, c.m)
 		got := float64(res.Refresh) / steps
-		if sd := math.Sqrt(c.rate * (1 - c.rate) / steps); math.Abs(got-c.rate) > 4*sd {
+		if sd := math.Sqrt(c.rate * (1 - c.rate) / steps); !(math.Abs(got-c.rate) <= 4*sd) {
 			t.Errorf("%v%+v: refreshed at %.4f of the steps, want %.4f ± %.4f", c.m, c.m, got, c.rate, sd)
 		}
 		// What is not a refresh is an inner step.

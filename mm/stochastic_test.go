@@ -75,10 +75,10 @@ func TestVarianceIdentity(t *testing.T) {
 			axpy(sum, 1.0/draws, v)
 		}
 		se := math.Sqrt((quad - sq*sq) / draws)
-		if math.Abs(sq-want) > 0.01*want+3*se {
+		if !(math.Abs(sq-want) <= 0.01*want+3*se) {
 			t.Errorf("without %v: E‖e‖² = %.6g ± %.2g, identity %.6g", without, sq, se, want)
 		}
-		if d := distance(sum, exact); d > 4*math.Sqrt(want/draws) {
+		if d := distance(sum, exact); !(d <= 4*math.Sqrt(want/draws)) {
 			t.Errorf("without %v: mean error %g, expected about %g", without, d, math.Sqrt(want/draws))
 		}
 	}
@@ -104,7 +104,7 @@ func TestMartingale(t *testing.T) {
 		axpy(mean, -1, gradAt(f, a))
 		want := append([]float64(nil), v...)
 		axpy(want, -1, gradAt(f, b))
-		if d := distance(mean, want); d > 1e-14 {
+		if d := distance(mean, want); !(d <= 1e-14) {
 			t.Errorf("batch of %d: conditional mean error is off by %g", size, d)
 		}
 	}
@@ -133,7 +133,7 @@ func TestOneStepInequality(t *testing.T) {
 					hat := append([]float64(nil), v...)
 					proxStep(hat, h, x, eta)
 					tau = 1
-					if d := distance(hat, x); d > 0 {
+					if d := distance(hat, x); !(d <= 0) {
 						tau = distance(next, x) / d
 					}
 					if tau == 0 {

@@ -184,7 +184,7 @@ func TestLossesAgreeWithDefinitions(t *testing.T) {
 			return (math.Log(.5) - (.5*1 + .5*4 - lse(1, 4, 2)) + 0 - (-1 - lse(3, 0, -1))) / 2
 		}()},
 	} {
-		if got := c.got.Scalar(); math.Abs(got-c.want) > 1e-5 {
+		if got := c.got.Scalar(); !(math.Abs(got-c.want) <= 1e-5) {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
@@ -256,7 +256,7 @@ func TestBatchStatisticsOfOneImage(t *testing.T) {
 			sq += (float64(v) - mean) * (float64(v) - mean) / 9
 		}
 		for i, v := range plane {
-			if want := (float64(v) - mean) / math.Sqrt(sq+1e-5); math.Abs(want-float64(y[9*c+i])) > 1e-5 {
+			if want := (float64(v) - mean) / math.Sqrt(sq+1e-5); !(math.Abs(want-float64(y[9*c+i])) <= 1e-5) {
 				t.Fatalf("channel %d: %v, want %v", c, y[9*c+i], want)
 			}
 		}
@@ -300,7 +300,7 @@ func TestInitialisers(t *testing.T) {
 		for _, v := range p.Value().Data() {
 			sq += (float64(v) - mean) * (float64(v) - mean) / n
 		}
-		if std := math.Sqrt(sq); math.Abs(std/c.std-1) > c.tolerant || math.Abs(mean-c.mean) > c.tolerant*c.std {
+		if std := math.Sqrt(sq); !(math.Abs(std/c.std-1) <= c.tolerant) || !(math.Abs(mean-c.mean) <= c.tolerant*c.std) {
 			t.Errorf("%s: mean %v and deviation %v, want %v and %v", c.name, mean, std, c.mean, c.std)
 		}
 	}

@@ -60,7 +60,7 @@ func TestFromImage(t *testing.T) {
 				}
 				for i := range want {
 					// 8-bit colours with alpha lose a little on the way through 16.
-					if math.Abs(float64(got.data[i]-want[i])) > 1.0/255 {
+					if !(math.Abs(float64(got.data[i]-want[i])) <= 1.0/255) {
 						t.Fatalf("value %d is %v, want %v", i, got.data[i], want[i])
 					}
 				}

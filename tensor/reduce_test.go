@@ -28,7 +28,7 @@ func TestReductions(t *testing.T) {
 			{"Sum", x.Sum(), sum}, {"Mean", x.Mean(), sum / 60}, {"Max", float64(x.Max()), top}, {"Min", float64(x.Min()), bottom},
 			{"Norm(0)", x.Norm(0), zero}, {"Norm(1)", x.Norm(1), one}, {"Norm(2)", x.Norm(2), math.Sqrt(two)}, {"Norm(Inf)", x.Norm(math.Inf(1)), inf},
 		} {
-			if math.Abs(c.got-c.want) > 1e-12*one {
+			if !(math.Abs(c.got-c.want) <= 1e-12*one) {
 				t.Errorf("%s is %v, want %v", c.name, c.got, c.want)
 			}
 		}
@@ -133,13 +133,13 @@ func TestTopK(t *testing.T) {
 func TestRandomFills(t *testing.T) {
 	x := New(200000)
 	x.FillUniform(rand.New(rand.NewPCG(1, 1)), -2, 6)
-	if x.Min() < -2 || x.Max() > 6 || x.Min() > -1.99 || x.Max() < 5.99 || math.Abs(x.Mean()-2) > 0.02 {
+	if x.Min() < -2 || x.Max() > 6 || x.Min() > -1.99 || x.Max() < 5.99 || !(math.Abs(x.Mean()-2) <= 0.02) {
 		t.Errorf("uniform: min %v, max %v, mean %v", x.Min(), x.Max(), x.Mean())
 	}
 	y := New(200000)
 	y.FillNormal(rand.New(rand.NewPCG(1, 1)), 3, 2)
 	centred := y.AddScalar(-3)
-	if std := centred.Norm(2) / math.Sqrt(200000); math.Abs(y.Mean()-3) > 0.02 || math.Abs(std-2) > 0.02 {
+	if std := centred.Norm(2) / math.Sqrt(200000); !(math.Abs(y.Mean()-3) <= 0.02) || !(math.Abs(std-2) <= 0.02) {
 		t.Errorf("normal: mean %v, standard deviation %v", y.Mean(), std)
 	}
 	z := New(200000)

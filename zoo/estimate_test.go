@@ -66,7 +66,7 @@ func TestDifferencesAreExactOnALinearLoss(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, v := range g {
-			if math.Abs(float64(v)-w[i]) > 1e-6*(1+math.Abs(w[i])) {
+			if !(math.Abs(float64(v)-w[i]) <= 1e-6*(1+math.Abs(w[i]))) {
 				t.Errorf("central=%v: coordinate %d: %v, want %v", central, i, v, w[i])
 			}
 		}
@@ -126,10 +126,10 @@ func TestDifferenceErrorOrder(t *testing.T) {
 		}
 		return math.Abs(g[0] - 0.75)
 	}
-	if r := err(1.0/64, false) / err(1.0/128, false); math.Abs(r-2) > 0.1 {
+	if r := err(1.0/64, false) / err(1.0/128, false); !(math.Abs(r-2) <= 0.1) {
 		t.Errorf("forward: halving the step divides the error by %v, want 2", r)
 	}
-	if r := err(1.0/64, true) / err(1.0/128, true); math.Abs(r-4) > 0.1 {
+	if r := err(1.0/64, true) / err(1.0/128, true); !(math.Abs(r-4) <= 0.1) {
 		t.Errorf("central: halving the step divides the error by %v, want 4", r)
 	}
 }
@@ -169,11 +169,11 @@ func TestRandomEstimatorsPointTheRightWay(t *testing.T) {
 		w := normals(r, c.d)
 		want := math.Sqrt(float64(c.q) / float64(c.q+c.d+1))
 		got := cosine(t, &RandomDirections{Directions: c.q, Rand: r}, w, 300)
-		if math.Abs(got-want) > 0.03*want {
+		if !(math.Abs(got-want) <= 0.03*want) {
 			t.Errorf("d %d, q %d: mean cosine %.4f, want %.4f", c.d, c.q, got, want)
 		}
 		got = cosine(t, &NES{Queries: 2 * c.q, Rand: r}, w, 300)
-		if math.Abs(got-want) > 0.03*want {
+		if !(math.Abs(got-want) <= 0.03*want) {
 			t.Errorf("NES, d %d, %d pairs: mean cosine %.4f, want %.4f", c.d, c.q, got, want)
 		}
 	}
@@ -226,7 +226,7 @@ func TestFewDirections(t *testing.T) {
 		{"random coordinates", random, math.Sqrt(q / float64(d)), 0.03},
 		{"top coordinates", top, 0.747, 0.03},
 	} {
-		if math.Abs(c.got/c.want-1) > c.tol {
+		if !(math.Abs(c.got/c.want-1) <= c.tol) {
 			t.Errorf("%s: mean cosine %.4f, want %.4f", c.what, c.got, c.want)
 		}
 	}
@@ -253,7 +253,7 @@ func TestRandomDirectionsAreUnbiased(t *testing.T) {
 			}
 		}
 		for i := range w {
-			if math.Abs(mean[i]-w[i]) > 0.05 {
+			if !(math.Abs(mean[i]-w[i]) <= 0.05) {
 				t.Errorf("%s: mean of coordinate %d is %.3f, want %.3f", name, i, mean[i], w[i])
 			}
 		}

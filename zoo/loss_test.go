@@ -21,7 +21,7 @@ func TestLossesAgreeAcrossKinds(t *testing.T) {
 		for _, l := range []Loss{{}, {Kappa: 3}, unitMargin, {Kind: CrossEntropy, Scale: 2}} {
 			for _, g := range []Goal{Untargeted(2), Targeted(1, 4)} {
 				a, b, c := l.Value(z, Logits, g), l.Value(logp, LogProbabilities, g), l.Value(p, Probabilities, g)
-				if math.Abs(a-b) > 1e-12 || math.Abs(a-c) > 1e-9 {
+				if !(math.Abs(a-b) <= 1e-12) || !(math.Abs(a-c) <= 1e-9) {
 					t.Fatalf("%+v %v: %v from logits, %v from log-probabilities, %v from probabilities", l, g, a, b, c)
 				}
 				if hinge := l.Kind == Hinge && l.Kappa == 0; hinge && (a == 0) != g.Achieved(Top(z)) {
@@ -45,7 +45,7 @@ func checkLossGradient(t *testing.T, l Loss, z []float64, g Goal) {
 		z[i] = old - h
 		down := l.Value(z, Logits, g)
 		z[i] = old
-		if d := (up - down) / (2 * h); math.Abs(d-grad[i]) > 1e-5 {
+		if d := (up - down) / (2 * h); !(math.Abs(d-grad[i]) <= 1e-5) {
 			t.Fatalf("%+v %v: gradient %d is %v, difference %v", l, g, i, grad[i], d)
 		}
 	}

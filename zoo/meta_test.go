@@ -27,7 +27,7 @@ func TestNormalize(t *testing.T) {
 	for _, v := range g {
 		sq += (float64(v) - sum) * (float64(v) - sum) / 4
 	}
-	if math.Abs(sq-1) > 1e-6 || math.Abs(float64(g[3]/g[0])-6) > 1e-5 {
+	if !(math.Abs(sq-1) <= 1e-6) || !(math.Abs(float64(g[3]/g[0])-6) <= 1e-5) {
 		t.Errorf("%v has variance %v", g, sq)
 	}
 	zero := make([]float32, 4)
@@ -97,7 +97,7 @@ func TestMetaStep(t *testing.T) {
 					}
 					if f := float64(u) / w[i]; ratio == 0 {
 						ratio = f
-					} else if math.Abs(f/ratio-1) > 1e-3 {
+					} else if !(math.Abs(f/ratio-1) <= 1e-3) {
 						t.Fatalf("m %d, q %d, step %d: entry %d is %v for a gradient of %v, factor %v expected", interval, q, step, i, u, w[i], ratio)
 					}
 				}
@@ -261,7 +261,7 @@ func TestEstimatedLabelsAgree(t *testing.T) {
 		t.Fatal(wrong, wrong2, est.G.Shape(), err)
 	}
 	for i, v := range exact.G.Data() {
-		if math.Abs(float64(v-est.G.Data()[i])) > 0.05 {
+		if !(math.Abs(float64(v-est.G.Data()[i])) <= 0.05) {
 			t.Errorf("entry %d: %v by gradient, %v by differences", i, v, est.G.Data()[i])
 		}
 	}
@@ -291,7 +291,7 @@ func TestReptileAlgebra(t *testing.T) {
 	both := run(MetaTraining{Rate: 1}, tasks[0], tasks[1])
 	for _, p := range nn.Params(models.MetaAttackerMNIST(1)) {
 		for i, v := range p.Value().Data() {
-			if math.Abs(float64(start[i]-v)) > 1e-20 {
+			if !(math.Abs(float64(start[i]-v)) <= 1e-20) {
 				t.Fatalf("rate 0 moved a weight from %v to %v", v, start[i])
 			}
 		}
@@ -302,13 +302,13 @@ func TestReptileAlgebra(t *testing.T) {
 	// 20 images out of 20 only the order differs, and rounding with it.
 	var changed int
 	for i, v := range start {
-		if d := math.Abs(float64(half[i]) - (float64(v)+float64(moved[i]))/2); d > 1e-6 {
+		if d := math.Abs(float64(half[i]) - (float64(v)+float64(moved[i]))/2); !(d <= 1e-6) {
 			t.Fatalf("weight %d: %v half-way between %v and %v", i, half[i], v, moved[i])
 		}
-		if math.Abs(float64(twice[i]-moved[i])) > 2e-2 {
+		if !(math.Abs(float64(twice[i]-moved[i])) <= 2e-2) {
 			t.Fatalf("weight %d: %v from one task, %v from two equal ones", i, moved[i], twice[i])
 		}
-		if math.Abs(float64(both[i])-(float64(moved[i])+float64(other[i]))/2) > 2e-2 {
+		if !(math.Abs(float64(both[i])-(float64(moved[i])+float64(other[i]))/2) <= 2e-2) {
 			t.Fatalf("weight %d: %v from two tasks that end at %v and %v", i, both[i], moved[i], other[i])
 		}
 		if moved[i] != v {
@@ -367,7 +367,7 @@ func TestZeroPredictor(t *testing.T) {
 				mean += float64(v) / 784
 				sq += float64(v) * float64(v) / 784
 			}
-			if want := 1 + mean*mean; math.Abs(sq-want) > 1e-5 || sq > 1.2 {
+			if want := 1 + mean*mean; !(math.Abs(sq-want) <= 1e-5) || sq > 1.2 {
 				t.Errorf("image %d: error %v, want %v", i, sq, want)
 			}
 		}
@@ -392,7 +392,7 @@ func TestMetaNetworks(t *testing.T) {
 	x, y := randomImages(3, 2, 3, 12, 12), randomImages(4, 2, 5, 6, 6)
 	left := autograd.Sum(autograd.Mul(autograd.Conv(tape.Input(x), tape.Input(w), autograd.Var{}, o), tape.Input(y))).Scalar()
 	right := autograd.Sum(autograd.Mul(autograd.ConvTranspose(tape.Input(y), tape.Input(w), autograd.Var{}, o), tape.Input(x))).Scalar()
-	if math.Abs(left/right-1) > 1e-5 {
+	if !(math.Abs(left/right-1) <= 1e-5) {
 		t.Errorf("<Conv x, y> = %v, <x, ConvT y> = %v", left, right)
 	}
 }

@@ -53,7 +53,7 @@ func TestModelAnswersAsItsNetwork(t *testing.T) {
 				if kind == Probabilities {
 					w = math.Exp(w)
 				}
-				if math.Abs(v-w) > 1e-12 {
+				if !(math.Abs(v-w) <= 1e-12) {
 					t.Fatalf("%v: score %d of sample %d is %v, want %v", kind, j, i, v, w)
 				}
 			}
@@ -102,7 +102,7 @@ func TestModelGradients(t *testing.T) {
 				top = max(top, math.Abs(float64(v)))
 			}
 			for j, v := range g.Slice(i, i+1).Data() {
-				if math.Abs(float64(v-fd[j])) > 5e-3*top {
+				if !(math.Abs(float64(v-fd[j])) <= 5e-3*top) {
 					t.Fatalf("loss %+v, sample %d, pixel %d: gradient %v, difference %v", loss, i, j, v, fd[j])
 				}
 			}

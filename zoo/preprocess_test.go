@@ -28,10 +28,10 @@ func TestPreprocess(t *testing.T) {
 		}
 		p.Apply(y, x, shape)
 		// Channel 0 of the victim is the sample's last: blue first.
-		if want := (x[8]*255 - 103) / 1; math.Abs(float64(y[0]-want)) > 1e-4 {
+		if want := (x[8]*255 - 103) / 1; !(math.Abs(float64(y[0]-want)) <= 1e-4) {
 			t.Errorf("%v: first value %v, want %v", shape, y[0], want)
 		}
-		if want := (x[1]*255 - 123) / 4; math.Abs(float64(y[5]-want)) > 1e-4 {
+		if want := (x[1]*255 - 123) / 4; !(math.Abs(float64(y[5]-want)) <= 1e-4) {
 			t.Errorf("%v: sixth value %v, want %v", shape, y[5], want)
 		}
 		// <A x, g> - <A 0, g> = <x, A' g>.
@@ -47,7 +47,7 @@ func TestPreprocess(t *testing.T) {
 			left += float64(y[i]-y0[i]) * float64(g[i])
 			right += float64(x[i]) * float64(gx[i])
 		}
-		if math.Abs(left-right) > 1e-3*math.Abs(left) {
+		if !(math.Abs(left-right) <= 1e-3*math.Abs(left)) {
 			t.Errorf("%v: adjoint gives %v, want %v", shape, right, left)
 		}
 	}
@@ -77,7 +77,7 @@ func TestPreprocess(t *testing.T) {
 		for i := range x {
 			right += float64(x[i]) * float64(gx[i])
 		}
-		if math.Abs(left-right) > 1e-4*math.Abs(left) {
+		if !(math.Abs(left-right) <= 1e-4*math.Abs(left)) {
 			t.Errorf("%+v: adjoint gives %v, want %v", p, right, left)
 		}
 	}

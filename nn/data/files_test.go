@@ -320,7 +320,7 @@ func TestFolder(t *testing.T) {
 	for i, want := range [][3]float32{{0.4, 0.4, 0.4}, {0.4, 0.4, 0.4}, {0, 0, 0.2}, {1, 0, 0}} {
 		for c := range 3 {
 			for _, v := range x.Index(i).Index(c).Data() {
-				if math.Abs(float64(v-want[c])) > 0.01 {
+				if !(math.Abs(float64(v-want[c])) <= 0.01) {
 					t.Fatalf("%s: channel %d has %v, want %v", names[i], c, v, want[c])
 				}
 			}
@@ -330,7 +330,7 @@ func TestFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if x, _, err = Load(one, []int{3}); err != nil || math.Abs(float64(x.Data()[0]-0.299)) > 1e-6 {
+	if x, _, err = Load(one, []int{3}); err != nil || !(math.Abs(float64(x.Data()[0]-0.299)) <= 1e-6) {
 		t.Errorf("luma of red is %v (%v)", x.Data(), err)
 	}
 

@@ -141,7 +141,7 @@ func TestResize(t *testing.T) {
 		for x := 2; x < 23; x++ {
 			// The centre of the new pixel in old coordinates, times the slopes.
 			want := 2*(float64(y)+0.5)*40/16 + 3*(float64(x)+0.5)*60/25
-			if got := float64(out.At(0, y, x)); math.Abs(got-want) > 0.2 {
+			if got := float64(out.At(0, y, x)); !(math.Abs(got-want) <= 0.2) {
 				t.Fatalf("(%d, %d) is %v, want %v", y, x, got, want)
 			}
 		}
@@ -290,7 +290,7 @@ func TestTurnHue(t *testing.T) {
 		r, g, b := rng.Float32(), rng.Float32(), rng.Float32()
 		check := func(what string, gr, gg, gb, wr, wg, wb float32) {
 			t.Helper()
-			if d := max(math.Abs(float64(gr-wr)), math.Abs(float64(gg-wg)), math.Abs(float64(gb-wb))); d > 1e-5 {
+			if d := max(math.Abs(float64(gr-wr)), math.Abs(float64(gg-wg)), math.Abs(float64(gb-wb))); !(d <= 1e-5) {
 				t.Fatalf("%s of (%v %v %v) is (%v %v %v), want (%v %v %v)", what, r, g, b, gr, gg, gb, wr, wg, wb)
 			}
 		}

@@ -172,7 +172,7 @@ func TestClip(t *testing.T) {
 	if n := ClipNorm(g, 10); n != 5 || g.Norm() != 5 {
 		t.Errorf("norm %v, clipped %v", n, g.Norm())
 	}
-	if n := ClipNorm(g, 1); n != 5 || math.Abs(g.Norm()-1) > 1e-6 {
+	if n := ClipNorm(g, 1); n != 5 || !(math.Abs(g.Norm()-1) <= 1e-6) {
 		t.Errorf("norm %v, clipped %v", n, g.Norm())
 	}
 	g = gradients(tape, p, tensor.FromSlice([]float32{3, -4}, 2))
@@ -219,7 +219,7 @@ func TestSchedules(t *testing.T) {
 		{"warm-up", WarmUp(Constant(4), 4), map[int]float64{0: 1, 1: 2, 3: 4, 4: 4}},
 	} {
 		for at, want := range c.want {
-			if got := c.s(at); math.Abs(got-want) > 1e-12 {
+			if got := c.s(at); !(math.Abs(got-want) <= 1e-12) {
 				t.Errorf("%s at %d: %v, want %v", c.name, at, got, want)
 			}
 		}

@@ -73,7 +73,7 @@ func want(t *testing.T, x *tensor.Tensor) []float64 {
 func equal(t *testing.T, got, want []float64) {
 	t.Helper()
 	for i := range want {
-		if math.Abs(got[i]-want[i]) > 1e-5 {
+		if !(math.Abs(got[i]-want[i]) <= 1e-5) {
 			t.Fatalf("score %d = %v, want %v", i, got[i], want[i])
 		}
 	}
@@ -123,7 +123,7 @@ func TestPreprocessingReachesTheModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, v := range x.Data() {
-		if w := (v*255 - 10) / 2; math.Abs(float64(seen[i]-w)) > 1e-4 {
+		if w := (v*255 - 10) / 2; !(math.Abs(float64(seen[i]-w)) <= 1e-4) {
 			t.Fatalf("pixel %d reached the model as %v, want %v", i, seen[i], w)
 		}
 	}
