@@ -175,7 +175,7 @@ func TestMetaEndToEnd(t *testing.T) {
 		t.Errorf("the random attacker needs %.0f more queries, interval [%.0f, %.0f]", extra, ci.Lo, ci.Hi)
 	}
 	const few = 2
-	baseline := run(ZOO{First: true}, few, 50000).Summary() // it needs twenty thousand each
+	baseline := run(ZOO{First: true, C: 3}, few, 40000).Summary() // it needs twenty thousand each
 	meta := Summarize(About{}, "", DefaultBudget, trained.Records[:few])
 	t.Logf("the first %d: Meta %.0f queries at L2 %.3f, ZOO %.0f at %.3f, success %.2f", few, meta.QueriesMean, meta.L2Mean, baseline.QueriesMean, baseline.FirstL2Mean, baseline.SuccessRate)
 	if meta.QueriesMean >= baseline.QueriesMean {

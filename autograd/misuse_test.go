@@ -77,3 +77,33 @@ func TestMaxRowTiesAndNaN(t *testing.T) {
 		}
 	}
 }
+
+// TestLogSumExpOfInfinities: a row of nothing has the logarithm of 0, one with an
+// infinity that of infinity; neither is NaN.
+func TestLogSumExpOfInfinities(t *testing.T) {
+	inf := float32(math.Inf(1))
+	x := tensor.FromSlice([]float32{-inf, -inf, -inf, inf, 3, -inf, -inf, 0, -inf}, 3, 3)
+	got := LogSumExp(NewTape(Inference, 0).Input(x)).Data()
+	for i, want := range []float32{-inf, inf, 0} {
+		if got[i] != want {
+			t.Errorf("row %d: %v, want %v", i, got[i], want)
+		}
+	}
+}
+
+// TestAveragesOverPadding: zeros of the padding count, or do not if excluded.
+func TestAveragesOverPadding(t *testing.T) {
+	x := tensor.New(1, 1, 3, 3)
+	x.Fill(1)
+	tape := NewTape(Inference, 0)
+	for _, exclude := range []bool{false, true} {
+		y := AvgPool(tape.Input(x), PoolOptions{Kernel: []int{3}, Stride: []int{1}, Padding: []int{1}, ExcludePadding: exclude}).Data()
+		corner, edge := float32(4.0/9), float32(6.0/9)
+		if exclude {
+			corner, edge = 1, 1
+		}
+		if math.Abs(float64(y[0]-corner)) > 1e-6 || math.Abs(float64(y[1]-edge)) > 1e-6 || y[4] != 1 {
+			t.Errorf("exclude %v: %v, want %v in the corners and %v on the edges", exclude, y, corner, edge)
+		}
+	}
+}

@@ -122,6 +122,29 @@ func TestFusionSparesEmbeddedLayers(t *testing.T) {
 	}
 }
 
+// In Inference mode, where memory is freed and batches are cut, a foreign layer may
+// keep what it was given, and normalisation by the batch sees all of it.
+func TestInferenceSparesForeignLayersAndBatches(t *testing.T) {
+	rng := newRand(t)
+	var kept autograd.Var
+	keep := Func(func(x autograd.Var) autograd.Var {
+		kept = x
+		return autograd.Scale(x, 2)
+	})
+	first := NewLinear(rng, 4, 5)
+	m := NewSequential(first, keep, NewLinear(rng, 5, 3), Tanh{})
+	x := randn(rng, 12, 4)
+	tape := autograd.NewTape(autograd.Inference, 0)
+	m.Forward(tape.Input(x))
+	close(t, "what a foreign layer kept", kept.Data(), first.Forward(tape.Input(x)).Data(), 1e-6)
+
+	b := NewBatchNorm(3)
+	b.Statistics = Batch
+	m = NewSequential(NewConv2D(rng, 2, 3, 3, ConvConfig{}), ReLU{}, b, Flatten{})
+	images := tape.Input(randn(rng, 12, 2, 5, 5))
+	close(t, "batch statistics", m.Forward(images).Data(), apart(m, images).Data(), 1e-5)
+}
+
 // close fails the test if a and b differ by more than tol of the largest entry.
 func close(t *testing.T, what string, a, b []float32, tol float64) {
 	t.Helper()
