@@ -399,3 +399,28 @@ func TestInferenceFreesWhatPassesBetweenLayers(t *testing.T) {
 		t.Error("the result is gone")
 	}
 }
+
+func TestAccuracy(t *testing.T) {
+	z := tensor.FromSlice([]float32{1, 3, 3, 2, 2, 1, 0, 0, 5}, 3, 3)
+	for _, c := range []struct {
+		labels []int
+		want   float64
+	}{{[]int{1, 0, 2}, 1}, {[]int{2, 1, 2}, 1. / 3}, {[]int{0, 2, 0}, 0}} { // of equal logits the first counts
+		if got := Accuracy(z, c.labels); got != c.want {
+			t.Errorf("labels %v: %v, want %v", c.labels, got, c.want)
+		}
+	}
+	for _, labels := range [][]int{{}, {1}} {
+		if err := tensor.Try(func() error { Accuracy(z, labels); return nil }); err == nil {
+			t.Errorf("%d labels for three rows were accepted", len(labels))
+		}
+	}
+}
+
+// Pooling of volumes takes depth, height and width in the order of the shape.
+func TestPoolingOfVolumes(t *testing.T) {
+	x := autograd.NewTape(autograd.Inference, 0).Input(tensor.New(1, 1, 2, 6, 12))
+	if got := MaxPool3D(1, 2, 3).Forward(x).Shape(); !slices.Equal(got, []int{1, 1, 2, 3, 4}) {
+		t.Errorf("shape %v", got)
+	}
+}

@@ -36,6 +36,20 @@ type twin struct{ m Tree }
 
 func (d twin) Walk(w *Walker) { w.Child("a", d.m); w.Child("a", d.m) }
 
+// A loop over the state may end early, inside a subtree.
+func TestStateStops(t *testing.T) {
+	m := NewSequential(NewSequential(NewLinear(nil, 2, 2), NewLinear(nil, 2, 2)), NewLinear(nil, 2, 2))
+	var names []string
+	for e := range State(m) {
+		if names = append(names, e.Name); len(names) == 2 {
+			break
+		}
+	}
+	if !slices.Equal(names, []string{"0.0.weight", "0.0.bias"}) {
+		t.Errorf("names %v", names)
+	}
+}
+
 func TestSaveAndLoad(t *testing.T) {
 	rng := newRand(t)
 	a, b := everything(rng), everything(rng)
