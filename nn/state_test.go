@@ -89,6 +89,54 @@ func equalState(t *testing.T, a, b Tree) {
 	}
 }
 
+// In half precision weights take two bytes and counters stay what they are.
+func TestSaveInHalfPrecision(t *testing.T) {
+	rng := newRand(t)
+	path := filepath.Join(t.TempDir(), "w.safetensors")
+	m := NewSequential(NewLinear(rng, 3, 4), NewBatchNorm(4))
+	m.Layers[1].(*BatchNorm).Batches.Data()[0] = 70001 // which half precision cannot hold
+	if err := SaveWith(path, m, SaveOptions{DType: tensor.F16, Metadata: map[string]string{"model": "x"}}); err != nil {
+		t.Fatal(err)
+	}
+	s, err := tensor.OpenSafetensors(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if s.Metadata()["model"] != "x" {
+		t.Errorf("metadata %v", s.Metadata())
+	}
+	for _, e := range s.Entries() {
+		want := tensor.F16
+		if strings.HasSuffix(e.Name, "num_batches_tracked") {
+			want = tensor.I64
+		}
+		if e.DType != want {
+			t.Errorf("%s is stored as %s, want %s", e.Name, e.DType, want)
+		}
+	}
+	back := NewSequential(NewLinear(nil, 3, 4), NewBatchNorm(4))
+	if err := Load(path, back); err != nil {
+		t.Fatal(err)
+	}
+	close(t, "weights", back.Layers[0].(*Linear).Weight.Value().Data(), m.Layers[0].(*Linear).Weight.Value().Data(), 1e-3)
+	if n := back.Layers[1].(*BatchNorm).Batches.Item(); n != 70001 {
+		t.Errorf("%v batches", n)
+	}
+}
+
+// Two tensors of a file cannot become one of the network.
+func TestRenameClashes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "w.safetensors")
+	if err := Save(path, NewSequential(NewLinear(nil, 2, 2), NewLinear(nil, 2, 2))); err != nil {
+		t.Fatal(err)
+	}
+	first := func(name string) string { return "0" + name[1:] }
+	if err := LoadWith(path, NewSequential(NewLinear(nil, 2, 2)), LoadOptions{Rename: first}); err == nil || !strings.Contains(err.Error(), "both renamed") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestLoadIsStrict(t *testing.T) {
 	rng := newRand(t)
 	path := filepath.Join(t.TempDir(), "w.safetensors")

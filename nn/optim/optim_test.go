@@ -64,6 +64,28 @@ func TestStepRejectsWhatIsNotFinite(t *testing.T) {
 	}
 }
 
+// Dampening spares the first gradient, as in PyTorch: v is g, and then
+// momentum·v + (1-dampening)·g.
+func TestDampening(t *testing.T) {
+	p := autograd.NewParam(tensor.FromSlice([]float32{1}, 1))
+	opt := NewSGD([]*autograd.Param{p}, SGDOptions{LR: .1, Momentum: .5, Dampening: .25})
+	tape := autograd.NewTape(autograd.Training, 0)
+	v, want := 0., 1.
+	for k := range 3 {
+		tape.Reset()
+		if err := opt.Step(tape.Gradients(autograd.Sum(autograd.Scale(tape.Param(p), 2)))); err != nil {
+			t.Fatal(err)
+		}
+		if v = .5*v + .75*2; k == 0 {
+			v = 2
+		}
+		want -= .1 * v
+		if got := float64(p.Value().Item()); !(math.Abs(got-want) <= 1e-6) {
+			t.Fatalf("after step %d: %v, want %v", k, got, want)
+		}
+	}
+}
+
 func TestFrozenParametersStay(t *testing.T) {
 	p := autograd.NewParam(tensor.Scalar(1))
 	q := autograd.NewParam(tensor.Scalar(1))
