@@ -76,3 +76,21 @@ func TestOptionsMarshal(t *testing.T) {
 		t.Errorf("%+v, %v", back, err)
 	}
 }
+
+// TestTiedRivals: of classes with equal scores the lowest counts, in the value's
+// gradient as in the victim's answer.
+func TestTiedRivals(t *testing.T) {
+	z := []float64{1, 3, 3, 3}
+	g := make([]float64, 4)
+	unitMargin.Gradient(g, z, Untargeted(0))
+	if g[0] != 1 || g[1] != -1 || g[2] != 0 || g[3] != 0 {
+		t.Errorf("untargeted: %v", g)
+	}
+	unitMargin.Gradient(g, z, Targeted(0, 2))
+	if g[1] != 1 || g[2] != -1 || g[3] != 0 {
+		t.Errorf("targeted: %v", g)
+	}
+	if Top(z) != 1 {
+		t.Errorf("the answer is %d", Top(z))
+	}
+}
