@@ -107,3 +107,24 @@ func TestAveragesOverPadding(t *testing.T) {
 		}
 	}
 }
+
+// TestRunningEstimatesOfTheForwardPass: a gradient is that of the forward pass, also if
+// the running estimates have moved since.
+func TestRunningEstimatesOfTheForwardPass(t *testing.T) {
+	rng := newRand(t)
+	mean, variance := randn(rng, 2), positive(randn(rng, 2), .5)
+	gamma, x := NewParam(randn(rng, 2)), randn(rng, 3, 2, 4)
+	gradients := func(between func()) (dx, dgamma *tensor.Tensor) {
+		tape := NewTape(Eval, 0)
+		in := tape.Watch(x)
+		y := Sum(Square(BatchNorm(in, tape.Param(gamma), Var{}, BatchNormOptions{Mean: mean, Var: variance, UseRunning: true, Eps: 1e-5})))
+		between()
+		g := tape.Gradients(y)
+		return g.Of(in).Clone(), g.Of(gamma).Clone()
+	}
+	wantX, wantGamma := gradients(func() {})
+	gotX, gotGamma := gradients(func() { mean.Fill(7); variance.Fill(9) })
+	if gotX.Sub(wantX).Norm(2) != 0 || gotGamma.Sub(wantGamma).Norm(2) != 0 {
+		t.Errorf("gradients %v and %v, want %v and %v", gotX, gotGamma, wantX, wantGamma)
+	}
+}

@@ -64,6 +64,12 @@ func BatchNorm(x, gamma, beta Var, o BatchNormOptions) Var {
 	y := t.like(n)
 	if o.UseRunning {
 		bn.RunningMean, bn.RunningVar = o.Mean.Data(), o.Var.Data()
+		if t.records(n, g, b, r) { // a training pass may move them before the gradient is asked for
+			kept := t.mem.get(2 * c).buf[:2*c]
+			bn.RunningMean, bn.RunningVar = kept[:c], kept[c:]
+			copy(bn.RunningMean, o.Mean.Data())
+			copy(bn.RunningVar, o.Var.Data())
+		}
 		bn.Infer(y.data, n.data, residual)
 	} else {
 		if bn.N*bn.S == 0 {
