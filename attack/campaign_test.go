@@ -327,6 +327,37 @@ func TestCancelReturnsWhatIsDone(t *testing.T) {
 	}
 }
 
+// TestJournalThatCannotBeWritten: after the first failure nothing is written, so that
+// what stands in the file stays in order, and every later call fails alike.
+func TestJournalThatCannotBeWritten(t *testing.T) {
+	v := newLinear(1, 4, 1, 5, 5)
+	path := filepath.Join(t.TempDir(), "j")
+	var j *journal
+	bad := zoo.ScorerFunc(v.info, func(ctx context.Context, x *tensor.Tensor, out []float64) error {
+		if v.count.Load() == 9 {
+			j.f.Close() // as a disk that is full refuses any more
+		}
+		return v.Scores(ctx, x, out)
+	})
+	c := Campaign{Job: WithScores(Square{Eps: 0.01}, bad), Budget: 100}
+	samples := v.samples(2, 1)
+	run := &campaignRun{c: &c, samples: samples, goals: []zoo.Goal{zoo.Untargeted(samples[0].Label)}, budget: 100, res: &Result{Records: make([]Record, 1)}}
+	var err error
+	if run.journal, err = openJournal(path, fingerprint{}, false); err != nil {
+		t.Fatal(err)
+	}
+	j = run.journal
+	if err := run.all(context.Background()); err == nil || !strings.Contains(err.Error(), "journal") {
+		t.Fatalf("error %v", err)
+	}
+	if n := v.count.Load(); n != 10 {
+		t.Errorf("the victim was asked %d times, want 10: the tenth answer could not be kept", n)
+	}
+	if err := j.intent(0, 99, 1, [16]byte{}); err == nil {
+		t.Error("a write after the failure")
+	}
+}
+
 func FuzzJournal(f *testing.F) {
 	v := newLinear(1, 3, 1, 3, 3)
 	path := filepath.Join(f.TempDir(), "j")

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/mettleml/mettle/internal/kernel"
+	"github.com/mettleml/mettle/tensor"
 )
 
 // A Point is a parameter vector, in an Objective without a Space the pixels of
@@ -49,7 +50,7 @@ func (d Differences) step() float64 {
 // curvature, unless it is nil, the second derivative (which needs Central).
 func (d Differences) Along(ctx context.Context, o *Objective, p Point, coords []int, g, curvature []float64) error {
 	if curvature != nil && !d.Central {
-		panic("zoo: Differences.Along: curvature needs central differences")
+		tensor.Panic("zoo.Differences.Along", "curvature needs central differences")
 	}
 	per := 1
 	if d.Central {

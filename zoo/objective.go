@@ -111,7 +111,7 @@ func (o *Objective) Image(i int) []float32 {
 // for its image, which is Image(0). It costs one query.
 func (o *Objective) At(ctx context.Context, params []float32) (loss float64, label int, err error) {
 	if len(params) != o.Dim() {
-		panic(fmt.Sprintf("zoo: Objective.At: %d parameters where %d are due", len(params), o.Dim()))
+		tensor.Panic("zoo.Objective.At", fmt.Sprintf("%d parameters where %d are due", len(params), o.Dim()))
 	}
 	copy(o.Batch(1), params)
 	var l [1]float64

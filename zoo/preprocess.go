@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/mettleml/mettle/internal/kernel"
+	"github.com/mettleml/mettle/tensor"
 )
 
 // Preprocess maps a sample in [0,1], laid out [C, H, W] or [T, C, H, W], to
@@ -116,7 +117,7 @@ func (p *Preprocess) Apply(dst, src []float32, shape []int) {
 	if p.Resize != [2]int{} {
 		r, resized, err := p.resize(shape)
 		if err != nil {
-			panic(err)
+			tensor.Panic("zoo.Preprocess", err.Error())
 		}
 		small := make([]float32, r.Planes*r.OutH*r.OutW)
 		r.Forward(small, src)
@@ -141,7 +142,7 @@ func (p *Preprocess) Adjoint(dst, src []float32, shape []int) {
 	if p.Resize != [2]int{} {
 		var err error
 		if r, shape, err = p.resize(shape); err != nil {
-			panic(err)
+			tensor.Panic("zoo.Preprocess", err.Error())
 		}
 		out = make([]float32, r.Planes*r.OutH*r.OutW)
 	}
@@ -165,7 +166,7 @@ func (p *Preprocess) Adjoint(dst, src []float32, shape []int) {
 func (p *Preprocess) each(shape []int, visit func(victim, sample, pixels, stride int, mul, add float32)) {
 	frames, channels, pixels, err := planes(shape)
 	if err != nil {
-		panic(err)
+		tensor.Panic("zoo.Preprocess", err.Error())
 	}
 	all := channels * p.repeat()
 	for f := range frames {
