@@ -39,6 +39,11 @@ func TestDegrade(t *testing.T) {
 	if got := ask(DegradeScores(base(LogProbabilities), Degrade{Top: 3}), 0); got[2] != math.Log(tiny) {
 		t.Errorf("log-probabilities: %v", got)
 	}
+	for i, v := range ask(DegradeScores(base(LogProbabilities), Degrade{Noise: 5, Seed: 2}), 0) {
+		if v > 0 {
+			t.Errorf("noise makes log-probability %d %v", i, v)
+		}
+	}
 	noisy := DegradeScores(base(Probabilities), Degrade{Noise: 0.05, Seed: 1})
 	a, b, c := ask(noisy, 0), ask(noisy, 0), ask(noisy, 0.5)
 	if fmt.Sprint(a) != fmt.Sprint(b) || fmt.Sprint(a) == fmt.Sprint(c) {

@@ -290,6 +290,35 @@ func TestPriorLearns(t *testing.T) {
 	}
 }
 
+// TestCertainPriorCanBeMoved: a component that one large loss drove to a bound comes
+// back when the loss says so.
+func TestCertainPriorCanBeMoved(t *testing.T) {
+	calls := 0
+	w := []float64{1e6, -1e6, 1e6, -1e6}
+	p := &Prior{LR: 100, Exponential: true, Explore: 1, Rand: rand.New(rand.NewPCG(4, 4))}
+	x, g := flat(4, 0.5), make([]float32, 4)
+	step := func() {
+		if err := p.Estimate(context.Background(), NewObjective(dotVictim(w, &calls), Untargeted(0), unitMargin), Point{X: x}, g); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 20 {
+		step()
+	}
+	before := append([]float32(nil), g...)
+	for i := range w {
+		w[i] = -w[i]
+	}
+	for range 20 {
+		step()
+	}
+	for i, v := range g {
+		if !(v > -1 && v < 1) || before[i]*v > 0 {
+			t.Errorf("component %d went from %v to %v when its gradient turned round", i, before[i], v)
+		}
+	}
+}
+
 // TestTiledPriorIsConstantOnTiles: nearest enlargement, also where the tile does
 // not divide the side.
 func TestTiledPriorIsConstantOnTiles(t *testing.T) {

@@ -67,10 +67,11 @@ func (b *Prior) Estimate(ctx context.Context, o *Objective, p Point, g []float32
 	d := (loss[0] - loss[1]) / (eta * delta)
 	for i, v := range b.v {
 		if b.Exponential {
-			r, a := (v+1)/2, lr*d*b.e[i]
-			up, down := r*math.Exp(a), (1-r)*math.Exp(-a)
-			// A component that reached a bound in float64 could never leave it.
-			b.v[i] = min(max(2*up/(up+down)-1, -certain), certain)
+			// r·e^a over r·e^a + (1-r)·e^-a, with r = (v+1)/2, in a form that a step too
+			// long for its exponentials cannot make NaN. A component that reached a bound
+			// in float64 could never leave it.
+			odds := (1 - v) / (1 + v) * math.Exp(-2*lr*d*b.e[i])
+			b.v[i] = min(max(2/(1+odds)-1, -certain), certain)
 		} else {
 			b.v[i] = v + lr*d*b.e[i]
 		}

@@ -206,6 +206,13 @@ func TestWrongAnswersAreErrors(t *testing.T) {
 			w.Header().Set(HeaderLength, header(n))
 			w.Write(b)
 		}, "is NaN"},
+		"deep": {answer(`{"outputs":[{"name":"scores","datatype":"FP32","shape":[1,4],"data":` + strings.Repeat("[", 99) + "1,2,3,4" + strings.Repeat("]", 99) + `}]}`), "nested too deep"},
+		"raw long": {func(w http.ResponseWriter, r *http.Request) {
+			out := float32Tensor("scores", []int64{1, 4}, []float32{1, 2, 3, 4}, true)
+			b, n, _ := encode(Response{Outputs: []Tensor{out}}, []Tensor{out})
+			w.Header().Set(HeaderLength, header(n))
+			w.Write(append(b, 0, 0))
+		}, "2 bytes after"},
 		"raw short": {func(w http.ResponseWriter, r *http.Request) {
 			out := float32Tensor("scores", []int64{1, 4}, []float32{1, 2, 3, 4}, true)
 			b, n, _ := encode(Response{Outputs: []Tensor{out}}, []Tensor{out})
