@@ -467,3 +467,27 @@ func TestDamagedLengthIsNoTornEnd(t *testing.T) {
 		}
 	}
 }
+
+// TestVerifiedIn8Bits: a success that lives in less than 8 bits is verified as it is
+// and not as it is rounded.
+func TestVerifiedIn8Bits(t *testing.T) {
+	info := zoo.Info{Name: "fine", Shape: []int{1, 1, 1}, Classes: 2}
+	v := zoo.ScorerFunc(info, func(_ context.Context, x *tensor.Tensor, out []float64) error {
+		for i, p := range x.Data() {
+			out[2*i], out[2*i+1] = 0, -1
+			if k := float64(p) * 255; k-float64(int(k+0.5)) > 1e-3 || float64(int(k+0.5))-k > 1e-3 {
+				out[2*i+1] = 1
+			}
+		}
+		return nil
+	})
+	x := tensor.New(1, 1, 1)
+	x.Fill(51. / 255)
+	res, err := (&Campaign{Job: WithScores(SimBA{Eps: 0.1002}, v), Budget: 10}).Run(context.Background(), []Sample{{X: x}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := res.Records[0]; !r.Success || !r.Verified || r.Rounded || r.Verify != 2 {
+		t.Errorf("%+v; want a success that is verified, but not in 8 bits", r)
+	}
+}
