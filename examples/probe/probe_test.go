@@ -107,14 +107,14 @@ func TestJournalOfTheProgram(t *testing.T) {
 
 func TestBadFlags(t *testing.T) {
 	for say, change := range map[string]func(c *config){
-		"-attack foo":       func(c *config) { c.attacks = "foo" },
-		"-goal sideways":    func(c *config) { c.goal = "sideways" },
-		"both are at least": func(c *config) { c.n = 0 },
-		"neither embedded":  func(c *config) { c.data = "/nowhere" },
-		"no such file":      func(c *config) { c.victim = "/nowhere.safetensors" },
-		"not ready":         func(c *config) { c.victim = "http://127.0.0.1:1/v2/models/x" },
-		"which model":       func(c *config) { c.victim = "http://127.0.0.1:1" },
-		"no preset":         func(c *config) { c.attacks, c.preset = "meta", "quick" },
+		"-attack foo":           func(c *config) { c.attacks = "foo" },
+		"-goal sideways":        func(c *config) { c.goal = "sideways" },
+		"both are at least":     func(c *config) { c.n = 0 },
+		"neither embedded":      func(c *config) { c.data = "/nowhere" },
+		"no such file":          func(c *config) { c.victim = "/nowhere.safetensors" },
+		"is the server running": func(c *config) { c.victim = "http://127.0.0.1:1/v2/models/x" },
+		"which model":           func(c *config) { c.victim = "http://127.0.0.1:1" },
+		"no preset":             func(c *config) { c.attacks, c.preset = "meta", "quick" },
 	} {
 		c := small(t)
 		change(c)
