@@ -51,10 +51,11 @@ type Interval struct {
 }
 
 // A Summary is a row of a table: one attack over many samples. Skipped samples
-// are left out and counted, those that a campaign did not come to are left out. An attack that goes on after its first success has two
-// successes of interest: the first, by which queries are compared, and the best in
-// its norm, by which distances are. For the others they are one. Means and medians
-// are over successes, but for QueriesMeanAll, which counts a failure as the budget.
+// are left out and counted; those that a campaign did not come to are left out. An
+// attack that goes on after its first success has two successes of interest: the
+// first, by which queries are compared, and the best in its norm, by which
+// distances are. For the others they are one. Means and medians are over successes,
+// but for QueriesMeanAll, which counts a failure as the budget.
 type Summary struct {
 	Attack         string   `json:"attack"`
 	Norm           Norm     `json:"norm"`
