@@ -32,7 +32,7 @@ var catalogue = []struct {
 		a, err := attack.MetaPreset(s.preset, s.net)
 		return attack.WithScores(a, s.victim), err
 	}},
-	{"zoo", "ZOO: scores, least L2", scores(attack.ZOO{First: true})},
+	{"zoo", "ZOO: scores, least L2", scores(attack.ZOO{First: true, C: 10})},
 	{"autozoom", "AutoZOOM, bilinear: scores, least L2", scores(attack.AutoZOOM{Weight: 10, Switch: 100, Directions: 4, Iterations: 2000})},
 	{"autozoom-ae", "AutoZOOM, decoder of an auto-encoder: scores, least L2", func(s setup) (attack.Job, error) {
 		if s.net == nil {

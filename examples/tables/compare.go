@@ -22,7 +22,7 @@ func (b *book) comparison(ctx context.Context, targeted bool) error {
 		title = "Table 2.5: targeted attacks"
 	}
 	b.heading(title)
-	results, missing, err := b.results(ctx, b.rows, targeted)
+	results, missing, err := b.results(ctx, b.rows, targeted, b.c.n)
 	if err != nil {
 		return err
 	}
@@ -41,11 +41,12 @@ func (b *book) comparison(ctx context.Context, targeted bool) error {
 	return nil
 }
 
-// results attacks with each arm, or says which cells are not there.
-func (b *book) results(ctx context.Context, arms []arm, targeted bool) (results []*result, missing []string, err error) {
-	b.plan(arms, b.victims, b.c.n)
+// results attacks n images of each victim with each arm, or says which cells are not
+// there.
+func (b *book) results(ctx context.Context, arms []arm, targeted bool, n int) (results []*result, missing []string, err error) {
+	b.plan(arms, b.victims, n)
 	for _, a := range arms {
-		r, err := b.attack(ctx, a, targeted, b.victims, b.c.n)
+		r, err := b.attack(ctx, a, targeted, b.victims, n)
 		switch {
 		case err == errNotRun:
 			missing = append(missing, a.title)
@@ -214,7 +215,7 @@ func (b *book) ablation(ctx context.Context, targeted bool) error {
 	if err != nil {
 		return err
 	}
-	results, missing, err := b.results(ctx, append(arms, a), targeted)
+	results, missing, err := b.results(ctx, append(arms, a), targeted, min(b.c.sweep, b.c.n))
 	if err != nil {
 		return err
 	}

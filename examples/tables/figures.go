@@ -26,7 +26,7 @@ func (b *book) curves(ctx context.Context, number, title string, names ...string
 	b.text("A success counts at any distance; tables 2.4 and 2.5 say how far away the first ones lie.")
 	rows := slices.DeleteFunc(slices.Clone(b.rows), func(a arm) bool { return !slices.Contains(names, a.name) })
 	for _, targeted := range []bool{false, true} {
-		results, missing, err := b.results(ctx, rows, targeted)
+		results, missing, err := b.results(ctx, rows, targeted, b.c.n)
 		if err != nil {
 			return err
 		}

@@ -46,7 +46,7 @@ func flags(c *config) {
 	flag.StringVar(&c.rows, "rows", "all", "attacks of tables 2.4 and 2.5, separated by commas; NAME:N attacks N images only, such as all,autozoom:100")
 	flag.IntVar(&c.n, "n", 1000, "test images to attack: the first that the victim gets right")
 	flag.IntVar(&c.slow, "slow", 100, "test images for the attacks whose budget is 50,000 queries")
-	flag.IntVar(&c.sweep, "sweep", 100, "test images for each setting of figure 2.3")
+	flag.IntVar(&c.sweep, "sweep", 100, "test images of each victim for tables 2.7 and 2.8, and for each setting of figure 2.3")
 	flag.IntVar(&c.victims, "victims", 3, "victims to attack: the held-out network trained from so many seeds")
 	flag.IntVar(&c.budget, "budget", 0, "most queries of any attack on an image; 0: what the attack's row says")
 	flag.IntVar(&c.estimated, "estimated", 200, "tables 2.7 and 2.8: images a source of the attacker learned from estimated gradients")

@@ -196,7 +196,7 @@ const bnColumns = 8
 func (t *bnTask) columns(w *bnScratch, lo, hi int) {
 	n, c := t.N, hi-lo
 	size := n * c
-	room := getScratch(5 * size)
+	room := partScratch(5 * size)
 	turn := &copyTask{op: &Active().gemm}
 	in := func(v []float32, k int) []float32 {
 		if v == nil {

@@ -171,7 +171,7 @@ func (t *depthTask) Part(i int) {
 	blocks := ceilDiv(t.c, winoLanes)
 	src := (t.bandRows()*t.pitch + depthSlack*t.step[1]) * winoLanes
 	dst := (t.rows*t.dstPitch + depthSlack) * winoLanes
-	s := getScratch(src + dst + (t.taps+1)*winoLanes)
+	s := partScratch(src + dst + (t.taps+1)*winoLanes)
 	pixels, results, w := s.f[:src], s.f[src:][:dst], s.f[src+dst:]
 	clear(pixels)
 	if t.sums != nil {

@@ -107,7 +107,7 @@ func (t *convTask) Part(i int) {
 		results = 0
 	}
 	planes = ceilDiv(planes+p.ops.lanes, 16) * 16
-	memory := getScratch(planes + panels + results)
+	memory := partScratch(planes + panels + results)
 	w := convWorkers.get()
 	for g := i * t.groupsOnce; g < min(p.groups, (i+1)*t.groupsOnce); g++ {
 		for chunk := range p.chunks {

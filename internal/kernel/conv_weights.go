@@ -115,7 +115,7 @@ func (t *convGradTask) Part(i int) {
 	if sub.list[0].packed || sub.list[1].packed {
 		panels = count * p.panelSize(sub)
 	}
-	memory := getScratch(planes + panels + 4*t.strips()*count*p.ops.lanes)
+	memory := partScratch(planes + panels + 4*t.strips()*count*p.ops.lanes)
 	w := convGradWorkers.get()
 	for g := g0; g < g1; g++ {
 		sums := t.sums[((split*p.groups+g)*p.chunks+chunk)*t.chunkSums():][:t.chunkSums()]

@@ -171,7 +171,7 @@ func (t *gemmTask) block(s0, s1, j0, j1 int) {
 	if ownA {
 		size += (cutAt(t.m, t.strips, s1) - top) * t.kLen
 	}
-	scratch := getScratch(size)
+	scratch := partScratch(size)
 	packedB, packedA := scratch.f[:sizeB], scratch.f[sizeB:]
 	panels := ceilDiv((s1-s0)*ops.rows, panelRows)
 

@@ -108,7 +108,7 @@ func (t *lnTask) Part(part int) {
 		if t.partial != nil {
 			partial = t.partial[2*t.n*part : 2*t.n*(part+1)]
 		}
-		w := getScratch(2 * t.n)
+		w := partScratch(2 * t.n)
 		for i := lo; i < hi; i++ {
 			at := i * t.n
 			t.gradRow(t.y[at:at+t.n], t.dy[at:at+t.n], t.x[at:at+t.n], w.f, partial, t.mean[i], t.invStd[i])

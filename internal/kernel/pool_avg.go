@@ -38,7 +38,7 @@ func (t *avgPoolTask) Part(part int) {
 	in, out := volume(t.In), volume(t.out)
 	w := avgColumnLists.get()
 	w.fill(t)
-	line := getScratch(t.In[2])
+	line := partScratch(t.In[2])
 	for i := part * t.per; i < min((part+1)*t.per, t.Planes); i++ {
 		x, y := t.x[i*in:(i+1)*in], t.y[i*out:(i+1)*out]
 		if t.grad {

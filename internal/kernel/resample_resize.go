@@ -94,7 +94,7 @@ var resizeTasks freeList[resizeTask]
 // Part resizes some planes, or sends their gradients back.
 func (t *resizeTask) Part(part int) {
 	in, out := t.H*t.W, t.OutH*t.OutW
-	line := getScratch(max(t.W, 2*t.OutW))
+	line := partScratch(max(t.W, 2*t.OutW))
 	for i := part * t.per; i < min((part+1)*t.per, t.Planes); i++ {
 		x, y := t.x[i*in:(i+1)*in], t.y[i*out:(i+1)*out]
 		if t.grad {

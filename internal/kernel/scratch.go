@@ -4,6 +4,8 @@ import (
 	"math/bits"
 	"sync"
 	"unsafe"
+
+	"github.com/mettleml/mettle/internal/parallel"
 )
 
 // A scratch is working memory that a kernel borrows for the length of a call.
@@ -17,19 +19,31 @@ import (
 //     freeList of its own. A kernel takes one, fills it, runs it and puts it
 //     back; a closure or a fresh struct would escape to the heap at every call.
 //
-// A part of a parallel task that needs memory of its own calls getScratch at the
-// beginning of Part and putScratch at its end: at most as many buffers exist as
-// there are workers, and a worker gets back a buffer it used a moment ago, still
-// in its cache. Memory that all parts share (a packed operand, say) is taken
-// before parallel.Run and returned after it.
+// A part of a parallel task that needs memory of its own calls partScratch at the
+// beginning of Part and putScratch at its end: a worker gets back a buffer it used
+// a moment ago, still in its cache. The first part that asks makes a buffer for
+// every worker, so memory does not go on growing until all have met. Memory that
+// all parts share (a packed operand, say) is taken before parallel.Run and returned
+// after it.
 //
 // A scratch that a panic kept from being returned is simply collected; no
 // kernel needs a deferred putScratch.
 type scratch struct {
 	f     []float32 // the n numbers asked for
 	whole []float32 // all of the class, aligned
+	user  scratchUser
 	next  *scratch
 }
+
+// A scratchUser has free lists of its own: how many buffers it needs follows from
+// what it does alone.
+type scratchUser uint8
+
+const (
+	theCall scratchUser = iota
+	aPart
+	scratchUsers
+)
 
 const (
 	// scratchAlign is the alignment of scratch in bytes: a cache line and the
@@ -39,6 +53,9 @@ const (
 	// minScratch is the smallest class in floats.
 	minScratch = 1 << 8
 
+	// maxAhead is the largest class, in floats, that is made for all workers at once.
+	maxAhead = 1 << 22
+
 	// maxRetained bounds what the free lists keep, in floats (512 MB). A put
 	// that would exceed it first lets go of everything else.
 	maxRetained = 1 << 27
@@ -47,7 +64,7 @@ const (
 var scratchPool struct {
 	mu       sync.Mutex
 	retained int
-	free     [4 * 64]*scratch
+	free     [scratchUsers][4 * 64]*scratch
 }
 
 // scratchClass returns the index and the size of the smallest class that holds n
@@ -62,19 +79,30 @@ func scratchClass(n int) (class, size int) {
 
 // getScratch returns n floats of unspecified content, 64-byte aligned. It is safe
 // for concurrent use.
-func getScratch(n int) *scratch {
+func getScratch(n int) *scratch { return takeScratch(theCall, n, 1) }
+
+// partScratch is getScratch for a part of a parallel task.
+func partScratch(n int) *scratch { return takeScratch(aPart, n, parallel.Workers()) }
+
+// takeScratch returns a free buffer of a user. If there is none it makes some.
+func takeScratch(user scratchUser, n, some int) *scratch {
 	class, size := scratchClass(n)
 	p := &scratchPool
 	p.mu.Lock()
-	s := p.free[class]
-	if s != nil {
-		p.free[class] = s.next
-		p.retained -= size
+	defer p.mu.Unlock()
+	free := &p.free[user][class]
+	if *free == nil {
+		if size > maxAhead {
+			some = 1
+		}
+		for range some {
+			*free = &scratch{whole: alignedFloats(size), user: user, next: *free}
+			p.retained += size
+		}
 	}
-	p.mu.Unlock()
-	if s == nil {
-		s = &scratch{whole: alignedFloats(size)}
-	}
+	s := *free
+	*free = s.next
+	p.retained -= size
 	s.next = nil
 	s.f = s.whole[:n]
 	return s
@@ -86,16 +114,17 @@ func putScratch(s *scratch) {
 	s.f = nil
 	p := &scratchPool
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.retained+size > maxRetained {
 		clear(p.free[:])
 		p.retained = 0
 	}
 	if size <= maxRetained {
-		s.next = p.free[class]
-		p.free[class] = s
+		free := &p.free[s.user][class]
+		s.next = *free
+		*free = s
 		p.retained += size
 	}
-	p.mu.Unlock()
 }
 
 // alignedFloats allocates n zeros that begin on a 64-byte boundary.

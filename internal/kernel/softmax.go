@@ -94,7 +94,7 @@ func logSoftmaxRow(s *Set, y, x, _ []float32) {
 
 func logSoftmaxGradRow(s *Set, dx, dy, y []float32) {
 	sum := s.vec.reduces[opSum](len(dy), &dy[0], &dy[0], 0)
-	e := getScratch(len(y))
+	e := partScratch(len(y))
 	s.nnet.expSum(e.f, y, 0)
 	s.rowMap(opAddScaled, dx, dy, e.f, float32(-sum), 0)
 	putScratch(e)

@@ -237,7 +237,7 @@ func (t *broadcastTask) Part(i int) {
 // fillFrom runs a loop whose operands are both numbers: it spreads the first.
 func fillFrom(loop mapLoop, n int, dst *float32, x, y float32) {
 	const width = 256
-	s := getScratch(width)
+	s := partScratch(width)
 	for i := range s.f {
 		s.f[i] = x
 	}

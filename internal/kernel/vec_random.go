@@ -100,7 +100,7 @@ func (r *randTask) Part(i int) {
 // aside makes the group that begins at number at and copies what follows its
 // first skip numbers to dst. It returns how many it copied.
 func (r *randTask) aside(dst []float32, at uint64, skip int) int {
-	s := getScratch(randGroup)
+	s := partScratch(randGroup)
 	r.fill(s.f, at)
 	n := copy(dst, s.f[skip:])
 	putScratch(s)

@@ -174,7 +174,7 @@ func (t *sumTask) Part(i int) {
 	case byColumn:
 		lo := i * t.perPart
 		n := min(t.perPart, t.cols-lo)
-		s := getScratch(2 * n)
+		s := partScratch(2 * n)
 		acc := floats64(s)
 		clear(acc)
 		t.sumRows(acc, 0, 0, t.rows, lo, n)
@@ -196,7 +196,7 @@ func (t *sumTask) Part(i int) {
 			}
 		}
 	case byBody:
-		s := getScratch(4 * t.outs)
+		s := partScratch(4 * t.outs)
 		both := floats64(s)
 		total, acc := both[:t.outs], both[t.outs:]
 		n := t.rows * t.cols

@@ -83,7 +83,7 @@ func (t *winoTask) filterPart(i int) {
 func (t *winoTask) transformFilters(u []float32, pos, group, step, o, columns, c0, c1, g0, g1 int) {
 	once := t.filtersOnce()
 	room := t.tapPixels() * winoLanes
-	s := getScratch(once*room + winoTmp(0))
+	s := partScratch(once*room + winoTmp(0))
 	f, tmp := s.f[:once*room], s.f[once*room:]
 	if t.tapPixels() != t.taps {
 		clear(f) // not all pixels are taps

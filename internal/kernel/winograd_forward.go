@@ -175,7 +175,7 @@ func (t *winoTask) imagePart(i int) {
 	in := t.layout(t.frameTiles(&c)+1, t.srcPhases*t.c16, t.c16) // products of an odd number of rows read one more
 	out := t.layout(winoEven(rows), min(t.o16, t.columnsOnce()), winoColumns)
 	pixels := max(t.inputPixels(), t.outputPixels())
-	s := getScratch(in.floats + out.floats + pixels + winoTmp(t.tw))
+	s := partScratch(in.floats + out.floats + pixels + winoTmp(t.tw))
 	v, rest := s.f[:in.floats], s.f[in.floats:]
 	m, rest := rest[:out.floats], rest[out.floats:]
 	px, tmp := rest[:pixels], rest[pixels:]
@@ -262,7 +262,7 @@ func (t *winoTask) outputChunk(c *winoChunk, m []float32, l winoLayout, o int, p
 // inputPart transforms the input of chunk i.
 func (t *winoTask) inputPart(i int) {
 	c := t.chunk(i)
-	s := getScratch(t.inputPixels() + winoTmp(t.tw))
+	s := partScratch(t.inputPixels() + winoTmp(t.tw))
 	t.inputChunk(&c, t.tiles[i*t.v.floats:], t.v, s.f[:t.inputPixels()], s.f[t.inputPixels():])
 	putScratch(s)
 }
@@ -283,7 +283,7 @@ func (t *winoTask) columnPart(i int) {
 	c := t.chunk(0)
 	out := t.layout(winoEven((c.f1-c.f0)*c.tiles), columns, width)
 	filters := columns / width * 36 * pos
-	s := getScratch(filters + chunks*out.floats + t.outputPixels() + winoTmp(t.tw))
+	s := partScratch(filters + chunks*out.floats + t.outputPixels() + winoTmp(t.tw))
 	u, rest := s.f[:filters], s.f[filters:]
 	m, rest := rest[:chunks*out.floats], rest[chunks*out.floats:]
 	px, tmp := rest[:t.outputPixels()], rest[t.outputPixels():]

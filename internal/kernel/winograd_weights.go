@@ -85,7 +85,7 @@ func (t *winoTask) planWeights() {
 func (t *winoTask) transformChunk(i int, v, m []float32) {
 	c := t.chunk(i)
 	pixels := max(t.inputPixels(), t.outputPixels())
-	s := getScratch(pixels + winoTmp(t.tw))
+	s := partScratch(pixels + winoTmp(t.tw))
 	px, tmp := s.f[:pixels], s.f[pixels:]
 	t.inputChunk(&c, v, t.v, px[:t.inputPixels()], tmp)
 	t.gradientChunk(&c, m, t.m, px[:t.outputPixels()], tmp)
@@ -132,7 +132,7 @@ func (t *winoTask) addChunk(i int, first bool, u []float32, pos, frame, o, width
 func (t *winoTask) partialSums(part int) {
 	chunks := t.rowChunks * t.frameChunks
 	first, last := part*chunks/t.parts, (part+1)*chunks/t.parts
-	s := getScratch(t.v.floats + t.m.floats)
+	s := partScratch(t.v.floats + t.m.floats)
 	v, m := s.f[:t.v.floats], s.f[t.v.floats:]
 	for i := first; i < last; i++ {
 		t.transformChunk(i, v, m)
@@ -162,7 +162,7 @@ func (t *winoTask) wholeSums(i int) {
 	width, c1 := min(winoColumns, t.o16-o), min(c0+t.cBlock, t.c)
 	frame := winoEven(c1-c0) * width
 	pos := winoStride(t.groups() * frame)
-	s := getScratch(36 * pos)
+	s := partScratch(36 * pos)
 	for i := range t.rowChunks * t.frameChunks {
 		v, m := t.chunkTiles(i)
 		t.addChunk(i, i == 0, s.f, pos, frame, o, width, c0, c1, v, m)
@@ -178,7 +178,7 @@ func (t *winoTask) wholeSums(i int) {
 // positions, frames and channels.
 func (t *winoTask) filterGradients(o, columns, c0, c1 int, u []float32, pos, frame, step, parts int) {
 	room := t.tapPixels() * winoLanes
-	s := getScratch((c1-c0)*room + winoTmp(0))
+	s := partScratch((c1-c0)*room + winoTmp(0))
 	tmp := s.f[(c1-c0)*room:]
 	for g := range t.groups() {
 		t.ops.filterGradient(&s.f[g*9*winoLanes], &u[g*frame], &tmp[0], pos, step, t.perPart, parts, room, c1-c0)
