@@ -36,12 +36,12 @@ func transposeAVX2(dst []float32, ds int, src []float32, ss int, lanes, k int) {
 
 // tileAVX2 has the columns of a narrow tile computed like those of a whole one.
 func tileAVX2(c []float32, ldc int, a []float32, as int, b []float32, bs int,
-	k, rows, cols, flags int, rowBias, colBias []float32) {
+	k, rows, cols, flags int, rowBias, colBias []float32, soon *float32, soonStep int) {
 	if cols == 16 {
-		gemmTileAVX2(c, ldc, a, as, b, bs, k, rows, cols, flags, rowBias, colBias)
+		gemmTileAVX2(c, ldc, a, as, b, bs, k, rows, cols, flags, rowBias, colBias, soon, soonStep)
 		return
 	}
 	var sums [6 * 16]float32
-	gemmTileAVX2(sums[:], 16, a, as, b, bs, k, rows, 16, 0, nil, nil)
+	gemmTileAVX2(sums[:], 16, a, as, b, bs, k, rows, 16, 0, nil, nil, soon, soonStep)
 	storeTile(c, ldc, sums[:], 16, rows, cols, flags, rowBias, colBias)
 }

@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func gemmTileAVX512(c []float32, ldc int, a []float32, as int, b []float32, bs int, k int, rows int, cols int, flags int, rowBias []float32, colBias []float32)
+// func gemmTileAVX512(c []float32, ldc int, a []float32, as int, b []float32, bs int, k int, rows int, cols int, flags int, rowBias []float32, colBias []float32, soon *float32, soonStep int)
 // Requires: AVX, AVX512DQ, AVX512F, MMX+
-TEXT ·gemmTileAVX512(SB), NOSPLIT, $0-176
+TEXT ·gemmTileAVX512(SB), NOSPLIT, $0-192
 	MOVQ  c_base+0(FP), DI
 	MOVQ  ldc+24(FP), DX
 	MOVQ  a_base+32(FP), SI
@@ -82,10 +82,19 @@ masked:
 	TESTQ      CX, CX
 	JEQ        v2_r1_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v2_r1_four:
 	PREFETCHT0   4096(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VMOVUPS.Z    64(BX), K2, Z30
 	VBROADCASTSS (SI), Z29
@@ -110,6 +119,8 @@ v2_r1_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v2_r1_four
 
@@ -190,10 +201,19 @@ v2_r2:
 	TESTQ      CX, CX
 	JEQ        v2_r2_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v2_r2_four:
 	PREFETCHT0   4096(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VMOVUPS.Z    64(BX), K2, Z30
 	VBROADCASTSS (SI), Z29
@@ -230,6 +250,8 @@ v2_r2_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v2_r2_four
 
@@ -334,10 +356,19 @@ v2_r3:
 	TESTQ      CX, CX
 	JEQ        v2_r3_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v2_r3_four:
 	PREFETCHT0   4096(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VMOVUPS.Z    64(BX), K2, Z30
 	VBROADCASTSS (SI), Z29
@@ -386,6 +417,8 @@ v2_r3_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v2_r3_four
 
@@ -514,10 +547,19 @@ v2_r4:
 	TESTQ      CX, CX
 	JEQ        v2_r4_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v2_r4_four:
 	PREFETCHT0   4096(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VMOVUPS.Z    64(BX), K2, Z30
 	VBROADCASTSS (SI), Z29
@@ -578,6 +620,8 @@ v2_r4_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v2_r4_four
 
@@ -730,11 +774,20 @@ v2_r5:
 	TESTQ      CX, CX
 	JEQ        v2_r5_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v2_r5_four:
 	PREFETCHT0   4096(SI)
 	PREFETCHT0   4160(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VMOVUPS.Z    64(BX), K2, Z30
 	VBROADCASTSS (SI), Z29
@@ -807,6 +860,8 @@ v2_r5_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v2_r5_four
 
@@ -983,11 +1038,20 @@ v2_r6:
 	TESTQ      CX, CX
 	JEQ        v2_r6_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v2_r6_four:
 	PREFETCHT0   4096(SI)
 	PREFETCHT0   4160(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VMOVUPS.Z    64(BX), K2, Z30
 	VBROADCASTSS (SI), Z29
@@ -1072,6 +1136,8 @@ v2_r6_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v2_r6_four
 
@@ -1272,11 +1338,20 @@ v2_r7:
 	TESTQ      CX, CX
 	JEQ        v2_r7_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v2_r7_four:
 	PREFETCHT0   4096(SI)
 	PREFETCHT0   4160(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VMOVUPS.Z    64(BX), K2, Z30
 	VBROADCASTSS (SI), Z29
@@ -1373,6 +1448,8 @@ v2_r7_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v2_r7_four
 
@@ -1597,11 +1674,20 @@ v2_r8:
 	TESTQ      CX, CX
 	JEQ        v2_r8_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v2_r8_four:
 	PREFETCHT0   4096(SI)
 	PREFETCHT0   4160(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VMOVUPS.Z    64(BX), K2, Z30
 	VBROADCASTSS (SI), Z29
@@ -1710,6 +1796,8 @@ v2_r8_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v2_r8_four
 
@@ -1958,12 +2046,21 @@ v2_r9:
 	TESTQ      CX, CX
 	JEQ        v2_r9_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v2_r9_four:
 	PREFETCHT0   4096(SI)
 	PREFETCHT0   4160(SI)
 	PREFETCHT0   4224(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VMOVUPS.Z    64(BX), K2, Z30
 	VBROADCASTSS (SI), Z29
@@ -2084,6 +2181,8 @@ v2_r9_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v2_r9_four
 
@@ -2356,12 +2455,21 @@ v2_r10:
 	TESTQ      CX, CX
 	JEQ        v2_r10_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v2_r10_four:
 	PREFETCHT0   4096(SI)
 	PREFETCHT0   4160(SI)
 	PREFETCHT0   4224(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VMOVUPS.Z    64(BX), K2, Z30
 	VBROADCASTSS (SI), Z29
@@ -2494,6 +2602,8 @@ v2_r10_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v2_r10_four
 
@@ -2790,12 +2900,21 @@ v2_r11:
 	TESTQ      CX, CX
 	JEQ        v2_r11_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v2_r11_four:
 	PREFETCHT0   4096(SI)
 	PREFETCHT0   4160(SI)
 	PREFETCHT0   4224(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VMOVUPS.Z    64(BX), K2, Z30
 	VBROADCASTSS (SI), Z29
@@ -2940,6 +3059,8 @@ v2_r11_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v2_r11_four
 
@@ -3260,12 +3381,21 @@ v2_r12:
 	TESTQ      CX, CX
 	JEQ        v2_r12_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v2_r12_four:
 	PREFETCHT0   4096(SI)
 	PREFETCHT0   4160(SI)
 	PREFETCHT0   4224(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VMOVUPS.Z    64(BX), K2, Z30
 	VBROADCASTSS (SI), Z29
@@ -3422,6 +3552,8 @@ v2_r12_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v2_r12_four
 
@@ -3766,6 +3898,11 @@ v2_r13:
 	TESTQ      CX, CX
 	JEQ        v2_r13_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v2_r13_four:
@@ -3773,6 +3910,10 @@ v2_r13_four:
 	PREFETCHT0   4160(SI)
 	PREFETCHT0   4224(SI)
 	PREFETCHT0   4288(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VMOVUPS.Z    64(BX), K2, Z30
 	VBROADCASTSS (SI), Z29
@@ -3941,6 +4082,8 @@ v2_r13_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v2_r13_four
 
@@ -4309,6 +4452,11 @@ v2_r14:
 	TESTQ      CX, CX
 	JEQ        v2_r14_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v2_r14_four:
@@ -4316,6 +4464,10 @@ v2_r14_four:
 	PREFETCHT0   4160(SI)
 	PREFETCHT0   4224(SI)
 	PREFETCHT0   4288(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VMOVUPS.Z    64(BX), K2, Z30
 	VBROADCASTSS (SI), Z29
@@ -4496,6 +4648,8 @@ v2_r14_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v2_r14_four
 
@@ -4842,10 +4996,19 @@ narrow:
 	TESTQ      CX, CX
 	JEQ        v1_r1_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v1_r1_four:
 	PREFETCHT0   4096(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z30, Z31, Z0
@@ -4862,6 +5025,8 @@ v1_r1_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v1_r1_four
 
@@ -4929,10 +5094,19 @@ v1_r2:
 	TESTQ      CX, CX
 	JEQ        v1_r2_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v1_r2_four:
 	PREFETCHT0   4096(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z30, Z31, Z0
@@ -4957,6 +5131,8 @@ v1_r2_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v1_r2_four
 
@@ -5039,10 +5215,19 @@ v1_r3:
 	TESTQ      CX, CX
 	JEQ        v1_r3_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v1_r3_four:
 	PREFETCHT0   4096(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z30, Z31, Z0
@@ -5075,6 +5260,8 @@ v1_r3_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v1_r3_four
 
@@ -5172,10 +5359,19 @@ v1_r4:
 	TESTQ      CX, CX
 	JEQ        v1_r4_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v1_r4_four:
 	PREFETCHT0   4096(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z30, Z31, Z0
@@ -5216,6 +5412,8 @@ v1_r4_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v1_r4_four
 
@@ -5328,11 +5526,20 @@ v1_r5:
 	TESTQ      CX, CX
 	JEQ        v1_r5_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v1_r5_four:
 	PREFETCHT0   4096(SI)
 	PREFETCHT0   4160(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z30, Z31, Z0
@@ -5381,6 +5588,8 @@ v1_r5_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v1_r5_four
 
@@ -5508,11 +5717,20 @@ v1_r6:
 	TESTQ      CX, CX
 	JEQ        v1_r6_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v1_r6_four:
 	PREFETCHT0   4096(SI)
 	PREFETCHT0   4160(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z30, Z31, Z0
@@ -5569,6 +5787,8 @@ v1_r6_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v1_r6_four
 
@@ -5711,11 +5931,20 @@ v1_r7:
 	TESTQ      CX, CX
 	JEQ        v1_r7_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v1_r7_four:
 	PREFETCHT0   4096(SI)
 	PREFETCHT0   4160(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z30, Z31, Z0
@@ -5780,6 +6009,8 @@ v1_r7_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v1_r7_four
 
@@ -5937,11 +6168,20 @@ v1_r8:
 	TESTQ      CX, CX
 	JEQ        v1_r8_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v1_r8_four:
 	PREFETCHT0   4096(SI)
 	PREFETCHT0   4160(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z30, Z31, Z0
@@ -6014,6 +6254,8 @@ v1_r8_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v1_r8_four
 
@@ -6186,12 +6428,21 @@ v1_r9:
 	TESTQ      CX, CX
 	JEQ        v1_r9_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v1_r9_four:
 	PREFETCHT0   4096(SI)
 	PREFETCHT0   4160(SI)
 	PREFETCHT0   4224(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z30, Z31, Z0
@@ -6272,6 +6523,8 @@ v1_r9_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v1_r9_four
 
@@ -6459,12 +6712,21 @@ v1_r10:
 	TESTQ      CX, CX
 	JEQ        v1_r10_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v1_r10_four:
 	PREFETCHT0   4096(SI)
 	PREFETCHT0   4160(SI)
 	PREFETCHT0   4224(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z30, Z31, Z0
@@ -6553,6 +6815,8 @@ v1_r10_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v1_r10_four
 
@@ -6755,12 +7019,21 @@ v1_r11:
 	TESTQ      CX, CX
 	JEQ        v1_r11_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v1_r11_four:
 	PREFETCHT0   4096(SI)
 	PREFETCHT0   4160(SI)
 	PREFETCHT0   4224(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z30, Z31, Z0
@@ -6857,6 +7130,8 @@ v1_r11_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v1_r11_four
 
@@ -7074,12 +7349,21 @@ v1_r12:
 	TESTQ      CX, CX
 	JEQ        v1_r12_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v1_r12_four:
 	PREFETCHT0   4096(SI)
 	PREFETCHT0   4160(SI)
 	PREFETCHT0   4224(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z30, Z31, Z0
@@ -7184,6 +7468,8 @@ v1_r12_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v1_r12_four
 
@@ -7416,6 +7702,11 @@ v1_r13:
 	TESTQ      CX, CX
 	JEQ        v1_r13_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v1_r13_four:
@@ -7423,6 +7714,10 @@ v1_r13_four:
 	PREFETCHT0   4160(SI)
 	PREFETCHT0   4224(SI)
 	PREFETCHT0   4288(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z30, Z31, Z0
@@ -7535,6 +7830,8 @@ v1_r13_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v1_r13_four
 
@@ -7782,6 +8079,11 @@ v1_r14:
 	TESTQ      CX, CX
 	JEQ        v1_r14_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v1_r14_four:
@@ -7789,6 +8091,10 @@ v1_r14_four:
 	PREFETCHT0   4160(SI)
 	PREFETCHT0   4224(SI)
 	PREFETCHT0   4288(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z30, Z31, Z0
@@ -7909,6 +8215,8 @@ v1_r14_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v1_r14_four
 
@@ -8145,10 +8453,19 @@ wide:
 	TESTQ      CX, CX
 	JEQ        v4_r1_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v4_r1_four:
 	PREFETCHT0   4096(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VMOVUPS.Z    64(BX), K2, Z30
 	VMOVUPS.Z    128(BX), K3, Z29
@@ -8189,6 +8506,8 @@ v4_r1_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v4_r1_four
 
@@ -8295,10 +8614,19 @@ v4_r2:
 	TESTQ      CX, CX
 	JEQ        v4_r2_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v4_r2_four:
 	PREFETCHT0   4096(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VMOVUPS.Z    64(BX), K2, Z30
 	VMOVUPS.Z    128(BX), K3, Z29
@@ -8359,6 +8687,8 @@ v4_r2_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v4_r2_four
 
@@ -8507,10 +8837,19 @@ v4_r3:
 	TESTQ      CX, CX
 	JEQ        v4_r3_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v4_r3_four:
 	PREFETCHT0   4096(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VMOVUPS.Z    64(BX), K2, Z30
 	VMOVUPS.Z    128(BX), K3, Z29
@@ -8591,6 +8930,8 @@ v4_r3_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v4_r3_four
 
@@ -8781,10 +9122,19 @@ v4_r4:
 	TESTQ      CX, CX
 	JEQ        v4_r4_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v4_r4_four:
 	PREFETCHT0   4096(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VMOVUPS.Z    64(BX), K2, Z30
 	VMOVUPS.Z    128(BX), K3, Z29
@@ -8885,6 +9235,8 @@ v4_r4_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v4_r4_four
 
@@ -9117,11 +9469,20 @@ v4_r5:
 	TESTQ      CX, CX
 	JEQ        v4_r5_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v4_r5_four:
 	PREFETCHT0   4096(SI)
 	PREFETCHT0   4160(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VMOVUPS.Z    64(BX), K2, Z30
 	VMOVUPS.Z    128(BX), K3, Z29
@@ -9242,6 +9603,8 @@ v4_r5_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v4_r5_four
 
@@ -9516,11 +9879,20 @@ v4_r6:
 	TESTQ      CX, CX
 	JEQ        v4_r6_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v4_r6_four:
 	PREFETCHT0   4096(SI)
 	PREFETCHT0   4160(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS.Z    (BX), K1, Z31
 	VMOVUPS.Z    64(BX), K2, Z30
 	VMOVUPS.Z    128(BX), K3, Z29
@@ -9661,6 +10033,8 @@ v4_r6_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v4_r6_four
 
@@ -9910,9 +10284,9 @@ v4_r6_tail:
 	VZEROUPPER
 	RET
 
-// func gemmTileAVX2(c []float32, ldc int, a []float32, as int, b []float32, bs int, k int, rows int, cols int, flags int, rowBias []float32, colBias []float32)
+// func gemmTileAVX2(c []float32, ldc int, a []float32, as int, b []float32, bs int, k int, rows int, cols int, flags int, rowBias []float32, colBias []float32, soon *float32, soonStep int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemmTileAVX2(SB), NOSPLIT, $0-176
+TEXT ·gemmTileAVX2(SB), NOSPLIT, $0-192
 	MOVQ       c_base+0(FP), DI
 	MOVQ       ldc+24(FP), DX
 	MOVQ       a_base+32(FP), SI
@@ -9949,10 +10323,19 @@ TEXT ·gemmTileAVX2(SB), NOSPLIT, $0-176
 	TESTQ      CX, CX
 	JEQ        v2_r1_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v2_r1_four:
 	PREFETCHT0   4096(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS      (BX), Y15
 	VMOVUPS      32(BX), Y14
 	VBROADCASTSS (SI), Y13
@@ -9977,6 +10360,8 @@ v2_r1_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v2_r1_four
 
@@ -10046,10 +10431,19 @@ v2_r2:
 	TESTQ      CX, CX
 	JEQ        v2_r2_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v2_r2_four:
 	PREFETCHT0   4096(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS      (BX), Y15
 	VMOVUPS      32(BX), Y14
 	VBROADCASTSS (SI), Y13
@@ -10086,6 +10480,8 @@ v2_r2_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v2_r2_four
 
@@ -10175,10 +10571,19 @@ v2_r3:
 	TESTQ      CX, CX
 	JEQ        v2_r3_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v2_r3_four:
 	PREFETCHT0   4096(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS      (BX), Y15
 	VMOVUPS      32(BX), Y14
 	VBROADCASTSS (SI), Y13
@@ -10227,6 +10632,8 @@ v2_r3_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v2_r3_four
 
@@ -10336,10 +10743,19 @@ v2_r4:
 	TESTQ      CX, CX
 	JEQ        v2_r4_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v2_r4_four:
 	PREFETCHT0   4096(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS      (BX), Y15
 	VMOVUPS      32(BX), Y14
 	VBROADCASTSS (SI), Y13
@@ -10400,6 +10816,8 @@ v2_r4_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v2_r4_four
 
@@ -10529,11 +10947,20 @@ v2_r5:
 	TESTQ      CX, CX
 	JEQ        v2_r5_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v2_r5_four:
 	PREFETCHT0   4096(SI)
 	PREFETCHT0   4160(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS      (BX), Y15
 	VMOVUPS      32(BX), Y14
 	VBROADCASTSS (SI), Y13
@@ -10606,6 +11033,8 @@ v2_r5_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v2_r5_four
 
@@ -10755,11 +11184,20 @@ v2_r6:
 	TESTQ      CX, CX
 	JEQ        v2_r6_rest
 	MOVQ       CX, R15
+	MOVQ       soon+176(FP), R13
+	MOVQ       soonStep+184(FP), CX
+	SHLQ       $0x02, CX
+	LEAQ       (CX)(CX*2), AX
+	ADDQ       R13, AX
 	PCALIGN    $0x40
 
 v2_r6_four:
 	PREFETCHT0   4096(SI)
 	PREFETCHT0   4160(SI)
+	PREFETCHT0   (R13)
+	PREFETCHT0   (R13)(CX*1)
+	PREFETCHT0   (R13)(CX*2)
+	PREFETCHT0   (AX)
 	VMOVUPS      (BX), Y15
 	VMOVUPS      32(BX), Y14
 	VBROADCASTSS (SI), Y13
@@ -10844,6 +11282,8 @@ v2_r6_four:
 	LEAQ         (R9)(R8*4), R9
 	LEAQ         (BX)(R10*4), BX
 	LEAQ         (R11)(R10*4), R11
+	LEAQ         (R13)(CX*4), R13
+	LEAQ         (AX)(CX*4), AX
 	DECQ         R15
 	JNE          v2_r6_four
 

@@ -23,7 +23,7 @@ func packTransposeNEON(dst []float32, ds int, src []float32, ss int, lanes, k in
 
 // tileNEON does what the assembly does not: narrow tiles, biases and activations.
 func tileNEON(c []float32, ldc int, a []float32, as int, b []float32, bs int,
-	k, rows, cols, flags int, rowBias, colBias []float32) {
+	k, rows, cols, flags int, rowBias, colBias []float32, _ *float32, _ int) {
 	if cols == 8 && flags&^tileAccumulate == 0 && rowBias == nil && colBias == nil {
 		gemmTileNEON(c, ldc, a, as, b, bs, k, rows, flags)
 		return

@@ -103,7 +103,7 @@ func tileRate(ops *gemmOps) float64 {
 	start := time.Now()
 	for time.Since(start) < time.Millisecond {
 		for range 10 {
-			ops.tile(c.f, ops.cols, a.f, ops.rows, b.f, ops.cols, k, ops.rows, ops.cols, 0, nil, nil)
+			ops.tile(c.f, ops.cols, a.f, ops.rows, b.f, ops.cols, k, ops.rows, ops.cols, 0, nil, nil, &b.f[0], 0)
 			n++
 		}
 	}

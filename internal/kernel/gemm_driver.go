@@ -6,10 +6,11 @@ import "github.com/mettleml/mettle/internal/parallel"
 //
 // C is cut into parts, blocks of rows and columns that depend on the shape
 // alone. A part goes through k in stretches of equal length (at most
-// gemmOps.depth, a function of k alone). For each stretch it packs its columns of
-// B into strips as wide as a tile; then it takes a panel of rows of A, small
-// enough for the second-level cache, and runs the panel's tiles past one strip
-// of B after the other; then the next panel.
+// gemmOps.depth, a function of k alone). For each stretch it takes a panel of rows
+// of A, small enough for the second-level cache, and runs the panel's tiles past one
+// strip of B after the other, as wide as a tile; then the next panel. A strip is
+// packed when the first panel comes to it. Its rows lie far apart in memory, so the
+// tiles of the strip before ask for them, a line of the cache in every step.
 //
 // A is packed beforehand, by all workers, if the parts lie side by side, and by
 // the part itself if not. Operands are read in place where packing would not pay.
@@ -54,6 +55,9 @@ var (
 	// batchFlops is the product (multiply-adds) up to which a batch is cut by item.
 	batchFlops = 1 << 22
 )
+
+// cacheLine is the length of a line of the caches in floats.
+const cacheLine = 16
 
 // A gemmTask does one product.
 type gemmTask struct {
@@ -188,7 +192,6 @@ func (t *gemmTask) block(s0, s1, j0, j1 int) {
 				flags |= tileReLU
 			}
 		}
-		t.packBlockB(packedB, j0, j1, p0, kl)
 		if ownA {
 			for s := s0; s < s1; s++ {
 				r, rows := t.stripA(s)
@@ -205,6 +208,13 @@ func (t *gemmTask) block(s0, s1, j0, j1 int) {
 					b, bs = t.b[item*t.strideB+p0*t.ldb+col:], t.ldb
 				default:
 					b = packedB[(j-j0)*t.cols*kl:]
+					if q == 0 {
+						t.packB(b, item, col, cols, p0, kl)
+					}
+				}
+				var next []float32
+				if j+1 < j1 && q == 0 || j+1 == j1 && q == panels-1 {
+					next = t.nextB(j, j0, j1, p0)
 				}
 				for s := s0 + cutAt(s1-s0, panels, q); s < s0+cutAt(s1-s0, panels, q+1); s++ {
 					r, rows := t.stripA(s)
@@ -219,8 +229,13 @@ func (t *gemmTask) block(s0, s1, j0, j1 int) {
 					default:
 						a = t.sharedA[(p0-t.k0)*t.m+r*kl:]
 					}
+					soon, soonStep := &t.c[0], 0
+					if len(next) > 0 {
+						soon, soonStep = &next[0], t.ldb
+						next = next[min(cacheLine, len(next)):]
+					}
 					ops.tile(t.c[item*t.strideC+r*t.ldc+col:], t.ldc, a, as, b, bs, kl, rows, cols, flags,
-						from(rowBias, r), from(colBias, col))
+						from(rowBias, r), from(colBias, col), soon, soonStep)
 				}
 			}
 		}

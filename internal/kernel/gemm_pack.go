@@ -50,20 +50,18 @@ func (t *gemmTask) packShared(s0, s1 int) {
 	}
 }
 
-// packBlockB packs those of strips [j0, j1) of B that are not read in place, for
-// the stretch of kl numbers from p0 on.
-func (t *gemmTask) packBlockB(dst []float32, j0, j1, p0, kl int) {
-	chunk := max(kl, 1)
-	if !t.transB {
-		chunk = copyChunk
+// nextB returns the first row of the strip that is packed after strip j of [j0, j1)
+// in the stretch from p0 on: the one beside it, the first one of the next stretch, or
+// that of the next part. It returns nil if rows are not read along.
+func (t *gemmTask) nextB(j, j0, j1, p0 int) []float32 {
+	if j++; j == j1 && p0+t.kLen < t.k1 {
+		j, p0 = j0, p0+t.kLen
 	}
-	for p := 0; p < kl; p += chunk {
-		for j := j0; j < j1; j++ {
-			if item, col, cols := t.stripB(j); !t.inPlace(cols) {
-				t.packB(dst[((j-j0)*kl+p)*t.cols:], item, col, cols, p0+p, min(chunk, kl-p))
-			}
-		}
+	if t.transB || t.k == 0 || j == t.colStrips {
+		return nil
 	}
+	item, col, cols := t.stripB(j)
+	return t.b[item*t.strideB+p0*t.ldb+col:][:cols]
 }
 
 // inPlace reports whether a strip of B with so many columns is read in place.

@@ -7,12 +7,12 @@ package kernel
 // gemmTileAVX512 does up to 14 rows and 32 columns, or 6 and 64; see gemmOps.tile.
 //
 //go:noescape
-func gemmTileAVX512(c []float32, ldc int, a []float32, as int, b []float32, bs int, k int, rows int, cols int, flags int, rowBias []float32, colBias []float32)
+func gemmTileAVX512(c []float32, ldc int, a []float32, as int, b []float32, bs int, k int, rows int, cols int, flags int, rowBias []float32, colBias []float32, soon *float32, soonStep int)
 
 // gemmTileAVX2 does up to 6 rows and exactly 16 columns; see gemmOps.tile.
 //
 //go:noescape
-func gemmTileAVX2(c []float32, ldc int, a []float32, as int, b []float32, bs int, k int, rows int, cols int, flags int, rowBias []float32, colBias []float32)
+func gemmTileAVX2(c []float32, ldc int, a []float32, as int, b []float32, bs int, k int, rows int, cols int, flags int, rowBias []float32, colBias []float32, soon *float32, soonStep int)
 
 // packCopyAVX512 copies up to 32 lanes; see gemmOps.packCopy.
 //

@@ -26,8 +26,11 @@ type gemmOps struct {
 	// is that of p, whatever the tile's size. Unless masked, tile reads all of the
 	// ops' columns of B even if fewer are wanted (what is there does not matter)
 	// and needs the memory for them.
+	//
+	// On the way it may ask memory for the cache lines at soon + p*soonStep, which
+	// the caller is about to read.
 	tile func(c []float32, ldc int, a []float32, as int, b []float32, bs int,
-		k, rows, cols, flags int, rowBias, colBias []float32)
+		k, rows, cols, flags int, rowBias, colBias []float32, soon *float32, soonStep int)
 
 	// packCopy copies k rows of lanes numbers, at most the ops' cols:
 	// dst[p*ds+l] = src[p*ss+l].
@@ -57,7 +60,7 @@ var genericGemm = gemmOps{
 // tileGeneric is gemmOps.tile in Go. Products are rounded before they are added,
 // on every architecture.
 func tileGeneric(c []float32, ldc int, a []float32, as int, b []float32, bs int,
-	k, rows, cols, flags int, rowBias, colBias []float32) {
+	k, rows, cols, flags int, rowBias, colBias []float32, _ *float32, _ int) {
 	var sums [4 * 4]float32
 	r := 0
 	if cols == 4 {

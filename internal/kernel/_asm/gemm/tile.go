@@ -51,6 +51,9 @@ var (
 	count, rest        = reg.RCX, reg.R12
 	nRows, nCols       = reg.R13, reg.R14
 	temp, ptr          = reg.RAX, reg.R15
+
+	// While the products are done, in place of temp, count and nRows.
+	soon3, soonStep, soon = reg.RAX, reg.RCX, reg.R13
 )
 
 // Bits of the tile's flags; the same as in gemm_tile.go.
@@ -63,7 +66,7 @@ const (
 func tile(s isa) {
 	name := "gemmTile" + s.name
 	TEXT(name, NOSPLIT, "func(c []float32, ldc int, a []float32, as int, b []float32, bs int, "+
-		"k, rows, cols, flags int, rowBias, colBias []float32)")
+		"k, rows, cols, flags int, rowBias, colBias []float32, soon *float32, soonStep int)")
 	doc := fmt.Sprintf("%s does up to %d rows and %d columns, or %d and %d; see gemmOps.tile.",
 		name, s.rows, 2*s.lanes, wideRows, 4*s.lanes)
 	if !s.masks {
@@ -190,16 +193,25 @@ func oneTile(s isa, vecs, rows int, label string) {
 	TESTQ(count, count)
 	JEQ(LabelRef(label + "_rest"))
 	MOVQ(count, ptr)
+	Load(Param("soon"), soon)
+	Load(Param("soonStep"), soonStep)
+	SHLQ(Imm(2), soonStep)
+	LEAQ(Mem{Base: soonStep, Index: soonStep, Scale: 2}, soon3)
+	ADDQ(soon, soon3)
 	align64()
 	Label(label + "_four")
 	for line := 0; line < 4*4*rows; line += 64 {
 		PREFETCHT0(Mem{Base: aPtr, Disp: aheadA + line})
 	}
+	PREFETCHT0(Mem{Base: soon})
+	PREFETCHT0(Mem{Base: soon, Index: soonStep, Scale: 1})
+	PREFETCHT0(Mem{Base: soon, Index: soonStep, Scale: 2})
+	PREFETCHT0(Mem{Base: soon3})
 	step(Mem{Base: aPtr}, Mem{Base: bPtr})
 	step(Mem{Base: aPtr, Index: aStep, Scale: 1}, Mem{Base: bPtr, Index: bStep, Scale: 1})
 	step(Mem{Base: aPtr, Index: aStep, Scale: 2}, Mem{Base: bPtr, Index: bStep, Scale: 2})
 	step(Mem{Base: aPtr3}, Mem{Base: bPtr3})
-	for _, p := range [][2]reg.GPPhysical{{aStep, aPtr}, {aStep, aPtr3}, {bStep, bPtr}, {bStep, bPtr3}} {
+	for _, p := range [][2]reg.GPPhysical{{aStep, aPtr}, {aStep, aPtr3}, {bStep, bPtr}, {bStep, bPtr3}, {soonStep, soon}, {soonStep, soon3}} {
 		LEAQ(Mem{Base: p[1], Index: p[0], Scale: 4}, p[1])
 	}
 	DECQ(ptr)
