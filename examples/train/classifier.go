@@ -139,7 +139,7 @@ func classifier(ctx context.Context, c *config) (float64, error) {
 		return 0, err
 	}
 	if c.adversarial != "" {
-		s.attack = newPGD(c.eps, c.seed)
+		s.attack = newPGD(c.eps, c.seed, (c.epochs*s.loader.Len()+1)/2)
 	}
 	fmt.Printf("%s on %s: %d parameters, %d training and %d test samples of %v, %d epochs of %d steps, seed %d\n",
 		c.model, c.data, nn.Count(s.net), train.Len(), test.Len(), train.Shape(), c.epochs, s.loader.Len(), c.seed)
@@ -216,7 +216,7 @@ func (s *session) step(batch data.Batch, rate optim.Schedule, p *progress) error
 	at := int(s.tape.Step())
 	x := wire(s.pre, batch.X)
 	if s.attack != nil {
-		s.attack.perturb(s.net, x, batch.Y, uint64(at))
+		s.attack.perturb(s.net, x, batch.Y, s.attack.radius(at), uint64(at))
 	}
 	s.opt.SetLR(rate(at))
 	logits := s.net.Forward(s.tape.Input(x))
@@ -263,7 +263,7 @@ func accuracy(ctx context.Context, net nn.Module, pre zoo.Preprocess, d data.Dat
 		}
 		x := wire(pre, batch.X)
 		if attack != nil {
-			attack.perturb(net, x, batch.Y, 0)
+			attack.perturb(net, x, batch.Y, attack.eps, 0)
 		}
 		tape.Reset()
 		right += nn.Accuracy(net.Forward(tape.Input(x)).Value(), batch.Y) * float64(len(batch.Y))

@@ -57,7 +57,7 @@ func flags(c *config) {
 	flag.Float64Var(&c.momentum, "momentum", 0.9, "Nesterov momentum of SGD")
 	flag.Float64Var(&c.decay, "decay", -1, "weight decay; negative: what suits the model")
 	flag.BoolVar(&c.augment, "augment", true, "shift (and, but for digits, flip) training images")
-	flag.StringVar(&c.adversarial, "adversarial", "", "pgd: train on the worst images of a ball, found by projected gradient descent")
+	flag.StringVar(&c.adversarial, "adversarial", "", "pgd: train on the worst images of a ball, found by projected gradient descent; its radius grows to -eps in the first half of the run")
 	flag.Float64Var(&c.eps, "eps", 0.3, "with -adversarial: Linf radius of the ball")
 	flag.Uint64Var(&c.seed, "seed", 1, "of initial weights, order and augmentation")
 	flag.IntVar(&c.limit, "limit", 0, "use only so many training samples; 0: all")

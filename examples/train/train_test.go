@@ -7,14 +7,20 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/examples/internal/datasets"
 	"github.com/mettleml/mettle/examples/internal/weights"
+	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/data"
+	"github.com/mettleml/mettle/nn/models"
+	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 )
 
@@ -119,6 +125,43 @@ func TestAdversarialTrainingRuns(t *testing.T) {
 		out: filepath.Join(t.TempDir(), "w.safetensors")}
 	if _, err := classifier(context.Background(), c); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestPGD: images stay in the ball and in [0,1] and are worse than random ones of the
+// ball; the radius grows to the whole one.
+func TestPGD(t *testing.T) {
+	const seed = 7
+	net := models.LeNet5(seed, 10)
+	p := newPGD(0.1, seed, 4)
+	r := rand.New(rand.NewPCG(seed, 0))
+	clean := tensor.New(8, 1, 28, 28)
+	labels := make([]int, 8)
+	for i := range clean.Data() {
+		clean.Data()[i] = r.Float32()
+	}
+	for i := range labels {
+		labels[i] = r.IntN(10)
+	}
+	loss := func(steps int) float64 {
+		x := clean.Clone()
+		p.steps = steps
+		p.perturb(net, x, labels, p.eps, 1)
+		for i, v := range x.Data() {
+			if d := v - clean.Data()[i]; v < 0 || v > 1 || d > 0.1001 || d < -0.1001 {
+				t.Fatalf("seed %d: %v has become %v", seed, clean.Data()[i], v)
+			}
+		}
+		tape := autograd.NewTape(autograd.Inference, 0)
+		return nn.CrossEntropy(net.Forward(tape.Input(x)), labels).Scalar()
+	}
+	if none, seven := loss(0), loss(7); !(seven > none+0.01) {
+		t.Errorf("seed %d: the loss is %v after seven steps, %v after none", seed, seven, none)
+	}
+	for step, want := range []float32{0.025, 0.05, 0.075, 0.1, 0.1} {
+		if got := p.radius(step); math.Abs(float64(got-want)) > 1e-6 {
+			t.Errorf("radius %v at step %d, want %v", got, step, want)
+		}
 	}
 }
 
