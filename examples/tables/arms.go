@@ -93,7 +93,7 @@ func (b *book) baselines() []arm {
 const zooWeight = 10
 
 func autoZOOM(d attack.Decoder, box attack.Box) attack.AutoZOOM {
-	return attack.AutoZOOM{Decoder: d, Weight: 10, Switch: 100, Directions: 4, Iterations: 2000, Box: box}
+	return attack.AutoZOOM{Decoder: d, Weight: 10, Switch: 100, Directions: 4, Iterations: usual, Box: box} // the budget ends it
 }
 
 // meta is a row of the Meta Attack.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/mettleml/mettle/attack"
 	"github.com/mettleml/mettle/examples/internal/cast"
@@ -29,12 +30,13 @@ func (b *book) comparison(ctx context.Context, targeted bool) error {
 	scored := slices.DeleteFunc(slices.Clone(results), func(r *result) bool { return r.arm.labels != nil })
 	labelled := slices.DeleteFunc(slices.Clone(results), func(r *result) bool { return r.arm.labels == nil })
 	if len(scored) > 0 {
-		b.text("Attacks on scores. Queries are counted up to the first success, over successes, and “first L2” is its distance. The other distances, and what is verified, are of the best success, found “at query”; for an attack that stops at its first success the two are one.")
+		b.text("Attacks on scores. Queries are counted up to the first success, over successes (“over all”: the mean over all images, a failure counting as the budget), and “first L2” is its distance. The other distances, and what is verified, are of the best success, found “at query”; for an attack that stops at its first success the two are one.")
 		b.table(b.success(scored))
 	}
 	if len(labelled) > 0 {
-		b.text("Attacks on labels begin with a success far away and come nearer: the L2 distance of the nearest success after so many queries, median (mean) over images.")
-		b.table(b.distances(labelled))
+		n := common(labelled)
+		b.text(fmt.Sprintf("Attacks on labels begin with a success far away and come nearer: the L2 distance of the nearest success after so many queries, on the first %d images of each victim, which all of these attacks were run on. Median (mean) over images; a mean leaves out images without a success so far, and says of how many it is.", n))
+		b.table(b.distances(labelled, n))
 	}
 	b.contrasts(results, [][2]string{{"meta-random", "meta"}, {"meta-frugal", "meta"}, {"meta-transfer", "meta"}, {"autozoom-ae", "autozoom"}})
 	b.notRun(missing)
@@ -68,7 +70,7 @@ func (b *book) notRun(missing []string) {
 // success is the table of attacks on scores.
 func (b *book) success(results []*result) *report.Table {
 	several := len(b.victims) > 1
-	t := &report.Table{Head: []string{" attack", "budget", "success", "[95 %]", "queries", "[95 %]", "median", "first L2", "best L2", "[95 %]", "Linf", "at query", "verified", "8 bits", "n"}}
+	t := &report.Table{Head: []string{" attack", "budget", "success", "[95 %]", "queries", "[95 %]", "median", "over all", "first L2", "best L2", "[95 %]", "Linf", "at query", "verified", "8 bits", "n"}}
 	if several {
 		t.Head = append(t.Head, "worst success", "worst queries", "worst L2")
 	}
@@ -84,6 +86,7 @@ func (b *book) success(results []*result) *report.Table {
 			whole(of(func(s *attack.Summary) float64 { return s.QueriesMean })),
 			between(interval(w, func(s *attack.Summary) attack.Interval { return s.QueriesCI }), whole),
 			whole(of(func(s *attack.Summary) float64 { return s.QueriesMedian })),
+			whole(mean(s, func(s *attack.Summary) float64 { return s.QueriesMeanAll })),
 			three(of(func(s *attack.Summary) float64 { return s.FirstL2Mean })),
 			three(of(func(s *attack.Summary) float64 { return s.L2Mean })),
 			between(interval(w, func(s *attack.Summary) attack.Interval { return s.L2CI }), three),
@@ -112,14 +115,29 @@ func (b *book) success(results []*result) *report.Table {
 
 // count tells how many images were attacked.
 func (b *book) count(r *result) string {
-	if len(r.victims) == 1 {
-		return fmt.Sprint(r.images())
+	var n []string
+	for _, records := range r.records {
+		n = append(n, fmt.Sprint(len(records)))
 	}
-	return fmt.Sprintf("%d × %d", len(r.victims), r.images()/len(r.victims))
+	if one := slices.Compact(slices.Clone(n)); len(one) == 1 && len(n) > 1 {
+		return fmt.Sprintf("%d × %s", len(n), one[0])
+	}
+	return strings.Join(n, ", ")
 }
 
-// distances is the table of attacks on labels.
-func (b *book) distances(results []*result) *report.Table {
+// common is the number of images of each victim that all of the attacks were run on.
+func common(results []*result) int {
+	n := math.MaxInt
+	for _, r := range results {
+		for _, records := range r.records {
+			n = min(n, len(records))
+		}
+	}
+	return n
+}
+
+// distances is the table of attacks on labels, on the first n images of each victim.
+func (b *book) distances(results []*result, n int) *report.Table {
 	most := 0
 	for _, r := range results {
 		most = max(most, r.budget)
@@ -131,24 +149,21 @@ func (b *book) distances(results []*result) *report.Table {
 	t := &report.Table{Head: []string{" attack", "budget"}}
 	for _, q := range at {
 		t.Head = append(t.Head, fmt.Sprintf("L2 at %d", q))
+		if len(b.victims) > 1 {
+			t.Head = append(t.Head, "worst")
+		}
 	}
 	t.Head = append(t.Head, "success", "[95 %]", "verified", "8 bits", "n", " thesis")
 	for _, r := range results {
 		row := []string{r.arm.title, fmt.Sprint(r.budget)}
 		for _, q := range at {
-			if q > r.budget {
-				row = append(row, "")
-				continue
+			middle, worst := "", ""
+			if q <= r.budget {
+				middle, worst = r.distanceAt(q, n)
 			}
-			d := r.reached(q)
-			m, n := average(d)
-			switch {
-			case n == 0:
-				row = append(row, "none")
-			case math.IsInf(median(d), 1):
-				row = append(row, fmt.Sprintf("– (%s on %d)", three(m), n))
-			default:
-				row = append(row, fmt.Sprintf("%s (%s)", three(median(d)), three(m)))
+			row = append(row, middle)
+			if len(b.victims) > 1 {
+				row = append(row, worst)
 			}
 		}
 		s := r.summaries()
@@ -161,9 +176,30 @@ func (b *book) distances(results []*result) *report.Table {
 	return t
 }
 
+// distanceAt tells of the nearest successes within q queries on the first n images of
+// each victim: the median, the mean over victims of theirs, with the mean over images,
+// and the worst victim's median.
+func (r *result) distanceAt(q, n int) (middle, worst string) {
+	var medians, sum, most float64
+	reached := 0
+	for v := range r.records {
+		d := r.reached(v, q, n)
+		m := median(d)
+		medians += m / float64(len(r.records))
+		most = max(most, m)
+		s, k := finite(d)
+		sum, reached = sum+s, reached+k
+	}
+	mean := three(sum / float64(reached))
+	if all := n * len(r.records); reached < all {
+		mean += fmt.Sprintf(" on %d of %d", reached, all)
+	}
+	return fmt.Sprintf("%s (%s)", three(medians), mean), three(most)
+}
+
 // contrasts compares pairs of rows on the same images.
 func (b *book) contrasts(results []*result, names [][2]string) {
-	t := &report.Table{Head: []string{" attack", " against", "queries", "", "difference", "[95 %]", "ratio", "[95 %]", "L2", "", "ratio", "[95 %]", "images"}}
+	t := &report.Table{Head: []string{" attack", " against", "queries", "", "difference", "[95 %]", "ratio", "[95 %]", "images", "L2", "", "ratio", "[95 %]", "images"}}
 	for _, p := range names {
 		i := slices.IndexFunc(results, func(r *result) bool { return r.arm.name == p[0] })
 		j := slices.IndexFunc(results, func(r *result) bool { return r.arm.name == p[1] })
@@ -173,8 +209,8 @@ func (b *book) contrasts(results []*result, names [][2]string) {
 		q := compare(pairs(results[i], results[j], queriesOf), b.c.seed)
 		d := compare(pairs(results[i], results[j], distanceOf), b.c.seed)
 		t.Rows = append(t.Rows, []string{results[i].arm.title, results[j].arm.title, whole(q.a), whole(q.b),
-			whole(q.diff), between(q.diffCI, whole), three(q.ratio), between(q.ratiCI, three),
-			three(d.a), three(d.b), three(d.ratio), between(d.ratiCI, three), fmt.Sprint(q.n)})
+			whole(q.diff), between(q.diffCI, whole), three(q.ratio), between(q.ratiCI, three), fmt.Sprint(q.n),
+			three(d.a), three(d.b), three(d.ratio), between(d.ratiCI, three), fmt.Sprint(d.n)})
 	}
 	if len(t.Rows) == 0 {
 		return

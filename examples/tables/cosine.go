@@ -145,6 +145,7 @@ func likenesses(ctx context.Context, v *victim, samples []attack.Sample, trained
 func compareMaps(ctx context.Context, v *victim, x *tensor.Tensor, goal zoo.Goal, preset attack.Meta, trained nn.Module, truth, blind, one, batch []float32) ([]likeness, error) {
 	est := zoo.NewMeta(trained)
 	est.Coordinates, est.Interval, est.Central, est.Step = preset.Coordinates, 1, preset.Central, preset.H
+	est.Tune, est.LR, est.Mask = preset.Tune, preset.TuneLR, preset.Mask
 	o := zoo.NewObjective(v.model, goal, preset.Loss)
 	p := zoo.Point{X: x.Data()}
 	var err error

@@ -53,7 +53,7 @@ func (r *result) curve() report.Series {
 		}
 	}
 	slices.Sort(at)
-	s := report.Series{Name: r.arm.name, Step: true, X: []float64{1}, Y: []float64{0}}
+	s := report.Series{Name: fmt.Sprintf("%s (%d images)", r.arm.name, r.images()), Step: true, X: []float64{1}, Y: []float64{0}}
 	n := float64(r.images())
 	for i, q := range at {
 		s.X, s.Y = append(s.X, float64(q)), append(s.Y, float64(i+1)/n)
@@ -76,6 +76,7 @@ func (b *book) figure23(ctx context.Context) error {
 		return err
 	}
 	victims, n := b.victims[:1], min(b.c.sweep, b.c.n)
+	b.text(fmt.Sprintf("The Meta Attack on %s, other settings as in preset %s.", victims[0].name, b.cast.Preset))
 	for _, targeted := range []bool{false, true} {
 		t := &report.Table{Head: []string{"q", "β", "success", "queries", "[95 %]", "L2", "[95 %]", "n"}}
 		queries := &report.Chart{Title: "mean queries, " + goalName(targeted), X: "β", Y: "queries", LogX: true}

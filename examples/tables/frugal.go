@@ -12,8 +12,9 @@ import (
 // searchImages are the training images among which the frugal preset is looked for.
 const searchImages = 2000
 
-// frugal shows how the frugal preset was found: on another victim and on training
-// images. Its settings are compared with paper's on the same images.
+// frugal shows the neighbourhood in which the frugal preset was found: on another
+// victim and on training images. Its settings are compared with paper's on the same
+// images.
 func (b *book) frugal(ctx context.Context) error {
 	if b.cast.StandIn == "" {
 		return nil

@@ -42,7 +42,7 @@ func flags(c *config) {
 	flag.StringVar(&c.data, "data", "mnist", "mnist, fashion, cifar10, tiny (in METTLE_DATA), or a directory of train/CLASS and test/CLASS with RGB pictures of 32x32")
 	flag.StringVar(&c.weights, "weights", "", "directory of the weights that examples/train makes; default meta-DATA")
 	flag.StringVar(&c.out, "out", "tables", "directory for chapter2-DATA.md, the figures and the cells")
-	flag.StringVar(&c.only, "only", "all", "tables and figures, such as 2.4,2.6,f2.1; frugal shows how that preset was found")
+	flag.StringVar(&c.only, "only", "all", "tables and figures, such as 2.4,2.6,f2.1; frugal shows the neighbourhood of that preset")
 	flag.StringVar(&c.rows, "rows", "all", "attacks of tables 2.4 and 2.5, separated by commas; NAME:N attacks N images only, such as all,autozoom:100")
 	flag.IntVar(&c.n, "n", 1000, "test images to attack: the first that the victim gets right")
 	flag.IntVar(&c.slow, "slow", 100, "test images for the attacks whose budget is 50,000 queries")
@@ -55,7 +55,7 @@ func flags(c *config) {
 	flag.StringVar(&c.transfer, "transfer", "", "file of a meta attacker trained on another data set, for another row")
 	flag.IntVar(&c.workers, "workers", 32, "images attacked at a time; their queries go to the victim together")
 	flag.Uint64Var(&c.seed, "seed", 1, "of everything random")
-	flag.BoolVar(&c.cached, "cached", false, "run nothing: show what OUT/cells holds")
+	flag.BoolVar(&c.cached, "cached", false, "attack nothing: show what OUT/cells holds")
 	flag.Parse()
 }
 

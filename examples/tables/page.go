@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"math"
 	"os"
@@ -38,7 +39,7 @@ func (b *book) chart(name string, c *report.Chart) error {
 // head says how the numbers came about.
 func (b *book) head() {
 	fmt.Fprintf(&b.page, "# Chapter 2 on %s\n\n", b.name)
-	b.text(fmt.Sprintf("Made by `go run ./examples/tables %s` on %s.", strings.Join(os.Args[1:], " "), time.Now().Format("2 January 2006")))
+	b.text(fmt.Sprintf("Made by `go run ./examples/tables%s` on %s.", settings(), time.Now().Format("2 January 2006")))
 	var names []string
 	for _, v := range b.victims {
 		names = append(names, v.name)
@@ -47,7 +48,7 @@ func (b *book) head() {
 		{"machine", machine()},
 		{"program", fmt.Sprintf("%s %s/%s, kernels %s", runtime.Version(), runtime.GOOS, runtime.GOARCH, kernel.Active().Name)},
 		{"victims", strings.Join(names, ", ")},
-		{"images", fmt.Sprintf("the first %d test images that a victim gets right, the first %d for attacks with a budget of %d, and where n says fewer; the same for every attack on a victim", b.c.n, min(b.c.slow, b.c.n), large)},
+		{"images", fmt.Sprintf("the first %d test images that a victim gets right, the first %d for attacks with a budget of %d, and where n says fewer. The first are easier than those that follow: compare rows of equal n, or pairs on the same images", b.c.n, min(b.c.slow, b.c.n), large)},
 		{"goals", "untargeted: any class but the true one; targeted: the class after it, the first after the last"},
 		{"query", "one image through the victim, whatever is read from the answer, success checks included; counted before it is sent. The check of the clean image and the verification are not the attack's"},
 		{"verified", "a separate pass over the best success, as float32 and rounded to 8 bits"},
@@ -64,6 +65,18 @@ func (b *book) head() {
 		fmt.Fprintf(&b.page, "- **%s**: %s\n", f[0], f[1])
 	}
 	fmt.Fprintln(&b.page, "- **thesis**: the column is left blank where the thesis's number is not known")
+}
+
+// settings are the flags that were given, but for those that only say where files
+// are.
+func settings() string {
+	var s strings.Builder
+	flag.Visit(func(f *flag.Flag) {
+		if f.Name != "weights" && f.Name != "out" && f.Name != "cached" {
+			fmt.Fprintf(&s, " -%s %s", f.Name, f.Value)
+		}
+	})
+	return s.String()
 }
 
 // machine is the processor and how many of it there are.
@@ -87,7 +100,7 @@ func three(v float64) string   { return digits("%.3f", v) }
 
 // digits shows a number that there may not be.
 func digits(format string, v float64) string {
-	if math.IsNaN(v) {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return "–"
 	}
 	return fmt.Sprintf(format, v)

@@ -36,8 +36,8 @@ type book struct {
 	page    strings.Builder
 }
 
-// sections are the tables and figures in the order of the page, and how the frugal
-// preset was found.
+// sections are the tables and figures in the order of the page, and the neighbourhood
+// of the frugal preset.
 var sections = []struct {
 	name  string
 	write func(b *book, ctx context.Context) error

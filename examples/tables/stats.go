@@ -50,17 +50,15 @@ func (r *result) images() int {
 	return n
 }
 
-// reached are the L2 distances of the nearest success within q queries, over all
-// victims; +Inf without one.
-func (r *result) reached(q int) []float64 {
+// reached are the L2 distances of the nearest success within q queries on the first n
+// images of victim v; +Inf without one.
+func (r *result) reached(v, q, n int) []float64 {
 	var d []float64
-	for _, records := range r.records {
-		for i := range records {
-			if p, ok := records[i].At(q, attack.L2); ok {
-				d = append(d, p.L2)
-			} else {
-				d = append(d, math.Inf(1))
-			}
+	for i := range n {
+		if p, ok := r.records[v][i].At(q, attack.L2); ok {
+			d = append(d, p.L2)
+		} else {
+			d = append(d, math.Inf(1))
 		}
 	}
 	return d
@@ -71,15 +69,15 @@ func median(v []float64) float64 {
 	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
 }
 
-// average is the mean of the finite values and how many there are.
-func average(v []float64) (mean float64, n int) {
+// finite is the sum of the finite values and how many there are.
+func finite(v []float64) (sum float64, n int) {
 	for _, x := range v {
 		if !math.IsInf(x, 0) {
-			mean += x
+			sum += x
 			n++
 		}
 	}
-	return mean / float64(n), n
+	return sum, n
 }
 
 // A pair is what two attacks needed on one image, the mean over victims.

@@ -9,8 +9,10 @@
 //	go run ./examples/train -stage meta -vanilla -out DIR
 //	go run ./examples/train -stage autoencoder -data mnist -out DIR
 //
-// Ctrl-C saves a checkpoint; the same command with -resume goes on from it, and
-// ends with the same weights to the bit.
+// Ctrl-C saves a checkpoint of a classifier or a source; the same command with
+// -resume goes on from it, and ends with the same weights to the bit. The other two
+// stages take minutes and begin anew; a meta attacker that was stopped is kept under
+// a name of its own.
 package main
 
 import (
@@ -102,6 +104,9 @@ func run(ctx context.Context, c *config) error {
 	}
 	if c.adversarial != "" && c.adversarial != "pgd" {
 		return fmt.Errorf("-adversarial %s: only pgd is known", c.adversarial)
+	}
+	if c.resume && (c.stage == "meta" || c.stage == "autoencoder") {
+		return fmt.Errorf("-resume: stage %s keeps no checkpoint; leave it out to begin anew", c.stage)
 	}
 	switch c.stage {
 	case "classifier":

@@ -133,8 +133,9 @@ func meta(ctx context.Context, c *config) error {
 	for _, j := range all[:len(all)-1] {
 		tasks = append(tasks, j.learn)
 	}
-	if err := metaTrain(ctx, c, net, tasks, all); err != nil {
-		return err
+	stopped := metaTrain(ctx, c, net, tasks, all)
+	if stopped != nil && !errors.Is(stopped, context.Canceled) {
+		return stopped
 	}
 	fmt.Printf("\nmean squared error on the normalised gradients of %d images not trained on\n%-14s %9s %9s %9s\n", judge, "model", "trained", "random", "zero")
 	var mean float64
@@ -158,6 +159,9 @@ func meta(ctx context.Context, c *config) error {
 	case c.images > 0:
 		file = cast.Fewer(file, c.images)
 	}
+	if stopped != nil {
+		file += "-stopped" // not to be taken for a whole one
+	}
 	path := cast.File(dir, file)
 	info := weights.Info{Model: p.Attacker, Data: c.data, Accuracy: "source MSE " + strconv.FormatFloat(mean, 'f', 4, 64)}
 	dtype := tensor.F32
@@ -168,7 +172,7 @@ func meta(ctx context.Context, c *config) error {
 		return err
 	}
 	fmt.Println("wrote", path)
-	return nil
+	return stopped
 }
 
 // innerSteps are the Adam steps that Reptile takes on a batch. Vanilla training,
@@ -187,7 +191,7 @@ func metaTrain(ctx context.Context, c *config, net nn.Module, tasks []zoo.MetaTa
 	o := zoo.MetaTraining{Batch: cmp.Or(c.batch, 200), InnerSteps: innerSteps, Rate: c.rate, InnerLR: cmp.Or(c.lr, 0.003), Iterations: total,
 		Vanilla: c.vanilla, Seed: c.seed, Schedule: func(i int) float64 { return max(0.05, 1-float64(i)/float64(total)) }}
 	fmt.Printf("%s on %d models, %d images each, %d iterations\n", way, len(tasks), tasks[0].X.Dim(0), total)
-	err := o.Train(ctx, net, tasks, func(i int, loss float64) error {
+	return o.Train(ctx, net, tasks, func(i int, loss float64) error {
 		if time.Since(last) > 30*time.Second {
 			last = time.Now()
 			var mean float64
@@ -202,11 +206,6 @@ func metaTrain(ctx context.Context, c *config, net nn.Module, tasks []zoo.MetaTa
 		}
 		return nil
 	})
-	if errors.Is(err, context.Canceled) {
-		fmt.Println("stopped early; what was learned so far is kept")
-		return nil
-	}
-	return err
 }
 
 // lesson is the task of a model on some of the images, with its gradients or with

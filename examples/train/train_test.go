@@ -192,6 +192,7 @@ func TestAutoencoder(t *testing.T) {
 func TestRefuses(t *testing.T) {
 	for say, c := range map[string]*config{
 		"-stage x":         {stage: "x"},
+		"no checkpoint; ":  {stage: "meta", resume: true},
 		"one at a time":    {stage: "meta", vanilla: true, estimated: 5},
 		"(-stage sources":  {stage: "meta", data: pictures(t), out: t.TempDir()},
 		"only pgd":         {stage: "classifier", adversarial: "fgsm"},

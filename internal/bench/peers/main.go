@@ -4,7 +4,8 @@
 //
 //	ASSUME_NO_MOVING_GC_UNSAFE_RISK_IT_WITH=go1.26 go run -C internal/bench/peers .
 //
-// meta_attack.py beside it is the Meta Attack in PyTorch.
+// meta_attack.py beside it is the Meta Attack in PyTorch, and meta_attack.log what it and
+// ours printed.
 package main
 
 import (
