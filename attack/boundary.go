@@ -72,7 +72,8 @@ func blend(dst, near, far []float32, a float64) {
 }
 
 // A Start is an image that already achieves the goal, for attacks on labels. The
-// zero Start searches one: uniform noise images untargeted.
+// zero Start searches one, untargeted: images of uniform noise, and if the victim
+// sees the sample's own class in all of a hundred, darker and paler noise.
 //
 // A targeted attack on labels needs one; a sample of the target class that the
 // victim gets right is the usual choice.
@@ -90,9 +91,15 @@ func (l *labeled) begin(ctx context.Context, start Start, r *rand.Rand, tries in
 			}
 		}
 	}
-	for range tries {
+	const plain = 100
+	low, span := float32(0), float32(1)
+	for k := range tries {
+		if k >= plain {
+			span = r.Float32()
+			low = (1 - span) * r.Float32()
+		}
 		for i := range x {
-			x[i] = r.Float32()
+			x[i] = low + span*r.Float32()
 		}
 		ok, err := l.hit(ctx, x)
 		if err != nil || ok {
