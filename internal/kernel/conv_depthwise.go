@@ -117,9 +117,8 @@ func (t *depthTask) bandRows() int {
 	return (t.rows-1)*t.step[0] + (t.kernel[0]-1)*t.dilation[0] + 1
 }
 
-// run does all parts and gives the task back.
-func (t *depthTask) run(parts int) {
-	parallel.Run(parts, t)
+// release gives the task back.
+func (t *depthTask) release() {
 	*t = depthTask{tapAt: t.tapAt, srcAt: t.srcAt, dstAt: t.dstAt, wAt: t.wAt}
 	depthTasks.put(t)
 }
@@ -137,7 +136,8 @@ func depthwiseConv(s *ConvShape, y, x, w, bias []float32, act Act, data bool) {
 	}
 	items := t.n * ceilDiv(t.c, winoLanes)
 	t.once = max(1, partSize/2/(winoLanes*t.in[0]*t.in[1]))
-	t.run(ceilDiv(items, t.once))
+	parallel.Run(ceilDiv(items, t.once), t)
+	t.release()
 }
 
 func depthwiseWeights(s *ConvShape, dw, dy, x []float32) {
@@ -152,18 +152,18 @@ func depthwiseWeights(s *ConvShape, dw, dy, x []float32) {
 	one := t.taps * winoLanes
 	sums := getScratch(t.splits * blocks * one)
 	t.sums = sums.f
-	splits, c, taps, unpack, at := t.splits, t.c, t.taps, t.ops.unpack, &t.wAt[0]
-	t.run(t.splits * blocks)
+	parallel.Run(t.splits*blocks, t)
 	for b := range blocks {
 		sum := sums.f[b*one:][:one]
-		for i := 1; i < splits; i++ {
+		for i := 1; i < t.splits; i++ {
 			for j, v := range sums.f[(i*blocks+b)*one:][:one] {
 				sum[j] += v
 			}
 		}
-		unpack(&dw[b*winoLanes*taps], &sum[0], at, taps, taps, min(winoLanes, c-b*winoLanes), 0)
+		t.ops.unpack(&dw[b*winoLanes*t.taps], &sum[0], &t.wAt[0], t.taps, t.taps, min(winoLanes, t.c-b*winoLanes), 0)
 	}
 	putScratch(sums)
+	t.release()
 }
 
 // Part does some images' blocks of channels.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand"
+	"sync"
 	"testing"
 )
 
@@ -123,6 +124,84 @@ func TestConvKeepsNaNInItsImage(t *testing.T) {
 	})
 }
 
+// smallConvCase turns a shape of convCases into one of the same kind that a test can
+// run many times.
+func smallConvCase(s ConvShape) *ConvShape {
+	s.N = 2
+	for d := 1; d < 3; d++ {
+		s.In[d] = min(s.In[d], max(6, s.Kernel[d]*2))
+	}
+	s.Resolve()
+	return &s
+}
+
+// TestConvConcurrent runs every pass in two goroutines at once, a pass apart.
+func TestConvConcurrent(t *testing.T) {
+	rng := newRand(t)
+	eachSet(t, func(t *testing.T) {
+		for _, c := range convCases {
+			s := smallConvCase(c)
+			x, w, dy := normal(rng, s.XLen()), normal(rng, s.WLen()), normal(rng, s.YLen())
+			passes := []struct {
+				what string
+				size int
+				run  func(out []float32)
+			}{
+				{"forward", s.YLen(), func(y []float32) { ConvForward(s, y, x, w, nil, ActReLU) }},
+				{"gradient to data", s.XLen(), func(dx []float32) { ConvBackwardData(s, dx, dy, w) }},
+				{"gradient to weights", s.WLen(), func(dw []float32) { ConvBackwardWeights(s, dw, dy, x) }},
+				{"gradient to bias", s.O, func(db []float32) { ConvBiasGrad(s, db, dy) }},
+			}
+			var want [4][]float32
+			for i, p := range passes {
+				want[i] = make([]float32, p.size)
+				p.run(want[i])
+			}
+			var wg sync.WaitGroup
+			for first := range 2 {
+				wg.Go(func() {
+					for k := range 10 * len(passes) {
+						i := (first + k) % len(passes)
+						p := passes[i]
+						got := make([]float32, p.size)
+						p.run(got)
+						if at := sameBits(got, want[i]); at >= 0 {
+							t.Errorf("%+v: %s: number %d is %v, alone %v", *s, p.what, at, got[at], want[i][at])
+						}
+					}
+				})
+			}
+			wg.Wait()
+		}
+	})
+}
+
+// A depthwise convolution that begins while another writes its gradient to weights
+// does not take that one's tables.
+func TestDepthwiseWeightsKeepTheirTables(t *testing.T) {
+	withWorkers(t, 1)
+	eachSet(t, func(t *testing.T) {
+		rng := newRand(t)
+		s := ConvShape{N: 2, C: 20, O: 20, Groups: 20, In: [3]int{1, 6, 7}, Kernel: [3]int{1, 3, 5}, Pad: [3]int{0, 1, 2}}
+		s.Resolve()
+		x, w, dy := normal(rng, s.XLen()), normal(rng, s.WLen()), normal(rng, s.YLen())
+		dx, want, dw := make([]float32, s.XLen()), make([]float32, s.WLen()), make([]float32, s.WLen())
+		depthwiseWeights(&s, want, dy, x)
+		ops := &Active().wino
+		unpack := ops.unpack
+		defer func() { ops.unpack = unpack }()
+		ops.unpack = func(dst, src *float32, at *int32, plane, n, nch, ahead int) {
+			ops.unpack = unpack
+			depthwiseConv(&s, dx, dy, w, nil, ActNone, true)
+			unpack(dst, src, at, plane, n, nch, ahead)
+		}
+		depthwiseWeights(&s, dw, dy, x)
+		if i := sameBits(dw, want); i >= 0 {
+			t.Errorf("number %d is %v, alone %v", i, dw[i], want[i])
+		}
+	})
+}
+
 // TestConvAdjoint checks <conv(x), y> = <x, convTransposed(y)>, which ties the
 // passes together without an oracle.
 func TestConvAdjoint(t *testing.T) {
@@ -154,19 +233,15 @@ func TestConvAdjoint(t *testing.T) {
 
 func TestConvDoesNotAllocate(t *testing.T) {
 	rng := rand.New(rand.NewSource(1))
-	for _, s := range convCases {
-		s.N = 2
-		for d := 1; d < 3; d++ {
-			s.In[d] = min(s.In[d], max(6, s.Kernel[d]*2)) // a thousand calls take their time
-		}
-		s.Resolve()
+	for _, c := range convCases {
+		s := smallConvCase(c)
 		x, w, dy := normal(rng, s.XLen()), normal(rng, s.WLen()), normal(rng, s.YLen())
 		y, dx, dw, db := make([]float32, s.YLen()), make([]float32, s.XLen()), make([]float32, s.WLen()), make([]float32, s.O)
 		checkNoMallocs(t, fmt.Sprintf("%d to %d channels, kernel %v", s.C, s.O, s.Kernel), func() {
-			ConvForward(&s, y, x, w, db, ActReLU)
-			ConvBackwardData(&s, dx, dy, w)
-			ConvBackwardWeights(&s, dw, dy, x)
-			ConvBiasGrad(&s, db, dy)
+			ConvForward(s, y, x, w, db, ActReLU)
+			ConvBackwardData(s, dx, dy, w)
+			ConvBackwardWeights(s, dw, dy, x)
+			ConvBiasGrad(s, db, dy)
 		})
 	}
 }
