@@ -31,7 +31,10 @@ const (
 // gradient to data. The answer does not depend on N.
 func depthwiseSuits(s *ConvShape, data bool) bool {
 	if s.Groups != s.C || s.O != s.C || s.C < depthLeast || s.In[0] != 1 || s.Out[0] != 1 || s.Kernel[0] != 1 ||
-		s.Stride[1] > 4 || s.Stride[2] > 4 || volume(s.In)*volume(s.Out) == 0 {
+		s.Pad[0] != 0 || s.Stride[1] > 4 || s.Stride[2] > 4 || volume(s.In) == 0 || volume(s.Out) == 0 {
+		return false
+	}
+	if s.In[2]+2*s.Pad[2]+s.span(2) > depthMost/s.span(1) { // one row's results need so much
 		return false
 	}
 	for d := 1; data && d < 3; d++ {

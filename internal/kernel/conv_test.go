@@ -246,6 +246,19 @@ func TestConvRandomShapes(t *testing.T) {
 	})
 }
 
+// Every kind of convolution agrees with the oracle.
+func TestConvCases(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	eachSet(t, func(t *testing.T) {
+		rng := rand.New(rand.NewPCG(seed, 6))
+		for _, c := range convCases {
+			s := smallConvCase(c)
+			checkConv(t, fmt.Sprintf("%+v", *s), s, rng)
+		}
+	})
+}
+
 // goldenShape returns the shape of a golden case; a transposed one comes as the
 // convolution whose gradient it is.
 func goldenShape(c *golden.Case) (s ConvShape) {
