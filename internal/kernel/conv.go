@@ -104,8 +104,8 @@ func (s *ConvShape) check(op string, x, y, w, bias []float32, biasLen int) {
 
 // ConvForward computes y = act(conv(x, w) + bias). A nil bias adds nothing. An
 // image's result has the same bits whatever N is and wherever in the batch it
-// stands. It panics if s was not resolved or a slice has the wrong length, as all
-// functions of this file do.
+// stands. It panics if s was not resolved, a slice has the wrong length or a row of
+// results needs 2 GB of padded channels, as all functions of this file do.
 func ConvForward(s *ConvShape, y, x, w, bias []float32, act Act) {
 	s.check("ConvForward", x, y, w, bias, s.O)
 	switch {

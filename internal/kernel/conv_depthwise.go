@@ -24,6 +24,10 @@ const (
 	// depthSlack is how many pixels beyond the last the loops may touch, times
 	// the step.
 	depthSlack = 8
+
+	// depthMost is the most pixels a band may have: their places, in bytes, are of
+	// 32 bits.
+	depthMost = math.MaxInt32 / (4 * winoLanes)
 )
 
 // depthwiseSuits reports whether the functions of this file are to be used for the
@@ -34,7 +38,7 @@ func depthwiseSuits(s *ConvShape, data bool) bool {
 		s.Pad[0] != 0 || s.Stride[1] > 4 || s.Stride[2] > 4 || volume(s.In) == 0 || volume(s.Out) == 0 {
 		return false
 	}
-	if s.In[2]+2*s.Pad[2]+s.span(2) > depthMost/s.span(1) { // one row's results need so much
+	if s.In[2]+2*s.Pad[2]+s.span(2) > depthMost/s.span(1) { // a band of one row is too large
 		return false
 	}
 	for d := 1; data && d < 3; d++ {

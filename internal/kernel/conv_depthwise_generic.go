@@ -8,12 +8,12 @@ func winoDepthwise(dst, src, w, bias *float32, at *int32, floor float32, step, n
 	for i := range n {
 		acc := *winoPixel(bias, 0)
 		for t, off := range ats {
-			x := winoPixel(src, off+int32(4*winoLanes*step*i))
+			x := winoPixel(src, int(off)+4*winoLanes*step*i)
 			for l := range acc {
 				acc[l] += float32(ws[t*winoLanes+l] * x[l])
 			}
 		}
-		y := winoPixel(dst, int32(4*winoLanes*i))
+		y := winoPixel(dst, 4*winoLanes*i)
 		for l, v := range acc {
 			if v < floor {
 				v = floor
@@ -25,9 +25,9 @@ func winoDepthwise(dst, src, w, bias *float32, at *int32, floor float32, step, n
 
 func winoDepthwiseSums(taps int, sums, src, dy *float32, at *int32, step, n int) {
 	for t, off := range unsafe.Slice(at, taps) {
-		acc := winoPixel(sums, int32(4*winoLanes*t))
+		acc := winoPixel(sums, 4*winoLanes*t)
 		for i := range n {
-			x, g := winoPixel(src, off+int32(4*winoLanes*step*i)), winoPixel(dy, int32(4*winoLanes*i))
+			x, g := winoPixel(src, int(off)+4*winoLanes*step*i), winoPixel(dy, 4*winoLanes*i)
 			for l := range acc {
 				acc[l] += float32(g[l] * x[l])
 			}

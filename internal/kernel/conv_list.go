@@ -97,6 +97,7 @@ func (p *convPlan) packedList(sub *convSub, l *convList) {
 	lanes := p.ops.lanes
 	// Where results go, then where lanes come from.
 	size := 4 * p.panelSize(sub)
+	p.checkOffset(float64(ceilDiv(l.positions, lanes)) * float64(p.panelSize(sub)))
 	fill := 0
 	for c := (convCursor{p: p, sub: sub, extent: l.extent}); c.next(); {
 		for x := 0; x < sub.out[2]; {

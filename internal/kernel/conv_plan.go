@@ -1,5 +1,10 @@
 package kernel
 
+import (
+	"fmt"
+	"math"
+)
+
 // How much of a convolution is done at a time.
 const (
 	// convDepth is about how many products a sum gets before it goes back to
@@ -337,6 +342,9 @@ func (p *convPlan) fillColumns() {
 // offsets fills the tables of where taps lie in scratch.
 func (p *convPlan) offsets() {
 	p.offs, p.dense = p.offs[:0], p.dense[:0]
+	images, planes := float64(p.block[0]), float64(p.depth*p.planes)
+	p.checkOffset(planes * (images*float64(p.rows[0])*float64(p.rows[1])*float64(p.pitch) + 64))
+	p.checkOffset(float64(p.step[2]) * (math.Abs(float64(p.low[2])) + float64(p.pitch)))
 	most := 0
 	for i := range p.subs {
 		s := &p.subs[i]
@@ -350,7 +358,17 @@ func (p *convPlan) offsets() {
 			}
 		}
 	}
+	p.checkOffset(float64(p.ops.lanes) * float64(p.depth*most))
 	for k := range p.depth * most {
 		p.dense = append(p.dense, int32(4*p.ops.lanes*k))
+	}
+}
+
+// checkOffset panics unless the tables, which count bytes in 32 bits, can hold the
+// place of so many floats, which an int might not.
+func (p *convPlan) checkOffset(floats float64) {
+	if 4*floats > math.MaxInt32 {
+		panic(fmt.Sprintf("kernel: Conv: input %v, output %v and %d taps within %v: a row of results needs too much of the padded input",
+			p.in, p.out, p.kernel, p.reach))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -246,6 +247,56 @@ func TestConvDoesNotAllocate(t *testing.T) {
 			ConvBiasGrad(s, db, dy)
 		})
 	}
+}
+
+// The places of a band's pixels are bytes in 32 bits. What needs more is done in
+// another way or not at all.
+func TestConvOffsetsFit(t *testing.T) {
+	tall := ConvShape{N: 1, C: 8, O: 8, Groups: 8, In: [3]int{1, 1, 4096}, Kernel: [3]int{1, 3, 3},
+		Pad: [3]int{0, 8192, 1}, Dilation: [3]int{1, 8192, 1}}
+	tall.Resolve()
+	wide := ConvShape{N: 1, C: 16, O: 16, In: [3]int{1, 4, 1 << 23}, Kernel: [3]int{1, 3, 3}, Pad: [3]int{0, 1, 1}}
+	wide.Resolve()
+	wider := wide
+	wider.Stride = [3]int{1, 2, 2}
+	wider.Resolve()
+	for what, suits := range map[string]bool{
+		"depthwise":                  depthwiseSuits(&tall, false),
+		"depthwise gradient to data": depthwiseSuits(&tall, true),
+		"winograd":                   winogradCan(&wide),
+		"winograd, stride 2":         winogradCan(&wider),
+	} {
+		if suits {
+			t.Errorf("%s takes an image that is too large for it", what)
+		}
+	}
+	defer func() {
+		if v := fmt.Sprint(recover()); !strings.HasPrefix(v, "kernel: Conv: ") {
+			t.Errorf("direct: %s", v)
+		}
+	}()
+	taller := ConvShape{N: 1, C: 1, O: 1, In: [3]int{1, 1, 4096}, Kernel: [3]int{1, 3, 3},
+		Pad: [3]int{0, 1 << 20, 1}, Dilation: [3]int{1, 1 << 20, 1}}
+	taller.Resolve()
+	ConvForward(&taller, make([]float32, taller.YLen()), make([]float32, taller.XLen()), make([]float32, 9), nil, ActNone)
+}
+
+// 2^32 products are many on a machine of 32 bits, too.
+func TestConvWeightsShareMany(t *testing.T) {
+	eachSet(t, func(t *testing.T) {
+		s := ConvShape{N: 128, C: 4, O: 64, In: [3]int{1, 1, 1 << 17}, Kernel: [3]int{1, 1, 1}}
+		s.Resolve()
+		var task convGradTask
+		p := &task.plan
+		p.reset(&s, false)
+		p.cut(convRoom, convBlockVecs)
+		if n := float64(volume(p.block)*volume(p.blocks)) * float64(p.grid()[2]*p.m*p.depth*p.kernel); n != 1<<32 {
+			t.Fatalf("%v products", n)
+		}
+		if task.share(); task.groupsOnce != 1 || task.splits != 16 {
+			t.Errorf("%d groups in a part and %d splits, want 1 and 16", task.groupsOnce, task.splits)
+		}
+	})
 }
 
 func TestConvShapePanics(t *testing.T) {

@@ -4,7 +4,11 @@ package kernel
 //go:generate sh -c "go run -C _asm ./winoneon > winograd_arm64.s"
 //go:generate sh -c "go run -C _asm ./winoneon go > winograd_stubs_arm64.go"
 
-import "github.com/mettleml/mettle/internal/parallel"
+import (
+	"math"
+
+	"github.com/mettleml/mettle/internal/parallel"
+)
 
 // Winograd convolution F(4x4, 3x3) (Lavin and Gray, Fast Algorithms for
 // Convolutional Neural Networks, CVPR 2016, section 4): a tile of 4x4 results
@@ -59,10 +63,15 @@ func winogradWeightsSuits(s *ConvShape) bool {
 	return winogradSuits(s, false)
 }
 
+// winoWidest is the greatest width of an image: places among the pixels of a run,
+// one row of tiles at least in each of four phases, are bytes in 32 bits.
+const winoWidest = math.MaxInt32/(4*6*4*winoLanes) - 8
+
 // winogradCan reports whether the functions of this file can do s at all.
 func winogradCan(s *ConvShape) bool {
 	one := [3]int{1, 1, 1}
 	return s.Groups == 1 && s.Dilation == one && s.C > 0 && s.O > 0 && volume(s.In) > 0 && volume(s.Out) > 0 &&
+		max(s.In[2], s.Out[2]) <= winoWidest &&
 		(s.Stride == one && (s.Kernel == [3]int{1, 3, 3} || s.Kernel == [3]int{3, 3, 3}) || stridedCan(s))
 }
 

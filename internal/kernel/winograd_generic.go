@@ -208,14 +208,14 @@ func winoSandwich(y, x *[36]winoVec, rows, cols, outRows, outCols int, byRow boo
 }
 
 // winoPixel returns the pixel at bytes behind p.
-func winoPixel(p *float32, at int32) *winoVec {
+func winoPixel(p *float32, at int) *winoVec {
 	return (*winoVec)(unsafe.Add(unsafe.Pointer(p), at))
 }
 
 func winoPack(dst, src *float32, at *int32, plane, n, nch, ahead int) {
 	s := unsafe.Slice(src, (nch-1)*plane+n)
 	for p, to := range unsafe.Slice(at, n) {
-		px := winoPixel(dst, to)
+		px := winoPixel(dst, int(to))
 		*px = winoVec{}
 		for c := range nch {
 			px[c] = s[c*plane+p]
@@ -226,7 +226,7 @@ func winoPack(dst, src *float32, at *int32, plane, n, nch, ahead int) {
 func winoUnpack(dst, src *float32, at *int32, plane, n, nch, ahead int) {
 	d := unsafe.Slice(dst, (nch-1)*plane+n)
 	for p, from := range unsafe.Slice(at, n) {
-		px := winoPixel(src, from)
+		px := winoPixel(src, int(from))
 		for c := range nch {
 			d[c*plane+p] = px[c]
 		}
@@ -318,12 +318,12 @@ func winoFilterPair(row, col int, u, src *float32, pos, uStep, srcTap, srcStep, 
 	for f := range n {
 		var x, y [36]winoVec
 		for i := range 4 {
-			x[(i/2+row)*3+i%2+col] = *winoPixel(src, int32(4*(f*srcStep+(i/2*3+i%2)*srcTap)))
+			x[(i/2+row)*3+i%2+col] = *winoPixel(src, 4*(f*srcStep+(i/2*3+i%2)*srcTap))
 		}
 		winoSandwich(&y, &x, 3, 3, 6, 6, false, winoFilter1)
 		for i := range 25 {
 			p := (i/5+row)*6 + i%5 + col
-			*winoPixel(u, int32(4*(p*pos+f*uStep))) = y[p]
+			*winoPixel(u, 4*(p*pos+f*uStep)) = y[p]
 		}
 	}
 }
