@@ -24,9 +24,9 @@ var convCases = []ConvShape{
 	{C: 12, O: 24, Groups: 12, In: [3]int{1, 9, 20}, Kernel: [3]int{1, 3, 5}, Pad: [3]int{0, 1, 2}},
 	{C: 20, O: 20, Groups: 20, In: [3]int{1, 9, 20}, Kernel: [3]int{1, 3, 5}, Pad: [3]int{0, 1, 2}},
 	{C: 37, O: 37, Groups: 37, In: [3]int{1, 43, 42}, Kernel: [3]int{1, 4, 3}, Stride: [3]int{1, 2, 3}, Pad: [3]int{0, 3, 1}, Dilation: [3]int{1, 1, 2}},
-	{C: 12, O: 6, Groups: 3, In: [3]int{1, 10, 11}, Kernel: [3]int{1, 5, 5}, Stride: [3]int{1, 3, 1}, Pad: [3]int{0, 2, 5}, Dilation: [3]int{1, 1, 2}},
 	{C: 8, O: 8, Groups: 8, In: [3]int{1, 9, 9}, Kernel: [3]int{1, 3, 3}, Stride: [3]int{3, 3, 3}, Pad: [3]int{1, 1, 1}},
 	{C: 8, O: 8, Groups: 8, In: [3]int{1, 9, 9}, Kernel: [3]int{1, 3, 3}, Stride: [3]int{3, 1, 1}, Pad: [3]int{1, 1, 1}},
+	{C: 12, O: 6, Groups: 3, In: [3]int{1, 10, 11}, Kernel: [3]int{1, 5, 5}, Stride: [3]int{1, 3, 1}, Pad: [3]int{0, 2, 5}, Dilation: [3]int{1, 1, 2}},
 	{C: 3, O: 5, In: [3]int{6, 12, 18}, Kernel: [3]int{3, 3, 3}, Stride: [3]int{2, 1, 2}, Pad: [3]int{1, 1, 1}},
 	{C: 2, O: 3, In: [3]int{1, 5, 300}, Kernel: [3]int{1, 2, 31}, Stride: [3]int{1, 1, 4}, Pad: [3]int{0, 0, 8}},
 }

@@ -46,13 +46,7 @@ func directConvWeights(s *ConvShape, dw, dy, x []float32) {
 	p.reset(s, false)
 	p.cut(convRoom, min(convBlockVecs, max(convBlockVecs/3, 2*convRoom/p.ops.lanes/p.m)))
 	t.dw, t.dy, t.x = dw, dy, x
-
-	const enough, parts = 1 << 18, 16
-	blocks := volume(p.blocks)
-	g := p.grid()
-	work := p.block[0] * p.block[1] * p.block[2] * g[2] * p.m * p.depth * p.kernel // of a block, group and chunk
-	t.groupsOnce = max(1, min(p.groups, enough/(work*blocks)))
-	t.splits = min(blocks, ceilDiv(parts, ceilDiv(p.groups, t.groupsOnce)*p.chunks), ceilDiv(blocks*work*t.groupsOnce, enough))
+	t.share()
 	sums := getScratch(t.splits * p.groups * p.chunks * t.chunkSums())
 	t.sums = sums.f
 	t.adding = false
@@ -62,6 +56,18 @@ func directConvWeights(s *ConvShape, dw, dy, x []float32) {
 	t.dw, t.dy, t.x, t.sums = nil, nil, nil, nil
 	putScratch(sums)
 	convGradTasks.put(t)
+}
+
+// share decides how groups and blocks are dealt out.
+func (t *convGradTask) share() {
+	p := &t.plan
+	const enough, parts = 1 << 18, 16
+	blocks := volume(p.blocks)
+	// Products of a group and chunk; more than enough for all parts makes no difference.
+	all := int64(volume(p.block)) * int64(blocks) * int64(p.grid()[2]) * int64(p.m*p.depth*p.kernel)
+	work := int(min(all, parts*enough))
+	t.groupsOnce = max(1, min(p.groups, enough/work))
+	t.splits = min(blocks, ceilDiv(parts, ceilDiv(p.groups, t.groupsOnce)*p.chunks), ceilDiv(work*t.groupsOnce, enough))
 }
 
 // strips returns how many strips of rows the results have: of 4, the last one
