@@ -22,7 +22,8 @@ import (
 // A part of a parallel task that needs memory of its own calls partScratch at the
 // beginning of Part and putScratch at its end: a worker gets back a buffer it used
 // a moment ago, still in its cache. The first part that asks makes a buffer for
-// every worker, so memory does not go on growing until all have met. Memory that
+// every worker, as far as a quarter of what may still be retained goes, so memory
+// does not go on growing until all have met. Memory that
 // all parts share (a packed operand, say) is taken before parallel.Run and returned
 // after it.
 //
@@ -53,9 +54,6 @@ const (
 	// minScratch is the smallest class in floats.
 	minScratch = 1 << 8
 
-	// maxAhead is the largest class, in floats, that is made for all workers at once.
-	maxAhead = 1 << 22
-
 	// maxRetained bounds what the free lists keep, in floats (512 MB). A put
 	// that would exceed it first lets go of everything else.
 	maxRetained = 1 << 27
@@ -84,7 +82,7 @@ func getScratch(n int) *scratch { return takeScratch(theCall, n, 1) }
 // partScratch is getScratch for a part of a parallel task.
 func partScratch(n int) *scratch { return takeScratch(aPart, n, parallel.Workers()) }
 
-// takeScratch returns a free buffer of a user. If there is none it makes some.
+// takeScratch returns a free buffer of a user. If there is none it makes up to some.
 func takeScratch(user scratchUser, n, some int) *scratch {
 	class, size := scratchClass(n)
 	p := &scratchPool
@@ -92,10 +90,7 @@ func takeScratch(user scratchUser, n, some int) *scratch {
 	defer p.mu.Unlock()
 	free := &p.free[user][class]
 	if *free == nil {
-		if size > maxAhead {
-			some = 1
-		}
-		for range some {
+		for range max(1, min(some, (maxRetained-p.retained)/4/size)) {
 			*free = &scratch{whole: alignedFloats(size), user: user, next: *free}
 			p.retained += size
 		}

@@ -54,6 +54,24 @@ func TestScratchIsReused(t *testing.T) {
 	}
 }
 
+// What is made for many workers at once leaves room for what is there.
+func TestScratchAheadIsBounded(t *testing.T) {
+	withWorkers(t, 256)
+	p := &scratchPool
+	empty := func() { p.free, p.retained = [scratchUsers][4 * 64]*scratch{}, 0 }
+	empty()
+	defer empty()
+	other := getScratch(1)
+	putScratch(other)
+	putScratch(partScratch(1 << 20))
+	if p.retained > maxRetained/2 {
+		t.Errorf("%d floats are retained, of at most %d", p.retained, maxRetained)
+	}
+	if class, _ := scratchClass(1); p.free[theCall][class] != other {
+		t.Error("what was there had to go")
+	}
+}
+
 func TestFreeList(t *testing.T) {
 	var l freeList[[4]int]
 	a := l.get()
