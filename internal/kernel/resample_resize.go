@@ -76,7 +76,9 @@ func (a *resizeAxis) fill(in, out int, align, nearest bool) {
 		}
 		lo := min(int(at), in-1)
 		a.lo[i], a.hi[i] = int32(lo), int32(min(lo+1, in-1))
-		a.frac[i] = float32(at - float64(lo))
+		if a.frac[i] = float32(at - float64(lo)); a.lo[i] == a.hi[i] {
+			a.frac[i] = 0 // infinity less itself is NaN
+		}
 	}
 }
 

@@ -23,42 +23,58 @@ func checkAdjoint(t *testing.T, what string, dy, y, dx, x []float32) {
 }
 
 func TestResizeRandom(t *testing.T) {
-	rng := newRand(t)
-	for range 200 {
-		r := &Resize{Planes: rng.Intn(4), H: 1 + rng.Intn(9), W: 1 + rng.Intn(20), OutH: 1 + rng.Intn(20), OutW: 1 + rng.Intn(40),
-			AlignCorners: rng.Intn(2) == 0, Nearest: rng.Intn(3) == 0}
-		what := fmt.Sprintf("%+v", *r)
-		x, dy := normal(rng, r.Planes*r.H*r.W), normal(rng, r.Planes*r.OutH*r.OutW)
-		y, dx := guarded(len(dy)), guarded(len(x))
-		r.Forward(y.v, x)
-		r.Grad(dx.v, dy)
-		at := func(i, in, out int) float64 {
-			switch {
-			case r.Nearest:
-				return math.Floor(float64(i*in) / float64(out))
-			case !r.AlignCorners:
-				return min(max((float64(i)+0.5)*float64(in)/float64(out)-0.5, 0), float64(in-1))
-			case out == 1:
-				return 0
+	eachSet(t, func(t *testing.T) {
+		rng := newRand(t)
+		for range 200 {
+			r := &Resize{Planes: rng.Intn(4), H: 1 + rng.Intn(9), W: 1 + rng.Intn(20), OutH: 1 + rng.Intn(20), OutW: 1 + rng.Intn(40),
+				AlignCorners: rng.Intn(2) == 0, Nearest: rng.Intn(3) == 0}
+			what := fmt.Sprintf("%+v", *r)
+			x, dy := normal(rng, r.Planes*r.H*r.W), normal(rng, r.Planes*r.OutH*r.OutW)
+			y, dx := guarded(len(dy)), guarded(len(x))
+			r.Forward(y.v, x)
+			r.Grad(dx.v, dy)
+			at := func(i, in, out int) float64 {
+				switch {
+				case r.Nearest:
+					return math.Floor(float64(i*in) / float64(out))
+				case !r.AlignCorners:
+					return min(max((float64(i)+0.5)*float64(in)/float64(out)-0.5, 0), float64(in-1))
+				case out == 1:
+					return 0
+				}
+				return float64(i*(in-1)) / float64(out-1)
 			}
-			return float64(i*(in-1)) / float64(out-1)
-		}
-		want := make([]float64, len(dy))
-		for i := range want {
-			p, oh, ow := i/(r.OutH*r.OutW), i/r.OutW%r.OutH, i%r.OutW
-			v, u := at(oh, r.H, r.OutH), at(ow, r.W, r.OutW)
-			for ih := range r.H {
-				for iw := range r.W {
-					weight := max(0, 1-math.Abs(v-float64(ih))) * max(0, 1-math.Abs(u-float64(iw)))
-					want[i] += weight * float64(x[(p*r.H+ih)*r.W+iw])
+			want := make([]float64, len(dy))
+			for i := range want {
+				p, oh, ow := i/(r.OutH*r.OutW), i/r.OutW%r.OutH, i%r.OutW
+				v, u := at(oh, r.H, r.OutH), at(ow, r.W, r.OutW)
+				for ih := range r.H {
+					for iw := range r.W {
+						weight := max(0, 1-math.Abs(v-float64(ih))) * max(0, 1-math.Abs(u-float64(iw)))
+						want[i] += weight * float64(x[(p*r.H+ih)*r.W+iw])
+					}
 				}
 			}
+			closeTo(t, what, y.v, want, 1e-6)
+			checkAdjoint(t, what, dy, y.v, dx.v, x)
+			y.check(t, what)
+			dx.check(t, what)
 		}
-		closeTo(t, what, y.v, want, 1e-6)
-		checkAdjoint(t, what, dy, y.v, dx.v, x)
-		y.check(t, what)
-		dx.check(t, what)
-	}
+	})
+}
+
+// At the border a pixel mixes with nothing, so that infinity stays.
+func TestResizeKeepsInfAtTheBorder(t *testing.T) {
+	eachSet(t, func(t *testing.T) {
+		inf := float32(math.Inf(1))
+		for _, r := range []Resize{{Planes: 1, H: 2, W: 2, OutH: 4, OutW: 4}, {Planes: 1, H: 2, W: 2, OutH: 2, OutW: 4}} {
+			y := nans(r.OutH * r.OutW)
+			r.Forward(y, []float32{1, 1, 1, inf})
+			if v := y[len(y)-1]; v != inf {
+				t.Errorf("%+v: the corner is %v", r, v)
+			}
+		}
+	})
 }
 
 func TestGridSampleRandom(t *testing.T) {
