@@ -50,12 +50,17 @@ func (t *gemmTask) packShared(s0, s1 int) {
 	}
 }
 
-// nextB returns the first row of the strip that is packed after strip j of [j0, j1)
-// in the stretch from p0 on: the one beside it, the first one of the next stretch, or
-// that of the next part. It returns nil if rows are not read along.
+// nextB returns the first row of the strip that is packed, or read in place, after
+// strip j of [j0, j1) in the stretch from p0 on: the one beside it, the first one of
+// the next stretch, or that of the next part. It returns nil if rows are not read
+// along.
 func (t *gemmTask) nextB(j, j0, j1, p0 int) []float32 {
-	if j++; j == j1 && p0+t.kLen < t.k1 {
-		j, p0 = j0, p0+t.kLen
+	if j++; j == j1 {
+		if p0 += t.kLen; p0 < t.k1 {
+			j = j0
+		} else {
+			p0 = t.k0
+		}
 	}
 	if t.transB || t.k == 0 || j == t.colStrips {
 		return nil
