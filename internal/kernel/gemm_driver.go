@@ -31,7 +31,7 @@ type gemmArgs struct {
 	items, strideB, strideC int
 }
 
-// Sizes that steer the cutting; variables for the sake of the calibration test.
+// Sizes that steer the cutting; variables for the sake of tests.
 var (
 	// panelRows is the most rows of a panel of A.
 	panelRows = 256
@@ -39,15 +39,19 @@ var (
 	// partStrips is the most strips of B in a part.
 	partStrips = 8
 
-	// partFlops is the least work (multiply-adds) of a part, maxParts where more
-	// parts stop paying.
-	partFlops = 1 << 18
-	maxParts  = 16
+	// maxParts is where more parts stop paying.
+	maxParts = 16
 
-	// packFloats is the least part of packing, sharedFloats the most of A that is
-	// packed at a time.
-	packFloats   = 1 << 15
+	// sharedFloats is the most of A that is packed at a time.
 	sharedFloats = 1 << 23
+)
+
+const (
+	// partFlops is the least work (multiply-adds) of a part.
+	partFlops = 1 << 18
+
+	// packFloats is the least part of packing.
+	packFloats = 1 << 15
 
 	// smallB is the size of B up to which its strips are read in place.
 	smallB = 1 << 15

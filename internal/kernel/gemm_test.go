@@ -167,6 +167,18 @@ func TestMatMulRandomShapes(t *testing.T) {
 	})
 }
 
+// A may be packed a stretch at a time.
+func TestMatMulSharesAInStretches(t *testing.T) {
+	defer func(n int) { sharedFloats = n }(sharedFloats)
+	sharedFloats = 1
+	eachSet(t, func(t *testing.T) {
+		rng := newRand(t)
+		for range 4 {
+			newProduct(rng, 1, 20+rng.Intn(50), 100+rng.Intn(50), 700+rng.Intn(700)).verify(t)
+		}
+	})
+}
+
 // Every height and width of a tile, with every epilogue.
 func TestMatMulTiles(t *testing.T) {
 	eachSet(t, func(t *testing.T) {
