@@ -277,7 +277,12 @@ func (t *winoTask) columnPart(i int) {
 	columns := min(t.columnsOnce(), t.o16-o)
 	width := min(winoColumns, columns)
 	// Groups are kernel frames, in turn, or phases, side by side.
-	most := winoColumnChannels / max(t.srcPhases, columns/width)
+	most := winoColumnChannels / (columns / width)
+	if t.srcPhases > 1 {
+		// Phases are summed in turn for so many channels, as in imagePart: which of
+		// the two does an image depends on N.
+		most = winoFilterChannels
+	}
 	pos := winoStride(most * t.srcPhases * width)
 	chunks := t.rowChunks * t.frameChunks
 	c := t.chunk(0)
