@@ -248,7 +248,6 @@ TEXT ·winoPackAVX2(SB), NOSPLIT, $0-56
 	LEAQ    (DX)(DX*2), BX
 	MOVQ    n+32(FP), R8
 	MOVQ    src+8(FP), R9
-	SHLQ    $0x02, ahead+48(FP)
 	PCALIGN $0x20
 
 block:
@@ -463,7 +462,6 @@ TEXT ·winoUnpackAVX2(SB), NOSPLIT, $0-56
 	LEAQ    (DX)(DX*2), BX
 	MOVQ    n+32(FP), R8
 	MOVQ    dst+0(FP), R9
-	SHLQ    $0x02, ahead+48(FP)
 	PCALIGN $0x20
 
 block:

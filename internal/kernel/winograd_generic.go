@@ -18,7 +18,7 @@ const winoLanes = 16
 type winoOps struct {
 	// pack gathers n pixels of up to 16 planes: pixel p has plane c's src[c*plane+p],
 	// or 0 if c >= nch, and goes at[p] bytes behind dst. What stands ahead floats
-	// further on in the planes will be needed soon.
+	// further on in the planes will be needed soon; only AVX-512 makes use of that.
 	pack func(dst, src *float32, at *int32, plane, n, nch, ahead int)
 
 	// unpack is the way back: pixel p lies at[p] bytes behind src. Channels from nch

@@ -151,8 +151,8 @@ func (g *gen) pack() {
 	dst, at := param("dst", 0), param("at", 0)
 	c := newChannels(g.bytes / 4)
 	n, src, nch := param("n", 0), param("src", 0), argument("nch")
-	SHLQ(Imm(2), argument("ahead"))
 	if g.wide() {
+		SHLQ(Imm(2), argument("ahead"))
 		c.start(src)
 	}
 	step := g.bytes / 4 // pixels and channels in a square
@@ -235,8 +235,8 @@ func (g *gen) unpack() {
 	src, at := param("src", 0), param("at", 0)
 	c := newChannels(g.bytes / 4)
 	n, dst, nch := param("n", 0), param("dst", 0), argument("nch")
-	SHLQ(Imm(2), argument("ahead"))
 	if g.wide() {
+		SHLQ(Imm(2), argument("ahead"))
 		c.start(dst)
 	}
 	step := g.bytes / 4
