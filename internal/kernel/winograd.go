@@ -194,7 +194,7 @@ type winoTask struct {
 	swap              bool // w has its channels the other way round: the gradient to data
 	floor             float32
 
-	phase     winoPhase
+	stage     winoStage
 	u         []float32 // transformed filters, or the gradients to them
 	biasBlock []float32 // the bias in whole blocks
 	winoSums
@@ -203,10 +203,11 @@ type winoTask struct {
 	tapAt       []int32 // see placeTaps; kept likewise
 }
 
-type winoPhase int
+// A winoStage is what the parts of a task do.
+type winoStage int
 
 const (
-	winoFilters winoPhase = iota
+	winoFilters winoStage = iota
 	winoImages
 	winoInputs
 	winoColumnBlocks
@@ -226,7 +227,7 @@ func (t *winoTask) release() {
 
 // Part implements parallel.Task.
 func (t *winoTask) Part(i int) {
-	switch t.phase {
+	switch t.stage {
 	case winoFilters:
 		t.filterPart(i)
 	case winoImages:
@@ -246,7 +247,7 @@ func (t *winoTask) Part(i int) {
 	}
 }
 
-func (t *winoTask) run(phase winoPhase, parts int) {
-	t.phase = phase
+func (t *winoTask) run(stage winoStage, parts int) {
+	t.stage = stage
 	parallel.Run(parts, t)
 }
