@@ -30,8 +30,8 @@ type convStrip struct {
 // width returns how many of the left vectors the next tile does: tiles of nearly
 // equal width rather than a row of wide ones and a narrow rest.
 func (s *convStrip) width(left int) int {
-	tiles := (left + s.vecs - 1) / s.vecs
-	v := (left + tiles - 1) / tiles
+	tiles := ceilDiv(left, s.vecs)
+	v := ceilDiv(left, tiles)
 	for s.tile[v] == nil {
 		v--
 	}

@@ -24,7 +24,7 @@ func ScatterAddRows(y, x []float32, index []int, n int) {
 	// Workers share columns, not rows, so no two write the same element.
 	per, _ := cut(n, len(index))
 	per = max(per, 16)
-	parts := (n + per - 1) / per
+	parts := ceilDiv(n, per)
 	runPooled(&gatherTasks, parts, gatherTask{y: y, x: x, index: index, n: n, per: per, add: true})
 }
 

@@ -35,7 +35,7 @@ func LayerNormGrad(dx, dgamma, dbeta, dy, x, gamma, mean, invStd []float32, n in
 		return
 	}
 	t.per = max(t.per, 8)
-	parts = (len(mean) + t.per - 1) / t.per
+	parts = ceilDiv(len(mean), t.per)
 	w := lnSums.get()
 	w.partial = grow(w.partial, 2*n*parts)
 	clear(w.partial)

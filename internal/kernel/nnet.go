@@ -66,7 +66,7 @@ const partSize = 32 << 10
 // many parts that gives.
 func cut(n, size int) (per, parts int) {
 	per = max(1, partSize/max(size, 1))
-	return per, (n + per - 1) / per
+	return per, ceilDiv(n, per)
 }
 
 // runPooled runs v as a task of so many parts, without allocating.

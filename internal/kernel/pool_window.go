@@ -38,7 +38,7 @@ func (t *maxPoolTask) prepare(w *windowScratch) {
 func (w *windowScratch) fill(p *Pool, out int) {
 	const lanes = 16
 	kw, stride := p.Kernel[2], p.Stride[2]
-	blocks := (out + lanes - 1) / lanes
+	blocks := ceilDiv(out, lanes)
 	w.masks = grow(w.masks, 2*kw*blocks)
 	clear(w.masks)
 	w.first = grow(w.first, lanes*blocks)

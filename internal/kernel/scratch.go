@@ -71,7 +71,7 @@ func scratchClass(n int) (class, size int) {
 	n = max(n, minScratch)
 	octave := bits.Len(uint(n - 1)) // 2^(octave-1) < n <= 2^octave
 	step := 1 << octave >> 3
-	quarters := (n + step - 1) / step // 5..8 eighths of 2^octave
+	quarters := ceilDiv(n, step) // 5..8 eighths of 2^octave
 	return 4*octave + quarters - 5, quarters * step
 }
 

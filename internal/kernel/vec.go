@@ -204,7 +204,7 @@ func elem[T any](p *T, i int) *T {
 }
 
 // parts returns how many chunks n makes.
-func parts(n, chunk int) int { return (n + chunk - 1) / chunk }
+func parts(n, chunk int) int { return ceilDiv(n, chunk) }
 
 // runMap applies op to whole slices, which have equal lengths. Operands that op
 // lacks are passed as dst.

@@ -114,16 +114,16 @@ type winoShape struct {
 }
 
 // winoBlocks rounds n up to whole blocks of channels.
-func winoBlocks(n int) int { return (n + winoLanes - 1) / winoLanes * winoLanes }
+func winoBlocks(n int) int { return ceilDiv(n, winoLanes) * winoLanes }
 
 // divide fills in the tiles and cuts chunks of about want tiles and at most limit.
 func (s *winoShape) divide(want, limit int) {
-	s.th, s.tw = (s.out[1]+3)/4, (s.out[2]+3)/4
+	s.th, s.tw = ceilDiv(s.out[1], 4), ceilDiv(s.out[2], 4)
 	s.c16, s.o16 = winoBlocks(s.c), winoBlocks(s.o)*s.dstPhases
 	s.chunkFrames = min(s.out[0], max(1, limit/s.tw))
 	s.chunkRows = max(1, want/(s.tw*s.chunkFrames))
-	s.rowChunks = (s.n*s.th + s.chunkRows - 1) / s.chunkRows
-	s.frameChunks = (s.out[0] + s.chunkFrames - 1) / s.chunkFrames
+	s.rowChunks = ceilDiv(s.n*s.th, s.chunkRows)
+	s.frameChunks = ceilDiv(s.out[0], s.chunkFrames)
 }
 
 // A winoChunk is the part of the work that is transformed and multiplied at once.

@@ -88,7 +88,7 @@ type winoLayout struct {
 func (*winoShape) layout(tiles, channels, ld int) winoLayout {
 	ld = min(ld, channels)
 	pos := winoStride(tiles * ld)
-	return winoLayout{ld, pos, (channels + ld - 1) / ld * 36 * pos}
+	return winoLayout{ld, pos, ceilDiv(channels, ld) * 36 * pos}
 }
 
 // at returns where channel c of the first tile's first position lies.
@@ -213,8 +213,8 @@ func (t *winoTask) product(m []float32, ldm int, v []float32, ldv, seg int, u []
 			list, step = t.ops.product2, winoColumns
 		}
 		// As few blocks as there can be, of nearly the same number of rows.
-		pairs := (rows + 1) / 2
-		blocks := (pairs + len(list) - 1) / len(list)
+		pairs := ceilDiv(rows, 2)
+		blocks := ceilDiv(pairs, len(list))
 		small, big := pairs/blocks, pairs%blocks
 		r := 0
 		for _, part := range [2][2]int{{small + 1, big}, {small, blocks - big}} {

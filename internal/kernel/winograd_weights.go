@@ -157,7 +157,7 @@ func (t *winoTask) gatherSums(i int) {
 
 // wholeSums computes block i of dU and transforms it back.
 func (t *winoTask) wholeSums(i int) {
-	blocks := (t.o16 + winoColumns - 1) / winoColumns
+	blocks := ceilDiv(t.o16, winoColumns)
 	o, c0 := i%blocks*winoColumns, i/blocks*t.cBlock
 	width, c1 := min(winoColumns, t.o16-o), min(c0+t.cBlock, t.c)
 	frame := winoEven(c1-c0) * width
@@ -194,7 +194,7 @@ func (t *winoTask) outer(u []float32, width, pairs int, v, m []float32, rows, ad
 		if width-col >= winoColumns && len(t.ops.outer2) > 0 {
 			list, step = t.ops.outer2, winoColumns
 		}
-		blocks := (pairs + len(list) - 1) / len(list)
+		blocks := ceilDiv(pairs, len(list))
 		c := 0
 		for b := range blocks {
 			n := pairs / blocks
