@@ -91,9 +91,8 @@ func (g *GridSample) run(t gridTask) {
 // all channels.
 const gridBlock = 64
 
-// A gridPoints is a block of points: the offsets of their four neighbours,
-// the weights of these and the derivatives of the
-// position with respect to the grid.
+// A gridPoints is a block of points: the offsets of their four neighbours, the
+// weights of these and the derivatives of the position with respect to the grid.
 type gridPoints struct {
 	at     [4][gridBlock]int32
 	weight [4][gridBlock]float32

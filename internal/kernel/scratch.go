@@ -22,10 +22,9 @@ import (
 // A part of a parallel task that needs memory of its own calls partScratch at the
 // beginning of Part and putScratch at its end: a worker gets back a buffer it used
 // a moment ago, still in its cache. The first part that asks makes a buffer for
-// every worker, as far as a quarter of what may still be retained goes, so memory
-// does not go on growing until all have met. Memory that
-// all parts share (a packed operand, say) is taken before parallel.Run and returned
-// after it.
+// every worker, if a quarter of what may still be retained allows, so that memory
+// does not go on growing until all have met. Memory that all parts share (a packed
+// operand, say) is taken before parallel.Run and returned after it.
 //
 // A scratch that a panic kept from being returned is simply collected; no
 // kernel needs a deferred putScratch.

@@ -5,8 +5,8 @@ package kernel
 // first, position, kernel frame, channel read, channel of the result.
 const winoColumns = 2 * winoLanes
 
-// winoFilterChannels is how many channels a part of the filters' transform covers. If
-// the source has phases, sums over so many channels of one phase are followed by
+// winoFilterChannels is how many channels a part of the filters' transform covers.
+// If the source has phases, sums over so many channels of one phase are followed by
 // those of the next; transformed filters lie in that order.
 const winoFilterChannels = 32
 
@@ -76,10 +76,10 @@ func (t *winoTask) filterPart(i int) {
 	t.transformFilters(t.u[b.offset+row*b.width+o*t.dstPhases%winoColumns:], b.pos, group, b.width, o, columns, c0, c1, 0, t.groups())
 }
 
-// transformFilters transforms kernel frames [g0, g1), or all phases, of up to 16 channels of the result from o on and at most
-// winoFilterChannels channels [c0, c1). They go to u, with the given strides
-// between positions, groups and channels. If the result has phases, all are
-// transformed: two beside each other, the next two a group further on.
+// transformFilters transforms kernel frames [g0, g1), or all phases, of up to 16
+// channels of the result from o on and of channels [c0, c1). They go to u, with the
+// given strides between positions, groups and channels. If the result has phases,
+// all are transformed: two beside each other, the next two a group further on.
 func (t *winoTask) transformFilters(u []float32, pos, group, step, o, columns, c0, c1, g0, g1 int) {
 	once := t.filtersOnce()
 	room := t.tapPixels() * winoLanes

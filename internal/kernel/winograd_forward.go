@@ -20,8 +20,8 @@ const (
 
 // forward does the convolution from src to dst, by chunks or, where filters are
 // many and tiles few, by blocks of columns: then the transformed filters, which
-// outweigh everything else, never leave the cache. Every tile's sums are the same in both,
-// and taken in the same order.
+// outweigh everything else, never leave the cache. Every tile's sums are the same in
+// both, and taken in the same order.
 func (t *winoTask) forward(act Act) {
 	t.ops = &Active().wino
 	t.floor = float32(math.Inf(-1))

@@ -90,8 +90,8 @@ func livePoint(point int, taps [3]bool) bool {
 // of every vector would be idle (8 to 16 on 28x28: 1.04 ms against 0.89).
 const stridedLeast = 12
 
-// products returns how many products a pair of channels takes for an image of the
-// convolution s, directly and by these functions.
+// stridedProducts returns how many products a pair of channels takes for an image of
+// the convolution s, directly and by these functions.
 func stridedProducts(s *ConvShape) (direct, here int) {
 	direct, here = volume(s.Out)*s.Kernel[1]*s.Kernel[2], s.Out[0]
 	for d := 1; d < 3; d++ {
