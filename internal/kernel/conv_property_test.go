@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"math/rand"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -138,10 +140,40 @@ func smallConvCase(s ConvShape) *ConvShape {
 	return &s
 }
 
-// TestConvConcurrent runs every pass in two goroutines at once, a pass apart.
+// yieldInside makes goroutines take turns in the middle of convolutions, after every
+// call of most loops, until restore is called.
+func yieldInside() (restore func()) {
+	set := Active()
+	old := *set
+	set.wino.pack = func(dst, src *float32, at *int32, plane, n, nch, ahead int) {
+		old.wino.pack(dst, src, at, plane, n, nch, ahead)
+		runtime.Gosched()
+	}
+	set.wino.unpack = func(dst, src *float32, at *int32, plane, n, nch, ahead int) {
+		runtime.Gosched()
+		old.wino.unpack(dst, src, at, plane, n, nch, ahead)
+	}
+	set.gemm.packCopy = func(dst []float32, ds int, src []float32, ss int, lanes, k int) {
+		old.gemm.packCopy(dst, ds, src, ss, lanes, k)
+		runtime.Gosched()
+	}
+	set.conv.strips = slices.Clone(old.conv.strips)
+	for i := range set.conv.strips {
+		for j, tile := range set.conv.strips[i].tile {
+			if tile != nil {
+				set.conv.strips[i].tile[j] = func(p *byte) { tile(p); runtime.Gosched() }
+			}
+		}
+	}
+	return func() { *set = old }
+}
+
+// TestConvConcurrent runs the passes in two goroutines at once, in different orders.
 func TestConvConcurrent(t *testing.T) {
+	withWorkers(t, 1)
 	rng := newRand(t)
 	eachSet(t, func(t *testing.T) {
+		defer yieldInside()()
 		for _, c := range convCases {
 			s := smallConvCase(c)
 			x, w, dy := normal(rng, s.XLen()), normal(rng, s.WLen()), normal(rng, s.YLen())
@@ -163,8 +195,9 @@ func TestConvConcurrent(t *testing.T) {
 			var wg sync.WaitGroup
 			for first := range 2 {
 				wg.Go(func() {
-					for k := range 10 * len(passes) {
-						i := (first + k) % len(passes)
+					order := rand.New(rand.NewSource(int64(first)))
+					for range 10 * len(passes) {
+						i := order.Intn(len(passes))
 						p := passes[i]
 						got := make([]float32, p.size)
 						p.run(got)
