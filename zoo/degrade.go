@@ -3,6 +3,7 @@ package zoo
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
@@ -25,7 +26,11 @@ type Degrade struct {
 // [0,1]. A class left out by Top is answered as improbable as can be said: 0 as
 // a probability, log 1e-30 as a log-probability, and the lowest reported score
 // less 1 as a logit.
-func DegradeScores(v Scorer, d Degrade) Scorer { return &degraded{v, d, v.Info()} }
+func DegradeScores(v Scorer, d Degrade) Scorer {
+	info := v.Info()
+	info.Digest += fmt.Sprintf(" %+v", d)
+	return &degraded{v, d, info}
+}
 
 type degraded struct {
 	v    Scorer

@@ -2,6 +2,7 @@ package zoo
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
 	"sync"
@@ -35,6 +36,9 @@ type modelRun struct {
 // net, which maps [N, wire...] to logits [N, info.Classes]. If info.Scores asks for
 // probabilities or their logarithms, they are computed from the logits in
 // float64. A network whose answer has another shape is refused.
+//
+// info.Digest is filled in from the network's parameters and buffers, as they are
+// now, and pre: a network that is trained further wants a new Model.
 func NewModel(net nn.Module, info Info, pre Preprocess) (*Model, error) {
 	if err := info.Check(); err != nil {
 		return nil, err
@@ -43,6 +47,11 @@ func NewModel(net nn.Module, info Info, pre Preprocess) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	how, err := json.Marshal(pre)
+	if err != nil {
+		return nil, fmt.Errorf("zoo: preprocessing: %w", err)
+	}
+	info.Digest = nn.Digest(net) + " " + string(how)
 	m := &Model{net: net, info: info, pre: pre, wire: wire}
 	out := make([]float64, info.Classes)
 	err = tensor.Try(func() error {

@@ -179,3 +179,30 @@ func TestModelIsShared(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// TestModelDigest: models are told apart by their weights and by what is done to
+// samples first, degraded ones by how.
+func TestModelDigest(t *testing.T) {
+	digest := func(net nn.Module, pre Preprocess) string {
+		m, err := NewModel(net, Info{Name: "m", Shape: []int{1, 28, 28}, Classes: 10, Digest: "none"}, pre)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.Info().Digest
+	}
+	net := models.LeNet5(1, 10)
+	want := digest(net, Preprocess{})
+	if got := digest(nn.Clone(net), Preprocess{}); got != want {
+		t.Errorf("a copy has digest %q, the original %q", got, want)
+	}
+	if digest(models.LeNet5(2, 10), Preprocess{}) == want || digest(net, Preprocess{Scale: 255}) == want {
+		t.Error("other weights or other preprocessing have the same digest")
+	}
+	m, err := NewModel(net, Info{Name: "m", Shape: []int{1, 28, 28}, Classes: 10}, Preprocess{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := DegradeScores(m, Degrade{Digits: 2}).Info().Digest, DegradeScores(m, Degrade{Digits: 3}).Info().Digest; a == b || a == want {
+		t.Errorf("degraded: %q, %q", a, b)
+	}
+}

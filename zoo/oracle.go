@@ -57,6 +57,11 @@ type Info struct {
 	Scores  ScoreKind // what the scores are; meaningless for a Labeler
 	// Batch is the largest number of samples one call may carry; 0 means any.
 	Batch int
+	// Digest tells the victim from others of the same description, such as the same
+	// network with other weights: a campaign's journal is resumed only with a victim of
+	// the same digest. NewModel and oip.Dial fill it in; who adapts a function sets it.
+	// "" tells nothing.
+	Digest string
 }
 
 // Size is the number of values in one sample.

@@ -92,6 +92,10 @@ func (c *Client) Stats() Stats {
 // Dial asks the server at address for the model's readiness and metadata, and
 // returns a client for it. address is the server's root, or the model's URL
 // ending in /v2/models/NAME. Every failure says what to do about it.
+//
+// The client's Info has as its digest the model's address, tensors and
+// preprocessing. Whether the server has other weights under the same name than
+// before is not to be seen from outside.
 func Dial(ctx context.Context, address string, opt Options) (*Client, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -212,7 +216,22 @@ func (c *Client) describe(meta *ModelMetadata) error {
 		return fmt.Errorf("output %q has shape %v; say how many classes it has", out.Name, out.Shape)
 	}
 	c.info = zoo.Info{Name: c.opt.Model, Shape: sample, Classes: classes, Scores: c.opt.Scores}
+	if c.info.Digest, err = c.digest(); err != nil {
+		return err
+	}
 	return c.info.Check()
+}
+
+// digest tells the victim from others: by its address without a password, and by
+// what is sent and read there.
+func (c *Client) digest() (string, error) {
+	u, err := url.Parse(c.base)
+	if err != nil {
+		return "", err
+	}
+	u.User = nil
+	pre, err := json.Marshal(c.opt.Preprocess)
+	return fmt.Sprintf("%s %s %s %s", u, c.opt.Input, c.opt.Output, pre), err
 }
 
 func pick(what, name string, all []TensorMetadata) (TensorMetadata, error) {

@@ -456,3 +456,33 @@ func TestTLS(t *testing.T) {
 	}
 	equal(t, out, want(t, images(1)))
 }
+
+// TestDigest: models are told apart by where they are and by what they are sent,
+// without telling the password.
+func TestDigest(t *testing.T) {
+	var calls atomic.Int64
+	s := httptest.NewServer(NewHandler(linear(t, &calls), HandlerOptions{}))
+	defer s.Close()
+	digest := func(address string, opt Options) string {
+		c, err := Dial(context.Background(), address, opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Info().Digest
+	}
+	want := digest(s.URL+"/v2/models/lin", Options{})
+	secret := strings.Replace(s.URL, "://", "://me:secret@", 1)
+	for _, same := range []string{digest(s.URL, Options{Model: "lin", Token: "secret", Batch: 2}), digest(secret, Options{Model: "lin"})} {
+		if same != want || strings.Contains(same, "secret") {
+			t.Errorf("digest %q, want %q", same, want)
+		}
+	}
+	other := httptest.NewServer(NewHandler(linear(t, &calls), HandlerOptions{}))
+	defer other.Close()
+	for _, differs := range []string{digest(other.URL, Options{Model: "lin"}), digest(s.URL, Options{Model: "lin", Version: "1"}),
+		digest(s.URL, Options{Model: "lin", Preprocess: zoo.Preprocess{Scale: 255}})} {
+		if differs == want {
+			t.Errorf("another victim has the same digest %q", differs)
+		}
+	}
+}
