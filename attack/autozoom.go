@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 
+	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/zoo"
 )
 
@@ -41,8 +42,10 @@ func (b Bilinear) modifier(image []float32, shape []int) *modifier {
 
 // AutoZOOM is the attack of Tu et al. (2019): random full-gradient estimates in
 // the space of a decoder's codes, few queries at a time, first to reach the goal
-// and then, with more directions, to come nearer. It needs far fewer queries
-// than ZOO for a somewhat larger L2. An iteration costs its directions + 1.
+// and then, with more directions, to come nearer. It is the right choice for a small
+// L2 from a victim with scores where no meta attacker fits, and on large pictures,
+// where a decoder keeps the search in few dimensions: it needs far fewer queries than
+// ZOO for a somewhat larger L2. An iteration costs its directions + 1.
 type AutoZOOM struct {
 	Decoder    Decoder // nil: Bilinear, half the image's side
 	Directions int     // of an estimate once a success is found; 0: 1
@@ -56,31 +59,45 @@ type AutoZOOM struct {
 }
 
 // About describes the attack.
-func (a AutoZOOM) About() About { return About{"autozoom", L2} }
+func (a AutoZOOM) About() About { return About{"autozoom", L2, a.defaults()} }
+
+func (a AutoZOOM) defaults() AutoZOOM {
+	a.Directions, a.LR = cmp.Or(a.Directions, 1), cmp.Or(a.LR, 0.01)
+	a.Iterations, a.Switch = cmp.Or(a.Iterations, 1000), cmp.Or(a.Switch, 1000)
+	a.Weight = cmp.Or(a.Weight, 1)
+	return a
+}
+
+func (a AutoZOOM) network() nn.Module {
+	if l, ok := a.Decoder.(*Learned); ok {
+		return l.Network
+	}
+	return nil
+}
 
 // maxWeight is where the weight stops growing.
 const maxWeight = 1e8
 
 // AttackScores implements ScoreAttack.
 func (a AutoZOOM) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
+	a = a.defaults()
 	clean := t.Clean.Data()
 	shape := t.Clean.Shape()
 	dec := a.Decoder
 	if dec == nil {
 		dec = Bilinear{max(shape[len(shape)-2]/2, 1)}
 	}
-	weight := newWeightSearch(cmp.Or(a.Weight, 1))
+	weight := newWeightSearch(a.Weight)
 	obj := zoo.NewObjective(v, t.Goal, zoo.Loss{Kind: zoo.Hinge, Kappa: a.Kappa, Scale: weight.value})
 	obj.Penalty = func(x []float32) float64 { d := L2.Distance(x, clean); return d * d }
 	space := &codeSpace{dec, a.Box, clean, shape, make([]float32, len(clean))}
 	obj.Space = space
 	d := space.Dim()
 	est := &zoo.RandomDirections{Directions: 1, Smoothing: 1 / float64(d), Rand: t.Rand(0)}
-	opt := newAdam(d, cmp.Or(a.LR, 0.01))
+	opt := newAdam(d, a.LR)
 	code, g := make([]float32, d), make([]float32, d)
-	every := cmp.Or(a.Switch, 1000)
 	won, ever := false, false
-	for i := range cmp.Or(a.Iterations, 1000) {
+	for i := range a.Iterations {
 		loss, label, err := obj.At(ctx, code)
 		if err != nil {
 			return err
@@ -91,11 +108,11 @@ func (a AutoZOOM) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error 
 			}
 			if !ever { // from now on the aim is to come nearer
 				opt.reset()
-				est.Directions = cmp.Or(a.Directions, 1)
+				est.Directions = a.Directions
 			}
 			won, ever = true, true
 		}
-		if i > 0 && i%every == 0 {
+		if i > 0 && i%a.Switch == 0 {
 			weight.next(won)
 			weight.value = min(weight.value, maxWeight)
 			obj.Loss.Scale = weight.value

@@ -10,8 +10,14 @@ import (
 // Bandits is the attack of Ilyas, Engstrom and Madry (2019, "Prior Convictions"):
 // steps within a ball along a gradient prior that two probes improve at each
 // step. With Tile 0 it is Bandits-T (a prior in time), with a tile smaller than
-// the image Bandits-TD (in time and data). An iteration costs 3 queries: two
-// probes, and the check of the iterate, which the paper does not count.
+// the image Bandits-TD (in time and data). It is the right choice under a ball as
+// the method with a gradient prior that others are compared with, and where a step
+// of few queries is to follow a gradient; Square usually needs fewer. An iteration
+// costs 3 queries: two probes, and the check of the iterate, which the paper does
+// not count.
+//
+// The defaults for Linf are those of the paper's code for ImageNet. Those for L2 are
+// not: radius 2 and step 0.1 where it has 5 and 0.5, to suit smaller pictures.
 type Bandits struct {
 	Norm    Norm
 	Eps     float64  // radius of the ball; 0: 2 for L2, 0.05 for Linf
@@ -26,23 +32,30 @@ type Bandits struct {
 // About describes the attack.
 func (a Bandits) About() About {
 	if a.Tile > 0 {
-		return About{"bandits-td", a.Norm}
+		return About{"bandits-td", a.Norm, a.defaults()}
 	}
-	return About{"bandits-t", a.Norm}
+	return About{"bandits-t", a.Norm, a.defaults()}
 }
 
-// AttackScores implements ScoreAttack.
-func (a Bandits) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
+func (a Bandits) defaults() Bandits {
 	def := Bandits{Eps: 2, LR: 0.1, PriorLR: 0.1, Probe: 0.01, Explore: 0.01}
 	if a.Norm == Linf {
 		def = Bandits{Eps: 0.05, LR: 0.01, PriorLR: 100, Probe: 0.1, Explore: 1}
 	}
-	lr := cmp.Or(a.LR, def.LR)
+	a.Eps, a.LR, a.PriorLR = cmp.Or(a.Eps, def.Eps), cmp.Or(a.LR, def.LR), cmp.Or(a.PriorLR, def.PriorLR)
+	a.Probe, a.Explore = cmp.Or(a.Probe, def.Probe), cmp.Or(a.Explore, def.Explore)
+	a.Loss = orCE(a.Loss)
+	return a
+}
+
+// AttackScores implements ScoreAttack.
+func (a Bandits) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
+	a = a.defaults()
 	d := descent{
-		obj: zoo.NewObjective(v, t.Goal, cmp.Or(a.Loss, unitCE)), try: t,
-		est: &zoo.Prior{Tile: a.Tile, Probe: cmp.Or(a.Probe, def.Probe), Explore: cmp.Or(a.Explore, def.Explore),
-			LR: cmp.Or(a.PriorLR, def.PriorLR), Exponential: a.Norm == Linf, Rand: t.Rand(0)},
-		step: ballStep(a.Norm, cmp.Or(a.Eps, def.Eps), &lr, t.Clean.Data()),
+		obj: zoo.NewObjective(v, t.Goal, a.Loss), try: t,
+		est: &zoo.Prior{Tile: a.Tile, Probe: a.Probe, Explore: a.Explore, LR: a.PriorLR,
+			Exponential: a.Norm == Linf, Rand: t.Rand(0)},
+		step: ballStep(a.Norm, a.Eps, &a.LR, t.Clean.Data()),
 	}
 	return d.run(ctx)
 }

@@ -110,8 +110,9 @@ func (l *labeled) begin(ctx context.Context, start Start, r *rand.Rand, tries in
 }
 
 // Boundary is the decision-based attack of Brendel et al. (2018): a random walk
-// along the decision boundary towards the clean image. One query a step, one
-// more every ten steps. HopSkipJump needs fewer queries for the same distance.
+// along the decision boundary towards the clean image. It is the right choice as the
+// baseline of attacks on labels; HopSkipJump needs fewer queries for the same
+// distance. One query a step, one more every ten steps.
 type Boundary struct {
 	Steps  int     // at most; 0: 25,000
 	Sphere float64 // first length of the step along the sphere, relative to the distance; 0: 0.01
@@ -121,10 +122,19 @@ type Boundary struct {
 }
 
 // About describes the attack.
-func (a Boundary) About() About { return About{"boundary", L2} }
+func (a Boundary) About() About { return About{"boundary", L2, a.defaults()} }
+
+func (a Boundary) defaults() Boundary {
+	a.Steps, a.Sphere, a.Source = cmp.Or(a.Steps, 25000), cmp.Or(a.Sphere, 0.01), cmp.Or(a.Source, 0.01)
+	a.Adapt = cmp.Or(a.Adapt, 1.5)
+	return a
+}
+
+func (a Boundary) begins() Start { return a.Start }
 
 // AttackLabels implements LabelAttack.
 func (a Boundary) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error {
+	a = a.defaults()
 	r := t.Rand(0)
 	l := newLabeled(v, t)
 	clean := t.Clean.Data()
@@ -135,12 +145,12 @@ func (a Boundary) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error
 	if err := l.bisect(ctx, clean, x, 1e-3); err != nil {
 		return err
 	}
-	sphere, source, adapt := cmp.Or(a.Sphere, 0.01), cmp.Or(a.Source, 0.01), cmp.Or(a.Adapt, 1.5)
+	sphere, source, adapt := a.Sphere, a.Source, a.Adapt
 	var onSphere, onStep window
 	onSphere.size, onStep.size = 100, 30
 	side := make([]float32, len(x))
 	next := make([]float32, len(x))
-	for i := range cmp.Or(a.Steps, 25000) {
+	for i := range a.Steps {
 		dist := L2.Distance(x, clean)
 		if dist == 0 {
 			t.Converged()

@@ -17,13 +17,14 @@ import (
 	"time"
 
 	"github.com/mettleml/mettle/internal/kernel"
+	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 )
 
 // journalVersion changes whenever an attack would ask other queries than before
-// under the same options.
-const journalVersion = "3"
+// under the same options, and whenever the fingerprint takes in more.
+const journalVersion = "4"
 
 // DefaultBudget is the queries an attack may spend on a sample unless told
 // otherwise.
@@ -46,10 +47,22 @@ type Campaign struct {
 	Target   func(label, classes int) int // which; nil: zoo.NextClass
 	Budget   int                          // queries a sample; 0: DefaultBudget
 	Seed     uint64
-	Workers  int                              // samples at a time; 0: GOMAXPROCS
-	Gather   int                              // joins the calls of samples under way into calls of up to so many queries; 0: off
-	Journal  string                           // file to write and, if it exists, to resume from; "": none
-	Fsync    bool                             // after every frame of the journal
+	Workers  int // samples at a time; 0: GOMAXPROCS
+
+	// Gather joins the calls of samples under way into calls of up to so many
+	// queries; 0 joins none. A joined call has no request id (zoo.WithRequestID), so
+	// that a server cannot tell one that comes again after a kill.
+	Gather int
+
+	// Journal is a file to write and, if it exists, to resume from; "" means none.
+	// Queries answered in it are not asked again, and it is an error if it was written
+	// under other options, samples, victim (zoo.Info and its Digest), networks or
+	// starts of the attack, kernels or version. Of an attack with gradients it holds
+	// the finished samples and the queries that are for labels only: a sample that was
+	// under way is attacked anew.
+	Journal string
+	Fsync   bool // after every frame of the journal
+
 	Progress func(done, total int, r *Record) // after each sample, one call at a time; may be nil
 }
 
@@ -63,14 +76,14 @@ type Result struct {
 	Seed    uint64          `json:"seed"`
 	Victim  string          `json:"victim"`
 	Records []Record        `json:"records"` // in the order of the samples
-	Intents int             `json:"intents"` // queries announced in the journal, over all its runs
+	Intents int             `json:"intents"` // queries announced in the journal, over all its runs; none for gradients
 	Answers int             `json:"answers"` // of them answered; the rest may have been charged twice
 	Resumed int             `json:"resumed"` // how often the campaign was taken up again
 }
 
 // Summary is the result as a row of a table.
 func (r *Result) Summary() Summary {
-	return Summarize(About{r.Attack, r.Norm}, r.Goal, r.Budget, r.Records)
+	return Summarize(About{Name: r.Attack, Norm: r.Norm}, r.Goal, r.Budget, r.Records)
 }
 
 // Run attacks the samples. On an error, or when ctx ends, it returns what is
@@ -169,10 +182,16 @@ func (r *campaignRun) open() error {
 	if c.Journal == "" {
 		return nil
 	}
+	victim := c.Job.info
+	victim.Digest = ""
 	p := fingerprint{
 		Attack: c.Job.about.Name, Options: c.Job.options, Goal: c.goalName(), Budget: r.budget, Seed: c.Seed,
-		Data: digestSamples(r.samples, r.goals), Victim: fmt.Sprintf("%+v", c.Job.info),
+		Data: digestSamples(r.samples, r.goals), Victim: fmt.Sprintf("%+v", victim), Digest: c.Job.info.Digest,
+		Start:  digestStarts(c.Job.start, r.goals),
 		Kernel: kernel.Active().Name, Arch: runtime.GOARCH, Go: runtime.Version(), Version: journalVersion,
+	}
+	if n := c.Job.network; n != nil {
+		p.Network = nn.Digest(n)
 	}
 	b, err := json.Marshal(p)
 	if err != nil {
@@ -191,12 +210,38 @@ func digestSamples(samples []Sample, goals []zoo.Goal) string {
 		b = append(b[:0], s.Name...)
 		b = append(b, 0)
 		b = append(b, goals[i].String()...)
-		for _, v := range s.X.Data() {
-			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
+		h.Write(appendPixels(b, s.X))
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// digestStarts is a digest of the images that an attack begins from.
+func digestStarts(start Start, goals []zoo.Goal) string {
+	if start == nil {
+		return ""
+	}
+	h := sha256.New()
+	var b []byte
+	seen := map[zoo.Goal]bool{}
+	for _, g := range goals {
+		if seen[g] {
+			continue
+		}
+		seen[g] = true
+		b = append(b[:0], g.String()...)
+		if x := start(g); x != nil {
+			b = appendPixels(b, x)
 		}
 		h.Write(b)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+func appendPixels(b []byte, x *tensor.Tensor) []byte {
+	for _, v := range x.Data() {
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
+	}
+	return b
 }
 
 // all runs the samples on the campaign's workers.

@@ -434,7 +434,7 @@ func TestCallsKeepToTheVictimsBatch(t *testing.T) {
 // what it finished.
 func TestUnfinishedSamplesDoNotCount(t *testing.T) {
 	won := Record{Stop: StopSuccess, Success: true, First: Point{Queries: 7}}
-	s := Summarize(About{"a", L2}, "untargeted", 100, []Record{won, {}, {Stop: StopBudget}, {}, {Stop: StopSkipped}})
+	s := Summarize(About{Name: "a", Norm: L2}, "untargeted", 100, []Record{won, {}, {Stop: StopBudget}, {}, {Stop: StopSkipped}})
 	if s.Samples != 2 || s.Skipped != 1 || s.SuccessRate != 0.5 || s.QueriesMeanAll != (7+100)/2. {
 		t.Errorf("%+v", s)
 	}

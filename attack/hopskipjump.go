@@ -11,7 +11,7 @@ import (
 
 // HopSkipJump is the decision-based attack of Chen, Jordan and Wainwright
 // (2020): bisect to the boundary, estimate its normal from the labels of random
-// probes, step, repeat. It is the right default for a victim that answers with
+// probes, step, repeat. It is the right choice for a victim that answers with
 // labels only, when the distance is to be small; RayS is quicker to a given Linf.
 // It goes on until the budget or its iterations end, coming nearer all the time.
 type HopSkipJump struct {
@@ -24,10 +24,18 @@ type HopSkipJump struct {
 }
 
 // About describes the attack.
-func (a HopSkipJump) About() About { return About{"hopskipjump", a.Norm} }
+func (a HopSkipJump) About() About { return About{"hopskipjump", a.Norm, a.defaults()} }
+
+func (a HopSkipJump) defaults() HopSkipJump {
+	a.Probes, a.MaxProbes, a.Gamma = cmp.Or(a.Probes, 100), cmp.Or(a.MaxProbes, 10000), cmp.Or(a.Gamma, 1)
+	return a
+}
+
+func (a HopSkipJump) begins() Start { return a.Start }
 
 // AttackLabels implements LabelAttack.
 func (a HopSkipJump) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error {
+	a = a.defaults()
 	r := t.Rand(0)
 	l := newLabeled(v, t)
 	clean := t.Clean.Data()
@@ -36,9 +44,9 @@ func (a HopSkipJump) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) er
 		return err
 	}
 	d := float64(len(x))
-	theta := cmp.Or(a.Gamma, 1) / (d * math.Sqrt(d))
+	theta := a.Gamma / (d * math.Sqrt(d))
 	if a.Norm == Linf {
-		theta = cmp.Or(a.Gamma, 1) / (d * d)
+		theta = a.Gamma / (d * d)
 	}
 	// The first bisection starts far away, and is as fine as the later ones.
 	if err := a.bisect(ctx, l, clean, x, theta); err != nil {
@@ -59,7 +67,7 @@ func (a HopSkipJump) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) er
 		if i == 1 {
 			delta = 0.1
 		}
-		probes := min(int(float64(cmp.Or(a.Probes, 100))*math.Sqrt(float64(i))), cmp.Or(a.MaxProbes, 10000))
+		probes := min(int(float64(a.Probes)*math.Sqrt(float64(i))), a.MaxProbes)
 		if err := a.normal(ctx, l, x, g, delta, probes, r); err != nil {
 			return err
 		}

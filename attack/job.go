@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 )
@@ -13,11 +14,16 @@ import (
 type About struct {
 	Name string
 	Norm Norm // by which it prefers one success over another
+	// Options, as JSON, go into a campaign's result and the fingerprint of its
+	// journal. They are the attack with its defaults in place of zeros, but for what
+	// the sample or the goal decides; nil means the attack as it is.
+	Options any
 }
 
 // A ScoreAttack needs a victim that answers with scores. AttackScores reports
 // successes to t and returns nil when it is done, or the error of a query; an
-// exhausted budget is such an error and no failure.
+// exhausted budget is such an error and no failure. What it asks follows from its
+// options, the victim's answers and t alone.
 type ScoreAttack interface {
 	About() About
 	AttackScores(ctx context.Context, victim zoo.Scorer, t *Try) error
@@ -41,6 +47,8 @@ type Job struct {
 	about   About
 	options json.RawMessage
 	info    zoo.Info
+	network nn.Module // a part of the attack that its options do not show; may be nil
+	start   Start     // another
 	// run attacks one sample; query sends what is asked of the victim to it.
 	run func(ctx context.Context, l *zoo.Ledger, q *line, t *Try) error
 	// gathers makes what joins the calls of several samples.
@@ -56,11 +64,22 @@ func (j *Job) About() About { return j.about }
 func (j *Job) Victim() zoo.Info { return j.info }
 
 func newJob(about About, attack any, info zoo.Info) Job {
-	options, err := json.Marshal(attack)
+	options := about.Options
+	if options == nil {
+		options = attack
+	}
+	b, err := json.Marshal(options)
 	if err != nil {
 		tensor.Panic("attack.WithScores", fmt.Sprintf("options of %s: %v", about.Name, err))
 	}
-	return Job{about: about, options: options, info: info}
+	j := Job{about: about, options: b, info: info}
+	if a, ok := attack.(interface{ network() nn.Module }); ok {
+		j.network = a.network()
+	}
+	if a, ok := attack.(interface{ begins() Start }); ok {
+		j.start = a.begins()
+	}
+	return j
 }
 
 // WithScores binds an attack that needs scores to a victim that gives them.

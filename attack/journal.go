@@ -366,6 +366,9 @@ type fingerprint struct {
 	Seed    uint64          `json:"seed"`
 	Data    string          `json:"data"` // digest of the samples and their labels
 	Victim  string          `json:"victim"`
+	Digest  string          `json:"victim digest"`
+	Network string          `json:"attack network"` // digest of it
+	Start   string          `json:"attack start"`   // digest of the images to begin from
 	Kernel  string          `json:"kernel"`
 	Arch    string          `json:"arch"`
 	Go      string          `json:"go"`

@@ -3,9 +3,7 @@ package attack
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
-	"math"
 	"strconv"
 
 	"github.com/mettleml/mettle/tensor"
@@ -114,10 +112,7 @@ func send(q *line, ctx context.Context, x *tensor.Tensor, recall func(*recorded)
 
 // digest is the beginning of the SHA-256 of the pixels.
 func (q *line) digest(x *tensor.Tensor) [16]byte {
-	q.pixels = q.pixels[:0]
-	for _, v := range x.Data() {
-		q.pixels = binary.LittleEndian.AppendUint32(q.pixels, math.Float32bits(v))
-	}
+	q.pixels = appendPixels(q.pixels[:0], x)
 	sum := sha256.Sum256(q.pixels)
 	return [16]byte(sum[:16])
 }

@@ -12,9 +12,10 @@ import (
 // Meta is the Meta Attack (Du, Zhang, Zhou, Yang and Feng, ICLR 2020; thesis
 // section 2.3): sign steps on the coordinates where a meta-learned estimator
 // predicts the largest gradient, from the clean image until the first success.
-// It seeks a small L2 rather than staying in a ball, and is the most frugal of
-// the attacks with scores that do so; under a fixed ball Square and Bandits need
-// fewer queries. A step costs one query, every Interval-th step Coordinates more.
+// It is the right choice for a small L2 from a victim with scores, where networks
+// for like pictures are at hand to train the estimator on; under a fixed ball Square
+// and Bandits need fewer queries. A step costs one query, every Interval-th step
+// Coordinates more.
 //
 // The zero value, with a Network, is the paper's setting for MNIST.
 type Meta struct {
@@ -37,19 +38,30 @@ type Meta struct {
 }
 
 // About describes the attack.
-func (a Meta) About() About { return About{"meta", L2} }
+func (a Meta) About() About { return About{"meta", L2, a.defaults()} }
+
+func (a Meta) defaults() Meta {
+	a.Coordinates, a.Interval = cmp.Or(a.Coordinates, 128), cmp.Or(a.Interval, 5)
+	a.First = cmp.Or(a.First, a.Interval)
+	a.LR, a.Steps, a.H = cmp.Or(a.LR, 0.01), cmp.Or(a.Steps, 300), cmp.Or(a.H, 1e-4)
+	a.Tune, a.TuneLR = cmp.Or(a.Tune, 20), cmp.Or(a.TuneLR, 0.01)
+	a.Loss.Scale = cmp.Or(a.Loss.Scale, 0.5)
+	return a
+}
+
+func (a Meta) network() nn.Module { return a.Network }
 
 // AttackScores implements ScoreAttack.
 func (a Meta) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
+	a = a.defaults()
 	est := zoo.NewMeta(a.Network)
 	est.Coordinates, est.Interval, est.First = a.Coordinates, a.Interval, a.First
 	est.Step, est.Central = a.H, a.Central
 	est.Tune, est.LR, est.Mask = a.Tune, a.TuneLR, a.Mask
 	w := make([]float32, t.Clean.Len())
-	beta := cmp.Or(a.LR, 0.01)
-	length := beta * math.Sqrt(float64(min(cmp.Or(a.Coordinates, 128), len(w))))
+	length := a.LR * math.Sqrt(float64(min(a.Coordinates, len(w))))
 	d := descent{
-		obj: zoo.NewObjective(v, t.Goal, a.Loss), try: t, est: est, steps: cmp.Or(a.Steps, 300),
+		obj: zoo.NewObjective(v, t.Goal, a.Loss), try: t, est: est, steps: a.Steps,
 		// With both decay rates at 0, coordinate Adam is a sign step. The pixel's
 		// gradient and the modifier's have one sign in either box.
 		step: func(x, g []float32) {
@@ -59,7 +71,7 @@ func (a Meta) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
 				case a.Proportional:
 					w[i] -= float32(f * float64(u))
 				case u != 0:
-					w[i] -= float32(beta) * u / (abs(u) + 1e-8)
+					w[i] -= float32(a.LR) * u / (abs(u) + 1e-8)
 				}
 			}
 			a.Box.Image(x, w, t.Clean.Data())

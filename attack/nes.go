@@ -9,9 +9,9 @@ import (
 
 // NES is the query-limited attack of Ilyas et al. (2018, "Black-box Adversarial
 // Attacks with Limited Queries and Information"): antithetic Gaussian estimates,
-// momentum, and steps within a ball. An iteration costs Queries + 1. It suits a
-// victim with scores, a fixed Linf or L2 ball and a tight budget where Square,
-// which is usually more frugal, is not wanted.
+// momentum, and steps within a ball. An iteration costs Queries + 1, in one batch. It
+// is the right choice under a ball where calls are dear and queries are not; Square
+// usually needs fewer.
 type NES struct {
 	Norm     Norm     // L2 by the zero value; the paper's is Linf
 	Eps      float64  // radius of the ball; 0: 0.05 for Linf, 2 for L2
@@ -24,28 +24,36 @@ type NES struct {
 }
 
 // About describes the attack.
-func (a NES) About() About { return About{"nes", a.Norm} }
+func (a NES) About() About { return About{"nes", a.Norm, a.defaults()} }
+
+func (a NES) defaults() NES {
+	eps, lr := 2.0, 0.1
+	if a.Norm == Linf {
+		eps, lr = 0.05, 0.01
+	}
+	a.Eps, a.LR = cmp.Or(a.Eps, eps), cmp.Or(a.LR, lr)
+	a.Queries, a.Sigma = cmp.Or(a.Queries, 50), cmp.Or(a.Sigma, 1e-3)
+	a.MinLR, a.Momentum = cmp.Or(a.MinLR, a.LR/200), cmp.Or(a.Momentum, 0.9)
+	a.Loss = orCE(a.Loss)
+	return a
+}
 
 // plateau is how many losses the step rule of NES compares.
 const plateau = 5
 
 // AttackScores implements ScoreAttack.
 func (a NES) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
-	eps, lr := cmp.Or(a.Eps, 2), cmp.Or(a.LR, 0.1)
-	if a.Norm == Linf {
-		eps, lr = cmp.Or(a.Eps, 0.05), cmp.Or(a.LR, 0.01)
-	}
-	floor := cmp.Or(a.MinLR, lr/200)
+	a = a.defaults()
 	var losses []float64
 	est := &zoo.NES{Queries: a.Queries, Sigma: a.Sigma, Rand: t.Rand(0)}
 	d := descent{
-		obj: zoo.NewObjective(v, t.Goal, cmp.Or(a.Loss, unitCE)), try: t,
-		est:  &momentum{est: est, keep: float32(max(cmp.Or(a.Momentum, 0.9), 0))},
-		step: ballStep(a.Norm, eps, &lr, t.Clean.Data()),
+		obj: zoo.NewObjective(v, t.Goal, a.Loss), try: t,
+		est:  &momentum{est: est, keep: float32(max(a.Momentum, 0))},
+		step: ballStep(a.Norm, a.Eps, &a.LR, t.Clean.Data()),
 		seen: func(loss float64) {
 			losses = append(losses, loss)
 			if n := len(losses); n >= plateau && losses[n-1] > losses[n-plateau] {
-				lr = max(lr/2, floor)
+				a.LR = max(a.LR/2, a.MinLR)
 				losses = losses[:0]
 			}
 		},

@@ -153,8 +153,8 @@ func newRay(v zoo.Labeler, t *Try) *ray {
 
 // Opt is the attack of Cheng et al. (2019): it minimises the distance to the
 // boundary over directions, by random gradient-free estimates of a function
-// each value of which takes a search. SignOpt and HopSkipJump are its frugal
-// successors.
+// each value of which takes a search. It is the right choice as the baseline it is in
+// the thesis; SignOpt and HopSkipJump are its frugal successors.
 type Opt struct {
 	Iterations int     // 0: 1500
 	Directions int     // an estimate's; 0: 10
@@ -165,21 +165,29 @@ type Opt struct {
 }
 
 // About describes the attack.
-func (a Opt) About() About { return About{"opt", L2} }
+func (a Opt) About() About { return About{"opt", L2, a.defaults()} }
+
+func (a Opt) defaults() Opt {
+	a.Iterations, a.Directions, a.Smoothing = cmp.Or(a.Iterations, 1500), cmp.Or(a.Directions, 10), cmp.Or(a.Smoothing, 1e-3)
+	a.LR, a.Tries = cmp.Or(a.LR, 0.2), cmp.Or(a.Tries, 100)
+	return a
+}
+
+func (a Opt) begins() Start { return a.Start }
 
 // AttackLabels implements LabelAttack.
 func (a Opt) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error {
+	a = a.defaults()
 	rnd := t.Rand(0)
 	r := newRay(v, t)
-	theta, dist, err := r.begin(ctx, a.Start, rnd, cmp.Or(a.Tries, 100))
+	theta, dist, err := r.begin(ctx, a.Start, rnd, a.Tries)
 	if err != nil || theta == nil {
 		return err
 	}
-	beta, alpha := cmp.Or(a.Smoothing, 1e-3), cmp.Or(a.LR, 0.2)
-	q := cmp.Or(a.Directions, 10)
+	beta, alpha, q := a.Smoothing, a.LR, a.Directions
 	u, g := make([]float64, len(theta)), make([]float64, len(theta))
 	next, kept := make([]float64, len(theta)), make([]float64, len(theta))
-	for range cmp.Or(a.Iterations, 1500) {
+	for range a.Iterations {
 		clear(g)
 		probeDist := math.Inf(1)
 		for range q {
@@ -264,7 +272,8 @@ func lineSearch(alpha, shrink, stand float64, found *float64, search func(float6
 
 // SignOpt is the attack of Cheng et al. (2020): as Opt, but a direction's
 // contribution to the estimate is the sign of the change of distance, which
-// takes one query instead of a search.
+// takes one query instead of a search. It is the right choice for a small L2 from a
+// victim with labels as a second opinion to HopSkipJump, and for a long budget.
 type SignOpt struct {
 	Iterations int     // 0: 1000
 	Directions int     // an estimate's (K); 0: 200
@@ -275,21 +284,29 @@ type SignOpt struct {
 }
 
 // About describes the attack.
-func (a SignOpt) About() About { return About{"sign-opt", L2} }
+func (a SignOpt) About() About { return About{"sign-opt", L2, a.defaults()} }
+
+func (a SignOpt) defaults() SignOpt {
+	a.Iterations, a.Directions, a.Smoothing = cmp.Or(a.Iterations, 1000), cmp.Or(a.Directions, 200), cmp.Or(a.Smoothing, 1e-3)
+	a.LR, a.Tries = cmp.Or(a.LR, 0.2), cmp.Or(a.Tries, 100)
+	return a
+}
+
+func (a SignOpt) begins() Start { return a.Start }
 
 // AttackLabels implements LabelAttack.
 func (a SignOpt) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error {
+	a = a.defaults()
 	rnd := t.Rand(0)
 	r := newRay(v, t)
-	theta, dist, err := r.begin(ctx, a.Start, rnd, cmp.Or(a.Tries, 100))
+	theta, dist, err := r.begin(ctx, a.Start, rnd, a.Tries)
 	if err != nil || theta == nil {
 		return err
 	}
-	h, alpha := cmp.Or(a.Smoothing, 1e-3), cmp.Or(a.LR, 0.2)
-	k := cmp.Or(a.Directions, 200)
+	h, alpha, k := a.Smoothing, a.LR, a.Directions
 	u, g := make([]float64, len(theta)), make([]float64, len(theta))
 	next, kept := make([]float64, len(theta)), make([]float64, len(theta))
-	for range cmp.Or(a.Iterations, 1000) {
+	for range a.Iterations {
 		clear(g)
 		for range k {
 			for i := range u {

@@ -4,15 +4,14 @@ import (
 	"fmt"
 
 	"github.com/mettleml/mettle/nn"
-	"github.com/mettleml/mettle/zoo"
 )
 
 // MetaPreset returns the Meta Attack under named settings, with the given network:
 //
 //   - paper: the settings for MNIST (thesis section 2.4), which are the zero
 //     value's;
-//   - paper-cifar10 and paper-tiny: those for CIFAR-10 and Tiny ImageNet, with the
-//     tanh box;
+//   - paper-cifar10 and paper-tiny: those of the authors' code for CIFAR-10 and Tiny
+//     ImageNet, untargeted and with the tanh box;
 //   - frugal: for MNIST, found on another victim and training images; it measures
 //     at once and then more rarely, steps along the estimate, and needs about half
 //     the queries of paper at about the same distance.
@@ -21,7 +20,7 @@ func MetaPreset(name string, net nn.Module) (Meta, error) {
 	case "paper":
 		return Meta{Network: net}, nil
 	case "paper-cifar10":
-		return Meta{Network: net, Coordinates: 125, Interval: 3, Box: Tanh, Steps: 100, Loss: zoo.Loss{}}, nil
+		return Meta{Network: net, Coordinates: 125, Interval: 3, Box: Tanh, Steps: 100}, nil
 	case "paper-tiny":
 		return Meta{Network: net, Coordinates: 500, Interval: 3, Box: Tanh, Steps: 100, Central: true}, nil
 	case "frugal":

@@ -13,16 +13,25 @@ import (
 // blocks that halve in size. One query rejects a flip, a bisection measures one
 // that helps. It is the right choice for a victim that answers with labels when
 // Linf is what counts, and has nothing to tune.
+//
+// It takes no image to begin from: its first rays end at corners of the pixels' cube,
+// which seldom are of a class that was asked for. Use it untargeted.
 type RayS struct {
 	Eps       float64 // stop at this Linf distance; 0: go on until the budget ends
 	Tolerance float64 // of the bisection, in pixels; 0: 1e-3
 }
 
 // About describes the attack.
-func (a RayS) About() About { return About{"rays", Linf} }
+func (a RayS) About() About { return About{"rays", Linf, a.defaults()} }
+
+func (a RayS) defaults() RayS {
+	a.Tolerance = cmp.Or(a.Tolerance, 1e-3)
+	return a
+}
 
 // AttackLabels implements LabelAttack.
 func (a RayS) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error {
+	a = a.defaults()
 	l := newLabeled(v, t)
 	clean := t.Clean.Data()
 	d := len(clean)
@@ -46,7 +55,7 @@ func (a RayS) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error {
 			return false, err
 		}
 		lo := 0.0
-		for hi-lo > cmp.Or(a.Tolerance, 1e-3) {
+		for hi-lo > a.Tolerance {
 			mid := (lo + hi) / 2
 			ok, err := at(mid)
 			if err != nil {

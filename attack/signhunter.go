@@ -11,8 +11,10 @@ import (
 
 // SignHunter is the attack of Al-Dujaili and O'Reilly (2020): it stands at a
 // corner of the ball and flips the signs of ever smaller blocks, keeping a flip
-// if the loss does not rise. One query a flip, nothing to tune. After
-// log2 d halvings it starts again from the image it has reached.
+// if the loss does not rise. It is the right choice for a first look at a victim with
+// scores under an Linf ball, as it has nothing to tune and draws nothing at random.
+// One query a flip. After log2 d halvings it starts again from the image it has
+// reached.
 type SignHunter struct {
 	Norm Norm
 	Eps  float64  // radius of the ball; 0: 2 for L2, 0.05 for Linf
@@ -20,17 +22,23 @@ type SignHunter struct {
 }
 
 // About describes the attack.
-func (a SignHunter) About() About { return About{"signhunter", a.Norm} }
+func (a SignHunter) About() About { return About{"signhunter", a.Norm, a.defaults()} }
+
+func (a SignHunter) defaults() SignHunter {
+	if a.Norm == Linf {
+		a.Eps = cmp.Or(a.Eps, 0.05)
+	}
+	a.Eps, a.Loss = cmp.Or(a.Eps, 2), orCE(a.Loss)
+	return a
+}
 
 // AttackScores implements ScoreAttack.
 func (a SignHunter) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
-	obj := zoo.NewObjective(v, t.Goal, cmp.Or(a.Loss, unitCE))
+	a = a.defaults()
+	obj := zoo.NewObjective(v, t.Goal, a.Loss)
 	clean := t.Clean.Data()
 	d := len(clean)
-	eps := cmp.Or(a.Eps, 2)
-	if a.Norm == Linf {
-		eps = cmp.Or(a.Eps, 0.05)
-	}
+	eps := a.Eps
 	step := eps
 	if a.Norm == L2 {
 		step /= math.Sqrt(float64(d))

@@ -11,8 +11,8 @@ import (
 // SimBA is the Simple Black-box Attack of Guo et al. (2019): it walks a random
 // permutation of an orthonormal basis and keeps a step along a basis vector, one
 // way or the other, if the loss falls. One or two queries a vector; after T kept
-// steps the L2 norm is at most Eps·sqrt(T). It has nothing to tune, and suits a
-// victim with scores when a minimal L2 matters less than simplicity.
+// steps the L2 norm is at most Eps·sqrt(T). It is the right choice for a victim with
+// scores when a simple method with little to tune matters more than the least L2.
 type SimBA struct {
 	Eps      float64  // length of a step; 0: 0.2
 	DCT      bool     // the basis of the discrete cosine transform, a channel at a time, not of pixels
@@ -23,24 +23,32 @@ type SimBA struct {
 // About describes the attack.
 func (a SimBA) About() About {
 	if a.DCT {
-		return About{"simba-dct", L2}
+		return About{"simba-dct", L2, a.defaults()}
 	}
-	return About{"simba", L2}
+	return About{"simba", L2, a.defaults()}
+}
+
+func (a SimBA) defaults() SimBA {
+	if a.DCT {
+		a.Fraction = cmp.Or(a.Fraction, 0.125)
+	}
+	a.Eps, a.Loss = cmp.Or(a.Eps, 0.2), orCE(a.Loss)
+	return a
 }
 
 // AttackScores implements ScoreAttack.
 func (a SimBA) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
-	obj := zoo.NewObjective(v, t.Goal, cmp.Or(a.Loss, unitCE))
+	a = a.defaults()
+	obj := zoo.NewObjective(v, t.Goal, a.Loss)
 	x := t.start()
 	best, label, err := obj.At(ctx, x)
 	if err != nil || t.Offer(x, label) {
 		return err
 	}
-	eps := cmp.Or(a.Eps, 0.2)
 	basis := a.basis(t.Clean.Shape())
 	probe := make([]float32, len(x))
 	for _, k := range t.Rand(0).Perm(basis.count) {
-		for _, step := range []float64{-eps, eps} {
+		for _, step := range []float64{-a.Eps, a.Eps} {
 			copy(probe, x)
 			basis.add(probe, k, step)
 			for i, p := range probe {
@@ -78,8 +86,7 @@ func (a SimBA) basis(shape []int) basis {
 		return basis{n, func(x []float32, k int, step float64) { x[k] += float32(step) }}
 	}
 	h, w := shape[len(shape)-2], shape[len(shape)-1]
-	part := cmp.Or(a.Fraction, 0.125)
-	fh, fw := low(h, part), low(w, part)
+	fh, fw := low(h, a.Fraction), low(w, a.Fraction)
 	return basis{n / (h * w) * fh * fw, func(x []float32, k int, step float64) {
 		plane, u, v := k/(fh*fw), k/fw%fh, k%fw
 		for i := range h {

@@ -10,8 +10,8 @@ import (
 )
 
 // Square is the Square Attack of Andriushchenko et al. (2020): random search by
-// squares at the corners of the ball. One query an iteration. It is the right
-// default for a victim with scores under a fixed Linf or L2 ball.
+// squares at the corners of the ball. It is the right choice to begin with for a
+// victim with scores under a fixed Linf or L2 ball. One query an iteration.
 type Square struct {
 	Norm Norm
 	Eps  float64  // radius of the ball; 0: 2 for L2, 0.05 for Linf
@@ -20,11 +20,21 @@ type Square struct {
 }
 
 // About describes the attack.
-func (a Square) About() About { return About{"square", a.Norm} }
+func (a Square) About() About { return About{"square", a.Norm, a.defaults()} }
+
+// defaults leaves a zero Loss, whose meaning follows from the goal.
+func (a Square) defaults() Square {
+	if a.Norm == Linf {
+		a.Eps, a.P = cmp.Or(a.Eps, 0.05), cmp.Or(a.P, 0.05)
+	}
+	a.Eps, a.P = cmp.Or(a.Eps, 2), cmp.Or(a.P, 0.1)
+	return a
+}
 
 // AttackScores implements ScoreAttack. Clips are attacked with one window for
 // all frames.
 func (a Square) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
+	a = a.defaults()
 	def := zoo.Loss{Kind: zoo.Margin, Scale: 1}
 	if t.Goal.Targeted {
 		def.Kind = zoo.CrossEntropy
@@ -33,12 +43,11 @@ func (a Square) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
 	s := squareSearch{
 		clean: t.Clean.Data(), rand: t.Rand(0),
 		h: shape[len(shape)-2], w: shape[len(shape)-1],
-		eps: cmp.Or(a.Eps, 2), p: cmp.Or(a.P, 0.1),
+		eps: a.Eps, p: a.P,
 	}
 	s.planes = len(s.clean) / (s.h * s.w)
 	begin, propose := s.beginL2, s.proposeL2
 	if a.Norm == Linf {
-		s.eps, s.p = cmp.Or(a.Eps, 0.05), cmp.Or(a.P, 0.05)
 		begin, propose = s.beginLinf, s.proposeLinf
 	}
 	obj := zoo.NewObjective(v, t.Goal, cmp.Or(a.Loss, def))

@@ -36,34 +36,42 @@ func (b *whiteBox) at(ctx context.Context, x []float32) (loss float64, hit bool,
 	return b.loss.Value(b.scores, b.kind, b.t.Goal), hit, b.g.Data(), nil
 }
 
-// unitCE is the cross-entropy that most papers minimise.
-var unitCE = zoo.Loss{Kind: zoo.CrossEntropy, Scale: 1}
+// orCE is the loss with its scale filled in, or the cross-entropy that most papers
+// minimise if it is zero.
+func orCE(l zoo.Loss) zoo.Loss {
+	l = cmp.Or(l, zoo.Loss{Kind: zoo.CrossEntropy, Scale: 1})
+	l.Scale = cmp.Or(l.Scale, 0.5)
+	return l
+}
 
 // FGSM is the fast gradient sign method of Goodfellow et al. (2015), and for L2
-// its counterpart along the gradient: a single step to the edge of the ball.
+// its counterpart along the gradient: a single step to the edge of the ball. It is
+// the right choice for one look at what a gradient tells; PGD is far stronger.
 type FGSM struct {
 	Norm Norm
 	Eps  float64 // 0: 2 for L2, 0.3 for Linf
 }
 
 // About describes the attack.
-func (a FGSM) About() About { return About{"fgsm", a.Norm} }
+func (a FGSM) About() About { return About{"fgsm", a.Norm, a.defaults()} }
+
+func (a FGSM) defaults() FGSM {
+	if a.Norm == Linf {
+		a.Eps = cmp.Or(a.Eps, 0.3)
+	}
+	a.Eps = cmp.Or(a.Eps, 2)
+	return a
+}
 
 // AttackGradients implements GradientAttack.
 func (a FGSM) AttackGradients(ctx context.Context, v zoo.Differentiable, t *Try) error {
-	eps := a.eps()
-	return PGD{Norm: a.Norm, Eps: eps, Step: eps, Iterations: 1, NoRandom: true}.AttackGradients(ctx, v, t)
-}
-
-func (a FGSM) eps() float64 {
-	if a.Norm == Linf {
-		return cmp.Or(a.Eps, 0.3)
-	}
-	return cmp.Or(a.Eps, 2)
+	a = a.defaults()
+	return PGD{Norm: a.Norm, Eps: a.Eps, Step: a.Eps, Iterations: 1, NoRandom: true}.AttackGradients(ctx, v, t)
 }
 
 // PGD is projected gradient descent from a random point of the ball (Madry et
-// al. 2018). It is the reference for what gradients would achieve.
+// al. 2018). It is the right choice as the reference for what gradients achieve under
+// a ball.
 type PGD struct {
 	Norm       Norm
 	Eps        float64  // 0: 2 for L2, 0.3 for Linf
@@ -74,24 +82,30 @@ type PGD struct {
 }
 
 // About describes the attack.
-func (a PGD) About() About { return About{"pgd", a.Norm} }
+func (a PGD) About() About { return About{"pgd", a.Norm, a.defaults()} }
+
+func (a PGD) defaults() PGD {
+	a.Eps = FGSM{Norm: a.Norm, Eps: a.Eps}.defaults().Eps
+	a.Iterations = cmp.Or(a.Iterations, 40)
+	a.Step = cmp.Or(a.Step, 2.5*a.Eps/float64(a.Iterations))
+	a.Loss = orCE(a.Loss)
+	return a
+}
 
 // AttackGradients implements GradientAttack.
 func (a PGD) AttackGradients(ctx context.Context, v zoo.Differentiable, t *Try) error {
-	eps := FGSM{Norm: a.Norm, Eps: a.Eps}.eps()
-	n := cmp.Or(a.Iterations, 40)
-	lr := cmp.Or(a.Step, 2.5*eps/float64(n))
+	a = a.defaults()
 	clean := t.Clean.Data()
 	x := t.start()
 	if !a.NoRandom {
-		scatter(x, a.Norm, eps, t)
-		a.Norm.Project(x, clean, eps)
+		scatter(x, a.Norm, a.Eps, t)
+		a.Norm.Project(x, clean, a.Eps)
 	}
-	b := newWhiteBox(v, t, cmp.Or(a.Loss, unitCE))
-	step := ballStep(a.Norm, eps, &lr, clean)
+	b := newWhiteBox(v, t, a.Loss)
+	step := ballStep(a.Norm, a.Eps, &a.Step, clean)
 	for i := 0; ; i++ {
 		_, hit, g, err := b.at(ctx, x)
-		if err != nil || hit || i == n {
+		if err != nil || hit || i == a.Iterations {
 			return err
 		}
 		step(x, g)
@@ -119,8 +133,8 @@ func scatter(x []float32, n Norm, eps float64, t *Try) {
 }
 
 // CarliniWagner is the L2 attack of Carlini and Wagner (2017): Adam on
-// ‖x'-x‖² + c·hinge in the tanh space, with a binary search on c. It is the
-// reference for the least L2 that gradients reach.
+// ‖x'-x‖² + c·hinge in the tanh space, with a binary search on c. It is the right
+// choice as the reference for the least L2 that gradients reach.
 type CarliniWagner struct {
 	Kappa      float64 // confidence
 	C          float64 // first weight of the hinge; 0: 0.01
@@ -130,19 +144,26 @@ type CarliniWagner struct {
 }
 
 // About describes the attack.
-func (a CarliniWagner) About() About { return About{"carlini-wagner", L2} }
+func (a CarliniWagner) About() About { return About{"carlini-wagner", L2, a.defaults()} }
+
+func (a CarliniWagner) defaults() CarliniWagner {
+	a.C, a.Searches = cmp.Or(a.C, 0.01), cmp.Or(a.Searches, 9)
+	a.Iterations, a.LR = cmp.Or(a.Iterations, 1000), cmp.Or(a.LR, 0.01)
+	return a
+}
 
 // AttackGradients implements GradientAttack.
 func (a CarliniWagner) AttackGradients(ctx context.Context, v zoo.Differentiable, t *Try) error {
+	a = a.defaults()
 	clean := t.Clean.Data()
 	d := len(clean)
 	b := newWhiteBox(v, t, zoo.Loss{Kind: zoo.Hinge, Kappa: a.Kappa, Scale: 1})
-	c := newWeightSearch(cmp.Or(a.C, 0.01))
-	n := cmp.Or(a.Iterations, 1000)
+	c := newWeightSearch(a.C)
+	n := a.Iterations
 	w, x, slope := make([]float32, d), make([]float32, d), make([]float32, d)
-	for range cmp.Or(a.Searches, 9) {
+	for range a.Searches {
 		clear(w)
-		adam := newAdam(d, cmp.Or(a.LR, 0.01))
+		adam := newAdam(d, a.LR)
 		won := false
 		best := math.Inf(1)
 		for i := range n {

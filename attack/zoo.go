@@ -3,6 +3,7 @@ package attack
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -22,9 +23,10 @@ const (
 )
 
 // ZOO is the zeroth-order attack of Chen et al. (2017): it minimises
-// ‖x'-x‖² + c·hinge a few coordinates at a time, by central differences. It
-// needs a great many queries for a small L2; it is here as the baseline that
-// others are measured by. An iteration costs 2·Coordinates + 1 queries.
+// ‖x'-x‖² + c·hinge a few coordinates at a time, by central differences. It is the
+// right choice as the baseline that others are measured by, and where queries are
+// free: it needs a great many for a small L2. An iteration costs
+// 2·Coordinates + 1.
 //
 // The zero value is the paper's setting for MNIST with c fixed at 0.5. For
 // large images give Sizes: the modifier then lives on a coarse grid, is enlarged
@@ -41,22 +43,50 @@ type ZOO struct {
 	Box         Box
 	Importance  bool  // draw coordinates in proportion to the modifier near them, refreshed at every step
 	Sizes       []int // sides of the modifier, coarse to fine; nil: the image's own
-	Switch      []int // iterations at which the next size is taken; one less than Sizes
+	Switch      []int // iterations, from 0 and increasing, at which the next size is taken; one less than Sizes
 	NoAbort     bool  // do not stop when 100 iterations bring less than 0.01 %
 	First       bool  // stop at the first success, instead of bringing it nearer
 }
 
 // About describes the attack.
-func (a ZOO) About() About { return About{"zoo", L2} }
+func (a ZOO) About() About { return About{"zoo", L2, a.defaults()} }
 
-// AttackScores implements ScoreAttack.
-func (a ZOO) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
-	c := newWeightSearch(cmp.Or(a.C, 0.5))
-	if a.Searches > 1 {
-		c = newWeightSearch(cmp.Or(a.C, 0.01))
+func (a ZOO) defaults() ZOO {
+	a.Coordinates, a.H, a.LR = cmp.Or(a.Coordinates, 128), cmp.Or(a.H, 1e-4), cmp.Or(a.LR, 0.01)
+	a.Iterations, a.Searches = cmp.Or(a.Iterations, 3000), max(a.Searches, 1)
+	if a.C == 0 && a.Searches > 1 {
+		a.C = 0.01
 	}
+	a.C = cmp.Or(a.C, 0.5)
+	return a
+}
+
+// check reports what makes the sizes unusable, if anything.
+func (a ZOO) check() error {
+	if len(a.Switch) != max(len(a.Sizes)-1, 0) {
+		return fmt.Errorf("attack: ZOO has %d Sizes and %d iterations in Switch; one less is needed, for every size but the first", len(a.Sizes), len(a.Switch))
+	}
+	for i, s := range a.Sizes {
+		if s < 1 {
+			return fmt.Errorf("attack: ZOO.Sizes is %v; sizes are at least 1", a.Sizes)
+		}
+		if i > 1 && a.Switch[i-1] <= a.Switch[i-2] {
+			return fmt.Errorf("attack: ZOO.Switch is %v; iterations increase", a.Switch)
+		}
+	}
+	return nil
+}
+
+// AttackScores implements ScoreAttack. Sizes and Switch that do not fit each other
+// are an error.
+func (a ZOO) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
+	a = a.defaults()
+	if err := a.check(); err != nil {
+		return err
+	}
+	c := newWeightSearch(a.C)
 	r := t.Rand(0)
-	for range max(a.Searches, 1) {
+	for range a.Searches {
 		won, err := a.minimise(ctx, v, t, c.value, r)
 		if err != nil || won && a.First {
 			return err
@@ -86,11 +116,11 @@ func (a ZOO) minimise(ctx context.Context, v zoo.Scorer, t *Try, c float64, r *r
 		w = make([]float32, space.Dim())
 	}
 	diff := zoo.Differences{Step: a.H, Central: true}
-	opt := newAdam(len(w), cmp.Or(a.LR, 0.01))
-	q := cmp.Or(a.Coordinates, 128)
+	opt := newAdam(len(w), a.LR)
+	q := a.Coordinates
 	g, h := make([]float64, q), make([]float64, q)
 	last := math.Inf(1)
-	for i := range cmp.Or(a.Iterations, 3000) {
+	for i := range a.Iterations {
 		if level < len(a.Switch) && level+1 < len(a.Sizes) && i == a.Switch[level] {
 			level++
 			w = space.enlarge(w, a.Sizes[level])

@@ -2,7 +2,6 @@ package zoo
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math"
 	"sync"
@@ -47,11 +46,7 @@ func NewModel(net nn.Module, info Info, pre Preprocess) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	how, err := json.Marshal(pre)
-	if err != nil {
-		return nil, fmt.Errorf("zoo: preprocessing: %w", err)
-	}
-	info.Digest = nn.Digest(net) + " " + string(how)
+	info.Digest = fmt.Sprintf("%s %+v", nn.Digest(net), pre)
 	m := &Model{net: net, info: info, pre: pre, wire: wire}
 	out := make([]float64, info.Classes)
 	err = tensor.Try(func() error {

@@ -230,8 +230,7 @@ func (c *Client) digest() (string, error) {
 		return "", err
 	}
 	u.User = nil
-	pre, err := json.Marshal(c.opt.Preprocess)
-	return fmt.Sprintf("%s %s %s %s", u, c.opt.Input, c.opt.Output, pre), err
+	return fmt.Sprintf("%s %s %s %+v", u, c.opt.Input, c.opt.Output, c.opt.Preprocess), nil
 }
 
 func pick(what, name string, all []TensorMetadata) (TensorMetadata, error) {
