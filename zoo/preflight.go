@@ -14,8 +14,15 @@ import (
 type Preflight struct {
 	Step   float64 // the attack's smallest step, such as h of its differences; 0: 1e-4
 	Probes int     // steps tried; 0: 32
-	Seed   uint64
+	// Noise is how far two answers to one sample may differ, in any score, for a victim
+	// that is noisy by design; 0 allows rounding only.
+	Noise float64
+	Seed  uint64
 }
+
+// rounding is how far two answers to one sample may differ anyway, as a share of
+// the range of its scores: the error of half precision.
+const rounding = 1e-3
 
 // A PreflightReport is what a Preflight found.
 type PreflightReport struct {
@@ -36,8 +43,13 @@ const preflightRepeat = 8
 // Run asks v about the samples x [N, sample...]: whether it gets them right,
 // whether it answers the same twice and alone as in company, and whether a step
 // as small as the attack's shows in its scores. It costs at most
-// N + 24 + Probes queries. Trouble that an attack can live with is a warning; a
-// victim that breaks its own description is an error.
+// N + 24 + Probes queries. Trouble that an attack can live with is a warning.
+//
+// A victim that breaks its own description is an error that wraps ErrBadVictim, and
+// so is one whose answers to a sample differ by more than Noise and rounding, as those
+// of a model in training mode do: its dropout draws anew at every call, its batch
+// statistics follow what else is in the call. The report is then returned as far as
+// it goes.
 func (p Preflight) Run(ctx context.Context, v Scorer, x *tensor.Tensor, labels []int) (*PreflightReport, error) {
 	info := v.Info()
 	if err := info.Check(); err != nil {
@@ -89,6 +101,7 @@ func (p Preflight) Run(ctx context.Context, v Scorer, x *tensor.Tensor, labels [
 	if err != nil {
 		return nil, err
 	}
+	fickle := false
 	for i := range again {
 		alone, err := ask(x.Slice(i, i+1))
 		if err != nil {
@@ -98,8 +111,13 @@ func (p Preflight) Run(ctx context.Context, v Scorer, x *tensor.Tensor, labels [
 		if err != nil {
 			return nil, err
 		}
-		r.Repeat = max(r.Repeat, widest(alone, same))
-		r.Batch = max(r.Batch, widest(alone, second[i*k:(i+1)*k]))
+		repeat, batch := widest(alone, same), widest(alone, second[i*k:(i+1)*k])
+		r.Repeat, r.Batch = max(r.Repeat, repeat), max(r.Batch, batch)
+		fickle = fickle || max(repeat, batch) > max(p.Noise, rounding*spread(alone), 1e-6)
+	}
+	if fickle {
+		return r, fmt.Errorf("zoo: victim %q: the scores of a sample differ by up to %.2g when it is asked twice, and by up to %.2g between alone and in a batch, as those of a model in training mode do: put it in evaluation mode (PyTorch: model.eval()), or, if it is noisy by design, allow that by Preflight.Noise: %w",
+			info.Name, r.Repeat, r.Batch, ErrBadVictim)
 	}
 	if err := p.probe(r, ask, x, first); err != nil {
 		return nil, err
@@ -111,9 +129,22 @@ func (p Preflight) Run(ctx context.Context, v Scorer, x *tensor.Tensor, labels [
 func widest(a, b []float64) float64 {
 	var d float64
 	for i, v := range a {
-		d = max(d, math.Abs(v-b[i]))
+		if v != b[i] { // the logarithm of a probability may be infinite
+			d = max(d, math.Abs(v-b[i]))
+		}
 	}
 	return d
+}
+
+// spread is the range of the finite scores.
+func spread(scores []float64) float64 {
+	lo, hi := math.Inf(1), math.Inf(-1)
+	for _, v := range scores {
+		if !math.IsInf(v, 0) {
+			lo, hi = min(lo, v), max(hi, v)
+		}
+	}
+	return max(hi-lo, 0)
 }
 
 // probe moves single values by the step and looks for a change of score.
@@ -163,7 +194,7 @@ func (r *PreflightReport) judge(step float64) {
 		warn("the same sample asked twice gets scores that differ by up to %.2g: finite differences see noise, and a success may not repeat", r.Repeat)
 	}
 	if r.Batch > r.Repeat {
-		warn("a sample's scores differ by up to %.2g between alone and in a batch: is the model in training mode?", r.Batch)
+		warn("a sample's scores differ by up to %.2g between alone and in a batch: finite differences see that", r.Batch)
 	}
 	if 2*r.Seen < r.Probes {
 		warn("only %d of %d steps of %.2g changed any score: the scores are rounded, or the pixels are; take a larger step or an attack that needs no differences", r.Seen, r.Probes, step)

@@ -2,10 +2,13 @@ package zoo
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"strings"
 	"testing"
 
+	"github.com/mettleml/mettle/autograd"
+	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/tensor"
 )
 
@@ -22,37 +25,56 @@ func TestPreflight(t *testing.T) {
 	if err := LabelsOf(good).Labels(context.Background(), x, labels); err != nil {
 		t.Fatal(err)
 	}
-	company := ScorerFunc(good.Info(), func(ctx context.Context, x *tensor.Tensor, out []float64) error {
-		err := good.Scores(ctx, x, out)
-		out[0] += 0.1 * float64(x.Dim(0))
-		return err
-	})
-	turn := 0
-	moody := ScorerFunc(good.Info(), func(ctx context.Context, x *tensor.Tensor, out []float64) error {
-		err := good.Scores(ctx, x, out)
-		turn++
-		out[0] += 1e-3 * float64(turn)
-		return err
-	})
+	// company's scores follow what else is in the call, moody's are never the same.
+	company := func(by float64) Scorer {
+		return ScorerFunc(good.Info(), func(ctx context.Context, x *tensor.Tensor, out []float64) error {
+			err := good.Scores(ctx, x, out)
+			out[0] += by * float64(x.Dim(0))
+			return err
+		})
+	}
+	moody := func(by float64) Scorer {
+		turn := 0
+		return ScorerFunc(good.Info(), func(ctx context.Context, x *tensor.Tensor, out []float64) error {
+			err := good.Scores(ctx, x, out)
+			turn++
+			out[0] += by * float64(turn)
+			return err
+		})
+	}
 	off := make([]int, 20)
 	for i, y := range labels {
 		off[i] = 1 - y
 	}
 	for name, c := range map[string]struct {
-		v      Scorer
-		labels []int
-		say    string
+		v       Scorer
+		labels  []int
+		noise   float64
+		say     string
+		refused bool
 	}{
-		"good":    {good, labels, ""},
-		"wrong":   {good, off, "none of the 20"},
-		"rounded": {DegradeScores(good, Degrade{Digits: 1}), labels, "changed any score"},
-		"batch":   {company, labels, "training mode"},
-		"moody":   {moody, labels, "asked twice"},
+		"good":           {good, labels, 0, "", false},
+		"wrong":          {good, off, 0, "none of the 20", false},
+		"digits":         {DegradeScores(good, Degrade{Digits: 1}), labels, 0, "changed any score", false},
+		"noise":          {DegradeScores(good, Degrade{Noise: 0.1}), labels, 0, "", false}, // the same at every call
+		"batch":          {company(0.1), labels, 0, "up to 0.7 between alone and in a batch", true},
+		"batch, allowed": {company(0.1), labels, 1, "between alone and in a batch", false},
+		"batch, rounded": {company(1e-6), labels, 0, "between alone and in a batch", false},
+		"moody":          {moody(0.1), labels, 0, "model.eval()", true},
+		"moody, allowed": {moody(0.1), labels, 5, "asked twice", false},
+		"moody, rounded": {moody(1e-6), labels, 0, "asked twice", false},
 	} {
 		calls = 0
-		rep, err := Preflight{}.Run(context.Background(), c.v, x, c.labels)
+		rep, err := Preflight{Noise: c.noise}.Run(context.Background(), c.v, x, c.labels)
+		if c.refused {
+			if !errors.Is(err, ErrBadVictim) || !strings.Contains(err.Error(), c.say) || rep == nil || rep.Queries != calls {
+				t.Errorf("%s: %v; want an error that says %q, and a report", name, err, c.say)
+			}
+			continue
+		}
 		if err != nil {
-			t.Fatal(err)
+			t.Errorf("%s: %v", name, err)
+			continue
 		}
 		if got := strings.Join(rep.Warnings, "; "); c.say == "" && got != "" || !strings.Contains(got, c.say) {
 			t.Errorf("%s: warnings %q, want %q", name, got, c.say)
@@ -69,5 +91,31 @@ func TestPreflight(t *testing.T) {
 	}
 	if _, err := (Preflight{}).Run(context.Background(), good, tensor.New(0, 1, 1, 64), nil); err == nil {
 		t.Error("no samples were accepted")
+	}
+}
+
+// TestPreflightOfTrainingMode: networks run as in training are refused, whether it is
+// dropout or batch statistics that shows, and whatever kind of score they answer with.
+func TestPreflightOfTrainingMode(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, 4))
+	for name, layer := range map[string]nn.Module{"dropout": nn.NewDropout(0.5), "batch statistics": nn.NewBatchNorm(64), "none": nn.Identity{}} {
+		net := nn.NewSequential(nn.Flatten{}, nn.NewLinear(rng, 64, 64), layer, nn.NewLinear(rng, 64, 3))
+		for _, kind := range []ScoreKind{Logits, Probabilities, LogProbabilities} {
+			calls := uint64(0)
+			v := ScorerFunc(Info{Name: "net", Shape: []int{1, 8, 8}, Classes: 3, Scores: kind}, func(_ context.Context, x *tensor.Tensor, out []float64) error {
+				calls++
+				z := net.Forward(autograd.NewTape(autograd.Training, calls).Input(x))
+				for i, v := range z.Data() {
+					out[i] = float64(v)
+				}
+				(&Model{info: Info{Classes: 3, Scores: kind}}).convert(out)
+				return nil
+			})
+			x := randomImages(5, 20, 1, 8, 8)
+			_, err := Preflight{}.Run(context.Background(), v, x, make([]int, 20))
+			if refused := errors.Is(err, ErrBadVictim) && strings.Contains(err.Error(), "training mode"); refused != (name != "none") {
+				t.Errorf("%s, %v: %v", name, kind, err)
+			}
+		}
 	}
 }
