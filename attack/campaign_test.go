@@ -438,6 +438,10 @@ func TestUnfinishedSamplesDoNotCount(t *testing.T) {
 	if s.Samples != 2 || s.Skipped != 1 || s.SuccessRate != 0.5 || s.QueriesMeanAll != (7+100)/2. {
 		t.Errorf("%+v", s)
 	}
+	s = Summarize(About{}, "untargeted", 100, []Record{won, {Stop: StopBudget}, {Stop: StopBudget}})
+	if s.QueriesMedian != 7 || s.QueriesMedianAll != 100 {
+		t.Errorf("the median is %v over successes and %v over all, want 7 and 100", s.QueriesMedian, s.QueriesMedianAll)
+	}
 }
 
 // TestDamagedLengthIsNoTornEnd: a length that no frame can have does not end the

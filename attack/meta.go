@@ -51,6 +51,29 @@ func (a Meta) defaults() Meta {
 
 func (a Meta) network() nn.Module { return a.Network }
 
+// AuthorsCount is what the authors' code would print for a first success at so many
+// queries (Record.First.Queries) of this attack, on samples of at least Coordinates
+// values. A success at step s, from 0, costs (s+1) + floor(s/m)·q·r queries, q being
+// Coordinates, m the Interval and r 1, or 2 with Central; their code prints
+// floor((s-1)/m)·q·r + s, which is the cost up to the step before. It serves to
+// compare with their figures; nothing else here counts so.
+func (a Meta) AuthorsCount(queries int) int {
+	a = a.defaults()
+	measurement := a.Coordinates
+	if a.Central {
+		measurement *= 2
+	}
+	before := 0
+	for cost, step := 1, 1; cost < queries; step++ {
+		before = cost
+		cost++
+		if since := step - a.First; since >= 0 && since%a.Interval == 0 {
+			cost += measurement
+		}
+	}
+	return before
+}
+
 // AttackScores implements ScoreAttack.
 func (a Meta) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
 	a = a.defaults()

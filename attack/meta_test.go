@@ -116,6 +116,31 @@ func TestMetaStrictCount(t *testing.T) {
 	}
 }
 
+// TestAuthorsCount compares with both formulas, of the strict count and of the authors'
+// code, for every interval m, number of coordinates q, and r of 1 and 2.
+func TestAuthorsCount(t *testing.T) {
+	for m := 1; m <= 7; m++ {
+		for _, q := range []int{1, 5, 128} {
+			for s := 1; s < 40; s++ {
+				for r := 1; r <= 2; r++ {
+					strict, theirs := (s+1)+s/m*q*r, (s-1)/m*q*r+s
+					a := Meta{Coordinates: q, Interval: m, Central: r == 2}
+					if got := a.AuthorsCount(strict); got != theirs {
+						t.Fatalf("m %d, q %d, r %d, s %d: %d strict queries are %d by their count, want %d", m, q, r, s, strict, got, theirs)
+					}
+				}
+			}
+		}
+	}
+	// Steps 1 and 10 measure: 1+1+112 at step 1, 122 at step 9, 1+10+224 at step 10.
+	frugal := Meta{Coordinates: 112, Interval: 9, First: 1}
+	for strict, theirs := range map[int]int{1: 0, 114: 1, 122: 121, 235: 122} {
+		if got := frugal.AuthorsCount(strict); got != theirs {
+			t.Errorf("measuring at once: %d strict queries are %d by their count, want %d", strict, got, theirs)
+		}
+	}
+}
+
 // TestMetaInvariants follows the iterates of an attack that succeeds: at most q
 // values change at a step, by β at most each, and the loss is 0 at the success and
 // only there.

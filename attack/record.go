@@ -55,36 +55,37 @@ type Interval struct {
 // attack that goes on after its first success has two successes of interest: the
 // first, by which queries are compared, and the best in its norm, by which
 // distances are. For the others they are one. Means and medians are over successes,
-// but for QueriesMeanAll, which counts a failure as the budget.
+// but for QueriesMeanAll and QueriesMedianAll, which count a failure as the budget.
 type Summary struct {
-	Attack         string   `json:"attack"`
-	Norm           Norm     `json:"norm"`
-	Goal           string   `json:"goal"`
-	Budget         int      `json:"budget"`
-	Samples        int      `json:"samples"` // attacked
-	Skipped        int      `json:"skipped"`
-	SuccessRate    float64  `json:"success_rate"`
-	SuccessCI      Interval `json:"success_rate_ci95"` // Wilson's
-	QueriesMean    float64  `json:"queries_mean"`      // at the first success
-	QueriesCI      Interval `json:"queries_mean_ci95"` // mean ± 1.96 standard errors
-	QueriesMedian  float64  `json:"queries_median"`
-	QueriesMeanAll float64  `json:"queries_mean_all"`
-	FirstL2Mean    float64  `json:"first_l2_mean"`
-	BestQueries    float64  `json:"best_queries_mean"` // at the best success
-	L0Mean         float64  `json:"l0_mean"`           // of the best success, as are those that follow
-	L2Mean         float64  `json:"l2_mean"`
-	L2CI           Interval `json:"l2_mean_ci95"`
-	LinfMean       float64  `json:"linf_mean"`
-	VerifiedRate   float64  `json:"verified_rate"` // of all samples
-	Verified8Rate  float64  `json:"verified8_rate"`
-	Seconds        float64  `json:"seconds"` // of work, summed over samples
+	Attack           string   `json:"attack"`
+	Norm             Norm     `json:"norm"`
+	Goal             string   `json:"goal"`
+	Budget           int      `json:"budget"`
+	Samples          int      `json:"samples"` // attacked
+	Skipped          int      `json:"skipped"`
+	SuccessRate      float64  `json:"success_rate"`
+	SuccessCI        Interval `json:"success_rate_ci95"` // Wilson's
+	QueriesMean      float64  `json:"queries_mean"`      // at the first success
+	QueriesCI        Interval `json:"queries_mean_ci95"` // mean ± 1.96 standard errors
+	QueriesMedian    float64  `json:"queries_median"`
+	QueriesMeanAll   float64  `json:"queries_mean_all"`
+	QueriesMedianAll float64  `json:"queries_median_all"`
+	FirstL2Mean      float64  `json:"first_l2_mean"`
+	BestQueries      float64  `json:"best_queries_mean"` // at the best success
+	L0Mean           float64  `json:"l0_mean"`           // of the best success, as are those that follow
+	L2Mean           float64  `json:"l2_mean"`
+	L2CI             Interval `json:"l2_mean_ci95"`
+	LinfMean         float64  `json:"linf_mean"`
+	VerifiedRate     float64  `json:"verified_rate"` // of all samples
+	Verified8Rate    float64  `json:"verified8_rate"`
+	Seconds          float64  `json:"seconds"` // of work, summed over samples
 }
 
 // Summarize makes a row of records. Means are 0 when there is nothing to average.
 func Summarize(about About, goal string, budget int, records []Record) Summary {
 	s := Summary{Attack: about.Name, Norm: about.Norm, Goal: goal, Budget: budget}
-	var first, firstL2, best, l0, l2, linf []float64
-	var verified, verified8, all float64
+	var first, all, firstL2, best, l0, l2, linf []float64
+	var verified, verified8 float64
 	for i := range records {
 		r := &records[i]
 		if r.Skipped() {
@@ -96,10 +97,10 @@ func Summarize(about About, goal string, budget int, records []Record) Summary {
 		s.Samples++
 		s.Seconds += r.Seconds
 		if !r.Success {
-			all += float64(budget)
+			all = append(all, float64(budget))
 			continue
 		}
-		all += float64(r.First.Queries)
+		all = append(all, float64(r.First.Queries))
 		first = append(first, float64(r.First.Queries))
 		firstL2 = append(firstL2, r.First.L2)
 		best = append(best, float64(r.Best.Queries))
@@ -119,7 +120,8 @@ func Summarize(about About, goal string, budget int, records []Record) Summary {
 	n, won := float64(s.Samples), float64(len(first))
 	s.SuccessRate, s.VerifiedRate, s.Verified8Rate = won/n, verified/n, verified8/n
 	s.SuccessCI = wilson(won, n)
-	s.QueriesMeanAll = all / n
+	s.QueriesMeanAll, _ = meanCI(all)
+	s.QueriesMedianAll = median(all)
 	s.QueriesMean, s.QueriesCI = meanCI(first)
 	s.QueriesMedian = median(first)
 	s.FirstL2Mean, _ = meanCI(firstL2)
