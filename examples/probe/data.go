@@ -124,19 +124,15 @@ func eligible(ctx context.Context, c *config, v zoo.Scorer, d data.Dataset) (sam
 	return samples, asked, nil
 }
 
-// starter gives attacks on labels an image of the wanted class to begin from.
-func starter(samples []attack.Sample, targeted bool) attack.Start {
-	if !targeted {
-		return nil // noise will do
-	}
-	return func(g zoo.Goal) *tensor.Tensor {
-		for _, s := range samples {
-			if s.Label == g.Target {
-				return s.X
-			}
+// start gives targeted attacks on labels an image of the wanted class to begin from,
+// once the samples are there.
+func (p *probe) start(g zoo.Goal) *tensor.Tensor {
+	for _, s := range p.samples {
+		if s.Label == g.Target {
+			return s.X
 		}
-		return nil
 	}
+	return nil
 }
 
 // besides puts a name before a path's extension.

@@ -8,8 +8,8 @@
 //
 // Without flags it probes the MNIST classifier that comes with the library, on
 // test images that do too. It prints a table and writes report.html. Ctrl-C stops
-// it; with -journal the same command goes on where it was, and pays for no query
-// twice.
+// it, and what is finished is reported; with -journal the same command goes on where
+// it was, and pays for no query twice.
 package main
 
 import (
@@ -28,7 +28,7 @@ type config struct {
 	attacks, goal, data, victim string
 	scores, token               string
 	budget, n, workers, gather  int
-	within                      float64
+	within, noise               float64
 	preset                      string
 	journal, out, json, report  string
 	fsync, dry                  bool
@@ -36,7 +36,7 @@ type config struct {
 }
 
 func flags(c *config) {
-	flag.StringVar(&c.attacks, "attack", "meta,zoo,autozoom,bandits,square,hopskipjump", "attacks, separated by commas; all for every one, list to see them")
+	flag.StringVar(&c.attacks, "attack", "", "attacks, separated by commas; all for every one, list to see them (default "+usual+"); of all and of the default those that do not fit are left out")
 	flag.StringVar(&c.goal, "goal", "untargeted", "untargeted, or targeted (the class after the true one)")
 	flag.IntVar(&c.budget, "budget", 5000, "queries an attack may spend on an image")
 	flag.IntVar(&c.n, "n", 25, "images to attack, of those the victim gets right")
@@ -47,7 +47,8 @@ func flags(c *config) {
 	flag.StringVar(&c.preset, "preset", "paper", "of the meta attack: paper or frugal")
 	flag.Float64Var(&c.within, "within", 3, "L2 distance within which the curves count a success")
 	flag.IntVar(&c.workers, "workers", 0, "images attacked at a time; 0: one a processor")
-	flag.IntVar(&c.gather, "gather", 0, "join the queries of images attacked at a time into calls of up to so many; 0: do not")
+	flag.IntVar(&c.gather, "gather", 0, "join the queries of images attacked at a time into calls of up to so many, which a server cannot recognise when they come again after a kill; 0: do not")
+	flag.Float64Var(&c.noise, "noise", 0, "how far two answers of the victim to one image may differ, if it is noisy by design")
 	flag.StringVar(&c.journal, "journal", "", "file that records every query, so that a run can be resumed; -ATTACK is put before its extension")
 	flag.BoolVar(&c.fsync, "fsync", false, "flush the journal to the disk at every query")
 	flag.StringVar(&c.out, "out", "", "directory for adversarial images, as PNG and npy, and their records")

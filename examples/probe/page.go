@@ -15,14 +15,14 @@ import (
 
 // table is the protocol's result, a row an attack (thesis tables 2.4 and 2.5).
 func (p *probe) table() *report.Table {
-	t := &report.Table{Head: []string{" attack", "n", "success", "[95 %]", "queries", "[95 %]", "median", "mean, all",
-		"best L2", "[95 %]", "Linf", "at query", "verified", "8 bits", "s"}}
+	t := &report.Table{Head: []string{" attack", "n", "success", "[95 %]", "queries", "[95 %]", "median", "mean, all", "median, all",
+		"best L2", "[95 %]", "Linf", "L0", "at query", "verified", "8 bits", "s"}}
 	for _, r := range p.results {
 		s := r.Summary()
 		t.Rows = append(t.Rows, []string{
 			s.Attack, fmt.Sprint(s.Samples), percent(s.SuccessRate), between(s.SuccessCI, func(v float64) string { return whole(100 * v) }),
-			whole(s.QueriesMean), between(s.QueriesCI, whole), whole(s.QueriesMedian), whole(s.QueriesMeanAll),
-			two(s.L2Mean), between(s.L2CI, two), two(s.LinfMean), whole(s.BestQueries),
+			whole(s.QueriesMean), between(s.QueriesCI, whole), whole(s.QueriesMedian), whole(s.QueriesMeanAll), whole(s.QueriesMedianAll),
+			two(s.L2Mean), between(s.L2CI, two), two(s.LinfMean), whole(s.L0Mean), whole(s.BestQueries),
 			percent(s.VerifiedRate), percent(s.Verified8Rate), fmt.Sprintf("%.1f", s.Seconds)})
 	}
 	return t
@@ -43,9 +43,11 @@ func (p *probe) page() (*report.Page, error) {
 		Lead: fmt.Sprintf("%d images, %s, at most %d queries an image, %s.", len(p.samples), p.c.goal, p.c.budget,
 			time.Now().Format("2 January 2006")),
 	}
+	result := append(slices.Clone(p.notes),
+		"Queries are counted up to the first success, over successes; “mean, all” and “median, all” count a failure as the budget. Distances are of the best success in the attack's norm, found “at query”; L0 is the number of values that differ. “s” is seconds of work, summed over images that may have been attacked at a time. An attack on labels begins with a success far away and comes nearer: compare it by its distance, or by the curves.")
+	result = append(result, p.remarks()...)
 	pg.Sections = append(pg.Sections,
-		report.Section{Title: "Result", Table: p.table(), Text: []string{
-			"Queries are counted up to the first success, over successes; “mean, all” counts a failure as the budget. Distances are of the best success in the attack's norm, found “at query”. An attack on labels begins with a success far away and comes nearer: compare it by its distance, or by the curves."}},
+		report.Section{Title: "Result", Table: p.table(), Text: result},
 		report.Section{Title: "Success against queries", Chart: p.successCurves(), Text: []string{
 			fmt.Sprintf("Share of the images with a success within an L2 distance of %g, against queries spent (as figure 2.1 of the thesis, which has no limit on the distance).", p.c.within)}},
 		report.Section{Title: "Distance against queries", Chart: p.distanceCurves(), Text: []string{
@@ -61,10 +63,32 @@ func (p *probe) page() (*report.Page, error) {
 	return pg, nil
 }
 
+// remarks are what else there is to say about a row.
+func (p *probe) remarks() []string {
+	var all []string
+	for _, r := range p.results {
+		a, err := attack.MetaPreset(p.c.preset, nil)
+		if r.Attack != "meta" || err != nil {
+			continue
+		}
+		var sum, n float64
+		for _, rec := range r.Records {
+			if rec.Success {
+				sum += float64(a.AuthorsCount(rec.First.Queries))
+				n++
+			}
+		}
+		if n > 0 {
+			all = append(all, fmt.Sprintf("meta: by the count of the authors' code, which leaves out the step that succeeds, %.0f queries.", sum/n))
+		}
+	}
+	return all
+}
+
 func (p *probe) protocol() []report.Fact {
 	facts := []report.Fact{
 		{Name: "victim", Value: fmt.Sprintf("%s, %d classes, %s, samples of %v with pixels in [0,1]", p.victim.Name, p.victim.Classes, p.victim.Scores, p.victim.Shape)},
-		{Name: "images", Value: fmt.Sprintf("%d of %s, the same for every attack, all classified rightly when clean", len(p.samples), p.c.data)},
+		{Name: "images", Value: fmt.Sprintf("%d of %s, the same for every attack, all classified rightly when clean; the victim was right on %d of the %d it was asked about to find them", len(p.samples), p.c.data, len(p.samples), p.tried)},
 		{Name: "goal", Value: map[string]string{"untargeted": "any class but the true one", "targeted": "the class after the true one, the first after the last"}[p.c.goal]},
 		{Name: "what is a query", Value: "one image through the victim, whatever is read from the answer; counted before it is sent, success checks included, the check of the clean image and the verification apart"},
 		{Name: "budget", Value: fmt.Sprintf("%d queries an image and attack; the attack is cut off there", p.c.budget)},

@@ -46,7 +46,7 @@ func TestProbe(t *testing.T) {
 		}
 		for _, r := range rows {
 			for _, key := range []string{"attack", "goal", "budget", "samples", "success_rate", "queries_mean", "queries_median",
-				"queries_mean_all", "l2_mean", "linf_mean", "verified_rate", "verified8_rate", "seconds"} {
+				"queries_mean_all", "queries_median_all", "l0_mean", "l2_mean", "linf_mean", "verified_rate", "verified8_rate", "seconds"} {
 				if _, ok := r[key]; !ok {
 					t.Errorf("row %v lacks %s", r["attack"], key)
 				}

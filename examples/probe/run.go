@@ -9,6 +9,8 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/mettleml/mettle/attack"
@@ -23,9 +25,17 @@ type probe struct {
 	c       *config
 	victim  zoo.Info
 	samples []attack.Sample
-	asked   int // queries spent on finding them and on the pre-flight
+	tried   int // images the victim was asked about to find them
+	asked   int // queries spent on that and on the pre-flight
 	results []*attack.Result
+	notes   []string // warnings, and what was left out or not finished
 	began   time.Time
+}
+
+// note prints a line that belongs on the page too.
+func (p *probe) note(format string, args ...any) {
+	p.notes = append(p.notes, fmt.Sprintf(format, args...))
+	fmt.Println("note:", p.notes[len(p.notes)-1])
 }
 
 func run(ctx context.Context, c *config) error {
@@ -38,7 +48,7 @@ func run(ctx context.Context, c *config) error {
 		}
 		return nil
 	}
-	names, err := chosen(c.attacks)
+	picks, err := chosen(c.attacks)
 	if err != nil {
 		return err
 	}
@@ -54,30 +64,57 @@ func run(ctx context.Context, c *config) error {
 		return err
 	}
 	p.victim = v.Info()
+	s := setup{victim: v, preset: c.preset, targeted: c.goal == "targeted"}
+	if s.targeted { // else noise will do
+		s.start = p.start
+	}
+	if fmt.Sprint(p.victim.Shape) == "[1 28 28]" {
+		s.net = pretrained.MetaAttackerMNIST()
+	}
+	tasks, left, err := bind(picks, s)
+	if err != nil {
+		return err
+	}
+	for _, l := range left {
+		p.note("%s", l)
+	}
 	d, err := images(c, p.victim)
 	if err != nil {
 		return err
 	}
-	if p.samples, p.asked, err = eligible(ctx, c, v, d); err != nil {
+	if p.samples, p.tried, err = eligible(ctx, c, v, d); err != nil {
 		return err
 	}
-	if err := p.preflight(ctx, v, len(names)); err != nil || c.dry {
+	if err := p.preflight(ctx, v, len(tasks)); err != nil || c.dry {
 		return err
 	}
-	s := setup{victim: v, preset: c.preset, start: starter(p.samples, c.goal == "targeted")}
-	if fmt.Sprint(p.victim.Shape) == "[1 28 28]" {
-		s.net = pretrained.MetaAttackerMNIST()
-	}
-	for _, name := range names {
-		job, err := bind(name, s)
-		if err != nil {
-			return err
-		}
-		if err := p.attack(ctx, name, job); err != nil {
-			return err
+	for i, t := range tasks {
+		if err := p.attack(ctx, t.name, t.job); err != nil {
+			return p.stopped(err, tasks[i:])
 		}
 	}
 	return p.report()
+}
+
+// stopped reports what is finished although err ended the run.
+func (p *probe) stopped(err error, rest []task) error {
+	if len(p.results) == 0 {
+		return err
+	}
+	var names []string
+	for _, t := range rest {
+		names = append(names, t.name)
+	}
+	fmt.Println()
+	why := err.Error()
+	if errors.Is(err, context.Canceled) {
+		why = "by hand"
+	}
+	p.note("the run was stopped (%s): not finished are %s; a row of fewer images than others is of those that were", why, strings.Join(names, ", "))
+	if e := p.report(); e != nil {
+		fmt.Fprintln(os.Stderr, "probe: the report of what is finished:", e)
+	}
+	return err
 }
 
 // preflight looks at the victim and says what the run may cost.
@@ -89,20 +126,23 @@ func (p *probe) preflight(ctx context.Context, v zoo.Scorer, attacks int) error 
 		copy(x.Index(i).Data(), s.X.Data())
 		labels[i] = s.Label
 	}
-	rep, err := zoo.Preflight{Seed: p.c.seed}.Run(ctx, v, x, labels)
-	if err != nil {
-		return err
-	}
 	fmt.Printf("victim %s: %d classes, %s, samples of %v; right on %d of the first %d images\n",
-		p.victim.Name, p.victim.Classes, p.victim.Scores, p.victim.Shape, n, p.asked)
-	p.asked += rep.Queries
+		p.victim.Name, p.victim.Classes, p.victim.Scores, p.victim.Shape, n, p.tried)
+	if 2*n < p.tried {
+		p.note("the victim is wrong on most images (right on %d of %d): check its preprocessing (scale, mean, deviation, order of channels) and the order of its classes", n, p.tried)
+	}
+	rep, err := zoo.Preflight{Seed: p.c.seed, Noise: p.c.noise}.Run(ctx, v, x, labels)
+	if err != nil {
+		return fmt.Errorf("%w (-noise allows what is by design)", err)
+	}
+	p.asked = p.tried + rep.Queries
 	fmt.Printf("%d images, %s, %d attacks with a budget of %d queries an image: at most %d queries; %d were spent on this look\n",
 		n, p.c.goal, attacks, p.c.budget, n*attacks*(p.c.budget+3), p.asked)
 	for _, w := range rep.Warnings {
-		fmt.Println("warning:", w)
+		p.note("%s", w)
 	}
 	if n < p.c.n {
-		fmt.Printf("warning: only %d images are eligible, %d were asked for\n", n, p.c.n)
+		p.note("only %d images are eligible, %d were asked for", n, p.c.n)
 	}
 	return nil
 }
@@ -124,6 +164,13 @@ func (p *probe) attack(ctx context.Context, name string, job attack.Job) error {
 		line.show(done == total, "%d/%d images, %d successes, %d queries", done, total, won, queries)
 	}
 	res, err := c.Run(ctx, p.samples)
+	if res != nil {
+		res.Attack = name
+		res.Records = slices.DeleteFunc(res.Records, func(r attack.Record) bool { return r.Stop == "" })
+		if len(res.Records) > 0 {
+			p.results = append(p.results, res)
+		}
+	}
 	if err != nil {
 		if errors.Is(err, context.Canceled) && c.Journal != "" {
 			fmt.Printf("\nthe queries paid for are in %s; the same command goes on from there", c.Journal)
@@ -133,8 +180,6 @@ func (p *probe) attack(ctx context.Context, name string, job attack.Job) error {
 	if res.Resumed > 0 {
 		fmt.Printf("  resumed %d times; %d of %d queries were possibly charged twice\n", res.Resumed, res.Intents-res.Answers, res.Intents)
 	}
-	res.Attack = name
-	p.results = append(p.results, res)
 	return nil
 }
 
@@ -167,6 +212,9 @@ func (l *line) show(end bool, format string, args ...any) {
 // report prints the table and writes what was asked for.
 func (p *probe) report() error {
 	fmt.Printf("\n%s\n", p.table())
+	for _, r := range p.remarks() {
+		fmt.Println(r)
+	}
 	page, err := p.page()
 	if err != nil {
 		return err
