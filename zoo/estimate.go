@@ -47,7 +47,8 @@ func (d Differences) step() float64 {
 }
 
 // Along writes to g the derivative at p along each of the coordinates, and to
-// curvature, unless it is nil, the second derivative (which needs Central).
+// curvature, unless it is nil, the second derivative. It panics if curvature is given
+// and Central is not set.
 func (d Differences) Along(ctx context.Context, o *Objective, p Point, coords []int, g, curvature []float64) error {
 	if curvature != nil && !d.Central {
 		tensor.Panic("zoo.Differences.Along", "curvature needs central differences")

@@ -49,9 +49,9 @@ type Meta struct {
 }
 
 // NewMeta returns an estimator that begins with a copy of net, a network that
-// maps a batch of samples to their predicted gradients. Images of less than 16
-// pixels a side are refused: the narrowest layer would hold one value a channel,
-// which batch statistics of one image turn into nothing.
+// maps a batch of samples to their predicted gradients. Predict and Estimate return
+// an error for images of less than 16 pixels a side: the narrowest layer would hold
+// one value a channel, which batch statistics of one image turn into nothing.
 func NewMeta(net nn.Module) *Meta {
 	return &Meta{net: nn.Clone(net), tape: autograd.NewTape(autograd.Eval, 0)}
 }

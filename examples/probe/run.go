@@ -132,8 +132,11 @@ func (p *probe) preflight(ctx context.Context, v zoo.Scorer, attacks int) error 
 		p.note("the victim is wrong on most images (right on %d of %d): check its preprocessing (scale, mean, deviation, order of channels) and the order of its classes", n, p.tried)
 	}
 	rep, err := zoo.Preflight{Seed: p.c.seed, Noise: p.c.noise}.Run(ctx, v, x, labels)
-	if err != nil {
-		return fmt.Errorf("%w (-noise allows what is by design)", err)
+	switch {
+	case err != nil && rep != nil: // the answers to one sample differ
+		return fmt.Errorf("%w; here that is -noise", err)
+	case err != nil:
+		return err
 	}
 	p.asked = p.tried + rep.Queries
 	fmt.Printf("%d images, %s, %d attacks with a budget of %d queries an image: at most %d queries; %d were spent on this look\n",

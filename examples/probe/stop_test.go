@@ -187,6 +187,26 @@ func TestEachAttackOnce(t *testing.T) {
 	}
 }
 
+// TestFickleVictim: a victim in training mode is refused, unless that is allowed.
+func TestFickleVictim(t *testing.T) {
+	var calls atomic.Int64
+	red := reddish()
+	_, address := serve(t, zoo.ScorerFunc(red.Info(), func(ctx context.Context, x *tensor.Tensor, out []float64) error {
+		err := red.Scores(ctx, x, out)
+		out[0] += 0.1 * float64(calls.Add(1)%2)
+		return err
+	}))
+	c := small(t)
+	c.victim, c.data, c.attacks, c.n, c.budget = address, pictures(t), "square", 2, 10
+	if err := run(context.Background(), c); err == nil || !strings.Contains(err.Error(), "model.eval()") || !strings.Contains(err.Error(), "-noise") {
+		t.Errorf("%v; want an error that says what to do", err)
+	}
+	c.noise = 0.2
+	if err := run(context.Background(), c); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestWrongVictims: a victim that is wrong on most images is told of, on the page too.
 func TestWrongVictims(t *testing.T) {
 	c := small(t)

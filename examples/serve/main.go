@@ -6,7 +6,8 @@
 //
 // It can answer the way public interfaces do: probabilities rounded to a few
 // digits, of the leading classes only, with noise. With -remember it serves a
-// request that comes again under the same id from memory.
+// request that comes again under the same id from memory; the joined calls of
+// probe -gather have new ids each time, and are served anew.
 package main
 
 import (
@@ -41,7 +42,7 @@ func main() {
 	flag.StringVar(&c.victim, "victim", "", "safetensors file, as examples/train writes it; default: the embedded Net4")
 	flag.StringVar(&c.scores, "scores", "logits", "logits, probabilities or log-probabilities")
 	flag.StringVar(&c.token, "token", "", "bearer token to demand")
-	flag.IntVar(&c.remember, "remember", 0, "requests to remember by id")
+	flag.IntVar(&c.remember, "remember", 0, "requests to remember by id; of no use for those of probe -gather")
 	flag.Float64Var(&c.degrade.Noise, "noise", 0, "standard deviation of noise on every score")
 	flag.IntVar(&c.degrade.Digits, "digits", 0, "decimals of a score; 0: all")
 	flag.IntVar(&c.degrade.Top, "top", 0, "classes with a score; 0: all")

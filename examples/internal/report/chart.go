@@ -25,8 +25,21 @@ type Series struct {
 	Step bool
 }
 
-// palette is a set of colours that remain apart for most kinds of colour vision.
-var palette = []string{"#3366cc", "#d95f02", "#1b9e77", "#b3367f", "#8a6d00", "#5f5fd0", "#777777"}
+// palette is a set of colours that remain apart for most kinds of colour vision, and
+// dashes tell apart the lines that have to share one.
+var (
+	palette = []string{"#3366cc", "#d95f02", "#1b9e77", "#b3367f", "#8a6d00", "#5f5fd0", "#777777"}
+	dashes  = []string{"", "7 3", "2 3"}
+)
+
+// stroke is how the i-th series is drawn.
+func stroke(i int) string {
+	s := fmt.Sprintf(`stroke="%s"`, palette[i%len(palette)])
+	if d := dashes[i/len(palette)%len(dashes)]; d != "" {
+		s += fmt.Sprintf(` stroke-dasharray="%s"`, d)
+	}
+	return s
+}
 
 // Size of a chart, and of the margins round the plot.
 const (
@@ -62,12 +75,11 @@ func (c *Chart) SVG() string {
 	fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="middle">%s</text>`, left+plotW/2, chartH-10, html.EscapeString(c.X))
 	fmt.Fprintf(&b, `<text transform="translate(14 %d) rotate(-90)" text-anchor="middle">%s</text>`, top+plotH/2, html.EscapeString(c.Y))
 	for i, s := range c.Series {
-		colour := palette[i%len(palette)]
 		y := top + 8 + 20*i
-		fmt.Fprintf(&b, `<line x1="%d" x2="%d" y1="%d" y2="%d" stroke="%s" stroke-width="2.5"/><text x="%d" y="%d">%s</text>`,
-			left+plotW+14, left+plotW+34, y, y, colour, left+plotW+40, y+4, html.EscapeString(s.Name))
+		fmt.Fprintf(&b, `<line x1="%d" x2="%d" y1="%d" y2="%d" %s stroke-width="2.5"/><text x="%d" y="%d">%s</text>`,
+			left+plotW+14, left+plotW+34, y, y, stroke(i), left+plotW+40, y+4, html.EscapeString(s.Name))
 		if len(s.X) > 0 {
-			fmt.Fprintf(&b, `<path class="series" fill="none" stroke="%s" stroke-width="2" stroke-linejoin="round" d="%s"/>`, colour, s.path(px, py))
+			fmt.Fprintf(&b, `<path class="series" fill="none" %s stroke-width="2" stroke-linejoin="round" d="%s"/>`, stroke(i), s.path(px, py))
 		}
 	}
 	b.WriteString(`</svg>`)
