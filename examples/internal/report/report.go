@@ -83,7 +83,7 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 <style>
 :root { --ink: #1c2430; --soft: #5b6675; --line: #d9dee5; --back: #ffffff; --band: #f5f7fa; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6eaf0; --soft: #9aa5b4; --line: #364150; --back: #141a22; --band: #1c242f; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--back); max-width: 1180px; margin: 2.5rem auto; padding: 0 1.2rem; }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--back); max-width: 1340px; margin: 2.5rem auto; padding: 0 1.2rem; }
 h1 { font-size: 1.7rem; margin-bottom: .2rem; } h2 { font-size: 1.15rem; margin-top: 2.4rem; }
 p { max-width: 46rem; } .lead { color: var(--soft); margin-top: 0; }
 .scroll { overflow-x: auto; }
