@@ -19,6 +19,7 @@ type setup struct {
 	start    attack.Start // may find its image later than it is bound
 	preset   string
 	targeted bool
+	budget   int
 }
 
 // usual are the attacks of a run that asks for none by name.
@@ -35,6 +36,11 @@ type entry struct {
 	job        func(s setup) (attack.Job, error)
 }
 
+// autoZOOM has more iterations than the budget lasts for.
+func autoZOOM(s setup, d attack.Decoder) attack.Job {
+	return attack.WithScores(attack.AutoZOOM{Decoder: d, Weight: 10, Switch: 100, Directions: 4, Iterations: s.budget}, s.victim)
+}
+
 // catalogue lists the attacks by the names of -attack. Those under a ball have
 // radius 2 in L2, near the distance at which the others end on MNIST.
 var catalogue = []entry{
@@ -46,13 +52,13 @@ var catalogue = []entry{
 		return attack.WithScores(a, s.victim), err
 	}},
 	{"zoo", "ZOO: scores, least L2", scores(attack.ZOO{First: true, C: 10})},
-	{"autozoom", "AutoZOOM, bilinear: scores, least L2", scores(attack.AutoZOOM{Weight: 10, Switch: 100, Directions: 4, Iterations: 2000})},
+	{"autozoom", "AutoZOOM, bilinear: scores, least L2", func(s setup) (attack.Job, error) { return autoZOOM(s, nil), nil }},
 	{"autozoom-ae", "AutoZOOM, decoder of an auto-encoder: scores, least L2", func(s setup) (attack.Job, error) {
 		if s.net == nil {
 			return attack.Job{}, unfit("its auto-encoder is trained for 28x28 gray images")
 		}
 		d := &attack.Learned{Network: pretrained.AutoZOOMMNIST().Decoder, Code: []int{1, 14, 14}}
-		return attack.WithScores(attack.AutoZOOM{Decoder: d, Weight: 10, Switch: 100, Directions: 4, Iterations: 2000}, s.victim), nil
+		return autoZOOM(s, d), nil
 	}},
 	{"bandits", "Bandits-TD: scores, L2 ball", scores(attack.Bandits{Eps: 2, Tile: 14})},
 	{"nes", "NES: scores, L2 ball", scores(attack.NES{Eps: 2})},

@@ -64,7 +64,7 @@ func run(ctx context.Context, c *config) error {
 		return err
 	}
 	p.victim = v.Info()
-	s := setup{victim: v, preset: c.preset, targeted: c.goal == "targeted"}
+	s := setup{victim: v, preset: c.preset, targeted: c.goal == "targeted", budget: c.budget}
 	if s.targeted { // else noise will do
 		s.start = p.start
 	}
