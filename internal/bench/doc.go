@@ -118,7 +118,7 @@
 //	conv3d/3x16x112x112                         20.7  .71    70.9  .38      12.6  .85    41.5  .43
 //	meta/mnist_b100/conv4x4s2_16x28x28          2.35  .79    8.29  .81      1.38  .85    4.92  .94
 //	meta/mnist_b100/conv4x4s2_32x14x14          1.92  .74    7.16  .83      1.19  .88    4.42  .98
-//	meta/mnist_b100/conv4x4s2_64x7x7            1.00  .74    3.77  .94      .577  .79    2.53 1.16
+//	meta/mnist_b100/conv4x4s2_64x7x7            1.00  .74    3.77  .94      .565  .77    1.87  .86
 //	meta/mnist_b100/transposed3x3s2_64x3x3      .448  .54    1.48  .53      .257  .31    .798  .30
 //	meta/mnist_b100/transposed4x4s2_32x7x7      .591  .35    1.82  .27      .349  .20    1.00  .16
 //	meta/mnist_b100/transposed4x4s2_16x14x14    .986  .44    2.85  .27      .520  .23    1.50  .17
@@ -214,8 +214,7 @@
 // for one tile; a batch has to have the same bits, and gains from them (.54 and
 // .23). softmax, log-softmax and sum carry sums in double precision. 1x1 layers of
 // 7x7 positions compute 64 for 49. add waits for memory, and was at .79 in another
-// window. At two threads the gradients of mnist_b100/conv4x4s2_64x7x7 have four parts
-// that are not equal.
+// window.
 //
 // # Beside other programs
 //
