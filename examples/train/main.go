@@ -13,6 +13,12 @@
 // -resume goes on from it, and ends with the same weights to the bit. The other two
 // stages take minutes and begin anew; a meta attacker that was stopped is kept under
 // a name of its own.
+//
+// On two vCPUs of an AMD EPYC (Zen 4), 25 November 2026, the last epoch's accuracy on
+// the 10,000 test images: net4 on mnist 99.27, 99.30 and 99.24 % for seeds 1 to 3, in
+// 2.1 minutes each; resnet20 on fashion 94.07 %, in 20 minutes with other programs at
+// work; net4 with -adversarial pgd 98.40 %, and 84.54 % under the attack it is trained
+// against (Linf 0.3, 7 steps).
 package main
 
 import (
