@@ -62,8 +62,7 @@ func (c *Chart) SVG() string {
 	fmt.Fprintf(&b, `<svg role="img" aria-label="%s" viewBox="0 0 %d %d" width="%d" height="%d" font-family="system-ui, sans-serif" font-size="12">`,
 		html.EscapeString(c.Title), chartW, chartH, chartW, chartH)
 	fmt.Fprintf(&b, `<text x="%d" y="18" font-weight="600">%s</text>`, left, html.EscapeString(c.Title))
-	for i := range 6 {
-		y := yMax * float64(i) / 5
+	for _, y := range along(0, yMax) {
 		fmt.Fprintf(&b, `<line class="grid" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`,
 			left, left+plotW, py(y), py(y), left-8, py(y)+4, number(y))
 	}
@@ -113,7 +112,7 @@ func (s *Series) path(px, py func(float64) float64) string {
 }
 
 // extent is the range of the x axis, in decades if it is logarithmic, and the top
-// of the y axis.
+// of the y axis, a round one unless it was given.
 func (c *Chart) extent() (lo, hi, yMax float64) {
 	lo, hi = math.Inf(1), math.Inf(-1)
 	for _, s := range c.Series {
@@ -125,11 +124,13 @@ func (c *Chart) extent() (lo, hi, yMax float64) {
 			yMax = max(yMax, s.Y[i])
 		}
 	}
-	if c.YMax > 0 {
-		yMax = c.YMax
-	}
 	if yMax == 0 {
 		yMax = 1
+	}
+	step := spacing(0, yMax)
+	yMax = math.Ceil(yMax/step-1e-9) * step
+	if c.YMax > 0 {
+		yMax = c.YMax
 	}
 	if !(lo < hi) { // no points, or all at one place
 		if math.IsInf(lo, 1) {
@@ -153,17 +154,28 @@ func (c *Chart) ticks(lo, hi float64) []float64 {
 		}
 		return t
 	}
-	step := math.Pow(10, math.Floor(math.Log10((hi-lo)/5)))
-	for _, m := range []float64{5, 2} {
-		if (hi-lo)/(m*step) >= 4 {
-			step *= m
-			break
-		}
-	}
-	for v := math.Ceil(lo/step) * step; v <= hi+1e-9*step; v += step {
-		t = append(t, v)
+	return along(lo, hi)
+}
+
+// along are the round values from lo to hi.
+func along(lo, hi float64) []float64 {
+	var t []float64
+	step := spacing(lo, hi)
+	for k := math.Ceil(lo/step-1e-9) + 0; k*step <= hi+1e-9*step; k++ {
+		t = append(t, k*step)
 	}
 	return t
+}
+
+// spacing is a round step of which four to nine go from lo to hi.
+func spacing(lo, hi float64) float64 {
+	step := math.Pow(10, math.Floor(math.Log10((hi-lo)/4)))
+	for _, m := range []float64{5, 2} {
+		if (hi-lo)/(m*step) >= 4 {
+			return m * step
+		}
+	}
+	return step
 }
 
 // number is a short form of v.

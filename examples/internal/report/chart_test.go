@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"math"
 	"regexp"
 	"testing"
 )
@@ -24,6 +25,24 @@ func TestLinesAreToldApart(t *testing.T) {
 	for s, times := range drawn {
 		if times != 2 {
 			t.Errorf("%s is used %d times, want once for the line and once for the legend", s, times)
+		}
+	}
+}
+
+func TestRoundValues(t *testing.T) {
+	for _, c := range []struct {
+		lo, hi float64
+		want   string
+	}{
+		{0, 1, "[0 0.2 0.4 0.6 0.8 1]"}, {0, 5.866, "[0 1 2 3 4 5]"}, {0, 2, "[0 0.5 1 1.5 2]"},
+		{3, 47, "[10 20 30 40]"}, {0, 0.04, "[0 0.01 0.02 0.03 0.04]"}, {0, 1700, "[0 200 400 600 800 1000 1200 1400 1600]"},
+	} {
+		var got []float64
+		for _, v := range along(c.lo, c.hi) {
+			got = append(got, math.Round(v*1e6)/1e6)
+		}
+		if fmt.Sprint(got) != c.want {
+			t.Errorf("from %g to %g: %v, want %s", c.lo, c.hi, got, c.want)
 		}
 	}
 }

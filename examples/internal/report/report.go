@@ -91,7 +91,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .32rem .5rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th { color: var(--soft); font-weight: 600; } td.t, th.t { text-align: left; }
 tbody tr:nth-child(even) { background: var(--band); }
-dl { display: grid; grid-template-columns: max-content auto; gap: .2rem 1.2rem; } dt { color: var(--soft); } dd { margin: 0; }
+dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .2rem 1.2rem; } dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 .tiles { display: flex; flex-wrap: wrap; gap: 1rem; }
 .tile { border: 1px solid var(--line); border-radius: 6px; padding: .6rem .8rem; } .tile h3 { font-size: .9rem; margin: 0 0 .4rem; }
 .pics { display: flex; gap: .6rem; } figure { margin: 0; text-align: center; } figcaption { font-size: .78rem; color: var(--soft); }
