@@ -203,9 +203,6 @@ func elem[T any](p *T, i int) *T {
 	return (*T)(unsafe.Add(unsafe.Pointer(p), uintptr(i)*unsafe.Sizeof(*p)))
 }
 
-// parts returns how many chunks n makes.
-func parts(n, chunk int) int { return ceilDiv(n, chunk) }
-
 // runMap applies op to whole slices, which have equal lengths. Operands that op
 // lacks are passed as dst.
 func runMap(op mapOp, dst, a, b, c []float32, s, t, u float32) {
@@ -224,7 +221,7 @@ func runMap(op mapOp, dst, a, b, c []float32, s, t, u float32) {
 	}
 	m := mapTasks.get()
 	*m = mapTask{loop, n, chunk, &dst[0], &a[0], &b[0], &c[0], s, t, u}
-	parallel.Run(parts(n, chunk), m)
+	parallel.Run(ceilDiv(n, chunk), m)
 	*m = mapTask{}
 	mapTasks.put(m)
 }

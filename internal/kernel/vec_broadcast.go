@@ -184,9 +184,9 @@ func Broadcast(op BinaryOp, dst []float32, shape []int, a []float32, aShape []in
 	t.rowsPerPart = max(1, lightChunk/t.cols)
 	t.partsPerRow = 1
 	if t.cols >= 2*lightChunk {
-		t.partsPerRow = parts(t.cols, lightChunk)
+		t.partsPerRow = ceilDiv(t.cols, lightChunk)
 	}
-	n := parts(t.rows, t.rowsPerPart) * t.partsPerRow
+	n := ceilDiv(t.rows, t.rowsPerPart) * t.partsPerRow
 	if n == 1 {
 		t.Part(0)
 	} else {

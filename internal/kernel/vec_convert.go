@@ -34,7 +34,7 @@ func convert[D, S any](name string, tasks *freeList[convertTask[D, S]], loop fun
 	}
 	t := tasks.get()
 	t.loop, t.dst, t.src = loop, dst, src
-	parallel.Run(parts(len(dst), lightChunk), t)
+	parallel.Run(ceilDiv(len(dst), lightChunk), t)
 	*t = convertTask[D, S]{}
 	tasks.put(t)
 }
@@ -96,7 +96,7 @@ func runBytes(b byteTask) {
 	}
 	t := byteTasks.get()
 	*t = b
-	parallel.Run(parts(len(t.bytes), lightChunk), t)
+	parallel.Run(ceilDiv(len(t.bytes), lightChunk), t)
 	*t = byteTask{}
 	byteTasks.put(t)
 }

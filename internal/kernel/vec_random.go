@@ -74,7 +74,7 @@ func randomize(r randTask) {
 	}
 	t := randTasks.get()
 	*t = r
-	parallel.Run(parts(len(t.dst), randChunk), t)
+	parallel.Run(ceilDiv(len(t.dst), randChunk), t)
 	*t = randTask{}
 	randTasks.put(t)
 }

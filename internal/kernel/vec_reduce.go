@@ -69,7 +69,7 @@ func reduce(op reduceOp, a, b []float32, s float64) float64 {
 	}
 	r := reduceTasks.get()
 	r.loop, r.a, r.b, r.s = loop, a, b, s
-	r.partial = grow(r.partial, parts(n, reduceChunk))
+	r.partial = grow(r.partial, ceilDiv(n, reduceChunk))
 	parallel.Run(len(r.partial), r)
 	v := r.partial[0]
 	for _, p := range r.partial[1:] {

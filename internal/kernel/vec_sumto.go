@@ -126,10 +126,10 @@ func (t *sumTask) run() {
 			t.mode = byRow
 		}
 		t.perPart = max(1, lightChunk/n)
-		parallel.Run(parts(t.outer, t.perPart), t)
+		parallel.Run(ceilDiv(t.outer, t.perPart), t)
 	case t.group < t.rows:
 		t.mode = byGroup
-		groups := parts(t.rows, t.group)
+		groups := ceilDiv(t.rows, t.group)
 		s := getScratch(2 * groups * t.outs)
 		t.acc = floats64(s)
 		parallel.Run(groups, t)
@@ -144,7 +144,7 @@ func (t *sumTask) run() {
 	case t.body.d[0].a != 0 && t.body.rank == 2:
 		t.mode = byColumn
 		t.perPart = wideRow / 2
-		parallel.Run(parts(t.cols, t.perPart), t)
+		parallel.Run(ceilDiv(t.cols, t.perPart), t)
 	default:
 		t.mode, t.perPart = byBody, 1
 		t.Part(0)

@@ -130,7 +130,7 @@ var updateTasks freeList[updateTask]
 
 // run does the update and gives t back.
 func (t *updateTask) run() {
-	parallel.Run(parts(len(t.p), lightChunk), t)
+	parallel.Run(ceilDiv(len(t.p), lightChunk), t)
 	*t = updateTask{}
 	updateTasks.put(t)
 }
