@@ -210,7 +210,7 @@ func digestSamples(samples []Sample, goals []zoo.Goal) string {
 		b = append(b[:0], s.Name...)
 		b = append(b, 0)
 		b = append(b, goals[i].String()...)
-		h.Write(appendPixels(b, s.X))
+		h.Write(appendFloats(b, s.X.Data()))
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
@@ -230,15 +230,15 @@ func digestStarts(start Start, goals []zoo.Goal) string {
 		seen[g] = true
 		b = append(b[:0], g.String()...)
 		if x := start(g); x != nil {
-			b = appendPixels(b, x)
+			b = appendFloats(b, x.Data())
 		}
 		h.Write(b)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-func appendPixels(b []byte, x *tensor.Tensor) []byte {
-	for _, v := range x.Data() {
+func appendFloats(b []byte, x []float32) []byte {
+	for _, v := range x {
 		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
 	}
 	return b

@@ -346,11 +346,7 @@ func (j *journal) finish(sample int, r *Record) error {
 		return fmt.Errorf("attack: journal: %w", err)
 	}
 	return j.write('D', func(b []byte) []byte {
-		b = append(ids(b, sample, len(js)), js...)
-		for _, v := range r.Adversarial {
-			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
-		}
-		return b
+		return appendFloats(append(ids(b, sample, len(js)), js...), r.Adversarial)
 	})
 }
 

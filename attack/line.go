@@ -112,7 +112,7 @@ func send(q *line, ctx context.Context, x *tensor.Tensor, recall func(*recorded)
 
 // digest is the beginning of the SHA-256 of the pixels.
 func (q *line) digest(x *tensor.Tensor) [16]byte {
-	q.pixels = appendPixels(q.pixels[:0], x)
+	q.pixels = appendFloats(q.pixels[:0], x.Data())
 	sum := sha256.Sum256(q.pixels)
 	return [16]byte(sum[:16])
 }
