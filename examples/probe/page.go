@@ -19,17 +19,17 @@ func (p *probe) table() *report.Table {
 		"best L2", "[95 %]", "Linf", "L0", "at query", "verified", "8 bits", "s"}}
 	for _, r := range p.results {
 		s := r.Summary()
-		row := []string{
-			s.Attack, fmt.Sprint(s.Samples), percent(s.SuccessRate), between(s.SuccessCI, func(v float64) string { return whole(100 * v) }),
-			whole(s.QueriesMean), between(s.QueriesCI, whole), whole(s.QueriesMedian), whole(s.QueriesMeanAll), whole(s.QueriesMedianAll),
-			two(s.L2Mean), between(s.L2CI, two), two(s.LinfMean), whole(s.L0Mean), whole(s.BestQueries),
-			percent(s.VerifiedRate), percent(s.Verified8Rate), fmt.Sprintf("%.1f", s.Seconds)}
-		if s.SuccessRate == 0 { // there is nothing to average
-			for _, column := range []int{4, 5, 6, 9, 10, 11, 12, 13} {
-				row[column] = "–"
+		won := func(text string) string { // an average over successes
+			if s.SuccessRate == 0 {
+				return "–"
 			}
+			return text
 		}
-		t.Rows = append(t.Rows, row)
+		t.Rows = append(t.Rows, []string{
+			s.Attack, fmt.Sprint(s.Samples), percent(s.SuccessRate), between(s.SuccessCI, func(v float64) string { return whole(100 * v) }),
+			won(whole(s.QueriesMean)), won(between(s.QueriesCI, whole)), won(whole(s.QueriesMedian)), whole(s.QueriesMeanAll), whole(s.QueriesMedianAll),
+			won(two(s.L2Mean)), won(between(s.L2CI, two)), won(two(s.LinfMean)), won(whole(s.L0Mean)), won(whole(s.BestQueries)),
+			percent(s.VerifiedRate), percent(s.Verified8Rate), fmt.Sprintf("%.1f", s.Seconds)})
 	}
 	return t
 }
