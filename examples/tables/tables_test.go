@@ -376,6 +376,37 @@ func TestPairs(t *testing.T) {
 	}
 }
 
+// TestDistances: attacks on labels are compared on the images they share; the median is
+// the mean over victims of theirs, the worst victim's stands beside it, and a mean says
+// on how many images there was a success.
+func TestDistances(t *testing.T) {
+	record := func(points ...attack.Point) attack.Record { return attack.Record{Trace: points} }
+	at := func(q int, l2 float64) attack.Point { return attack.Point{Queries: q, L2: l2} }
+	long := &result{records: [][]attack.Record{
+		{record(at(1, 5), at(90, 2)), record(at(1, 7)), record(at(1, 6), at(50, 3)), record(at(1, 1))},
+		{record(at(1, 8)), record(at(200, 1)), record(at(1, 4)), record(at(1, 1))},
+	}}
+	short := &result{records: [][]attack.Record{long.records[0][:3], long.records[1][:3]}}
+	n := common([]*result{long, short})
+	if n != 3 {
+		t.Fatalf("%d images in common, want 3", n)
+	}
+	for _, c := range []struct {
+		q             int
+		middle, worst string
+	}{
+		{10, "7.000 (6.000 on 5 of 6)", "8.000"},
+		{100, "5.500 (4.800 on 5 of 6)", "8.000"},
+		{200, "3.500 (4.167)", "4.000"},
+	} {
+		for _, r := range []*result{long, short} {
+			if middle, worst := r.distanceAt(c.q, n); middle != c.middle || worst != c.worst {
+				t.Errorf("after %d queries %q, worst %q; want %q, %q", c.q, middle, worst, c.middle, c.worst)
+			}
+		}
+	}
+}
+
 // TestLayersAddUp: the layers of every network in a table have all its parameters.
 func TestLayersAddUp(t *testing.T) {
 	for _, name := range []string{"lenet5", "net2", "net3", "net4", "meta-mnist", "meta-cifar", "vgg13-32", "resnet18-small"} {
