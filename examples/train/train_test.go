@@ -147,10 +147,20 @@ func TestPGD(t *testing.T) {
 		x := clean.Clone()
 		p.steps = steps
 		p.perturb(net, x, labels, p.eps, 1)
+		var up, down int // at the edges of the ball
 		for i, v := range x.Data() {
-			if d := v - clean.Data()[i]; v < 0 || v > 1 || d > 0.1001 || d < -0.1001 {
+			d := v - clean.Data()[i]
+			switch {
+			case v < 0 || v > 1 || d > 0.1001 || d < -0.1001:
 				t.Fatalf("seed %d: %v has become %v", seed, clean.Data()[i], v)
+			case d > 0.0999:
+				up++
+			case d < -0.0999:
+				down++
 			}
+		}
+		if least := x.Len() / 5; steps > 0 && (up < least || down < least) {
+			t.Errorf("seed %d: of %d values %d were moved up to the edge and %d down to it", seed, x.Len(), up, down)
 		}
 		tape := autograd.NewTape(autograd.Inference, 0)
 		return nn.CrossEntropy(net.Forward(tape.Input(x)), labels).Scalar()
