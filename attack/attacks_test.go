@@ -158,7 +158,7 @@ func TestMinimumDistance(t *testing.T) {
 		{WithLabels(HopSkipJump{}, l), 10000, 1.02},
 		{WithLabels(Boundary{}, l), 20000, 1.05},
 		{WithLabels(SignOpt{}, l), 20000, 1.03},
-		{WithLabels(Opt{}, l), 400000, 1.05},
+		{WithLabels(Opt{}, l), 10000, 1.02},
 		{WithScores(ZOO{Searches: 9, Iterations: 400, C: 0.1, NoAbort: true}, v), 400000, 1.05},
 		{WithGradients(CarliniWagner{}, v), 10000, 1.02},
 	} {

@@ -186,7 +186,7 @@ func (a Opt) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error {
 	}
 	beta, alpha, q := a.Smoothing, a.LR, a.Directions
 	u, g := make([]float64, len(theta)), make([]float64, len(theta))
-	next, kept := make([]float64, len(theta)), make([]float64, len(theta))
+	next, probed, stepped := make([]float64, len(theta)), make([]float64, len(theta)), make([]float64, len(theta))
 	for range a.Iterations {
 		clear(g)
 		probeDist := math.Inf(1)
@@ -202,7 +202,7 @@ func (a Opt) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error {
 			}
 			if d < probeDist {
 				probeDist = d
-				copy(kept, next)
+				copy(probed, next)
 			}
 			if math.IsInf(d, 1) {
 				continue
@@ -211,24 +211,27 @@ func (a Opt) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error {
 				g[i] += (d - dist) / beta * v / float64(q)
 			}
 		}
-		// The best of the probes stands unless a step along the estimate beats it.
-		found := probeDist
+		found := dist
 		search := func(f float64) (bool, error) {
 			moved(next, theta, -f, g)
-			d, err := r.near(ctx, next, dist, beta/500)
+			d, err := r.near(ctx, next, found, beta/500)
 			if err != nil || d >= found {
 				return false, err
 			}
 			found = d
-			copy(kept, next)
+			copy(stepped, next)
 			return true, nil
 		}
-		if alpha, err = lineSearch(alpha, 0.25, dist, &found, search); err != nil {
+		if alpha, err = lineSearch(alpha, search); err != nil {
 			return err
 		}
-		if found < dist {
+		switch {
+		case found < dist && found <= probeDist:
 			dist = found
-			copy(theta, kept)
+			copy(theta, stepped)
+		case probeDist < dist: // the best of the probes beats the step along the estimate
+			dist = probeDist
+			copy(theta, probed)
 		}
 		if alpha < 1e-4 {
 			alpha, beta = 1, beta/10
@@ -241,33 +244,30 @@ func (a Opt) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error {
 	return nil
 }
 
-// lineSearch doubles the step up to 15 times while that helps; if the first step
-// is no better than standing, it shrinks the step up to 15 times until one is.
-// It returns the step to begin with next time.
-func lineSearch(alpha, shrink, stand float64, found *float64, search func(float64) (bool, error)) (float64, error) {
-	grown := false
-	for range 15 {
-		ok, err := search(alpha)
-		if err != nil {
-			return alpha, err
+// lineSearch doubles the step up to 15 times while search finds each better than the
+// last; if the first is no better than standing, it shrinks the step up to 15 times
+// until one is. It returns the step to begin with next time.
+func lineSearch(alpha float64, search func(step float64) (bool, error)) (float64, error) {
+	ok, err := search(alpha)
+	if err != nil {
+		return alpha, err
+	}
+	if ok {
+		for range 15 {
+			alpha *= 2
+			if ok, err = search(alpha); err != nil || !ok {
+				break
+			}
 		}
-		if !ok {
+		return alpha, err
+	}
+	for range 15 {
+		alpha /= 4
+		if ok, err = search(alpha); err != nil || ok {
 			break
 		}
-		grown = true
-		alpha *= 2
 	}
-	if grown || *found < stand {
-		return alpha, nil
-	}
-	for range 15 {
-		alpha *= shrink
-		ok, err := search(alpha)
-		if err != nil || ok {
-			return alpha, err
-		}
-	}
-	return alpha, nil
+	return alpha, err
 }
 
 // SignOpt is the attack of Cheng et al. (2020): as Opt, but a direction's
@@ -342,7 +342,7 @@ func (a SignOpt) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error 
 			copy(kept, next)
 			return true, nil
 		}
-		if alpha, err = lineSearch(alpha, 0.25, dist, &found, search); err != nil {
+		if alpha, err = lineSearch(alpha, search); err != nil {
 			return err
 		}
 		if found < dist {
