@@ -94,6 +94,7 @@ func makeTask(info Info, x *tensor.Tensor, labels []int, differentiate func(batc
 // MNIST.
 type MetaTraining struct {
 	Batch      int     // images of an inner step; 0: 800
+	Together   int     // images of a batch that batch normalisation sees together; 0: all
 	InnerSteps int     // on the same batch; 0: 5
 	InnerLR    float64 // of Adam, begun afresh for every task; 0: 0.01
 	Rate       float64 // ε of Reptile's outer step; 0: 0.01
@@ -167,7 +168,19 @@ type metaRun struct {
 // fit takes one Adam step on a batch and returns the loss before it.
 func (r *metaRun) fit(net nn.Module, opt *optim.Adam, x, g *tensor.Tensor) (float64, error) {
 	r.tape.Reset()
-	loss := autograd.MSE(net.Forward(r.tape.Input(x)), r.tape.Input(g))
+	n := x.Dim(0)
+	together := min(cmp.Or(r.o.Together, n), n)
+	var loss autograd.Var
+	for lo := 0; lo < n; lo += together {
+		hi := min(lo+together, n)
+		part := autograd.MSE(net.Forward(r.tape.Input(x.Slice(lo, hi))), r.tape.Input(g.Slice(lo, hi)))
+		part = autograd.Scale(part, float32(hi-lo)/float32(n))
+		if lo == 0 {
+			loss = part
+		} else {
+			loss = autograd.Add(loss, part)
+		}
+	}
 	value := loss.Scalar()
 	return value, opt.Step(r.tape.Gradients(loss))
 }

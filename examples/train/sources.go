@@ -77,10 +77,6 @@ const (
 	judgeImages  = 1000
 )
 
-// metaIterations take some six minutes on two cores for digits. More bring the
-// sources no nearer to the held-out victim.
-const metaIterations = 300
-
 // A judged model is a source, or the held-out victim, with its lessons.
 type judged struct {
 	name  string
@@ -137,19 +133,20 @@ func meta(ctx context.Context, c *config) error {
 	if stopped != nil && !errors.Is(stopped, context.Canceled) {
 		return stopped
 	}
-	fmt.Printf("\nmean squared error on the normalised gradients of %d images not trained on\n%-14s %9s %9s %9s\n", judge, "model", "trained", "random", "zero")
-	var mean float64
+	fmt.Printf("\nmean squared error on the normalised gradients of %d images not trained on, one image at a time and %d\n%-14s %9s %9s %9s %9s\n",
+		judge, together, "model", "1", strconv.Itoa(together), "random", "zero")
+	var mean, batched float64
 	for i, j := range all {
-		e := mse(net, j.judge)
-		note := ""
+		e, b := mse(net, j.judge, 1), mse(net, j.judge, together)
+		note := "  (held out)"
 		if i < len(tasks) {
 			mean += e / float64(len(tasks))
-		} else {
-			note = "  (held out)"
+			batched += b / float64(len(tasks))
+			note = ""
 		}
-		fmt.Printf("%-14s %9.4f %9.4f %9.4f%s\n", j.name, e, mse(random, j.judge), zeroMSE(j.judge), note)
+		fmt.Printf("%-14s %9.4f %9.4f %9.4f %9.4f%s\n", j.name, e, b, mse(random, j.judge, 1), zeroMSE(j.judge), note)
 	}
-	fmt.Printf("mean over the sources %.4f\n", mean)
+	fmt.Printf("%-14s %9.4f %9.4f\n", "source mean", mean, batched)
 	file := p.Attacker
 	switch {
 	case c.vanilla:
@@ -175,37 +172,59 @@ func meta(ctx context.Context, c *config) error {
 	return stopped
 }
 
-// innerSteps are the Adam steps that Reptile takes on a batch. Vanilla training,
-// which takes one, gets so many times the iterations.
-const innerSteps = 5
-
-// metaTrain runs Reptile with the outer step falling to a twentieth, or plain
-// training with Adam's.
-func metaTrain(ctx context.Context, c *config, net nn.Module, tasks []zoo.MetaTask, all []judged) error {
-	total, way := cmp.Or(c.iterations, metaIterations), "Reptile"
-	if c.vanilla {
-		total, way = innerSteps*total, "vanilla training"
+// phases are how the meta attacker is trained: from batches first, then one image at
+// a time, with the steps that an attack takes to adapt it. Both meet images as an
+// attack does, which shows the network one. Where there are 10,000 images of digits
+// the first takes some 15 minutes on two cores and the second 4; longer ones bring the
+// sources no nearer to the held-out victim.
+func phases(c *config) []zoo.MetaTraining {
+	first := zoo.MetaTraining{Batch: cmp.Or(c.batch, 200), Together: 1, InnerSteps: 5, InnerLR: cmp.Or(c.lr, 0.003), Rate: c.rate,
+		Iterations: cmp.Or(c.iterations, 300), Seed: c.seed}
+	second := zoo.MetaTraining{Batch: 1, InnerSteps: 20, InnerLR: 0.01, Rate: 0.02, Iterations: 10 * first.Iterations, Seed: c.seed}
+	if c.vanilla { // without inner and outer loop: as many images in one phase
+		images := first.Iterations*first.InnerSteps*first.Batch + second.Iterations*second.InnerSteps
+		first.Vanilla, first.Iterations = true, images/first.Batch
+		return []zoo.MetaTraining{first}
 	}
+	return []zoo.MetaTraining{first, second}
+}
+
+// metaTrain trains in phases, with a step that falls to a twentieth in each.
+func metaTrain(ctx context.Context, c *config, net nn.Module, tasks []zoo.MetaTask, all []judged) error {
+	for _, o := range phases(c) {
+		way := "Reptile"
+		if o.Vanilla {
+			way = "vanilla training"
+		}
+		fmt.Printf("%s on %d models, %d images each, batches of %d, %d iterations\n", way, len(tasks), tasks[0].X.Dim(0), o.Batch, o.Iterations)
+		o.Schedule = func(i int) float64 { return max(0.05, 1-float64(i)/float64(o.Iterations)) }
+		if err := o.Train(ctx, net, tasks, lessonProgress(o.Iterations, net, all)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lessonProgress tells every so often how near the network's maps are to those of
+// images it does not learn from.
+func lessonProgress(total int, net nn.Module, all []judged) func(int, float64) error {
 	start := time.Now()
 	last := start
-	o := zoo.MetaTraining{Batch: cmp.Or(c.batch, 200), InnerSteps: innerSteps, Rate: c.rate, InnerLR: cmp.Or(c.lr, 0.003), Iterations: total,
-		Vanilla: c.vanilla, Seed: c.seed, Schedule: func(i int) float64 { return max(0.05, 1-float64(i)/float64(total)) }}
-	fmt.Printf("%s on %d models, %d images each, %d iterations\n", way, len(tasks), tasks[0].X.Dim(0), total)
-	return o.Train(ctx, net, tasks, func(i int, loss float64) error {
-		if time.Since(last) > 30*time.Second {
-			last = time.Now()
-			var mean float64
-			for _, j := range all[:len(tasks)] {
-				mean += mse(net, j.judge) / float64(len(tasks))
-			}
-			took := time.Since(start)
-			left := time.Duration(float64(took) / float64(i+1) * float64(total-i-1))
-			held := all[len(all)-1]
-			fmt.Printf("iteration %d/%d  error %.4f, on images not trained on %.4f, on %s %.4f  %v left\n",
-				i+1, total, loss, mean, held.name, mse(net, held.judge), left.Round(time.Second))
+	return func(i int, loss float64) error {
+		if time.Since(last) < 30*time.Second {
+			return nil
 		}
+		last = time.Now()
+		sources, held := all[:len(all)-1], all[len(all)-1]
+		var mean float64
+		for _, j := range sources {
+			mean += mse(net, j.judge, 1) / float64(len(sources))
+		}
+		left := time.Duration(float64(time.Since(start)) / float64(i+1) * float64(total-i-1))
+		fmt.Printf("iteration %d/%d  error %.4f, on images not trained on %.4f, on %s %.4f  %v left\n",
+			i+1, total, loss, mean, held.name, mse(net, held.judge, 1), left.Round(time.Second))
 		return nil
-	})
+	}
 }
 
 // lesson is the task of a model on some of the images, with its gradients or with
@@ -234,10 +253,15 @@ func some(t zoo.MetaTask, of int, err error) (zoo.MetaTask, error) {
 	return t, err
 }
 
-// mse is the mean squared error of a network's maps.
-func mse(net nn.Module, t zoo.MetaTask) float64 {
+// together is how many images are shown to a network at once where its errors are
+// compared with those of one image at a time.
+const together = 100
+
+// mse is the mean squared error of a network's maps for so many images at a time,
+// which share the statistics of batch normalisation.
+func mse(net nn.Module, t zoo.MetaTask, batch int) float64 {
 	y := tensor.New(t.X.Shape()...)
-	zoo.Predict(net, y, t.X, 100)
+	zoo.Predict(net, y, t.X, batch)
 	var sum float64
 	for i, v := range y.Data() {
 		d := float64(v) - float64(t.G.Data()[i])
