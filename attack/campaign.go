@@ -76,9 +76,13 @@ type Result struct {
 	Seed    uint64          `json:"seed"`
 	Victim  string          `json:"victim"`
 	Records []Record        `json:"records"` // in the order of the samples
-	Intents int             `json:"intents"` // queries announced in the journal, over all its runs; none for gradients
-	Answers int             `json:"answers"` // of them answered; the rest may have been charged twice
-	Resumed int             `json:"resumed"` // how often the campaign was taken up again
+	// Intents are the queries announced in the journal over all its runs, none for
+	// gradients. Answers of them were answered; the rest were under way in a kill or
+	// are what a bad line made send again (zoo.WithResend): they may have been charged
+	// twice by the victim, and are not charged to the attack's budget.
+	Intents int `json:"intents"`
+	Answers int `json:"answers"`
+	Resumed int `json:"resumed"` // how often the campaign was taken up again
 }
 
 // Summary is the result as a row of a table.

@@ -495,3 +495,30 @@ func TestVerifiedIn8Bits(t *testing.T) {
 		t.Errorf("%+v; want a success that is verified, but not in 8 bits", r)
 	}
 }
+
+// TestResendOfJoinedCalls: each of the calls that were joined learns which of its own
+// samples are sent again.
+func TestResendOfJoinedCalls(t *testing.T) {
+	got := ""
+	var batch []*waiter[int]
+	for i, n := range []int{2, 3, 1} {
+		ctx := zoo.WithResend(context.Background(), func(lo, hi int) error {
+			got += fmt.Sprintf("call %d: %d-%d ", i, lo, hi)
+			return nil
+		})
+		batch = append(batch, &waiter[int]{ctx: ctx, x: tensor.New(n, 1)})
+	}
+	for _, c := range []struct {
+		lo, hi int
+		want   string
+	}{
+		{0, 6, "call 0: 0-2 call 1: 0-3 call 2: 0-1 "},
+		{1, 4, "call 0: 1-2 call 1: 0-2 "},
+		{2, 5, "call 1: 0-3 "},
+		{5, 6, "call 2: 0-1 "},
+	} {
+		if got = ""; resend(batch, c.lo, c.hi) != nil || got != c.want {
+			t.Errorf("samples %d to %d: %q, want %q", c.lo, c.hi, got, c.want)
+		}
+	}
+}

@@ -26,6 +26,7 @@ type gather[T any] struct {
 // A waiter is a call that waits. It is told either that it has been answered, or
 // that it is its turn to lead: to send what waits, its own call first.
 type waiter[T any] struct {
+	ctx  context.Context
 	x    *tensor.Tensor
 	out  []T
 	wake chan bool // true: answered
@@ -34,7 +35,7 @@ type waiter[T any] struct {
 
 // ask is a sample's call. It returns when the joined call it was part of does.
 func (g *gather[T]) ask(ctx context.Context, x *tensor.Tensor, out []T) error {
-	w := &waiter[T]{x: x, out: out, wake: make(chan bool, 1)}
+	w := &waiter[T]{ctx: ctx, x: x, out: out, wake: make(chan bool, 1)}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, w)
 	lead := !g.busy
@@ -89,6 +90,7 @@ func (g *gather[T]) send(ctx context.Context, batch []*waiter[T]) error {
 		queries += w.x.Dim(0)
 	}
 	ctx = zoo.WithRequestID(ctx, "") // the joined call is none of the calls it joins
+	ctx = zoo.WithResend(ctx, func(lo, hi int) error { return resend(batch, lo, hi) })
 	x := tensor.New(append([]int{queries}, g.shape...)...)
 	out := make([]T, queries*g.each)
 	at := 0
@@ -101,6 +103,20 @@ func (g *gather[T]) send(ctx context.Context, batch []*waiter[T]) error {
 	at = 0
 	for _, w := range batch {
 		at += copy(w.out, out[at:at+len(w.out)])
+	}
+	return nil
+}
+
+// resend tells the calls that samples lo to hi of the joined call consist of.
+func resend[T any](batch []*waiter[T], lo, hi int) error {
+	for _, w := range batch {
+		n := w.x.Dim(0)
+		if lo < n && hi > 0 {
+			if err := zoo.Resend(w.ctx, max(lo, 0), min(hi, n)); err != nil {
+				return err
+			}
+		}
+		lo, hi = lo-n, hi-n
 	}
 	return nil
 }

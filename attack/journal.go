@@ -24,13 +24,16 @@ import (
 //	H  fingerprint (JSON)
 //	R  the campaign was resumed
 //	I  intent: sample, call, number of queries (uint32 each), digest [16]
+//	A  some queries of a call under way are sent again: sample, call, number of
+//	   queries (uint32 each)
 //	S  answer in scores: sample, call (uint32 each), float64 each
 //	L  answer in labels: sample, call (uint32 each), uint32 each
 //	D  a sample is done: sample, length of its Record (uint32 each), the Record
 //	   (JSON), its adversarial image (float32 each)
 //
-// An intent is written before a call, the answer after it. A frame cut short at
-// the end of the file is what a kill leaves behind, and is dropped.
+// An intent is written before a call, the answer after it; a call that a kill cut
+// off is announced once more. A frame cut short at the end of the file is what a kill
+// leaves behind, and is dropped.
 type journal struct {
 	mu   sync.Mutex
 	f    *os.File
@@ -180,7 +183,7 @@ func (j *journal) read(r io.Reader, size int64, header func([]byte) error) (int6
 func holdsFrame(b []byte) bool {
 	for ; len(b) > frameHead; b = b[1:] {
 		n := int64(binary.LittleEndian.Uint32(b))
-		if n > 0 && n <= int64(len(b)-frameHead) && strings.IndexByte("RISLD", b[frameHead]) >= 0 &&
+		if n > 0 && n <= int64(len(b)-frameHead) && strings.IndexByte("RIASLD", b[frameHead]) >= 0 &&
 			crc32.Checksum(b[frameHead:frameHead+n], castagnoli) == binary.LittleEndian.Uint32(b[4:]) {
 			return true
 		}
@@ -225,6 +228,11 @@ func (j *journal) take(b []byte, header func([]byte) error) error {
 			return fmt.Errorf("call %d of sample %d is out of order", call, sample)
 		}
 		j.intents += int(c.n)
+	case 'A':
+		if len(b) != 4 || int(call) != len(calls)-1 || calls[call].answered || le.Uint32(b) > calls[call].n {
+			return fmt.Errorf("call %d of sample %d is sent again, which was not under way", call, sample)
+		}
+		j.intents += int(le.Uint32(b))
 	case 'S', 'L':
 		if int(call) != len(calls)-1 || calls[call].answered {
 			return fmt.Errorf("an answer to call %d of sample %d, which was not asked", call, sample)
@@ -304,17 +312,28 @@ func ids(b []byte, sample, second int) []byte {
 	return binary.LittleEndian.AppendUint32(b, uint32(second))
 }
 
-func (j *journal) intent(sample, call, n int, digest [16]byte) error {
-	err := j.write('I', func(b []byte) []byte {
-		b = binary.LittleEndian.AppendUint32(ids(b, sample, call), uint32(n))
-		return append(b, digest[:]...)
-	})
+// announce writes that n queries are about to be sent.
+func (j *journal) announce(kind byte, n int, body func([]byte) []byte) error {
+	err := j.write(kind, body)
 	if err == nil {
 		j.mu.Lock()
 		j.intents += n
 		j.mu.Unlock()
 	}
 	return err
+}
+
+func (j *journal) intent(sample, call, n int, digest [16]byte) error {
+	return j.announce('I', n, func(b []byte) []byte {
+		b = binary.LittleEndian.AppendUint32(ids(b, sample, call), uint32(n))
+		return append(b, digest[:]...)
+	})
+}
+
+func (j *journal) again(sample, call, n int) error {
+	return j.announce('A', n, func(b []byte) []byte {
+		return binary.LittleEndian.AppendUint32(ids(b, sample, call), uint32(n))
+	})
 }
 
 func (j *journal) answer(sample, call, n int, scores []float64, labels []int) error {

@@ -104,7 +104,10 @@ func send(q *line, ctx context.Context, x *tensor.Tensor, recall func(*recorded)
 		return err
 	}
 	name := q.print + "/" + strconv.Itoa(q.sample) + "/" + strconv.Itoa(call)
-	if err := ask(zoo.WithRequestID(ctx, name)); err != nil {
+	ctx = zoo.WithResend(zoo.WithRequestID(ctx, name), func(lo, hi int) error {
+		return q.journal.again(q.sample, call, hi-lo)
+	})
+	if err := ask(ctx); err != nil {
 		return err
 	}
 	return keep(call)

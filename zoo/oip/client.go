@@ -61,7 +61,9 @@ type Options struct {
 // use.
 //
 // A request that fails in transit is sent again with the same id; a server may
-// have counted it already. Stats tells how many were.
+// have counted it already. Stats tells how many were, and the context of the call
+// learns of each before it is sent (zoo.WithResend): a campaign's journal counts it as
+// possibly charged twice.
 type Client struct {
 	opt     Options
 	base    string // .../v2/models/NAME[/versions/V]
@@ -120,13 +122,13 @@ func Dial(ctx context.Context, address string, opt Options) (*Client, error) {
 		t.MaxIdleConnsPerHost = opt.Concurrency
 		c.http = &http.Client{Transport: t}
 	}
-	if _, err := c.retrying(ctx, "GET", base+"/ready", nil, "", 0); err != nil {
+	if _, err := c.retrying(ctx, "GET", base+"/ready", nil, "", 0, 0); err != nil {
 		if s := (*statusError)(nil); !errors.As(err, &s) {
 			return nil, fmt.Errorf("oip: no answer from %s: %w; is the server running, and is this its address?", address, err)
 		}
 		return nil, fmt.Errorf("oip: model %q at %s is not ready: %w; check the model's name, version and state on the server", opt.Model, address, err)
 	}
-	reply, err := c.retrying(ctx, "GET", base, nil, "", 0)
+	reply, err := c.retrying(ctx, "GET", base, nil, "", 0, 0)
 	if err != nil {
 		return nil, fmt.Errorf("oip: metadata of model %q: %w", opt.Model, err)
 	}
@@ -271,7 +273,7 @@ func (c *Client) Scores(ctx context.Context, x *tensor.Tensor, out []float64) er
 		id = hex.EncodeToString(b[:])
 	}
 	if n <= c.opt.Batch {
-		return c.request(ctx, id, x.Data(), n, out)
+		return c.request(ctx, id, x.Data(), 0, n, out)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -280,7 +282,7 @@ func (c *Client) Scores(ctx context.Context, x *tensor.Tensor, out []float64) er
 		hi := min(lo+c.opt.Batch, n)
 		wg.Go(func() {
 			part := id + "/" + strconv.Itoa(lo)
-			if err := c.request(ctx, part, x.Data()[lo*size:hi*size], hi-lo, out[lo*k:hi*k]); err != nil {
+			if err := c.request(ctx, part, x.Data()[lo*size:hi*size], lo, hi, out[lo*k:hi*k]); err != nil {
 				cancel(err)
 			}
 		})
@@ -289,8 +291,9 @@ func (c *Client) Scores(ctx context.Context, x *tensor.Tensor, out []float64) er
 	return context.Cause(ctx)
 }
 
-// request evaluates n samples by one request.
-func (c *Client) request(ctx context.Context, id string, x []float32, n int, out []float64) error {
+// request evaluates samples lo to hi of a call, x, by one request.
+func (c *Client) request(ctx context.Context, id string, x []float32, lo, hi int, out []float64) error {
+	n := hi - lo
 	select {
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()
@@ -318,7 +321,7 @@ func (c *Client) request(ctx context.Context, id string, x []float32, n int, out
 	if err != nil {
 		return fmt.Errorf("oip: %w", err)
 	}
-	reply, err := c.retrying(ctx, "POST", c.base+"/infer", body, header(jsonLen), n)
+	reply, err := c.retrying(ctx, "POST", c.base+"/infer", body, header(jsonLen), lo, hi)
 	if err != nil {
 		return fmt.Errorf("oip: model %q: %w", c.info.Name, err)
 	}

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/mettleml/mettle/zoo"
 )
 
 // A reply is an HTTP answer with status 200.
@@ -43,12 +45,20 @@ func passing(err error) (bool, time.Duration) {
 }
 
 // retrying sends a request until it is answered, retries are used up, or the
-// failure is one that trying again will not mend.
-func (c *Client) retrying(ctx context.Context, method, address string, body []byte, header string, samples int) (*reply, error) {
+// failure is one that trying again will not mend. lo and hi say which samples of the
+// call it carries; they are equal if it is no inference.
+func (c *Client) retrying(ctx context.Context, method, address string, body []byte, header string, lo, hi int) (*reply, error) {
+	samples := hi - lo
 	wait := c.opt.Backoff
 	for try := 0; ; try++ {
 		if err := c.pace(ctx, samples); err != nil {
 			return nil, err
+		}
+		if samples > 0 && try > 0 {
+			c.retried.Add(1)
+			if err := zoo.Resend(ctx, lo, hi); err != nil {
+				return nil, err
+			}
 		}
 		if samples > 0 {
 			c.sent.Add(1)
@@ -67,9 +77,6 @@ func (c *Client) retrying(ctx context.Context, method, address string, body []by
 		}
 		if try >= c.opt.Retries {
 			return nil, fmt.Errorf("%w (after %d tries)", err, try+1)
-		}
-		if samples > 0 {
-			c.retried.Add(1)
 		}
 		if err := sleep(ctx, max(wait, after)); err != nil {
 			return nil, err

@@ -2,6 +2,7 @@ package oip
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -82,5 +83,37 @@ func TestFixedBatch(t *testing.T) {
 	equal(t, out, want(t, x))
 	if most.Load() != 2 || calls.Load() != 5 {
 		t.Errorf("%d samples in calls of up to %d", calls.Load(), most.Load())
+	}
+}
+
+// TestResendIsAnnounced: what is sent again is told before, as samples of the call,
+// and is not sent if that fails.
+func TestResendIsAnnounced(t *testing.T) {
+	var calls atomic.Int64
+	busy := func(w http.ResponseWriter, r *http.Request) { fail(w, 503, "busy") }
+	c := dial(t, faulty(NewHandler(linear(t, &calls), HandlerOptions{}), 3, busy), Options{Batch: 3, Concurrency: 1})
+	again := make([]int, 7)
+	ctx := zoo.WithResend(context.Background(), func(lo, hi int) error {
+		for i := lo; i < hi; i++ {
+			again[i]++
+		}
+		return nil
+	})
+	x, out := images(7), make([]float64, 28)
+	if err := c.Scores(ctx, x, out); err != nil {
+		t.Fatal(err)
+	}
+	sum := 0
+	for _, n := range again {
+		sum += n
+	}
+	if s := c.Stats(); sum != s.Samples-7 || again[0] != again[2] || again[3] != again[5] {
+		t.Errorf("samples sent again %v; the client sent %d", again, s.Samples)
+	}
+	full := errors.New("the disk is full")
+	c = dial(t, faulty(NewHandler(linear(t, &calls), HandlerOptions{}), 1, busy), Options{})
+	ctx = zoo.WithResend(context.Background(), func(int, int) error { return full })
+	if err := c.Scores(ctx, x, out); !errors.Is(err, full) || c.Stats().Requests != 1 {
+		t.Errorf("%v after %d requests", err, c.Stats().Requests)
 	}
 }
