@@ -59,9 +59,10 @@ type Campaign struct {
 	// under other options, samples, victim (zoo.Info and its Digest), networks or
 	// starts of the attack, kernels or version. Of an attack with gradients it holds
 	// the finished samples and the queries that are for labels only: a sample that was
-	// under way is attacked anew.
+	// under way is attacked anew. While a run has it open, any other is refused it (but
+	// on systems without such locks: js, wasip1, plan9, aix, solaris).
 	Journal string
-	Fsync   bool // after every frame of the journal
+	Fsync   bool // after every frame of the journal, and of its directory when it is made
 
 	Progress func(done, total int, r *Record) // after each sample, one call at a time; may be nil
 }
@@ -115,6 +116,9 @@ func (c *Campaign) Run(ctx context.Context, samples []Sample) (*Result, error) {
 	run := &campaignRun{c: c, samples: samples, goals: goals, budget: budget, res: res}
 	if err := run.open(); err != nil {
 		return nil, err
+	}
+	if run.journal != nil {
+		defer run.journal.close() // if the victim panics; else it is closed below
 	}
 	err := run.all(ctx)
 	if j := run.journal; j != nil {

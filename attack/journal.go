@@ -11,6 +11,8 @@ import (
 	"io"
 	"math"
 	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -76,12 +78,20 @@ func (e *JournalError) Error() string {
 	return fmt.Sprintf("attack: journal %s, byte %d: %s", e.Path, e.Offset, e.Why)
 }
 
+// errLocked says that a journal is in use.
+var errLocked = errors.New("another run holds it: wait until that ends, or use another file")
+
 // openJournal opens or creates the journal at path for a campaign with the
-// given fingerprint, reads what it holds, and drops a torn end.
+// given fingerprint, reads what it holds, and drops a torn end. Until it is closed
+// nobody else can open it.
 func openJournal(path string, print fingerprint, syncWrites bool) (*journal, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("attack: journal: %w", err)
+	}
+	if err := lock(f); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("attack: journal %s: %w", path, err)
 	}
 	j := &journal{f: f, sync: syncWrites, calls: map[uint32][]recorded{}, done: map[uint32]*Record{}}
 	if err := j.load(path, print); err != nil {
@@ -115,10 +125,30 @@ func (j *journal) load(path string, print fingerprint) error {
 		if _, err := j.f.WriteString(journalMagic); err != nil {
 			return fmt.Errorf("attack: journal: %w", err)
 		}
-		return j.write('H', func(b []byte) []byte { return append(b, head...) })
+		if err := j.write('H', func(b []byte) []byte { return append(b, head...) }); err != nil || !j.sync {
+			return err
+		}
+		return syncDir(filepath.Dir(path))
 	}
 	j.resumed++
 	return j.write('R', func(b []byte) []byte { return b })
+}
+
+// syncDir makes the names in a directory outlast a loss of power, where the system
+// lets a directory be flushed. It is a variable for tests.
+var syncDir = func(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("attack: journal: %w", err)
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil {
+		return fmt.Errorf("attack: journal: %w", err)
+	}
+	return nil
 }
 
 // read takes in a journal of size bytes. It returns where the last whole frame

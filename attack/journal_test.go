@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -123,5 +124,81 @@ func TestJournalOfGradients(t *testing.T) {
 	}
 	if n := int(v.count.Load()); n != queries {
 		t.Errorf("the second run asked %d queries; its samples need %d", n, queries)
+	}
+}
+
+// TestJournalIsLocked: who opens a journal in use is refused and changes nothing; when
+// it is closed it can be opened again. TestKilledProcess shows that a kill closes it.
+func TestJournalIsLocked(t *testing.T) {
+	if runtime.GOOS == "js" {
+		t.Skip("no locks on this system")
+	}
+	path := filepath.Join(t.TempDir(), "j")
+	j, err := openJournal(path, fingerprint{}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.intent(0, 0, 1, [16]byte{}); err != nil {
+		t.Fatal(err)
+	}
+	v := newLinear(1, 4, 1, 5, 5)
+	_, err = (&Campaign{Job: WithScores(Square{}, v), Budget: 5, Journal: path}).Run(context.Background(), v.samples(1, 2))
+	if !errors.Is(err, errLocked) || !strings.Contains(err.Error(), path) || v.count.Load() > 0 {
+		t.Errorf("a second run: %v after %d queries; want an error that names the file and says that another run holds it", err, v.count.Load())
+	}
+	if err := j.answer(0, 0, 1, []float64{1}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.close(); err != nil {
+		t.Fatal(err)
+	}
+	if j, err = openJournal(path, fingerprint{}, false); err != nil {
+		t.Fatal(err)
+	}
+	defer j.close()
+	if j.intents != 1 || j.answers != 1 {
+		t.Errorf("%d intents and %d answers are left, want 1 and 1", j.intents, j.answers)
+	}
+}
+
+// TestPanicClosesTheJournal: who catches the victim's panic can resume.
+func TestPanicClosesTheJournal(t *testing.T) {
+	v := newLinear(1, 4, 1, 5, 5)
+	left := 5
+	bad := zoo.ScorerFunc(v.info, func(ctx context.Context, x *tensor.Tensor, out []float64) error {
+		if left--; left == 0 {
+			tensor.Panic("victim", "boom")
+		}
+		return v.Scores(ctx, x, out)
+	})
+	c := Campaign{Job: WithScores(Square{}, bad), Budget: 20, Workers: 1, Journal: filepath.Join(t.TempDir(), "j")}
+	for i, say := range []string{"boom", ""} {
+		err := tensor.Try(func() error { _, err := c.Run(context.Background(), v.samples(1, 2)); return err })
+		if say == "" && err != nil || say != "" && (err == nil || !strings.Contains(err.Error(), say)) {
+			t.Errorf("run %d: %v", i, err)
+		}
+	}
+}
+
+// TestJournalSyncsItsDirectory: once, when the file is made, if asked for.
+func TestJournalSyncsItsDirectory(t *testing.T) {
+	defer func(f func(string) error) { syncDir = f }(syncDir)
+	really := syncDir
+	var synced []string
+	syncDir = func(dir string) error { synced = append(synced, dir); return really(dir) }
+	dir := t.TempDir()
+	for _, c := range []struct {
+		name  string
+		fsync bool
+		want  int
+	}{{"a", false, 0}, {"b", true, 1}, {"b", true, 1}} {
+		j, err := openJournal(filepath.Join(dir, c.name), fingerprint{}, c.fsync)
+		if err != nil {
+			t.Fatal(err)
+		}
+		j.close()
+		if len(synced) != c.want || c.want > 0 && synced[0] != dir {
+			t.Errorf("%s, fsync %v: synced %q", c.name, c.fsync, synced)
+		}
 	}
 }
