@@ -2,6 +2,7 @@ package attack
 
 import (
 	"cmp"
+	"encoding/json"
 	"math"
 	"slices"
 )
@@ -56,6 +57,9 @@ type Interval struct {
 // first, by which queries are compared, and the best in its norm, by which
 // distances are. For the others they are one. Means and medians are over successes,
 // but for QueriesMeanAll and QueriesMedianAll, which count a failure as the budget.
+//
+// What is of nothing (means without a success, rates without a sample) is 0 here and
+// null in JSON.
 type Summary struct {
 	Attack           string   `json:"attack"`
 	Norm             Norm     `json:"norm"`
@@ -81,7 +85,42 @@ type Summary struct {
 	Seconds          float64  `json:"seconds"` // of work, summed over samples
 }
 
-// Summarize makes a row of records. Means are 0 when there is nothing to average.
+// MarshalJSON writes null for what is of nothing.
+func (s Summary) MarshalJSON() ([]byte, error) {
+	type plain Summary // without this method
+	type null *struct{}
+	// A field nearer the top takes the place of one of its name further down.
+	type noSuccess struct {
+		plain
+		QueriesMean   null `json:"queries_mean"`
+		QueriesCI     null `json:"queries_mean_ci95"`
+		QueriesMedian null `json:"queries_median"`
+		FirstL2Mean   null `json:"first_l2_mean"`
+		BestQueries   null `json:"best_queries_mean"`
+		L0Mean        null `json:"l0_mean"`
+		L2Mean        null `json:"l2_mean"`
+		L2CI          null `json:"l2_mean_ci95"`
+		LinfMean      null `json:"linf_mean"`
+	}
+	type noSample struct {
+		noSuccess
+		SuccessRate      null `json:"success_rate"`
+		SuccessCI        null `json:"success_rate_ci95"`
+		QueriesMeanAll   null `json:"queries_mean_all"`
+		QueriesMedianAll null `json:"queries_median_all"`
+		VerifiedRate     null `json:"verified_rate"`
+		Verified8Rate    null `json:"verified8_rate"`
+	}
+	switch {
+	case s.Samples == 0:
+		return json.Marshal(noSample{noSuccess: noSuccess{plain: plain(s)}})
+	case s.SuccessRate == 0:
+		return json.Marshal(noSuccess{plain: plain(s)})
+	}
+	return json.Marshal(plain(s))
+}
+
+// Summarize makes a row of records.
 func Summarize(about About, goal string, budget int, records []Record) Summary {
 	s := Summary{Attack: about.Name, Norm: about.Norm, Goal: goal, Budget: budget}
 	var first, all, firstL2, best, l0, l2, linf []float64
