@@ -41,8 +41,9 @@ type PreflightReport struct {
 const preflightRepeat = 8
 
 // Run asks v about the samples x [N, sample...]: whether it gets them right,
-// whether it answers the same twice and alone as in company, and whether a step
-// as small as the attack's shows in its scores. It costs at most
+// whether it answers the same twice and alone as in company, whether a step as small
+// as the attack's shows in its scores, and whether logits look like probabilities. It
+// costs at most
 // N + 24 + Probes queries. Trouble that an attack can live with is a warning.
 //
 // A victim that breaks its own description is an error that wraps ErrBadVictim, and
@@ -123,7 +124,28 @@ func (p Preflight) Run(ctx context.Context, v Scorer, x *tensor.Tensor, labels [
 		return nil, err
 	}
 	r.judge(cmp.Or(p.Step, 1e-4))
+	if info.Scores == Logits && sumToOne(first, k) {
+		r.warn("every row of scores lies in [0,1] and sums to 1, but logits are stated: if they are probabilities, say so in Info.Scores (%s), or losses are wrong", Probabilities)
+	}
 	return r, nil
+}
+
+// sumToOne reports whether all rows of k scores could be probabilities, rounded to a
+// few digits perhaps.
+func sumToOne(scores []float64, k int) bool {
+	for ; len(scores) > 0; scores = scores[k:] {
+		var sum float64
+		for _, v := range scores[:k] {
+			if !(v >= 0 && v <= 1) {
+				return false
+			}
+			sum += v
+		}
+		if math.Abs(sum-1) > 0.01 {
+			return false
+		}
+	}
+	return true
 }
 
 func widest(a, b []float64) float64 {
@@ -181,22 +203,25 @@ func (p Preflight) probe(r *PreflightReport, ask func(*tensor.Tensor) ([]float64
 	return nil
 }
 
+func (r *PreflightReport) warn(format string, args ...any) {
+	r.Warnings = append(r.Warnings, fmt.Sprintf(format, args...))
+}
+
 // judge words the warnings.
 func (r *PreflightReport) judge(step float64) {
-	warn := func(format string, args ...any) { r.Warnings = append(r.Warnings, fmt.Sprintf(format, args...)) }
 	switch {
 	case r.Correct == 0:
-		warn("the victim gets none of the %d samples right: check its preprocessing, and the order of the classes", r.Samples)
+		r.warn("the victim gets none of the %d samples right: check its preprocessing, and the order of the classes", r.Samples)
 	case 2*r.Correct < r.Samples:
-		warn("the victim gets only %d of %d samples right: check its preprocessing", r.Correct, r.Samples)
+		r.warn("the victim gets only %d of %d samples right: check its preprocessing", r.Correct, r.Samples)
 	}
 	if r.Repeat > 0 {
-		warn("the same sample asked twice gets scores that differ by up to %.2g: finite differences see noise, and a success may not repeat", r.Repeat)
+		r.warn("the same sample asked twice gets scores that differ by up to %.2g: finite differences see noise, and a success may not repeat", r.Repeat)
 	}
 	if r.Batch > r.Repeat {
-		warn("a sample's scores differ by up to %.2g between alone and in a batch: finite differences see that", r.Batch)
+		r.warn("a sample's scores differ by up to %.2g between alone and in a batch: finite differences see that", r.Batch)
 	}
 	if 2*r.Seen < r.Probes {
-		warn("only %d of %d steps of %.2g changed any score: the scores are rounded, or the pixels are; take a larger step or an attack that needs no differences", r.Seen, r.Probes, step)
+		r.warn("only %d of %d steps of %.2g changed any score: the scores are rounded, or the pixels are; take a larger step or an attack that needs no differences", r.Seen, r.Probes, step)
 	}
 }

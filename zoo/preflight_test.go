@@ -94,6 +94,47 @@ func TestPreflight(t *testing.T) {
 	}
 }
 
+// TestPreflightOfProbabilities: probabilities that are stated as logits are noticed,
+// rounded ones too, and nothing else is.
+func TestPreflightOfProbabilities(t *testing.T) {
+	x := randomImages(5, 20, 1, 8, 8)
+	for name, c := range map[string]struct {
+		stated ScoreKind
+		softly bool
+		digits int
+		add    float64 // to the last class's score
+		warn   bool
+	}{
+		"stated so":       {Probabilities, true, 0, 0, false},
+		"stated as logit": {Logits, true, 0, 0, true},
+		"rounded":         {Logits, true, 4, 0, true},
+		"beyond 1":        {Logits, true, 0, 0.1, false},
+		"below 0":         {Logits, true, 0, -0.1, false},
+		"logits":          {Logits, false, 0, 0, false},
+	} {
+		v := ScorerFunc(Info{Name: "net", Shape: []int{1, 8, 8}, Classes: 3, Scores: c.stated}, func(_ context.Context, x *tensor.Tensor, out []float64) error {
+			for i := range x.Dim(0) {
+				row := out[3*i : 3*i+3]
+				for k := range row {
+					row[k] = float64(x.Index(i).Data()[k]) * 4
+				}
+				if c.softly {
+					(&Model{info: Info{Classes: 3, Scores: Probabilities}}).convert(row)
+				}
+				row[2] += c.add
+			}
+			return nil
+		})
+		rep, err := Preflight{}.Run(context.Background(), DegradeScores(v, Degrade{Digits: c.digits}), x, make([]int, 20))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(rep.Warnings, "; "); strings.Contains(got, "say so in Info.Scores (probabilities)") != c.warn {
+			t.Errorf("%s: warnings %q", name, got)
+		}
+	}
+}
+
 // TestPreflightOfTrainingMode: networks run as in training are refused, whether it is
 // dropout or batch statistics that shows, and whatever kind of score they answer with.
 func TestPreflightOfTrainingMode(t *testing.T) {
