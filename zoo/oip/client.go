@@ -8,8 +8,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,12 +28,18 @@ type Encoding uint8
 
 // The encodings of a tensor in a request.
 const (
-	Binary Encoding = iota // the binary tensor extension: raw little-endian values
+	Auto   Encoding = iota // Binary if the server lists the extension and does not refuse it after all, else JSON
+	Binary                 // the binary tensor extension: raw little-endian values
 	JSON                   // numbers in the JSON body; every server understands it
 )
 
 // Options describe a remote victim and how to talk to it. The zero value asks
 // the server for everything it can tell.
+//
+// Inputs of datatype FP32, FP64, FP16 and UINT8 are sent. To UINT8 go pixels times 255,
+// rounded, so that the victim sees no less than a step of 1/255: what an attack finds
+// there it has found in 8 bits, and a second look in 8 bits says nothing more. Finite
+// differences need a larger step there than their default, and for FP16 one of 1e-3.
 type Options struct {
 	Model   string // name of the model; empty if the URL ends in /v2/models/NAME
 	Version string // empty: the server's choice
@@ -38,7 +47,7 @@ type Options struct {
 	Output  string // name of the score output; empty: the model's only one
 
 	Scores  zoo.ScoreKind // what the output holds; not part of the protocol's metadata
-	Shape   []int         // of one sample in [0,1], [C, H, W]; needed where the metadata has -1 or Preprocess reshapes
+	Shape   []int         // of one sample in [0,1], [C, H, W]; needed where the metadata has -1 or one flat dimension, or Preprocess reshapes
 	Classes int           // needed where the metadata has -1
 
 	Preprocess zoo.Preprocess // from [0,1] CHW to what the model takes
@@ -71,6 +80,8 @@ type Client struct {
 	info    zoo.Info
 	batched bool // the model's input has a batch axis
 	wire    []int64
+	data    string       // the input's datatype
+	mode    atomic.Int32 // the Encoding; Auto is Binary that has not been seen to work
 
 	slots   chan struct{}
 	mu      sync.Mutex
@@ -111,7 +122,8 @@ func Dial(ctx context.Context, address string, opt Options) (*Client, error) {
 		return nil, fmt.Errorf("oip: %s: which model? Name it, or end the address in /v2/models/NAME", address)
 	}
 	setDefaults(&opt)
-	base := strings.TrimSuffix(u.String(), "/") + "/v2/models/" + url.PathEscape(opt.Model)
+	root := strings.TrimSuffix(u.String(), "/")
+	base := root + "/v2/models/" + url.PathEscape(opt.Model)
 	if opt.Version != "" {
 		base += "/versions/" + url.PathEscape(opt.Version)
 	}
@@ -123,10 +135,18 @@ func Dial(ctx context.Context, address string, opt Options) (*Client, error) {
 		c.http = &http.Client{Transport: t}
 	}
 	if _, err := c.retrying(ctx, "GET", base+"/ready", nil, "", 0, 0); err != nil {
-		if s := (*statusError)(nil); !errors.As(err, &s) {
-			return nil, fmt.Errorf("oip: no answer from %s: %w; is the server running, and is this its address?", address, err)
+		s := (*statusError)(nil)
+		switch {
+		case noTLS(err):
+			return nil, fmt.Errorf("oip: no TLS from %s: %w; write http:// if the server has none", address, err)
+		case untrusted(err):
+			return nil, fmt.Errorf("oip: %s is not trusted: %w; put the authority that signed its certificate into Options.TLS", address, err)
+		case answered(err, http.StatusUnauthorized, http.StatusForbidden):
+			return nil, fmt.Errorf("oip: %s lets us not in: %w", address, err)
+		case errors.As(err, &s):
+			return nil, fmt.Errorf("oip: model %q at %s is not ready: %w; check the model's name, version and state on the server", opt.Model, address, err)
 		}
-		return nil, fmt.Errorf("oip: model %q at %s is not ready: %w; check the model's name, version and state on the server", opt.Model, address, err)
+		return nil, fmt.Errorf("oip: no answer from %s: %w; is the server running, and is this its address?", address, err)
 	}
 	reply, err := c.retrying(ctx, "GET", base, nil, "", 0, 0)
 	if err != nil {
@@ -139,7 +159,21 @@ func Dial(ctx context.Context, address string, opt Options) (*Client, error) {
 	if err := c.describe(&meta); err != nil {
 		return nil, fmt.Errorf("oip: model %q: %w", opt.Model, err)
 	}
+	if opt.Encoding == Auto && !c.listsBinary(ctx, root+"/v2") {
+		opt.Encoding = JSON
+	}
+	c.mode.Store(int32(opt.Encoding))
 	return c, nil
+}
+
+// listsBinary reports whether the server lists the binary tensor extension.
+func (c *Client) listsBinary(ctx context.Context, address string) bool {
+	r, err := c.retrying(ctx, "GET", address, nil, "", 0, 0)
+	if err != nil {
+		return false
+	}
+	var server ServerMetadata
+	return json.Unmarshal(r.body, &server) == nil && slices.Contains(server.Extensions, extensionBinary)
 }
 
 func setDefaults(o *Options) {
@@ -167,8 +201,15 @@ func (c *Client) describe(meta *ModelMetadata) error {
 	if err != nil {
 		return err
 	}
-	if in.Datatype != "FP32" {
-		return fmt.Errorf("input %q takes %s; only FP32 is sent", in.Name, in.Datatype)
+	if _, ok := writers[in.Datatype]; !ok {
+		return fmt.Errorf("input %q takes %s; only %q are sent", in.Name, in.Datatype, slices.Sorted(maps.Keys(writers)))
+	}
+	c.data = in.Datatype
+	if pre := &c.opt.Preprocess; c.data == "UINT8" {
+		if len(pre.Mean)+len(pre.Std) > 0 || pre.Scale != 0 && pre.Scale != 255 {
+			return fmt.Errorf("input %q takes UINT8: it gets pixels times 255, which leaves no room for another scale (%g), a mean or a deviation; does the model subtract them itself?", in.Name, pre.Scale)
+		}
+		pre.Scale = 0 // request does it, rounding as tensor.Round8 does
 	}
 	c.opt.Input, c.opt.Output = in.Name, out.Name
 	// Three dimensions are one image; a fourth in front is the batch.
@@ -201,6 +242,9 @@ func (c *Client) describe(meta *ModelMetadata) error {
 	if err != nil {
 		return err
 	}
+	if n := (zoo.Info{Shape: wire}).Size(); c.opt.Shape != nil && len(shape) == 1 && shape[0] == int64(n) {
+		wire = []int{n}
+	}
 	if len(wire) != len(shape) {
 		return fmt.Errorf("input %q has shape %v; samples of shape %v reach it as %v", in.Name, in.Shape, sample, wire)
 	}
@@ -232,7 +276,7 @@ func (c *Client) digest() (string, error) {
 		return "", err
 	}
 	u.User = nil
-	return fmt.Sprintf("%s %s %s %+v", u, c.opt.Input, c.opt.Output, c.opt.Preprocess), nil
+	return fmt.Sprintf("%s %s %s %s %+v", u, c.opt.Input, c.data, c.opt.Output, c.opt.Preprocess), nil
 }
 
 func pick(what, name string, all []TensorMetadata) (TensorMetadata, error) {
@@ -304,28 +348,53 @@ func (c *Client) request(ctx context.Context, id string, x []float32, lo, hi int
 	for i := range n {
 		c.opt.Preprocess.Apply(values[i*len(values)/n:(i+1)*len(values)/n], x[i*c.info.Size():(i+1)*c.info.Size()], c.info.Shape)
 	}
-	shape := c.wire
-	if c.batched {
-		shape = append([]int64{int64(n)}, c.wire...)
+	if c.data == "UINT8" {
+		values = tensor.FromSlice(values, len(values)).Round8().Data()
+		for i, v := range values {
+			values[i] = float32(math.Round(float64(v) * 255))
+		}
 	}
-	isBinary := c.opt.Encoding == Binary
-	req := Request{
-		ID:      id,
-		Inputs:  []Tensor{float32Tensor(c.opt.Input, shape, values, isBinary)},
-		Outputs: []OutputRequest{{Name: c.opt.Output}},
+	mode := Encoding(c.mode.Load())
+	reply, err := c.send(ctx, id, values, mode != JSON, lo, hi)
+	switch {
+	case mode != Auto:
+	case err == nil:
+		c.mode.CompareAndSwap(int32(Auto), int32(Binary))
+	case answered(err, http.StatusBadRequest, http.StatusUnsupportedMediaType):
+		// Perhaps it does not understand what it lists, or a proxy before it does not.
+		c.retried.Add(1)
+		if err := zoo.Resend(ctx, lo, hi); err != nil {
+			return err
+		}
+		if reply, err = c.send(ctx, id, values, false, lo, hi); err == nil {
+			c.mode.Store(int32(JSON))
+		}
 	}
-	if isBinary {
-		req.Outputs[0].Parameters = &TensorParams{Binary: true}
-	}
-	body, jsonLen, err := encode(req, req.Inputs)
-	if err != nil {
-		return fmt.Errorf("oip: %w", err)
-	}
-	reply, err := c.retrying(ctx, "POST", c.base+"/infer", body, header(jsonLen), lo, hi)
 	if err != nil {
 		return fmt.Errorf("oip: model %q: %w", c.info.Name, err)
 	}
 	return c.read(reply, id, n, out)
+}
+
+// send sends the values of samples lo to hi of a call.
+func (c *Client) send(ctx context.Context, id string, values []float32, isBinary bool, lo, hi int) (*reply, error) {
+	shape := c.wire
+	if c.batched {
+		shape = append([]int64{int64(hi - lo)}, c.wire...)
+	}
+	req := Request{
+		ID:      id,
+		Inputs:  []Tensor{newTensor(c.opt.Input, c.data, shape, values, isBinary)},
+		Outputs: []OutputRequest{{Name: c.opt.Output}},
+	}
+	if isBinary {
+		req.Outputs[0].Parameters = &TensorParams{Binary: &isBinary}
+	}
+	body, jsonLen, err := encode(req, req.Inputs)
+	if err != nil {
+		return nil, err
+	}
+	return c.retrying(ctx, "POST", c.base+"/infer", body, header(jsonLen), lo, hi)
 }
 
 func header(jsonLen int) string {

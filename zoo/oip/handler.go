@@ -103,7 +103,7 @@ func reply200(w http.ResponseWriter, v any) {
 }
 
 func (h *Handler) server(w http.ResponseWriter, _ *http.Request) {
-	reply200(w, map[string]any{"name": "mettle", "version": "2", "extensions": []string{"binary_tensor_data"}})
+	reply200(w, ServerMetadata{"mettle", "2", []string{extensionBinary}})
 }
 
 // model lets only requests for the served model and version through.
@@ -257,12 +257,15 @@ func (h *Handler) ask(ctx context.Context, x *tensor.Tensor) ([]float64, error) 
 
 // answer writes the scores in the encoding asked for.
 func (h *Handler) answer(w http.ResponseWriter, req *Request, n int, scores []float64) {
-	asRaw := len(req.Outputs) > 0 && req.Outputs[0].Parameters != nil && req.Outputs[0].Parameters.Binary
+	asRaw := req.Parameters != nil && req.Parameters.BinaryOutput
+	if len(req.Outputs) > 0 && req.Outputs[0].Parameters != nil && req.Outputs[0].Parameters.Binary != nil {
+		asRaw = *req.Outputs[0].Parameters.Binary
+	}
 	values := make([]float32, len(scores))
 	for i, s := range scores {
 		values[i] = float32(s)
 	}
-	out := float32Tensor(h.opt.Output, []int64{int64(n), int64(h.info.Classes)}, values, asRaw)
+	out := newTensor(h.opt.Output, "FP32", []int64{int64(n), int64(h.info.Classes)}, values, asRaw)
 	res := Response{ModelName: h.info.Name, ModelVersion: "1", ID: req.ID, Outputs: []Tensor{out}}
 	body, jsonLen, err := encode(res, res.Outputs)
 	if err != nil {

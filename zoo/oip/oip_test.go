@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"math"
 	"net"
 	"net/http"
@@ -80,7 +82,7 @@ func equal(t *testing.T, got, want []float64) {
 }
 
 func TestBothEnds(t *testing.T) {
-	for _, enc := range []Encoding{Binary, JSON} {
+	for _, enc := range []Encoding{Auto, Binary, JSON} {
 		for _, batch := range []int{0, 1, 3} {
 			var calls atomic.Int64
 			h := NewHandler(linear(t, &calls), HandlerOptions{Token: "secret"})
@@ -203,20 +205,20 @@ func TestWrongAnswersAreErrors(t *testing.T) {
 		"garbage": {answer(`<html>`), "not a message"},
 		"overrun": {answer(`{"outputs":[{"name":"scores","datatype":"FP32","shape":[1,4],"data":[1e999,2,3,4]}]}`), "value"},
 		"raw NaN": {func(w http.ResponseWriter, r *http.Request) {
-			out := float32Tensor("scores", []int64{1, 4}, []float32{1, float32(math.NaN()), 3, 4}, true)
+			out := newTensor("scores", "FP32", []int64{1, 4}, []float32{1, float32(math.NaN()), 3, 4}, true)
 			b, n, _ := encode(Response{Outputs: []Tensor{out}}, []Tensor{out})
 			w.Header().Set(HeaderLength, header(n))
 			w.Write(b)
 		}, "is NaN"},
 		"deep": {answer(`{"outputs":[{"name":"scores","datatype":"FP32","shape":[1,4],"data":` + strings.Repeat("[", 99) + "1,2,3,4" + strings.Repeat("]", 99) + `}]}`), "nested too deep"},
 		"raw long": {func(w http.ResponseWriter, r *http.Request) {
-			out := float32Tensor("scores", []int64{1, 4}, []float32{1, 2, 3, 4}, true)
+			out := newTensor("scores", "FP32", []int64{1, 4}, []float32{1, 2, 3, 4}, true)
 			b, n, _ := encode(Response{Outputs: []Tensor{out}}, []Tensor{out})
 			w.Header().Set(HeaderLength, header(n))
 			w.Write(append(b, 0, 0))
 		}, "2 bytes after"},
 		"raw short": {func(w http.ResponseWriter, r *http.Request) {
-			out := float32Tensor("scores", []int64{1, 4}, []float32{1, 2, 3, 4}, true)
+			out := newTensor("scores", "FP32", []int64{1, 4}, []float32{1, 2, 3, 4}, true)
 			b, n, _ := encode(Response{Outputs: []Tensor{out}}, []Tensor{out})
 			w.Header().Set(HeaderLength, header(n))
 			w.Write(b[:len(b)-3])
@@ -246,23 +248,42 @@ func TestDialRefuses(t *testing.T) {
 	var calls atomic.Int64
 	s := httptest.NewServer(NewHandler(linear(t, &calls), HandlerOptions{}))
 	defer s.Close()
+	guarded := httptest.NewServer(NewHandler(linear(t, &calls), HandlerOptions{Token: "new"}))
+	defer guarded.Close()
+	closed := httptest.NewUnstartedServer(s.Config.Handler) // by a certificate that nobody knows
+	closed.Config.ErrorLog = log.New(io.Discard, "", 0)
+	closed.StartTLS()
+	defer closed.Close()
 	for _, tc := range []struct {
 		url string
 		opt Options
 		say string
+		// once: no other try would mend it, nor what is said of other failures
+		once bool
 	}{
-		{"nonsense", Options{}, "no address"},
-		{s.URL, Options{}, "which model"},
-		{s.URL, Options{Model: "none"}, "not ready"},
-		{s.URL, Options{Model: "lin", Version: "9"}, "not ready"},
-		{s.URL, Options{Model: "lin", Output: "boxes"}, `has ["scores"]`},
-		{s.URL, Options{Model: "lin", Shape: []int{1, 5, 5}}, "reach it as"},
-		{s.URL, Options{Model: "lin", Classes: 1}, "at least 2"},
-		{"http://127.0.0.1:1/v2/models/lin", Options{Retries: -1}, "is the server running"},
+		{"nonsense", Options{}, "no address", false},
+		{s.URL, Options{}, "which model", false},
+		{s.URL, Options{Model: "none"}, "not ready", false},
+		{s.URL, Options{Model: "lin", Version: "9"}, "not ready", false},
+		{s.URL, Options{Model: "lin", Output: "boxes"}, `has ["scores"]`, false},
+		{s.URL, Options{Model: "lin", Shape: []int{1, 5, 5}}, "reach it as", false},
+		{s.URL, Options{Model: "lin", Classes: 1}, "at least 2", false},
+		{"http://127.0.0.1:1/v2/models/lin", Options{Retries: -1}, "is the server running", false},
+		{guarded.URL, Options{Model: "lin"}, "Options.Token", true},
+		{guarded.URL, Options{Model: "lin", Token: "old"}, "Options.Token", true},
+		{strings.Replace(s.URL, "http:", "https:", 1), Options{Model: "lin"}, "write http://", true},
+		{closed.URL, Options{Model: "lin"}, "Options.TLS", true},
 	} {
 		tc.opt.Backoff = time.Millisecond
-		if _, err := Dial(context.Background(), tc.url, tc.opt); err == nil || !strings.Contains(err.Error(), tc.say) {
+		_, err := Dial(context.Background(), tc.url, tc.opt)
+		if err == nil || !strings.Contains(err.Error(), tc.say) {
 			t.Errorf("Dial(%q, %+v): %v; want an error that says %q", tc.url, tc.opt, err, tc.say)
+			continue
+		}
+		for _, wrong := range []string{"tries", "is the server running", "the model's name"} {
+			if tc.once && strings.Contains(err.Error(), wrong) {
+				t.Errorf("Dial(%q, %+v): %v; which says %q", tc.url, tc.opt, err, wrong)
+			}
 		}
 	}
 }
@@ -423,7 +444,7 @@ func TestCancel(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"id":"a","outputs":[{"name":"s","datatype":"FP32","shape":[1,2],"data":[[1,2]]}]}`), "")
-	out := float32Tensor("s", []int64{1, 2}, []float32{1, 2}, true)
+	out := newTensor("s", "FP32", []int64{1, 2}, []float32{1, 2}, true)
 	b, n, _ := encode(Response{Outputs: []Tensor{out}}, []Tensor{out})
 	f.Add(b, header(n))
 	f.Fuzz(func(t *testing.T, body []byte, head string) {

@@ -3,11 +3,13 @@ package oip
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,7 +34,29 @@ type statusError struct {
 }
 
 func (e *statusError) Error() string {
-	return strings.TrimSpace(fmt.Sprintf("status %d %s: %s", e.code, http.StatusText(e.code), e.text))
+	s := strings.TrimSpace(fmt.Sprintf("status %d %s: %s", e.code, http.StatusText(e.code), e.text))
+	if e.code == http.StatusUnauthorized || e.code == http.StatusForbidden {
+		s += " (the bearer token, Options.Token, is missing or not accepted)"
+	}
+	return s
+}
+
+// answered reports whether err is an answer with one of the statuses.
+func answered(err error, codes ...int) bool {
+	var s *statusError
+	return errors.As(err, &s) && slices.Contains(codes, s.code)
+}
+
+// noTLS reports whether the server answered in another protocol than TLS.
+func noTLS(err error) bool {
+	var h tls.RecordHeaderError
+	return errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &h)
+}
+
+// untrusted reports whether the server's certificate was refused.
+func untrusted(err error) bool {
+	var v *tls.CertificateVerificationError
+	return errors.As(err, &v)
 }
 
 // passing reports whether trying again may help.
@@ -41,7 +65,7 @@ func passing(err error) (bool, time.Duration) {
 	if errors.As(err, &s) {
 		return s.code == http.StatusTooManyRequests || s.code == http.StatusRequestTimeout || s.code >= 500, s.after
 	}
-	return true, 0
+	return !noTLS(err) && !untrusted(err), 0
 }
 
 // retrying sends a request until it is answered, retries are used up, or the

@@ -17,6 +17,16 @@ import (
 // JSON part of a body whose rest is raw tensors.
 const HeaderLength = "Inference-Header-Content-Length"
 
+// extensionBinary is the name of the binary tensor extension.
+const extensionBinary = "binary_tensor_data"
+
+// ServerMetadata is the answer to GET v2.
+type ServerMetadata struct {
+	Name       string   `json:"name"`
+	Version    string   `json:"version"`
+	Extensions []string `json:"extensions"`
+}
+
 // ModelMetadata is the answer to GET v2/models/NAME.
 type ModelMetadata struct {
 	Name     string           `json:"name"`
@@ -47,10 +57,16 @@ type Tensor struct {
 	raw []byte
 }
 
-// TensorParams are the parameters of the binary tensor extension.
+// TensorParams are the parameters of the binary tensor extension: the size of raw
+// bytes, and whether an output shall be raw, which nil leaves to the request's own.
 type TensorParams struct {
 	BinarySize *int64 `json:"binary_data_size,omitempty"`
-	Binary     bool   `json:"binary_data,omitempty"`
+	Binary     *bool  `json:"binary_data,omitempty"`
+}
+
+// RequestParams are the parameters of a request: whether all outputs shall be raw.
+type RequestParams struct {
+	BinaryOutput bool `json:"binary_data_output,omitempty"`
 }
 
 // An OutputRequest names an output that the answer shall hold.
@@ -61,9 +77,10 @@ type OutputRequest struct {
 
 // A Request is the body of POST v2/models/NAME/infer.
 type Request struct {
-	ID      string          `json:"id,omitempty"`
-	Inputs  []Tensor        `json:"inputs"`
-	Outputs []OutputRequest `json:"outputs,omitempty"`
+	ID         string          `json:"id,omitempty"`
+	Parameters *RequestParams  `json:"parameters,omitempty"`
+	Inputs     []Tensor        `json:"inputs"`
+	Outputs    []OutputRequest `json:"outputs,omitempty"`
 }
 
 // A Response is the answer to a Request.
@@ -101,16 +118,46 @@ func elements(shape []int64, limit int64) (int, error) {
 	return int(n), nil
 }
 
-// float32Tensor makes a tensor of dense values, as JSON or as raw bytes.
-func float32Tensor(name string, shape []int64, values []float32, binaryData bool) Tensor {
-	t := Tensor{Name: name, Shape: shape, Datatype: "FP32"}
+// writers are the datatypes that newTensor writes: how a value is appended as raw
+// bytes, and the number and its precision in JSON.
+var writers = map[string]struct {
+	raw    func(b []byte, v float32) []byte
+	number func(v float32) (f float64, bits int)
+}{
+	"FP64": {
+		func(b []byte, v float32) []byte {
+			return binary.LittleEndian.AppendUint64(b, math.Float64bits(float64(v)))
+		},
+		func(v float32) (float64, int) { return float64(v), 64 },
+	},
+	"FP32": {
+		func(b []byte, v float32) []byte { return binary.LittleEndian.AppendUint32(b, math.Float32bits(v)) },
+		func(v float32) (float64, int) { return float64(v), 32 },
+	},
+	"FP16": {
+		func(b []byte, v float32) []byte {
+			return binary.LittleEndian.AppendUint16(b, float16.Fromfloat32(v).Bits())
+		},
+		func(v float32) (float64, int) { return float64(float16.Fromfloat32(v).Float32()), 32 },
+	},
+	"UINT8": {
+		func(b []byte, v float32) []byte { return append(b, byte(v)) },
+		func(v float32) (float64, int) { return float64(byte(v)), 32 },
+	},
+}
+
+// newTensor makes a tensor of dense values, rounded to a datatype of writers, as JSON
+// or as raw bytes.
+func newTensor(name, datatype string, shape []int64, values []float32, binaryData bool) Tensor {
+	t := Tensor{Name: name, Shape: shape, Datatype: datatype}
+	write := writers[datatype]
 	if binaryData {
-		size := int64(4 * len(values))
-		t.Parameters = &TensorParams{BinarySize: &size}
-		t.raw = make([]byte, 0, size)
+		t.raw = make([]byte, 0, 4*len(values))
 		for _, v := range values {
-			t.raw = binary.LittleEndian.AppendUint32(t.raw, math.Float32bits(v))
+			t.raw = write.raw(t.raw, v)
 		}
+		size := int64(len(t.raw))
+		t.Parameters = &TensorParams{BinarySize: &size}
 		return t
 	}
 	b := append(make([]byte, 0, 10*len(values)+2), '[')
@@ -118,10 +165,10 @@ func float32Tensor(name string, shape []int64, values []float32, binaryData bool
 		if i > 0 {
 			b = append(b, ',')
 		}
-		if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
+		if f, bits := write.number(v); math.IsNaN(f) || math.IsInf(f, 0) {
 			b = append(b, "null"...) // JSON has no such number; the reader will refuse it
 		} else {
-			b = strconv.AppendFloat(b, f, 'g', -1, 32)
+			b = strconv.AppendFloat(b, f, 'g', -1, bits)
 		}
 	}
 	t.Data = append(b, ']')
