@@ -67,11 +67,11 @@ func (p *peer) infer(w http.ResponseWriter, r *http.Request) {
 	reply200(w, Response{ID: req.ID, Outputs: []Tensor{newTensor("y", "FP32", []int64{n, 2}, make([]float32, 2*n), false)}})
 }
 
-// shades are n images of values near the steps of 8 bits.
+// shades are n images of values above and below the steps of 8 bits.
 func shades(n int) *tensor.Tensor {
 	x := images(n)
 	for i := range x.Data() {
-		x.Data()[i] = float32(min(float64(i)/255+3e-4, 1))
+		x.Data()[i] = float32(min(float64(i)+[]float64{0.4, -0.4}[i%2], 255) / 255)
 	}
 	return x
 }
