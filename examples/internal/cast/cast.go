@@ -46,9 +46,13 @@ func Victim(name string, seed int) string {
 	return fmt.Sprintf("%s-s%d", name, seed)
 }
 
-// The names of the attackers for the ablations (thesis section 2.4.5), made of the
-// attacker's own: trained without inner and outer loop, and on images fewer than
-// the usual, with gradients estimated or true.
+// The names of the attackers for the ablations (thesis section 2.4.5) are made of the
+// attacker's own.
+
+// Lessons is trained without the rehearsal, as all those below.
+func Lessons(attacker string) string { return attacker + "-lessons" }
+
+// Vanilla is trained without inner and outer loop.
 func Vanilla(attacker string) string { return attacker + "-vanilla" }
 
 // Estimated is trained on gradients estimated on n images a source.

@@ -1,0 +1,258 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/mettleml/mettle/attack"
+	"github.com/mettleml/mettle/examples/internal/cast"
+	"github.com/mettleml/mettle/examples/internal/weights"
+	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/data"
+	"github.com/mettleml/mettle/nn/models"
+	"github.com/mettleml/mettle/tensor"
+	"github.com/mettleml/mettle/zoo"
+)
+
+// How the training images are shared out: the meta attacker learns on the first
+// part of a shuffled list and is judged on the next.
+const (
+	lessonImages = 10000
+	judgeImages  = 1000
+)
+
+// A judged model is a source, or the held-out victim, with its lessons.
+type judged struct {
+	name  string
+	model *zoo.Model
+	learn zoo.MetaTask
+	judge zoo.MetaTask
+}
+
+// meta trains the meta attacker on the gradients of the source models.
+func meta(ctx context.Context, c *config) error {
+	ablations := 0
+	for _, is := range []bool{c.lessons, c.vanilla, c.images > 0, c.estimated > 0} {
+		if is {
+			ablations++
+		}
+	}
+	if ablations > 1 {
+		return fmt.Errorf("-lessons, -vanilla, -images and -estimated are one ablation each; give one at a time")
+	}
+	p, train, dir, err := players(c)
+	if err != nil {
+		return err
+	}
+	learn, judge := cmp.Or(c.estimated, c.images, lessonImages), judgeImages
+	if c.limit > 0 {
+		learn = min(learn, c.limit)
+		judge = min(judge, c.limit)
+	}
+	learn = min(learn, train.Len()*9/10)
+	judge = min(judge, train.Len()-learn)
+	order := rand.New(rand.NewPCG(c.seed, 2)).Perm(train.Len())
+	var all []judged
+	for _, name := range append(p.Sources, p.Victim) {
+		j := judged{name: name}
+		net, _, info, err := weights.Open(cast.File(dir, name))
+		if err != nil {
+			return fmt.Errorf("%w (-stage sources -data %s -out %s makes it)", err, c.data, dir)
+		}
+		v, err := weights.Victim(net, info, train.Shape())
+		if err != nil {
+			return err
+		}
+		j.model = v
+		if name != p.Victim {
+			if j.learn, err = lesson(ctx, v, train, order[:learn], c.estimated > 0); err != nil {
+				return err
+			}
+		}
+		if j.judge, err = lesson(ctx, v, train, order[learn:learn+judge], false); err != nil {
+			return err
+		}
+		all = append(all, j)
+	}
+	spec, _ := models.Find(p.Attacker)
+	net := spec.New(c.seed, 0)
+	random := nn.Clone(net)
+	var tasks []zoo.MetaTask
+	var sources []zoo.Differentiable
+	for _, j := range all[:len(all)-1] {
+		tasks, sources = append(tasks, j.learn), append(sources, j.model)
+	}
+	stopped := teach(ctx, c, net, tasks, all)
+	if stopped == nil && ablations == 0 {
+		x, y, err := data.Load(train, order[:learn])
+		if err != nil {
+			return err
+		}
+		stopped = rehearse(ctx, c, p, net, sources, x, y, all)
+	}
+	if stopped != nil && !errors.Is(stopped, context.Canceled) {
+		return stopped
+	}
+	fmt.Printf("\nmean squared error on the normalised gradients of %d images not trained on, one image at a time and %d\n%-14s %9s %9s %9s %9s\n",
+		judge, together, "model", "1", strconv.Itoa(together), "random", "zero")
+	var mean, batched float64
+	for i, j := range all {
+		e, b := mse(net, j.judge, 1), mse(net, j.judge, together)
+		note := "  (held out)"
+		if i < len(tasks) {
+			mean += e / float64(len(tasks))
+			batched += b / float64(len(tasks))
+			note = ""
+		}
+		fmt.Printf("%-14s %9.4f %9.4f %9.4f %9.4f%s\n", j.name, e, b, mse(random, j.judge, 1), zeroMSE(j.judge), note)
+	}
+	fmt.Printf("%-14s %9.4f %9.4f\n", "source mean", mean, batched)
+	file := p.Attacker
+	switch {
+	case c.lessons:
+		file = cast.Lessons(file)
+	case c.vanilla:
+		file = cast.Vanilla(file)
+	case c.estimated > 0:
+		file = cast.Estimated(file, c.estimated)
+	case c.images > 0:
+		file = cast.Fewer(file, c.images)
+	}
+	if stopped != nil {
+		file += "-stopped" // not to be taken for a whole one
+	}
+	path := cast.File(dir, file)
+	info := weights.Info{Model: p.Attacker, Data: c.data, Accuracy: "source MSE " + strconv.FormatFloat(mean, 'f', 4, 64)}
+	dtype := tensor.F32
+	if c.half {
+		dtype = tensor.F16
+	}
+	if err := weights.Save(path, net, info, dtype); err != nil {
+		return err
+	}
+	fmt.Println("wrote", path)
+	return stopped
+}
+
+// innerSteps are the Adam steps that Reptile takes on a batch. Vanilla training, which
+// takes one, gets so many times the iterations.
+const innerSteps = 5
+
+// falling is a schedule that ends at a twentieth.
+func falling(iterations int) func(i int) float64 {
+	return func(i int) float64 { return max(0.05, 1-float64(i)/float64(iterations)) }
+}
+
+// teach gives the network its lessons. It is shown one image at a time, as in an attack.
+func teach(ctx context.Context, c *config, net nn.Module, tasks []zoo.MetaTask, all []judged) error {
+	o := zoo.MetaTraining{Batch: cmp.Or(c.batch, 200), Together: 1, InnerSteps: innerSteps, Rate: c.rate, InnerLR: cmp.Or(c.lr, 0.003),
+		Iterations: cmp.Or(c.iterations, 300), Vanilla: c.vanilla, Seed: c.seed}
+	way := "Reptile"
+	if c.vanilla {
+		o.Iterations *= innerSteps
+		way = "vanilla training"
+	}
+	o.Schedule = falling(o.Iterations)
+	fmt.Printf("%s on %d models, %d images each, %d iterations\n", way, len(tasks), tasks[0].X.Dim(0), o.Iterations)
+	show := judgement(o.Iterations, net, all)
+	return o.Train(ctx, net, tasks, func(i int, loss float64) error {
+		show(i, fmt.Sprintf("error %.4f", loss))
+		return nil
+	})
+}
+
+// rehearse lets the network take part in attacks on the sources, towards any class and
+// towards a certain one alike.
+func rehearse(ctx context.Context, c *config, p cast.Cast, net nn.Module, sources []zoo.Differentiable, x *tensor.Tensor, y []int, all []judged) error {
+	preset, err := attack.MetaPreset(p.Preset, net)
+	if err != nil {
+		return err
+	}
+	n := 2 * cmp.Or(c.iterations, 300)
+	o := zoo.Rehearsal{Attack: zoo.Meta{Coordinates: preset.Coordinates, Interval: preset.Interval}, Targeted: 0.5, Iterations: n, Seed: c.seed, Schedule: falling(n)}
+	fmt.Printf("rehearsal: %d attacks on each model\n", n)
+	show, reached := judgement(n, net, all), 0.0
+	return o.Train(ctx, net, sources, x, y, func(i int, r float64) error {
+		reached += r
+		show(i, fmt.Sprintf("%.0f %% of the attacks reached their goal", 100*reached/float64(i+1)))
+		return nil
+	})
+}
+
+// judgement tells every so often how near the network's maps are to those of images
+// it does not learn from.
+func judgement(total int, net nn.Module, all []judged) func(i int, so string) {
+	start := time.Now()
+	last := start
+	return func(i int, so string) {
+		if time.Since(last) < 30*time.Second {
+			return
+		}
+		last = time.Now()
+		sources, held := all[:len(all)-1], all[len(all)-1]
+		var mean float64
+		for _, j := range sources {
+			mean += mse(net, j.judge, 1) / float64(len(sources))
+		}
+		left := time.Duration(float64(time.Since(start)) / float64(i+1) * float64(total-i-1))
+		fmt.Printf("iteration %d/%d  %s  error on images not trained on %.4f, on %s %.4f  %v left\n",
+			i+1, total, so, mean, held.name, mse(net, held.judge, 1), left.Round(time.Second))
+	}
+}
+
+// lesson is the task of a model on some of the images, with its gradients or with
+// what queries tell of them.
+func lesson(ctx context.Context, v *zoo.Model, d data.Dataset, indices []int, estimated bool) (zoo.MetaTask, error) {
+	x, y, err := data.Load(d, indices)
+	if err != nil {
+		return zoo.MetaTask{}, err
+	}
+	if !estimated {
+		task, _, err := zoo.GradientTask(ctx, v, x, y)
+		return some(task, len(y), err)
+	}
+	name, start := v.Info().Name, time.Now()
+	fmt.Printf("%s: estimating the gradients of %d images by %d queries each\n", name, len(y), 2*v.Info().Size()+1)
+	task, _, err := zoo.EstimatedTask(ctx, v, x, y)
+	fmt.Printf("%s: took %v\n", name, time.Since(start).Round(time.Second))
+	return some(task, len(y), err)
+}
+
+// some is the task unless it is empty.
+func some(t zoo.MetaTask, of int, err error) (zoo.MetaTask, error) {
+	if err == nil && t.X.Dim(0) == 0 {
+		err = fmt.Errorf("%s gets none of %d training images right, and can teach nothing: train it longer", t.Name, of)
+	}
+	return t, err
+}
+
+// together is how many images are shown to a network at once where its errors are
+// compared with those of one image at a time.
+const together = 100
+
+// mse is the mean squared error of a network's maps for so many images at a time,
+// which share the statistics of batch normalisation.
+func mse(net nn.Module, t zoo.MetaTask, batch int) float64 {
+	y := tensor.New(t.X.Shape()...)
+	zoo.Predict(net, y, t.X, batch)
+	var sum float64
+	for i, v := range y.Data() {
+		d := float64(v) - float64(t.G.Data()[i])
+		sum += d * d
+	}
+	return sum / float64(y.Len())
+}
+
+// zeroMSE is the error of predicting 0.
+func zeroMSE(t zoo.MetaTask) float64 {
+	var sum float64
+	for _, v := range t.G.Data() {
+		sum += float64(v) * float64(v)
+	}
+	return sum / float64(t.G.Len())
+}
