@@ -460,3 +460,25 @@ func FuzzReadImage(f *testing.F) {
 		}
 	})
 }
+
+// TestFolderOrder: directories named by numbers are classes in the order of these.
+func TestFolderOrder(t *testing.T) {
+	for want, dirs := range map[string][]string{
+		"[0 1 2 10]":     {"0", "1", "10", "2"},
+		"[0 1 10 2 two]": {"0", "1", "10", "2", "two"},
+		"[-1 08 9 10]":   {"08", "10", "9", "-1"},
+	} {
+		root := t.TempDir()
+		for _, dir := range dirs {
+			write(t, filepath.Join(root, dir, "x.png"), nil)
+		}
+		d, err := OpenFolder(root, []int{1, 2, 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := d.Label(d.Len() - 1)
+		if fmt.Sprint(d.ClassNames) != want || filepath.Base(filepath.Dir(d.Paths[last])) != d.ClassNames[last] {
+			t.Errorf("classes %v, files %v; want %s", d.ClassNames, d.Paths, want)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package data
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"image"
 	_ "image/jpeg" // a format of Folder
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/mettleml/mettle/tensor"
@@ -21,7 +23,7 @@ const maxPixels = 1 << 26
 // A Folder is a data set of PNG and JPEG files, one directory for each class.
 // Images are decoded when they are read.
 type Folder struct {
-	ClassNames []string // the directories, sorted
+	ClassNames []string // the directories, in the order of the classes
 	Paths      []string // the files, by class and then sorted
 	labels     []int
 	shape      []int
@@ -29,8 +31,9 @@ type Folder struct {
 
 // OpenFolder lists the images in the directories of root: files that end in
 // .png, .jpg or .jpeg, in any case. Classes are numbered in the sorted order of
-// the directories' names. Files in root itself, and what starts with a dot, do
-// not count. Every image becomes [C, H, W]: the largest part in its middle that
+// the directories' names: as numbers if every one is a whole number, so that 2
+// comes before 10, and else as text. Files in root itself, and what starts with a
+// dot, do not count. Every image becomes [C, H, W]: the largest part in its middle that
 // has the proportions of H by W is resized as [Resize] does. C is 3, a gray
 // image being repeated, or 1, the luma of a coloured one. There is an error if
 // root has no directories, or one of them no image. It panics if shape is not
@@ -40,20 +43,12 @@ func OpenFolder(root string, shape []int) (*Folder, error) {
 		tensor.Panic("data.OpenFolder", "not [3, H, W] or [1, H, W]", shape)
 	}
 	d := &Folder{shape: slices.Clone(shape)}
-	classes, err := os.ReadDir(root) // sorted
+	classes, err := classDirs(root)
 	if err != nil {
 		return nil, err
 	}
 	for _, c := range classes {
-		if strings.HasPrefix(c.Name(), ".") {
-			continue
-		}
-		dir := filepath.Join(root, c.Name())
-		if info, err := os.Stat(dir); err != nil {
-			return nil, err
-		} else if !info.IsDir() {
-			continue
-		}
+		dir := filepath.Join(root, c)
 		files, err := os.ReadDir(dir)
 		if err != nil {
 			return nil, err
@@ -71,12 +66,40 @@ func OpenFolder(root string, shape []int) (*Folder, error) {
 		if len(d.Paths) == before {
 			return nil, &tensor.FormatError{Format: "image folder", File: dir, Reason: "no .png, .jpg or .jpeg file for this class"}
 		}
-		d.ClassNames = append(d.ClassNames, c.Name())
+		d.ClassNames = append(d.ClassNames, c)
 	}
 	if len(d.ClassNames) == 0 {
 		return nil, &tensor.FormatError{Format: "image folder", File: root, Reason: "no directory for a class"}
 	}
 	return d, nil
+}
+
+// classDirs are the names of the directories of root in the order of the classes.
+func classDirs(root string) ([]string, error) {
+	entries, err := os.ReadDir(root) // sorted as text
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	number := map[string]int{}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		if info, err := os.Stat(filepath.Join(root, e.Name())); err != nil {
+			return nil, err
+		} else if !info.IsDir() {
+			continue
+		}
+		names = append(names, e.Name())
+		if n, err := strconv.Atoi(e.Name()); err == nil {
+			number[e.Name()] = n
+		}
+	}
+	if len(number) == len(names) {
+		slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(number[a], number[b]) })
+	}
+	return names, nil
 }
 
 func (d *Folder) Len() int        { return len(d.Paths) }
