@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -80,6 +81,9 @@ func run(ctx context.Context, c *config) error {
 
 // open finds everything that the run needs.
 func open(ctx context.Context, c *config) (*book, error) {
+	if flag.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q; every setting is a flag (-help lists them)", flag.Arg(0))
+	}
 	if c.chapter != 2 {
 		return nil, fmt.Errorf("-chapter %d: there is chapter 2", c.chapter)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -90,6 +91,9 @@ func (s *session) save() error {
 // restore goes back to a checkpoint.
 func (s *session) restore() error {
 	f, err := tensor.OpenSafetensors(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("-resume: there is no checkpoint %s (Ctrl-C leaves one beside -out; a run that ends removes it); leave -resume out to begin anew", s.path)
+	}
 	if err != nil {
 		return err
 	}

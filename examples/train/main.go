@@ -112,6 +112,9 @@ func run(ctx context.Context, c *config) error {
 	if c.adversarial != "" && c.adversarial != "pgd" {
 		return fmt.Errorf("-adversarial %s: only pgd is known", c.adversarial)
 	}
+	if c.epochs < 0 {
+		return fmt.Errorf("-epochs %d: at least 1, or 0 for what suits the model", c.epochs)
+	}
 	if c.resume && (c.stage == "meta" || c.stage == "autoencoder") {
 		return fmt.Errorf("-resume: stage %s keeps no checkpoint; leave it out to begin anew", c.stage)
 	}

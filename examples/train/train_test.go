@@ -200,11 +200,14 @@ func TestAutoencoder(t *testing.T) {
 }
 
 func TestRefuses(t *testing.T) {
+	none := filepath.Join(t.TempDir(), "w")
 	for say, c := range map[string]*config{
-		"-stage x":         {stage: "x"},
-		"no checkpoint; ":  {stage: "meta", resume: true},
-		"one at a time":    {stage: "meta", vanilla: true, estimated: 5},
-		"(-stage sources":  {stage: "meta", data: pictures(t), out: t.TempDir()},
+		"-stage x":        {stage: "x"},
+		"no checkpoint; ": {stage: "meta", resume: true},
+		"one at a time":   {stage: "meta", vanilla: true, estimated: 5},
+		"(-stage sources": {stage: "meta", data: pictures(t), out: t.TempDir()},
+		"-epochs -1":      {stage: "sources", epochs: -1},
+		"there is no checkpoint " + none + ".checkpoint": {stage: "classifier", model: "net5", data: pictures(t), epochs: 1, batch: 10, resume: true, out: none},
 		"only pgd":         {stage: "classifier", adversarial: "fgsm"},
 		"there are lenet5": {stage: "classifier", model: "resnet1", data: "mnist"},
 		"neither mnist":    {stage: "classifier", model: "net4", data: "/nowhere"},
