@@ -5,7 +5,8 @@
 //	go run ./examples/probe -victim http://localhost:8080/v2/models/net4
 //
 // It can answer the way public interfaces do: probabilities rounded to a few
-// digits, of the leading classes only, with noise. With -remember it serves a
+// digits, of the leading classes only, with noise that is drawn anew at every
+// call. Ctrl-C or SIGTERM ends it, and it says how many samples it served. With -remember it serves a
 // request that comes again under the same id from memory; the joined calls of
 // probe -gather have new ids each time, and are served anew.
 package main
@@ -15,10 +16,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/mettleml/mettle/examples/internal/weights"
@@ -33,7 +37,7 @@ import (
 type config struct {
 	addr, victim, scores, token string
 	remember                    int
-	degrade                     zoo.Degrade
+	degrade                     zoo.Degrade // whose Seed is the first call's
 }
 
 func main() {
@@ -43,11 +47,12 @@ func main() {
 	flag.StringVar(&c.scores, "scores", "logits", "logits, probabilities or log-probabilities")
 	flag.StringVar(&c.token, "token", "", "bearer token to demand")
 	flag.IntVar(&c.remember, "remember", 0, "requests to remember by id; of no use for those of probe -gather")
-	flag.Float64Var(&c.degrade.Noise, "noise", 0, "standard deviation of noise on every score")
-	flag.IntVar(&c.degrade.Digits, "digits", 0, "decimals of a score; 0: all")
+	flag.Float64Var(&c.degrade.Noise, "noise", 0, "standard deviation of noise on every score, drawn anew at every call")
+	flag.Uint64Var(&c.degrade.Seed, "seed", 1, "of the noise, which follows from it and the order of the calls")
+	flag.IntVar(&c.degrade.Digits, "digits", 0, "decimals of a score, at most 15; 0: all")
 	flag.IntVar(&c.degrade.Top, "top", 0, "classes with a score; 0: all")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, &c, func(addr, name string) {
 		fmt.Printf("serving http://%s/v2/models/%s\n", addr, name)
@@ -55,6 +60,19 @@ func main() {
 		fmt.Fprintln(os.Stderr, "serve:", err)
 		os.Exit(1)
 	}
+}
+
+// degraded answers as zoo.DegradeScores does, with other noise at every call.
+type degraded struct {
+	zoo.Scorer
+	d     zoo.Degrade
+	calls atomic.Uint64
+}
+
+func (s *degraded) Scores(ctx context.Context, x *tensor.Tensor, out []float64) error {
+	d := s.d
+	d.Seed += s.calls.Add(1) - 1
+	return zoo.DegradeScores(s.Scorer, d).Scores(ctx, x, out)
 }
 
 // run serves until ctx ends. ready is told the address and the model's name.
@@ -79,6 +97,9 @@ func run(ctx context.Context, c *config, ready func(addr, name string)) error {
 			return err
 		}
 	}
+	if c.remember < 0 {
+		return fmt.Errorf("-remember %d: not negative", c.remember)
+	}
 	var v zoo.Scorer
 	err = tensor.Try(func() error {
 		v, err = zoo.NewModel(network, zoo.Info{Name: info.Model, Shape: shape, Classes: info.Classes, Scores: kind}, info.Preprocess)
@@ -87,9 +108,15 @@ func run(ctx context.Context, c *config, ready func(addr, name string)) error {
 	if err != nil {
 		return err
 	}
-	if c.degrade != (zoo.Degrade{}) {
-		v = zoo.DegradeScores(v, c.degrade)
+	switch d := c.degrade; {
+	case !(d.Noise >= 0) || math.IsInf(d.Noise, 0):
+		return fmt.Errorf("-noise %g: a standard deviation, not negative", d.Noise)
+	case d.Digits < 0 || d.Digits > 15:
+		return fmt.Errorf("-digits %d: 0 to 15", d.Digits)
+	case d.Top < 0 || d.Top > info.Classes:
+		return fmt.Errorf("-top %d: 0 to %d, the classes of %s", d.Top, info.Classes, info.Model)
 	}
+	v = &degraded{Scorer: v, d: c.degrade}
 	h := oip.NewHandler(v, oip.HandlerOptions{Remember: c.remember, Token: c.token})
 	l, err := net.Listen("tcp", c.addr)
 	if err != nil {

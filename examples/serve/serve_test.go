@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"strings"
 	"testing"
 
 	"github.com/mettleml/mettle/tensor"
@@ -37,9 +40,45 @@ func TestServesAVictim(t *testing.T) {
 }
 
 func TestRefuses(t *testing.T) {
-	for _, c := range []*config{{scores: "odds"}, {scores: "logits", victim: "/nowhere"}, {scores: "logits", addr: "nowhere:x"}} {
-		if err := run(context.Background(), c, func(string, string) {}); err == nil {
-			t.Errorf("%+v was accepted", c)
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	for say, c := range map[string]*config{
+		"odds":         {scores: "odds"},
+		"/nowhere":     {victim: "/nowhere"},
+		"unknown port": {addr: "nowhere:x"},
+		"-noise -1":    {degrade: zoo.Degrade{Noise: -1}},
+		"-digits 16":   {degrade: zoo.Degrade{Digits: 16}},
+		"-top 11":      {degrade: zoo.Degrade{Top: 11}},
+		"-top -1":      {degrade: zoo.Degrade{Top: -1}},
+		"-remember -":  {remember: -1},
+	} {
+		c.scores, c.addr = cmp.Or(c.scores, "logits"), cmp.Or(c.addr, "127.0.0.1:0")
+		if err := run(ended, c, func(string, string) {}); err == nil || !strings.Contains(err.Error(), say) {
+			t.Errorf("%v; want an error that says %q", err, say)
 		}
+	}
+}
+
+// TestNoiseIsFresh: the same image asked twice gets two answers, and the pre-flight
+// sees it.
+func TestNoiseIsFresh(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	addr := make(chan string, 1)
+	done := make(chan error, 1)
+	c := &config{addr: "127.0.0.1:0", scores: "logits", degrade: zoo.Degrade{Noise: 0.1, Seed: 1}}
+	go func() { done <- run(ctx, c, func(a, name string) { addr <- "http://" + a + "/v2/models/" + name }) }()
+	v, err := oip.Dial(ctx, <-addr, oip.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (zoo.Preflight{}).Run(ctx, v, tensor.New(2, 1, 28, 28), []int{0, 0}); !errors.Is(err, zoo.ErrBadVictim) {
+		t.Errorf("the pre-flight says %v of a noisy victim", err)
+	}
+	if _, err := (zoo.Preflight{Noise: 2}).Run(ctx, v, tensor.New(2, 1, 28, 28), []int{0, 0}); err != nil {
+		t.Errorf("with noise allowed: %v", err)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
