@@ -6,12 +6,10 @@ import (
 	"slices"
 
 	"github.com/mettleml/mettle/attack"
-	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/examples/internal/cast"
 	"github.com/mettleml/mettle/examples/internal/weights"
 	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/models"
-	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 )
 
@@ -57,33 +55,17 @@ func (a *arm) options() any {
 	return a.scores
 }
 
-// radii of the balls that some attacks are given, and the space in which they move.
-type ball struct {
-	l2, linf float64
-	tile     int
-	box      attack.Box
-}
-
-// ballFor has for MNIST radii near the distances at which attacks without a ball
-// end, and for colour those that are common.
-func ballFor(shape []int) ball {
-	if shape[0] == 1 {
-		return ball{2, 0.3, 14, attack.Clip}
-	}
-	return ball{1, 8.0 / 255, shape[1] / 2, attack.Tanh}
-}
-
 // baselines are the rows that need no network of their own.
 func (b *book) baselines() []arm {
-	r := ballFor(b.test.Shape())
+	r := cast.BallFor(b.test.Shape())
 	return []arm{
-		{name: "zoo", title: "ZOO", budget: large, slow: true, scores: attack.ZOO{First: true, C: zooWeight, Box: r.box}},
+		{name: "zoo", title: "ZOO", budget: large, slow: true, scores: attack.ZOO{First: true, C: zooWeight, Box: r.Box}},
 		{name: "boundary", title: "Boundary", budget: large, slow: true, labels: func(s attack.Start) attack.LabelAttack { return attack.Boundary{Start: s, Steps: large} }},
 		{name: "opt", title: "Opt", budget: large, slow: true, labels: func(s attack.Start) attack.LabelAttack { return attack.Opt{Start: s} }},
-		{name: "autozoom", title: "AutoZOOM, bilinear", budget: usual, scores: autoZOOM(nil, r.box)},
-		{name: "bandits", title: fmt.Sprintf("Bandits-TD, L2 ≤ %g", r.l2), budget: usual, scores: attack.Bandits{Eps: r.l2, Tile: r.tile}},
-		{name: "square-linf", title: fmt.Sprintf("Square, Linf ≤ %.3g", r.linf), budget: usual, scores: attack.Square{Norm: attack.Linf, Eps: r.linf}},
-		{name: "square-l2", title: fmt.Sprintf("Square, L2 ≤ %g", r.l2), budget: usual, scores: attack.Square{Eps: r.l2}},
+		{name: "autozoom", title: "AutoZOOM, bilinear", budget: usual, scores: autoZOOM(nil, r.Box)},
+		{name: "bandits", title: fmt.Sprintf("Bandits-TD, L2 ≤ %g", r.L2), budget: usual, scores: attack.Bandits{Eps: r.L2, Tile: r.Tile}},
+		{name: "square-linf", title: fmt.Sprintf("Square, Linf ≤ %.3g", r.Linf), budget: usual, scores: attack.Square{Norm: attack.Linf, Eps: r.Linf}},
+		{name: "square-l2", title: fmt.Sprintf("Square, L2 ≤ %g", r.L2), budget: usual, scores: attack.Square{Eps: r.L2}},
 		{name: "hopskipjump", title: "HopSkipJump", budget: usual, labels: func(s attack.Start) attack.LabelAttack { return attack.HopSkipJump{Start: s} }},
 	}
 }
@@ -110,19 +92,12 @@ func (b *book) autoEncoder() (arm, error) {
 	if err != nil {
 		return arm{}, err
 	}
-	net, _, info, err := weights.Open(path)
+	d, err := weights.Decoder(path, b.test.Shape())
 	if err != nil {
 		return arm{}, err
 	}
-	auto, ok := net.(*models.AutoEncoder)
-	if !ok {
-		return arm{}, fmt.Errorf("%s holds a %s and no auto-encoder", path, info.Model)
-	}
-	tape := autograd.NewTape(autograd.Inference, 0)
-	code := auto.Encoder.Forward(tape.Input(tensor.New(append([]int{1}, b.test.Shape()...)...)))
-	d := &attack.Learned{Network: auto.Decoder, Code: slices.Clone(code.Shape()[1:])}
 	return arm{name: "autozoom-ae", title: "AutoZOOM, auto-encoder", budget: usual, net: hash,
-		scores: autoZOOM(d, ballFor(b.test.Shape()).box)}, nil
+		scores: autoZOOM(d, cast.BallFor(b.test.Shape()).Box)}, nil
 }
 
 // A network is a meta attacker.

@@ -3,13 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"sync/atomic"
-	"time"
 
 	"github.com/mettleml/mettle/attack"
-	"github.com/mettleml/mettle/tensor"
-	"github.com/mettleml/mettle/zoo"
+	"github.com/mettleml/mettle/examples/internal/meter"
 )
 
 const (
@@ -97,10 +93,11 @@ func (b *book) piece(ctx context.Context, r *result, v *victim, lo, hi int) ([]a
 		From, To, Format int
 	}{"attack", a.about().Name, a.options(), a.net, goal, r.budget, b.c.seed, v.hash, b.data, lo, hi, 1}
 	return cell(b.cells, v.name+"-"+a.name+"-"+goal, key, func() ([]attack.Record, error) {
-		m := newMeter(fmt.Sprintf("cell %d of %d: %s, %s, %s, images %d to %d", b.cell, b.planned, v.name, a.name, goal, lo, hi), hi-lo, r.budget)
-		defer m.stop()
-		c := attack.Campaign{Job: a.job(m.count(v.model), v.start), Targeted: r.targeted, Budget: r.budget, Seed: b.c.seed,
-			Workers: b.c.workers, Gather: gather, Progress: func(done, _ int, _ *attack.Record) { m.done.Store(int64(done)) }}
+		victim := meter.Count(v.model)
+		m := meter.New(fmt.Sprintf("cell %d of %d: %s, %s, %s, images %d to %d", b.cell, b.planned, v.name, a.name, goal, lo, hi), victim, hi-lo, r.budget)
+		defer m.Stop()
+		c := attack.Campaign{Job: a.job(victim, v.start), Targeted: r.targeted, Budget: r.budget, Seed: b.c.seed,
+			Workers: b.c.workers, Gather: gather, Progress: m.Progress}
 		res, err := c.Run(ctx, v.samples[lo:hi])
 		if err != nil {
 			return nil, err
@@ -137,78 +134,4 @@ func nextAsked(q int) int {
 		unit *= 10
 	}
 	return (q + unit - 1) / unit * unit
-}
-
-// A meter counts the queries of a cell and tells how it goes on: on a terminal a
-// line that is rewritten, elsewhere a line every half minute.
-type meter struct {
-	what          string
-	images        int64
-	budget        int64
-	queries, done atomic.Int64
-	began         time.Time
-	live          bool
-	end, ended    chan struct{}
-}
-
-func newMeter(what string, images, budget int) *meter {
-	st, err := os.Stdout.Stat()
-	m := &meter{what: what, images: int64(images), budget: int64(budget), began: time.Now(),
-		live: err == nil && st.Mode()&os.ModeCharDevice != 0, end: make(chan struct{}), ended: make(chan struct{})}
-	every := 30 * time.Second
-	if m.live {
-		every = time.Second / 2
-	}
-	go func() {
-		defer close(m.ended)
-		tick := time.NewTicker(every)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				m.print("")
-			case <-m.end:
-				m.print("\n")
-				return
-			}
-		}
-	}()
-	return m
-}
-
-// stop ends the line.
-func (m *meter) stop() {
-	close(m.end)
-	<-m.ended
-}
-
-func (m *meter) print(end string) {
-	took := time.Since(m.began)
-	q, done := m.queries.Load(), m.done.Load()
-	line := fmt.Sprintf("%s: %d of %d, %d queries, %.0f a second, %v", m.what, done, m.images, q, float64(q)/took.Seconds(), took.Round(time.Second))
-	switch {
-	case end != "":
-	case done >= 5:
-		line += fmt.Sprintf(", about %v left", (time.Duration(float64(took) / float64(done) * float64(m.images-done))).Round(time.Second))
-	case q > 0:
-		line += fmt.Sprintf(", at most %v left", (time.Duration(float64(took) / float64(q) * float64(max(m.images*m.budget-q, 0)))).Round(time.Second))
-	}
-	if m.live {
-		fmt.Print("\r\033[K", line, end)
-	} else {
-		fmt.Println(line)
-	}
-}
-
-// count returns the victim with its queries counted.
-func (m *meter) count(v zoo.Scorer) zoo.Scorer { return counted{v, m} }
-
-type counted struct {
-	zoo.Scorer
-	m *meter
-}
-
-func (c counted) Scores(ctx context.Context, x *tensor.Tensor, out []float64) error {
-	c.m.queries.Add(int64(x.Dim(0)))
-	return c.Scorer.Scores(ctx, x, out)
 }

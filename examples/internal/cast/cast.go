@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+
+	"github.com/mettleml/mettle/attack"
 )
 
 // A Cast is the networks of one kind of pictures, by their names in package models.
@@ -30,6 +32,38 @@ func For(shape []int) (Cast, error) {
 		return Cast{[]string{"vgg13-64", "vgg16-64", "resnet18-small"}, "resnet34-small", "meta-cifar", "", "", "paper-tiny"}, nil
 	}
 	return Cast{}, fmt.Errorf("the Meta Attack's networks take pictures of 1x28x28, 3x32x32 and 3x64x64; these are %v", shape)
+}
+
+// Preset is the settings of the Meta Attack for pictures of any shape [C, H, W]:
+// those of the pictures of the thesis that they are most like.
+func Preset(shape []int) string {
+	switch {
+	case shape[0] == 1:
+		return "paper"
+	case len(shape) == 3 && shape[1] < 64:
+		return "paper-cifar10"
+	}
+	return "paper-tiny"
+}
+
+// A Ball is what attacks that want one are given, and the space in which others move.
+type Ball struct {
+	L2, Linf float64    // radii
+	Tile     int        // side of the prior of Bandits
+	Box      attack.Box // of attacks on scores that look for the least distance
+}
+
+// BallFor has for gray pictures the radii of MNIST, near the distances at which attacks
+// without a ball end there, and for colour those that are common.
+func BallFor(shape []int) Ball {
+	b := Ball{L2: 1, Linf: 8.0 / 255, Box: attack.Tanh}
+	if shape[0] == 1 {
+		b = Ball{L2: 2, Linf: 0.3, Box: attack.Clip}
+	}
+	if n := len(shape); n >= 2 {
+		b.Tile = min(shape[n-2], shape[n-1]) / 2
+	}
+	return b
 }
 
 // Directory is where the networks for a data set are kept unless told otherwise.

@@ -8,9 +8,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/mettleml/mettle/attack"
+	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/models"
 	"github.com/mettleml/mettle/tensor"
@@ -32,10 +35,11 @@ func (i Info) Metadata() (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]string{
-		"model": i.Model, "classes": strconv.Itoa(i.Classes), "data": i.Data,
-		"preprocess": string(pre), "accuracy": i.Accuracy,
-	}, nil
+	m := map[string]string{"model": i.Model, "data": i.Data, "preprocess": string(pre), "accuracy": i.Accuracy}
+	if i.Classes > 0 {
+		m["classes"] = strconv.Itoa(i.Classes)
+	}
+	return m, nil
 }
 
 // Save writes the network and what it is.
@@ -84,16 +88,20 @@ func read(r io.ReaderAt, size int64) (nn.Module, models.Spec, Info, error) {
 		for _, m := range models.All {
 			names = append(names, m.Name)
 		}
-		return nil, spec, info, fmt.Errorf("its metadata names the model %q; there are %s", info.Model, strings.Join(names, ", "))
+		what := fmt.Sprintf("its metadata names the model %q, which is unknown", info.Model)
+		if info.Model == "" {
+			what = "its metadata does not say which model it holds"
+		}
+		return nil, spec, info, fmt.Errorf("%s: write it with metadata={\"model\": NAME, \"classes\": \"10\"}, as the README shows under “Your own model”; NAME is one of %s", what, strings.Join(names, ", "))
 	}
 	info.Classes = spec.Classes
-	if c := meta["classes"]; c != "" && c != "0" {
-		if info.Classes, err = strconv.Atoi(c); err != nil {
-			return nil, spec, info, fmt.Errorf("its metadata says %q classes", c)
+	if c := meta["classes"]; c != "" && spec.Classes > 0 {
+		if info.Classes, err = strconv.Atoi(c); err != nil || info.Classes < 1 {
+			return nil, spec, info, fmt.Errorf("its metadata says %q classes; write their number, or leave it out for the %d of %s", c, spec.Classes, spec.Name)
 		}
 	}
 	if p := meta["preprocess"]; p != "" {
-		if err := json.Unmarshal([]byte(p), &info.Preprocess); err != nil {
+		if info.Preprocess, err = ParsePreprocess(p); err != nil {
 			return nil, spec, info, fmt.Errorf("preprocess in its metadata: %w", err)
 		}
 	}
@@ -102,6 +110,67 @@ func read(r io.ReaderAt, size int64) (nn.Module, models.Spec, Info, error) {
 		return nil, spec, info, err
 	}
 	return net, spec, info, nil
+}
+
+// ParsePreprocess reads preprocessing as JSON, such as {"Scale": 255, "NHWC": true}.
+// Names that zoo.Preprocess does not have are an error.
+func ParsePreprocess(s string) (p zoo.Preprocess, err error) {
+	d := json.NewDecoder(strings.NewReader(s))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&p); err != nil {
+		return p, fmt.Errorf("%w (the names are Resize, Repeat, BGR, Scale, Mean, Std and NHWC)", err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return p, fmt.Errorf("something follows the JSON in %s", s)
+	}
+	return p, nil
+}
+
+// Decoder opens AutoZOOM's auto-encoder and returns the half of it that decodes for
+// samples of the given shape.
+func Decoder(path string, shape []int) (*attack.Learned, error) {
+	net, _, info, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	auto, ok := net.(*models.AutoEncoder)
+	if !ok {
+		return nil, fmt.Errorf("%s holds a %s and no auto-encoder", path, info.Model)
+	}
+	d := &attack.Learned{Network: auto.Decoder}
+	err = tensor.Try(func() error {
+		tape := autograd.NewTape(autograd.Inference, 0)
+		d.Code = slices.Clone(auto.Encoder.Forward(tape.Input(tensor.New(append([]int{1}, shape...)...))).Shape()[1:])
+		d.Decode(make([]float32, tensor.New(shape...).Len()), make([]float32, d.Dim(shape)), shape)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: the %s does not fit samples of %v: %w", path, info.Model, shape, err)
+	}
+	return d, nil
+}
+
+// Attacker opens a meta attacker for samples of the given shape.
+func Attacker(path string, shape []int) (nn.Module, error) {
+	net, spec, info, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if _, auto := net.(*models.AutoEncoder); auto || spec.Classes > 0 {
+		return nil, fmt.Errorf("%s holds a %s and no meta attacker", path, info.Model)
+	}
+	err = tensor.Try(func() error {
+		tape := autograd.NewTape(autograd.Inference, 0)
+		x := tensor.New(append([]int{1}, shape...)...)
+		if y := net.Forward(tape.Input(x)); !slices.Equal(y.Shape(), x.Shape()) {
+			return fmt.Errorf("it answers %v for %v", y.Shape(), x.Shape())
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: the %s does not fit samples of %v: %w", path, info.Model, shape, err)
+	}
+	return net, nil
 }
 
 // Victim makes a victim of a classifier that Open or Read returned, for samples

@@ -1,0 +1,130 @@
+package weights
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/models"
+	"github.com/mettleml/mettle/nn/models/pretrained"
+	"github.com/mettleml/mettle/tensor"
+	"github.com/mettleml/mettle/zoo"
+)
+
+// TestReadme runs the lines by which the README has a model of PyTorch written, and
+// opens what they wrote.
+func TestReadme(t *testing.T) {
+	readme, err := os.ReadFile("../../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := regexp.MustCompile("(?s)```python\n(.*?)```").FindSubmatch(readme)
+	if lines == nil {
+		t.Fatal("the README has no lines of Python")
+	}
+	model, err := os.ReadFile("testdata/resnet32.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stub, err := filepath.Abs("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("/usr/bin/python3", "-c", string(model)+string(lines[1]))
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(os.Environ(), "PYTHONPATH="+stub, "PYTHONDONTWRITEBYTECODE=1")
+	out, err := cmd.CombinedOutput()
+	if errors.Is(err, fs.ErrNotExist) || strings.Contains(string(out), "No module named 'torch'") {
+		t.Skip("no /usr/bin/python3 with torch here (Debian: python3-torch)")
+	}
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	net, spec, info, err := Open(filepath.Join(cmd.Dir, "my.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if spec.Name != "resnet32" || info.Classes != 10 || len(info.Preprocess.Mean) != 3 || len(info.Preprocess.Std) != 3 {
+		t.Errorf("model %s, %+v", spec.Name, info)
+	}
+	var names []string
+	for e := range nn.State(net) {
+		names = append(names, e.Name)
+	}
+	slices.Sort(names)
+	for e := range nn.State(net) {
+		want := float32(slices.Index(names, e.Name) + 1)
+		if v := e.Value().Data(); v[0] != want || v[len(v)-1] != want {
+			t.Errorf("%s is %v to %v, want %v", e.Name, v[0], v[len(v)-1], want)
+		}
+	}
+	if _, err := Victim(net, info, spec.Input); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRefuses(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "w.safetensors")
+	for say, meta := range map[string]map[string]string{
+		"does not say which model":         nil,
+		`names the model "net9"`:           {"model": "net9"},
+		"NAME is one of lenet5":            {},
+		`"0" classes`:                      {"model": "net4", "classes": "0"},
+		`"-1" classes`:                     {"model": "net4", "classes": "-1"},
+		`"ten" classes`:                    {"model": "net4", "classes": "ten"},
+		"names are Resize":                 {"model": "net4", "preprocess": `{"Mean": [0.5], "Sdt": [0.2]}`},
+		"preprocess in its metadata: some": {"model": "net4", "preprocess": `{"Mean": [0.5]} {}`},
+	} {
+		if err := nn.SaveWith(path, pretrained.Net4(), nn.SaveOptions{Metadata: meta}); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, _, err := Open(path); err == nil || !strings.Contains(err.Error(), say) || !strings.HasPrefix(err.Error(), path) {
+			t.Errorf("%v; want an error that names the file and says %q", err, say)
+		}
+	}
+}
+
+// TestAttackers: what is no meta attacker, or no auto-encoder, or not for the pictures,
+// is refused.
+func TestAttackers(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"net4", "meta-mnist", "meta-cifar", "autozoom-mnist"} {
+		spec, _ := models.Find(name)
+		if err := Save(filepath.Join(dir, name), spec.New(1, 0), Info{Model: name, Preprocess: zoo.Preprocess{}}, tensor.F32); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		name            string
+		shape           []int
+		attacker, coder string // what the error says; "" for none
+	}{
+		{"meta-mnist", []int{1, 28, 28}, "", "no auto-encoder"},
+		{"meta-mnist", []int{3, 32, 32}, "does not fit samples of [3 32 32]", "no auto-encoder"},
+		{"meta-cifar", []int{3, 32, 32}, "", "no auto-encoder"},
+		{"meta-cifar", []int{3, 64, 64}, "", "no auto-encoder"},
+		{"autozoom-mnist", []int{1, 28, 28}, "no meta attacker", ""},
+		{"autozoom-mnist", []int{3, 32, 32}, "no meta attacker", "does not fit samples of [3 32 32]"},
+		{"net4", []int{1, 28, 28}, "no meta attacker", "no auto-encoder"},
+	} {
+		path := filepath.Join(dir, c.name)
+		_, err := Attacker(path, c.shape)
+		if (err == nil) != (c.attacker == "") || err != nil && !strings.Contains(err.Error(), c.attacker) {
+			t.Errorf("%s for %v as attacker: %v; want %q", c.name, c.shape, err, c.attacker)
+		}
+		d, err := Decoder(path, c.shape)
+		if (err == nil) != (c.coder == "") || err != nil && !strings.Contains(err.Error(), c.coder) {
+			t.Errorf("%s for %v as auto-encoder: %v; want %q", c.name, c.shape, err, c.coder)
+		}
+		if err == nil && !slices.Equal(d.Code, []int{1, 14, 14}) {
+			t.Errorf("%s: a code of %v", c.name, d.Code)
+		}
+	}
+}
