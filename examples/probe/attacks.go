@@ -1,12 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/mettleml/mettle/attack"
+	"github.com/mettleml/mettle/examples/internal/cast"
+	"github.com/mettleml/mettle/examples/internal/weights"
 	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/models/pretrained"
 	"github.com/mettleml/mettle/zoo"
@@ -15,11 +18,39 @@ import (
 // A setup is what the attacks are bound to.
 type setup struct {
 	victim   zoo.Scorer
-	net      nn.Module    // the meta attacker, nil if it does not fit the samples
+	attacker nn.Module       // of the meta attack, nil if there is none for the samples
+	preset   string          // of the meta attack
+	decoder  *attack.Learned // of AutoZOOM, nil if there is none for the samples
+	ball     cast.Ball
 	start    attack.Start // may find its image later than it is bound
-	preset   string
 	targeted bool
 	budget   int
+}
+
+// newSetup opens what the flags name for a victim.
+func newSetup(c *config, v zoo.Scorer, start attack.Start) (s setup, err error) {
+	shape := v.Info().Shape
+	s = setup{victim: v, preset: cmp.Or(c.preset, cast.Preset(shape)), ball: cast.BallFor(shape), targeted: c.goal == "targeted", budget: c.budget}
+	s.ball.L2 = cmp.Or(c.eps, s.ball.L2)
+	if s.targeted { // else noise will do
+		s.start = start
+	}
+	gray28 := slices.Equal(shape, []int{1, 28, 28})
+	switch {
+	case c.attacker != "":
+		if s.attacker, err = weights.Attacker(c.attacker, shape); err != nil {
+			return s, err
+		}
+	case gray28:
+		s.attacker = pretrained.MetaAttackerMNIST()
+	}
+	switch {
+	case c.decoder != "":
+		s.decoder, err = weights.Decoder(c.decoder, shape)
+	case gray28:
+		s.decoder = &attack.Learned{Network: pretrained.AutoZOOMMNIST().Decoder, Code: []int{1, 14, 14}}
+	}
+	return s, err
 }
 
 // usual are the attacks of a run that asks for none by name.
@@ -30,64 +61,80 @@ type unfit string
 
 func (u unfit) Error() string { return string(u) }
 
-// An entry of the catalogue makes the job of an attack.
+// An entry of the catalogue makes an attack, on scores or on labels.
 type entry struct {
 	name, what string
-	job        func(s setup) (attack.Job, error)
+	scores     func(s setup) (attack.ScoreAttack, error)
+	labels     func(s setup) (attack.LabelAttack, error)
+}
+
+func (e *entry) job(s setup) (attack.Job, error) {
+	if e.labels != nil {
+		a, err := e.labels(s)
+		if err != nil {
+			return attack.Job{}, err
+		}
+		return attack.WithLabels(a, zoo.LabelsOf(s.victim)), nil
+	}
+	a, err := e.scores(s)
+	if err != nil {
+		return attack.Job{}, err
+	}
+	return attack.WithScores(a, s.victim), nil
+}
+
+// scores is an attack on scores that fits any samples.
+func scores(name, what string, make func(s setup) attack.ScoreAttack) entry {
+	return entry{name: name, what: what, scores: func(s setup) (attack.ScoreAttack, error) { return make(s), nil }}
+}
+
+// inBall is one that stays in a ball.
+func inBall(name, what string, make func(b cast.Ball) attack.ScoreAttack) entry {
+	return entry{name: name, what: what + ": scores, L2 ball", scores: func(s setup) (attack.ScoreAttack, error) { return make(s.ball), nil }}
+}
+
+// labels is an attack on labels that wants an image to begin from.
+func labels(name, what string, make func(start attack.Start) attack.LabelAttack) entry {
+	return entry{name: name, what: what + ": labels, least L2", labels: func(s setup) (attack.LabelAttack, error) { return make(s.start), nil }}
 }
 
 // autoZOOM has more iterations than the budget lasts for.
-func autoZOOM(s setup, d attack.Decoder) attack.Job {
-	return attack.WithScores(attack.AutoZOOM{Decoder: d, Weight: 10, Switch: 100, Directions: 4, Iterations: s.budget}, s.victim)
+func autoZOOM(s setup, d attack.Decoder) attack.AutoZOOM {
+	return attack.AutoZOOM{Decoder: d, Weight: 10, Switch: 100, Directions: 4, Iterations: s.budget}
 }
 
-// catalogue lists the attacks by the names of -attack. Those under a ball have
-// radius 2 in L2, near the distance at which the others end on MNIST.
+// catalogue lists the attacks by the names of -attack.
 var catalogue = []entry{
-	{"meta", "Meta Attack: scores, least L2", func(s setup) (attack.Job, error) {
-		if s.net == nil {
-			return attack.Job{}, unfit("the meta attacker is trained for 28x28 gray images")
+	{name: "meta", what: "Meta Attack: scores, least L2", scores: func(s setup) (attack.ScoreAttack, error) {
+		if s.attacker == nil {
+			return nil, unfit("the meta attacker that comes with the library is trained for 28x28 gray images; give another by -attacker")
 		}
-		a, err := attack.MetaPreset(s.preset, s.net)
-		return attack.WithScores(a, s.victim), err
+		return attack.MetaPreset(s.preset, s.attacker)
 	}},
-	{"zoo", "ZOO: scores, least L2", scores(attack.ZOO{First: true, C: 10})},
-	{"autozoom", "AutoZOOM, bilinear: scores, least L2", func(s setup) (attack.Job, error) { return autoZOOM(s, nil), nil }},
-	{"autozoom-ae", "AutoZOOM, decoder of an auto-encoder: scores, least L2", func(s setup) (attack.Job, error) {
-		if s.net == nil {
-			return attack.Job{}, unfit("its auto-encoder is trained for 28x28 gray images")
+	scores("zoo", "ZOO: scores, least L2", func(setup) attack.ScoreAttack { return attack.ZOO{First: true, C: 10} }),
+	scores("autozoom", "AutoZOOM, bilinear: scores, least L2", func(s setup) attack.ScoreAttack { return autoZOOM(s, nil) }),
+	{name: "autozoom-ae", what: "AutoZOOM, decoder of an auto-encoder: scores, least L2", scores: func(s setup) (attack.ScoreAttack, error) {
+		if s.decoder == nil {
+			return nil, unfit("the auto-encoder that comes with the library is trained for 28x28 gray images; give another by -decoder")
 		}
-		d := &attack.Learned{Network: pretrained.AutoZOOMMNIST().Decoder, Code: []int{1, 14, 14}}
-		return autoZOOM(s, d), nil
+		return autoZOOM(s, s.decoder), nil
 	}},
-	{"bandits", "Bandits-TD: scores, L2 ball", scores(attack.Bandits{Eps: 2, Tile: 14})},
-	{"nes", "NES: scores, L2 ball", scores(attack.NES{Eps: 2})},
-	{"square", "Square: scores, L2 ball", scores(attack.Square{Eps: 2})},
-	{"simba", "SimBA: scores, L2 grows", scores(attack.SimBA{})},
-	{"simba-dct", "SimBA-DCT: scores, L2 grows", scores(attack.SimBA{DCT: true, Fraction: 0.5})},
-	{"signhunter", "SignHunter: scores, L2 ball", scores(attack.SignHunter{Eps: 2})},
-	{"boundary", "Boundary: labels, least L2", func(s setup) (attack.Job, error) {
-		return attack.WithLabels(attack.Boundary{Start: s.start}, zoo.LabelsOf(s.victim)), nil
-	}},
-	{"opt", "Opt: labels, least L2", func(s setup) (attack.Job, error) {
-		return attack.WithLabels(attack.Opt{Start: s.start}, zoo.LabelsOf(s.victim)), nil
-	}},
-	{"sign-opt", "Sign-OPT: labels, least L2", func(s setup) (attack.Job, error) {
-		return attack.WithLabels(attack.SignOpt{Start: s.start}, zoo.LabelsOf(s.victim)), nil
-	}},
-	{"hopskipjump", "HopSkipJump: labels, least L2", func(s setup) (attack.Job, error) {
-		return attack.WithLabels(attack.HopSkipJump{Start: s.start}, zoo.LabelsOf(s.victim)), nil
-	}},
-	{"rays", "RayS: labels, least Linf, untargeted only", func(s setup) (attack.Job, error) {
+	inBall("bandits", "Bandits-TD", func(b cast.Ball) attack.ScoreAttack { return attack.Bandits{Eps: b.L2, Tile: b.Tile} }),
+	inBall("nes", "NES", func(b cast.Ball) attack.ScoreAttack { return attack.NES{Eps: b.L2} }),
+	inBall("square", "Square", func(b cast.Ball) attack.ScoreAttack { return attack.Square{Eps: b.L2} }),
+	scores("simba", "SimBA: scores, L2 grows", func(setup) attack.ScoreAttack { return attack.SimBA{} }),
+	scores("simba-dct", "SimBA-DCT: scores, L2 grows", func(setup) attack.ScoreAttack { return attack.SimBA{DCT: true, Fraction: 0.5} }),
+	inBall("signhunter", "SignHunter", func(b cast.Ball) attack.ScoreAttack { return attack.SignHunter{Eps: b.L2} }),
+	labels("boundary", "Boundary", func(s attack.Start) attack.LabelAttack { return attack.Boundary{Start: s} }),
+	labels("opt", "Opt", func(s attack.Start) attack.LabelAttack { return attack.Opt{Start: s} }),
+	labels("sign-opt", "Sign-OPT", func(s attack.Start) attack.LabelAttack { return attack.SignOpt{Start: s} }),
+	labels("hopskipjump", "HopSkipJump", func(s attack.Start) attack.LabelAttack { return attack.HopSkipJump{Start: s} }),
+	{name: "rays", what: "RayS: labels, least Linf, untargeted only", labels: func(s setup) (attack.LabelAttack, error) {
 		if s.targeted {
-			return attack.Job{}, unfit("it has no image of the wanted class to begin from, and hardly ever finds one")
+			return nil, unfit("it has no image of the wanted class to begin from, and hardly ever finds one")
 		}
-		return attack.WithLabels(attack.RayS{}, zoo.LabelsOf(s.victim)), nil
+		return attack.RayS{}, nil
 	}},
-}
-
-func scores(a attack.ScoreAttack) func(setup) (attack.Job, error) {
-	return func(s setup) (attack.Job, error) { return attack.WithScores(a, s.victim), nil }
 }
 
 // A choice is an attack of a run. One that was not asked for by its own name is left
@@ -133,8 +180,9 @@ func chosen(list string) ([]choice, error) {
 
 // A task is an attack bound to the victim.
 type task struct {
-	name string
-	job  attack.Job
+	name   string
+	job    attack.Job
+	labels bool // rather than scores
 }
 
 // bind makes the jobs of a run, and tells which attacks it leaves out and why.
@@ -151,7 +199,7 @@ func bind(picks []choice, s setup) (tasks []task, left []string, err error) {
 		case err != nil:
 			return nil, nil, err
 		default:
-			tasks = append(tasks, task{c.name, job})
+			tasks = append(tasks, task{c.name, job, catalogue[i].labels != nil})
 		}
 	}
 	return tasks, left, nil

@@ -8,8 +8,9 @@
 //
 // Without flags it probes the MNIST classifier that comes with the library, on
 // test images that do too. It prints a table and writes report.html. Ctrl-C stops
-// it, and what is finished is reported; with -journal the same command goes on where
-// it was, and pays for no query twice.
+// it, and what is finished is reported. With -journal the same command goes on where
+// it was, and pays for no query twice: neither for those of the attacks, nor for the
+// look at the victim before them, whose outcome is kept in a file beside the journals.
 package main
 
 import (
@@ -25,43 +26,74 @@ import (
 
 // config is what the flags say.
 type config struct {
-	attacks, goal, data, victim string
-	scores, token               string
-	budget, n, workers, gather  int
-	within, noise               float64
-	preset                      string
-	journal, out, json, report  string
-	fsync, dry                  bool
-	seed                        uint64
+	victim, shape, data        string
+	n                          int
+	goal, attacks              string
+	budget                     int
+	preset, attacker, decoder  string
+	eps, within, noise         float64
+	remote                     remote
+	report, json, out, journal string
+	fsync, dry                 bool
+	workers, gather            int
+	seed                       uint64
 }
 
-func flags(c *config) {
-	flag.StringVar(&c.attacks, "attack", "", "attacks, separated by commas; all for every one, list to see them (default "+usual+"); of all and of the default those that do not fit are left out")
-	flag.StringVar(&c.goal, "goal", "untargeted", "untargeted, or targeted (the class after the true one)")
-	flag.IntVar(&c.budget, "budget", 5000, "queries an attack may spend on an image")
-	flag.IntVar(&c.n, "n", 25, "images to attack, of those the victim gets right")
-	flag.StringVar(&c.data, "data", "embedded", "embedded (MNIST test images that come with the library), mnist (all of them), or a directory of CLASS/*.png, classes in the victim's order when sorted")
-	flag.StringVar(&c.victim, "victim", "", "a safetensors file whose metadata names model, classes and preprocess, or the address of a model that speaks the Open Inference Protocol; default: the embedded Net4")
-	flag.StringVar(&c.scores, "scores", "logits", "with an address: what the model answers, logits, probabilities or log-probabilities")
-	flag.StringVar(&c.token, "token", "", "with an address: bearer token")
-	flag.StringVar(&c.preset, "preset", "paper", "of the meta attack: paper or frugal")
-	flag.Float64Var(&c.within, "within", 3, "L2 distance within which the curves count a success")
-	flag.IntVar(&c.workers, "workers", 0, "images attacked at a time; 0: one a processor")
-	flag.IntVar(&c.gather, "gather", 0, "join the queries of images attacked at a time into calls of up to so many, which a server cannot recognise when they come again after a kill; 0: do not")
-	flag.Float64Var(&c.noise, "noise", 0, "how far two answers of the victim to one image may differ, if it is noisy by design")
-	flag.StringVar(&c.journal, "journal", "", "file that records every query, so that a run can be resumed; -ATTACK is put before its extension")
-	flag.BoolVar(&c.fsync, "fsync", false, "flush the journal to the disk at every query")
-	flag.StringVar(&c.out, "out", "", "directory for adversarial images, as PNG and npy, and their records")
-	flag.StringVar(&c.json, "json", "", "file for the table's rows as JSON")
-	flag.StringVar(&c.report, "report", "report.html", "page to write")
-	flag.BoolVar(&c.dry, "dry-run", false, "look at the victim, say what the run may cost, and stop")
-	flag.Uint64Var(&c.seed, "seed", 1, "of everything random")
+// parse reads the flags, which -help shows in groups.
+func parse(c *config) {
+	var groups []*flag.FlagSet
+	group := func(title string) *flag.FlagSet {
+		g := flag.NewFlagSet(title, flag.ExitOnError)
+		groups = append(groups, g)
+		return g
+	}
+	g := group("The victim and the images")
+	g.StringVar(&c.victim, "victim", "", "a safetensors file whose metadata names model, classes and preprocess, or the address of a model that speaks the Open Inference Protocol; default: the embedded Net4")
+	g.StringVar(&c.shape, "shape", "", "of an image, such as 3,224,224; for a victim that resizes or does not say")
+	g.StringVar(&c.data, "data", "embedded", "embedded (MNIST test images that come with the library), mnist (all of them), or a directory of CLASS/*.png, the directories in the order of the victim's classes when sorted, as numbers if all are")
+	g.IntVar(&c.n, "n", 25, "images to attack, of those the victim gets right")
+	g.Float64Var(&c.noise, "noise", 0, "how far two answers of the victim to one image may differ, if it is noisy by design")
+
+	g = group("The attacks")
+	g.StringVar(&c.attacks, "attack", "", "attacks, separated by commas; all for every one, list to see them (default "+usual+"); of all and of the default those that do not fit are left out")
+	g.StringVar(&c.goal, "goal", "untargeted", "untargeted, or targeted (the class after the true one)")
+	g.IntVar(&c.budget, "budget", 5000, "queries an attack may spend on an image")
+	g.Float64Var(&c.eps, "eps", 0, "L2 radius for the attacks that stay in a ball; 0: 2 for gray images, 1 for colour")
+	g.StringVar(&c.attacker, "attacker", "", "meta attacker, as examples/train -stage meta writes it; default: the one that comes with the library, for 28x28 gray images")
+	g.StringVar(&c.preset, "preset", "", "of the meta attack: paper, paper-cifar10, paper-tiny or frugal; default: paper for gray images, for colour the one for images of about that size")
+	g.StringVar(&c.decoder, "decoder", "", "auto-encoder for autozoom-ae, as examples/train -stage autoencoder writes it; default: the one that comes with the library, for 28x28 gray images")
+	g.Uint64Var(&c.seed, "seed", 1, "of everything random")
+	g.IntVar(&c.workers, "workers", 0, "images attacked at a time; 0: one a processor")
+
+	g = group("A victim at an address")
+	c.remote.flags(g)
+	g.IntVar(&c.gather, "gather", 0, "join the queries of images attacked at a time into calls of up to so many, which a server cannot recognise when they come again after a kill; 0: do not")
+
+	g = group("What is written")
+	g.StringVar(&c.report, "report", "report.html", "page to write")
+	g.Float64Var(&c.within, "within", 3, "L2 distance within which the page's curves count a success")
+	g.StringVar(&c.json, "json", "", "file for the table's rows as JSON; what there is no success to average over is null")
+	g.StringVar(&c.out, "out", "", "directory for adversarial images, as PNG and npy, and their records")
+	g.StringVar(&c.journal, "journal", "", "file that records every query, so that a run can be resumed: -ATTACK is put before its extension, and what was found before the attacks is kept beside it in NAME-look.json")
+	g.BoolVar(&c.fsync, "fsync", false, "flush the journal to the disk at every query")
+	g.BoolVar(&c.dry, "dry-run", false, "look at the victim, say what the run may cost, and stop")
+
+	for _, g := range groups {
+		g.VisitAll(func(f *flag.Flag) { flag.Var(f.Value, f.Name, f.Usage) })
+	}
+	flag.Usage = func() {
+		for _, g := range groups {
+			fmt.Fprintf(flag.CommandLine.Output(), "%s:\n", g.Name())
+			g.SetOutput(flag.CommandLine.Output())
+			g.PrintDefaults()
+		}
+	}
 	flag.Parse()
 }
 
 func main() {
 	var c config
-	flags(&c)
+	parse(&c)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	go func() { // a second Ctrl-C ends the program at once

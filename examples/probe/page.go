@@ -73,7 +73,7 @@ func (p *probe) page() (*report.Page, error) {
 func (p *probe) remarks() []string {
 	var all []string
 	for _, r := range p.results {
-		a, err := attack.MetaPreset(p.c.preset, nil)
+		a, err := attack.MetaPreset(p.preset, nil)
 		if r.Attack != "meta" || err != nil {
 			continue
 		}
@@ -94,10 +94,11 @@ func (p *probe) remarks() []string {
 func (p *probe) protocol() []report.Fact {
 	facts := []report.Fact{
 		{Name: "victim", Value: fmt.Sprintf("%s, %d classes, %s, samples of %v with pixels in [0,1]", p.victim.Name, p.victim.Classes, p.victim.Scores, p.victim.Shape)},
-		{Name: "images", Value: fmt.Sprintf("%d of %s, the same for every attack, all classified rightly when clean; the victim was right on %d of the %d it was asked about to find them", len(p.samples), p.c.data, len(p.samples), p.tried)},
+		{Name: "images", Value: fmt.Sprintf("%d of %s, the same for every attack, all classified rightly when clean; the victim was right on %d of the %d it was asked about to find them", len(p.samples), p.c.data, len(p.samples), p.look.Tried)},
 		{Name: "goal", Value: map[string]string{"untargeted": "any class but the true one", "targeted": "the class after the true one, the first after the last"}[p.c.goal]},
 		{Name: "what is a query", Value: "one image through the victim, whatever is read from the answer; counted before it is sent, success checks included, the check of the clean image and the verification apart"},
 		{Name: "budget", Value: fmt.Sprintf("%d queries an image and attack; the attack is cut off there", p.c.budget)},
+		{Name: "queries in all", Value: p.spent()},
 		{Name: "verified", Value: "a separate pass over the best success, as float32 and rounded to 8 bits"},
 		{Name: "intervals", Value: "95 %: Wilson's for rates, 1.96 standard errors for means"},
 		{Name: "seed", Value: fmt.Sprint(p.c.seed)},

@@ -14,12 +14,15 @@ import (
 	"testing"
 
 	"github.com/mettleml/mettle/attack"
+	"github.com/mettleml/mettle/examples/internal/weights"
+	"github.com/mettleml/mettle/nn/models"
+	"github.com/mettleml/mettle/tensor"
 )
 
 // small is a run of a second or two.
 func small(t *testing.T) *config {
 	dir := t.TempDir()
-	return &config{attacks: "square,hopskipjump", goal: "untargeted", data: "embedded", preset: "paper", scores: "logits",
+	return &config{attacks: "square,hopskipjump", goal: "untargeted", data: "embedded",
 		n: 3, budget: 150, within: 3, seed: 1,
 		report: filepath.Join(dir, "report.html"), json: filepath.Join(dir, "rows.json"), out: filepath.Join(dir, "images")}
 }
@@ -107,14 +110,30 @@ func TestJournalOfTheProgram(t *testing.T) {
 
 func TestBadFlags(t *testing.T) {
 	for say, change := range map[string]func(c *config){
-		"-attack foo":           func(c *config) { c.attacks = "foo" },
-		"-goal sideways":        func(c *config) { c.goal = "sideways" },
-		"both are at least":     func(c *config) { c.n = 0 },
-		"neither embedded":      func(c *config) { c.data = "/nowhere" },
-		"no such file":          func(c *config) { c.victim = "/nowhere.safetensors" },
-		"is the server running": func(c *config) { c.victim = "http://127.0.0.1:1/v2/models/x" },
-		"which model":           func(c *config) { c.victim = "http://127.0.0.1:1" },
-		"no preset":             func(c *config) { c.attacks, c.preset = "meta", "quick" },
+		"-attack foo":                    func(c *config) { c.attacks = "foo" },
+		"-goal sideways":                 func(c *config) { c.goal = "sideways" },
+		"both are at least":              func(c *config) { c.n = 0 },
+		"neither embedded":               func(c *config) { c.data = "/nowhere" },
+		"no such file":                   func(c *config) { c.victim = "/nowhere.safetensors" },
+		"is the server running":          func(c *config) { c.victim = "http://127.0.0.1:1/v2/models/x" },
+		"which model":                    func(c *config) { c.victim = "http://127.0.0.1:1" },
+		"no preset":                      func(c *config) { c.preset = "quick" },
+		"-within -1":                     func(c *config) { c.within = -1 },
+		"-eps -1":                        func(c *config) { c.eps = -1 },
+		"-workers -1":                    func(c *config) { c.workers = -1 },
+		"-gather -1":                     func(c *config) { c.gather = -1 },
+		"-rate, -scores: for":            func(c *config) { c.remote.scores, c.remote.rate = "logits", 2 },
+		"http:// or https:// is missing": func(c *config) { c.victim = "localhost:8080/v2/models/net4" },
+		"-shape 3x4":                     func(c *config) { c.shape = "3x4" },
+		"the embedded Net4 has":          func(c *config) { c.shape = "1,28,28" },
+		"is for meta, which":             func(c *config) { c.attacker = saved(t, "meta-mnist", 0) },
+		"is for autozoom-ae":             func(c *config) { c.decoder = saved(t, "autozoom-mnist", 0) },
+		"does not fit samples":           func(c *config) { c.attacks, c.attacker = "meta", saved(t, "meta-cifar", 0) },
+		"no auto-encoder":                func(c *config) { c.attacks, c.decoder = "autozoom-ae", saved(t, "meta-mnist", 0) },
+		"-report: ":                      func(c *config) { c.report = "/nowhere/report.html" },
+		"-json: ":                        func(c *config) { c.json = "/nowhere/rows.json" },
+		"-out: ":                         func(c *config) { c.out = filepath.Join(c.report, "images"); touchFile(t, c.report) },
+		"-journal: ":                     func(c *config) { c.journal = "/nowhere/run.journal" },
 	} {
 		c := small(t)
 		change(c)
@@ -190,5 +209,77 @@ func TestEmbeddedFilesAreSmall(t *testing.T) {
 	}
 	if size > 2_000_000 {
 		t.Errorf("%d bytes are embedded", size)
+	}
+}
+
+// saved writes a network of package models to a file.
+func saved(t *testing.T, model string, classes int) string {
+	t.Helper()
+	spec, ok := models.Find(model)
+	if !ok {
+		t.Fatal("no model " + model)
+	}
+	path := filepath.Join(t.TempDir(), model+".safetensors")
+	if err := weights.Save(path, spec.New(1, classes), weights.Info{Model: model, Classes: classes}, tensor.F32); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func touchFile(t *testing.T, path string) {
+	t.Helper()
+	if err := os.WriteFile(path, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRowsWithoutSuccess: what there is no success to average over is null.
+func TestRowsWithoutSuccess(t *testing.T) {
+	about := attack.About{Name: "a"}
+	lost := attack.Record{Stop: attack.StopBudget}
+	won := attack.Record{Stop: attack.StopSuccess, Success: true}
+	for _, c := range []struct {
+		records []attack.Record
+		null    bool
+	}{{[]attack.Record{lost}, true}, {[]attack.Record{lost, won}, false}} {
+		b, err := json.Marshal(newRow(attack.Summarize(about, "untargeted", 5, c.records)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var m map[string]any
+		if err := json.Unmarshal(b, &m); err != nil {
+			t.Fatal(err)
+		}
+		nulls := 0
+		for _, v := range m {
+			if v == nil {
+				nulls++
+			}
+		}
+		if c.null != (nulls == 9) || !c.null && nulls > 0 || m["l2_mean"] == nil != c.null || m["queries_mean_all"] == nil {
+			t.Errorf("%s", b)
+		}
+	}
+}
+
+// TestReportSavesTheRest: a file that cannot be written does not lose the others.
+func TestReportSavesTheRest(t *testing.T) {
+	c := small(t)
+	p := &probe{c: c, victim: reddish().Info(), results: []*attack.Result{{Attack: "square", Records: []attack.Record{{Stop: attack.StopBudget}}}}}
+	json := c.json
+	c.report, c.json = "/nowhere/report.html", "/nowhere/rows.json"
+	err := p.report()
+	if err == nil || !strings.Contains(err.Error(), "report.html") || !strings.Contains(err.Error(), "rows.json") {
+		t.Errorf("%v; want an error that names both files", err)
+	}
+	if _, err := os.Stat(filepath.Join(c.out, "square", "records.json")); err != nil {
+		t.Error(err)
+	}
+	c.json = json
+	if err := p.report(); err == nil {
+		t.Error("no error")
+	}
+	if _, err := os.Stat(c.json); err != nil {
+		t.Error(err)
 	}
 }

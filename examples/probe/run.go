@@ -2,20 +2,17 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"image/png"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/mettleml/mettle/attack"
-	"github.com/mettleml/mettle/internal/kernel"
-	"github.com/mettleml/mettle/nn/models/pretrained"
+	"github.com/mettleml/mettle/examples/internal/meter"
+	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 )
@@ -24,9 +21,11 @@ import (
 type probe struct {
 	c       *config
 	victim  zoo.Info
+	counter *meter.Victim // of the queries of this run
+	preset  string        // of the meta attack
 	samples []attack.Sample
-	tried   int // images the victim was asked about to find them
-	asked   int // queries spent on that and on the pre-flight
+	look    look
+	starts  map[int]*tensor.Tensor // of wanted classes
 	results []*attack.Result
 	notes   []string // warnings, and what was left out or not finished
 	began   time.Time
@@ -36,6 +35,25 @@ type probe struct {
 func (p *probe) note(format string, args ...any) {
 	p.notes = append(p.notes, fmt.Sprintf(format, args...))
 	fmt.Println("note:", p.notes[len(p.notes)-1])
+}
+
+// check says what is wrong with the flags by themselves.
+func (c *config) check() error {
+	switch {
+	case c.goal != "untargeted" && c.goal != "targeted":
+		return fmt.Errorf("-goal %s: untargeted or targeted", c.goal)
+	case c.n < 1 || c.budget < 1:
+		return fmt.Errorf("-n %d -budget %d: both are at least 1", c.n, c.budget)
+	case !(c.eps >= 0) || !(c.within >= 0) || !(c.noise >= 0):
+		return fmt.Errorf("-eps %g -within %g -noise %g: none may be negative", c.eps, c.within, c.noise)
+	case c.workers < 0 || c.gather < 0:
+		return fmt.Errorf("-workers %d -gather %d: neither may be negative", c.workers, c.gather)
+	}
+	if c.preset == "" {
+		return nil
+	}
+	_, err := attack.MetaPreset(c.preset, nil)
+	return err
 }
 
 func run(ctx context.Context, c *config) error {
@@ -52,28 +70,28 @@ func run(ctx context.Context, c *config) error {
 	if err != nil {
 		return err
 	}
-	if c.goal != "untargeted" && c.goal != "targeted" {
-		return fmt.Errorf("-goal %s: untargeted or targeted", c.goal)
-	}
-	if c.n < 1 || c.budget < 1 {
-		return fmt.Errorf("-n %d -budget %d: both are at least 1", c.n, c.budget)
+	if err := c.check(); err != nil {
+		return err
 	}
 	p := &probe{c: c, began: time.Now()}
 	v, err := victim(ctx, c)
 	if err != nil {
 		return err
 	}
-	p.victim = v.Info()
-	s := setup{victim: v, preset: c.preset, targeted: c.goal == "targeted", budget: c.budget}
-	if s.targeted { // else noise will do
-		s.start = p.start
+	p.victim, p.counter = v.Info(), meter.Count(v)
+	s, err := newSetup(c, p.counter, p.start)
+	if err != nil {
+		return err
 	}
-	if fmt.Sprint(p.victim.Shape) == "[1 28 28]" {
-		s.net = pretrained.MetaAttackerMNIST()
-	}
+	p.preset = s.preset
 	tasks, left, err := bind(picks, s)
 	if err != nil {
 		return err
+	}
+	for name, given := range map[string]string{"meta": c.attacker, "autozoom-ae": c.decoder} {
+		if given != "" && !slices.ContainsFunc(tasks, func(t task) bool { return t.name == name }) {
+			return fmt.Errorf("%s is for %s, which is not among the attacks; add it to -attack", given, name)
+		}
 	}
 	for _, l := range left {
 		p.note("%s", l)
@@ -82,10 +100,10 @@ func run(ctx context.Context, c *config) error {
 	if err != nil {
 		return err
 	}
-	if p.samples, p.tried, err = eligible(ctx, c, v, d); err != nil {
+	if err := c.writable(tasks); err != nil {
 		return err
 	}
-	if err := p.preflight(ctx, v, len(tasks)); err != nil || c.dry {
+	if err := p.scout(ctx, d, tasks); err != nil || c.dry {
 		return err
 	}
 	for i, t := range tasks {
@@ -96,6 +114,10 @@ func run(ctx context.Context, c *config) error {
 	return p.report()
 }
 
+// start gives targeted attacks on labels an image of the wanted class to begin from,
+// once it is there.
+func (p *probe) start(g zoo.Goal) *tensor.Tensor { return p.starts[g.Target] }
+
 // stopped reports what is finished although err ended the run.
 func (p *probe) stopped(err error, rest []task) error {
 	if len(p.results) == 0 {
@@ -105,7 +127,6 @@ func (p *probe) stopped(err error, rest []task) error {
 	for _, t := range rest {
 		names = append(names, t.name)
 	}
-	fmt.Println()
 	why := err.Error()
 	if errors.Is(err, context.Canceled) {
 		why = "by hand"
@@ -117,37 +138,55 @@ func (p *probe) stopped(err error, rest []task) error {
 	return err
 }
 
-// preflight looks at the victim and says what the run may cost.
-func (p *probe) preflight(ctx context.Context, v zoo.Scorer, attacks int) error {
-	n := len(p.samples)
-	x := tensor.New(append([]int{n}, p.victim.Shape...)...)
-	labels := make([]int, n)
-	for i, s := range p.samples {
-		copy(x.Index(i).Data(), s.X.Data())
-		labels[i] = s.Label
-	}
-	fmt.Printf("victim %s: %d classes, %s, samples of %v; right on %d of the first %d images\n",
-		p.victim.Name, p.victim.Classes, p.victim.Scores, p.victim.Shape, n, p.tried)
-	if 2*n < p.tried {
-		p.note("the victim is wrong on most images (right on %d of %d): check its preprocessing (scale, mean, deviation, order of channels) and the order of its classes", n, p.tried)
-	}
-	rep, err := zoo.Preflight{Seed: p.c.seed, Noise: p.c.noise}.Run(ctx, v, x, labels)
-	switch {
-	case err != nil && rep != nil: // the answers to one sample differ
-		return fmt.Errorf("%w; here that is -noise", err)
-	case err != nil:
+// scout looks at the victim before the attacks, and says what they may cost.
+func (p *probe) scout(ctx context.Context, d data.Dataset, tasks []task) error {
+	s, err := newScout(p.c, p.counter, d)
+	if err != nil {
 		return err
 	}
-	p.asked = p.tried + rep.Queries
-	fmt.Printf("%d images, %s, %d attacks with a budget of %d queries an image: at most %d queries; %d were spent on this look\n",
-		n, p.c.goal, attacks, p.c.budget, n*attacks*(p.c.budget+3), p.asked)
-	for _, w := range rep.Warnings {
+	if p.samples, err = s.samples(ctx); err != nil {
+		return err
+	}
+	n, tried := len(p.samples), s.look.Tried
+	fmt.Printf("victim %s: %d classes, %s, samples of %v; right on %d of the first %d images\n",
+		p.victim.Name, p.victim.Classes, p.victim.Scores, p.victim.Shape, n, tried)
+	if 2*n < tried {
+		p.note("the victim is wrong on most images (right on %d of %d): check its preprocessing (scale, mean, deviation, order of channels) and the order of its classes", n, tried)
+	}
+	if err := s.preflight(ctx, p.samples); err != nil {
+		return err
+	}
+	if p.c.goal == "targeted" && slices.ContainsFunc(tasks, func(t task) bool { return t.labels }) {
+		if p.starts, err = s.starts(ctx); err != nil {
+			return err
+		}
+		fmt.Printf("images for attacks on labels to begin from: of %d of %d wanted classes, for %d queries\n", len(p.starts), len(s.wanted()), s.look.Search)
+		none := slices.DeleteFunc(s.wanted(), func(class int) bool { return p.starts[class] != nil })
+		if len(none) > 0 {
+			p.note("the data have no image that the victim rightly puts in class %s: targeted attacks on labels have only noise to begin from there, and hardly succeed",
+				strings.Trim(fmt.Sprint(none), "[]"))
+		}
+	}
+	p.look = s.look
+	fmt.Printf("%d images, %s, %d attacks with a budget of %d queries an image: at most %d queries; %s\n",
+		n, p.c.goal, len(tasks), p.c.budget, n*len(tasks)*(p.c.budget+3), p.lookCost())
+	for _, w := range p.look.Warnings {
 		p.note("%s", w)
 	}
 	if n < p.c.n {
 		p.note("only %d images are eligible, %d were asked for", n, p.c.n)
 	}
 	return nil
+}
+
+// lookCost says what the look cost, now and before.
+func (p *probe) lookCost() string {
+	now := p.counter.Queries()
+	text := fmt.Sprintf("%d were spent on this look", now)
+	if before := p.look.spent() - now; before > 0 {
+		text += fmt.Sprintf(", and %d by an earlier run (%s)", before, lookPath(p.c.journal))
+	}
+	return text
 }
 
 // attack runs one campaign.
@@ -157,16 +196,10 @@ func (p *probe) attack(ctx context.Context, name string, job attack.Job) error {
 	if p.c.journal != "" {
 		c.Journal = besides(p.c.journal, name)
 	}
-	line := newLine(name)
-	var won, queries int
-	c.Progress = func(done, total int, r *attack.Record) {
-		queries += r.Queries
-		if r.Success {
-			won++
-		}
-		line.show(done == total, "%d/%d images, %d successes, %d queries", done, total, won, queries)
-	}
+	m := meter.New(name, p.counter, len(p.samples), p.c.budget)
+	c.Progress = m.Progress
 	res, err := c.Run(ctx, p.samples)
+	m.Stop()
 	if res != nil {
 		res.Attack = name
 		res.Records = slices.DeleteFunc(res.Records, func(r attack.Record) bool { return r.Stop == "" })
@@ -176,7 +209,7 @@ func (p *probe) attack(ctx context.Context, name string, job attack.Job) error {
 	}
 	if err != nil {
 		if errors.Is(err, context.Canceled) && c.Journal != "" {
-			fmt.Printf("\nthe queries paid for are in %s; the same command goes on from there", c.Journal)
+			fmt.Printf("the queries paid for are in %s; the same command goes on from there\n", c.Journal)
 		}
 		return err
 	}
@@ -184,107 +217,4 @@ func (p *probe) attack(ctx context.Context, name string, job attack.Job) error {
 		fmt.Printf("  resumed %d times; %d of %d queries were possibly charged twice\n", res.Resumed, res.Intents-res.Answers, res.Intents)
 	}
 	return nil
-}
-
-// line is a progress line: rewritten on a terminal, printed at the end elsewhere.
-type line struct {
-	name string
-	live bool
-	last time.Time
-}
-
-func newLine(name string) *line {
-	st, err := os.Stdout.Stat()
-	return &line{name: name, live: err == nil && st.Mode()&os.ModeCharDevice != 0}
-}
-
-func (l *line) show(end bool, format string, args ...any) {
-	if !end && (!l.live || time.Since(l.last) < 100*time.Millisecond) {
-		return
-	}
-	l.last = time.Now()
-	if l.live {
-		fmt.Print("\r\033[K")
-	}
-	fmt.Printf("%-12s %s", l.name, fmt.Sprintf(format, args...))
-	if end {
-		fmt.Println()
-	}
-}
-
-// report prints the table and writes what was asked for.
-func (p *probe) report() error {
-	fmt.Printf("\n%s\n", p.table())
-	for _, r := range p.remarks() {
-		fmt.Println(r)
-	}
-	page, err := p.page()
-	if err != nil {
-		return err
-	}
-	if err := page.Write(p.c.report); err != nil {
-		return err
-	}
-	fmt.Printf("wrote %s after %v (kernels %s)\n", p.c.report, time.Since(p.began).Round(100*time.Millisecond), kernel.Active().Name)
-	if p.c.json != "" {
-		rows := make([]attack.Summary, len(p.results))
-		for i, r := range p.results {
-			rows[i] = r.Summary()
-		}
-		b, err := json.MarshalIndent(rows, "", "  ")
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(p.c.json, append(b, '\n'), 0o644); err != nil {
-			return err
-		}
-	}
-	if p.c.out != "" {
-		return p.save(p.c.out)
-	}
-	return nil
-}
-
-// save writes the adversarial images and all records.
-func (p *probe) save(dir string) error {
-	for _, res := range p.results {
-		sub := filepath.Join(dir, res.Attack)
-		if err := os.MkdirAll(sub, 0o755); err != nil {
-			return err
-		}
-		b, err := json.MarshalIndent(res, "", "  ")
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(sub, "records.json"), append(b, '\n'), 0o644); err != nil {
-			return err
-		}
-		for _, r := range res.Records {
-			if r.Adversarial == nil {
-				continue
-			}
-			base := filepath.Join(sub, fmt.Sprintf("%s-%d-as-%d", r.Name, r.Label, r.Answer))
-			x := tensor.FromSlice(r.Adversarial, p.victim.Shape...)
-			if err := tensor.SaveNPY(base+".npy", x, tensor.F32); err != nil {
-				return err
-			}
-			if err := savePNG(base+".png", x); err != nil {
-				return err
-			}
-		}
-	}
-	fmt.Println("wrote", dir)
-	return nil
-}
-
-func savePNG(path string, x *tensor.Tensor) error {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err := png.Encode(f, x.ToImage()); err != nil {
-		return err
-	}
-	return f.Close()
 }

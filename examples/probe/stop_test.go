@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/mettleml/mettle/attack"
+	"github.com/mettleml/mettle/examples/internal/cast"
+	"github.com/mettleml/mettle/examples/internal/meter"
 	"github.com/mettleml/mettle/examples/internal/weights"
 	"github.com/mettleml/mettle/nn/models/pretrained"
 	"github.com/mettleml/mettle/tensor"
@@ -81,9 +83,9 @@ func page(t *testing.T, c *config) string {
 func TestNothingIsPaidForWhatCannotRun(t *testing.T) {
 	h, address := serve(t, reddish())
 	for say, change := range map[string]func(c *config){
-		"meta: the meta attacker is trained for 28x28": func(c *config) { c.attacks = "square,meta" },
-		"autozoom-ae: its auto-encoder":                func(c *config) { c.attacks = "all,autozoom-ae" },
-		"rays: it has no image":                        func(c *config) { c.attacks, c.goal = "square,rays", "targeted" },
+		"meta: the meta attacker that comes with the library is trained for 28x28": func(c *config) { c.attacks = "square,meta" },
+		"autozoom-ae: the auto-encoder that comes":                                 func(c *config) { c.attacks = "all,autozoom-ae" },
+		"rays: it has no image":                                                    func(c *config) { c.attacks, c.goal = "square,rays", "targeted" },
 	} {
 		c := small(t)
 		c.victim, c.data = address, pictures(t)
@@ -123,7 +125,7 @@ func TestWhatIsFinishedIsReported(t *testing.T) {
 		defer cancel()
 		var queries, limit atomic.Int64
 		limit.Store(1 << 40)
-		p := &probe{c: small(t), victim: reddish().Info(), tried: 3}
+		p := &probe{c: small(t), victim: reddish().Info(), look: look{Tried: 3}}
 		v := zoo.ScorerFunc(p.victim, func(_ context.Context, x *tensor.Tensor, out []float64) error {
 			if queries.Add(1) > limit.Load() {
 				if !byHand {
@@ -133,13 +135,14 @@ func TestWhatIsFinishedIsReported(t *testing.T) {
 			}
 			return reddish().Scores(ctx, x, out)
 		})
+		p.counter = meter.Count(v)
 		for i := range 3 {
 			x := tensor.New(3, 8, 8)
 			x.Fill(0.5)
 			x.Data()[128] += 0.01 // blue
 			p.samples = append(p.samples, attack.Sample{Name: fmt.Sprint(i), X: x})
 		}
-		tasks, _, err := bind([]choice{{"square", true}, {"simba", true}, {"nes", true}}, setup{victim: v})
+		tasks, _, err := bind([]choice{{"square", true}, {"simba", true}, {"nes", true}}, setup{victim: p.counter, ball: cast.BallFor(p.victim.Shape)})
 		if err != nil {
 			t.Fatal(err)
 		}

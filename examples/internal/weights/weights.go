@@ -159,15 +159,8 @@ func Attacker(path string, shape []int) (nn.Module, error) {
 	if _, auto := net.(*models.AutoEncoder); auto || spec.Classes > 0 {
 		return nil, fmt.Errorf("%s holds a %s and no meta attacker", path, info.Model)
 	}
-	err = tensor.Try(func() error {
-		tape := autograd.NewTape(autograd.Inference, 0)
-		x := tensor.New(append([]int{1}, shape...)...)
-		if y := net.Forward(tape.Input(x)); !slices.Equal(y.Shape(), x.Shape()) {
-			return fmt.Errorf("it answers %v for %v", y.Shape(), x.Shape())
-		}
-		return nil
-	})
-	if err != nil {
+	x := tensor.New(shape...)
+	if err := zoo.NewMeta(net).Predict(shape, x.Data(), x.Clone().Data()); err != nil {
 		return nil, fmt.Errorf("%s: the %s does not fit samples of %v: %w", path, info.Model, shape, err)
 	}
 	return net, nil

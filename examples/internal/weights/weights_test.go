@@ -109,6 +109,7 @@ func TestAttackers(t *testing.T) {
 		{"meta-mnist", []int{1, 28, 28}, "", "no auto-encoder"},
 		{"meta-mnist", []int{3, 32, 32}, "does not fit samples of [3 32 32]", "no auto-encoder"},
 		{"meta-cifar", []int{3, 32, 32}, "", "no auto-encoder"},
+		{"meta-cifar", []int{3, 8, 8}, "at least 16 pixels", "no auto-encoder"},
 		{"meta-cifar", []int{3, 64, 64}, "", "no auto-encoder"},
 		{"autozoom-mnist", []int{1, 28, 28}, "no meta attacker", ""},
 		{"autozoom-mnist", []int{3, 32, 32}, "no meta attacker", "does not fit samples of [3 32 32]"},

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image/png"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/mettleml/mettle/attack"
+	"github.com/mettleml/mettle/internal/kernel"
+	"github.com/mettleml/mettle/tensor"
+)
+
+// writable reports what of that which the run will write cannot be written, before it
+// has cost anything.
+func (c *config) writable(tasks []task) error {
+	var errs []error
+	check := func(flag, path string) {
+		if err := touch(path); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", flag, err))
+		}
+	}
+	if c.journal != "" {
+		check("-journal", lookPath(c.journal))
+		for _, t := range tasks {
+			check("-journal", besides(c.journal, t.name))
+		}
+	}
+	if !c.dry {
+		check("-report", c.report)
+		if c.json != "" {
+			check("-json", c.json)
+		}
+		if c.out != "" {
+			if err := os.MkdirAll(c.out, 0o755); err != nil {
+				errs = append(errs, fmt.Errorf("-out: %w", err))
+			} else {
+				check("-out", filepath.Join(c.out, ".writable"))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// touch opens a file for writing and leaves things as they were.
+func touch(path string) error {
+	_, err := os.Stat(path)
+	f, e := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	if e != nil {
+		return e
+	}
+	e = f.Close()
+	if errors.Is(err, fs.ErrNotExist) {
+		e = errors.Join(e, os.Remove(path))
+	}
+	return e
+}
+
+// besides puts a name before a path's extension.
+func besides(path, name string) string {
+	ext := filepath.Ext(path)
+	return strings.TrimSuffix(path, ext) + "-" + name + ext
+}
+
+// report prints the table and writes what was asked for. What fails does not keep the
+// rest from being written.
+func (p *probe) report() error {
+	fmt.Printf("\n%s\n", p.table())
+	for _, r := range p.remarks() {
+		fmt.Println(r)
+	}
+	fmt.Printf("queries: %s\n", p.spent())
+	var errs []error
+	wrote := func(path string, err error) {
+		if err != nil {
+			errs = append(errs, err)
+			return
+		}
+		fmt.Println("wrote", path)
+	}
+	wrote(p.c.report, p.writePage())
+	if p.c.json != "" {
+		wrote(p.c.json, p.writeRows())
+	}
+	if p.c.out != "" {
+		wrote(p.c.out, p.save(p.c.out))
+	}
+	fmt.Printf("after %v (kernels %s)\n", time.Since(p.began).Round(100*time.Millisecond), kernel.Active().Name)
+	return errors.Join(errs...)
+}
+
+// spent says what all queries were for, those of earlier runs of the journals among
+// them.
+func (p *probe) spent() string {
+	var attacks, clean, verify int
+	for _, res := range p.results {
+		for _, r := range res.Records {
+			attacks += r.Queries
+			clean += r.Clean
+			verify += r.Verify
+		}
+	}
+	return fmt.Sprintf("%d by the attacks, %d to check clean images before them, %d to verify; %d to find the images, %d for the pre-flight, %d for images to begin from",
+		attacks, clean, verify, p.look.Tried, p.look.Checks, p.look.Search)
+}
+
+func (p *probe) writePage() error {
+	page, err := p.page()
+	if err != nil {
+		return err
+	}
+	return page.Write(p.c.report)
+}
+
+// A row is a summary whose averages over successes are null where there is none.
+type row struct {
+	attack.Summary
+	QueriesMean   any `json:"queries_mean"`
+	QueriesCI     any `json:"queries_mean_ci95"`
+	QueriesMedian any `json:"queries_median"`
+	FirstL2Mean   any `json:"first_l2_mean"`
+	BestQueries   any `json:"best_queries_mean"`
+	L0Mean        any `json:"l0_mean"`
+	L2Mean        any `json:"l2_mean"`
+	L2CI          any `json:"l2_mean_ci95"`
+	LinfMean      any `json:"linf_mean"`
+}
+
+func newRow(s attack.Summary) row {
+	if s.SuccessRate == 0 {
+		return row{Summary: s}
+	}
+	return row{s, s.QueriesMean, s.QueriesCI, s.QueriesMedian, s.FirstL2Mean, s.BestQueries, s.L0Mean, s.L2Mean, s.L2CI, s.LinfMean}
+}
+
+func (p *probe) writeRows() error {
+	rows := make([]row, len(p.results))
+	for i, r := range p.results {
+		rows[i] = newRow(r.Summary())
+	}
+	return writeJSON(p.c.json, rows)
+}
+
+func writeJSON(path string, v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(b, '\n'), 0o644)
+}
+
+// save writes the adversarial images and all records.
+func (p *probe) save(dir string) error {
+	for _, res := range p.results {
+		sub := filepath.Join(dir, res.Attack)
+		if err := os.MkdirAll(sub, 0o755); err != nil {
+			return err
+		}
+		if err := writeJSON(filepath.Join(sub, "records.json"), res); err != nil {
+			return err
+		}
+		for _, r := range res.Records {
+			if r.Adversarial == nil {
+				continue
+			}
+			base := filepath.Join(sub, fmt.Sprintf("%s-%d-as-%d", r.Name, r.Label, r.Answer))
+			x := tensor.FromSlice(r.Adversarial, p.victim.Shape...)
+			if err := tensor.SaveNPY(base+".npy", x, tensor.F32); err != nil {
+				return err
+			}
+			if err := savePNG(base+".png", x); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func savePNG(path string, x *tensor.Tensor) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := png.Encode(f, x.ToImage()); err != nil {
+		return err
+	}
+	return f.Close()
+}

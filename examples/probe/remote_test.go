@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"encoding/pem"
+	"flag"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mettleml/mettle/attack"
+	"github.com/mettleml/mettle/examples/internal/cast"
+	"github.com/mettleml/mettle/tensor"
+	"github.com/mettleml/mettle/zoo"
+	"github.com/mettleml/mettle/zoo/oip"
+)
+
+func readJSON(t *testing.T, path string, v any) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(b, v)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRemoteFlags: what the flags say reaches the client's options.
+func TestRemoteFlags(t *testing.T) {
+	var r remote
+	f := flag.NewFlagSet("", flag.ContinueOnError)
+	r.flags(f)
+	if given := r.given(); given != nil {
+		t.Errorf("%v are given", given)
+	}
+	if err := f.Parse(strings.Fields(`-scores probabilities -input x -output y -classes 7 -preprocess {"Scale":255,"NHWC":true}
+		-encoding json -batch 3 -rate 2.5 -timeout 4s -retries -1 -token t`)); err != nil {
+		t.Fatal(err)
+	}
+	got, err := r.options([]int{3, 8, 8}, 2)
+	want := oip.Options{Scores: zoo.Probabilities, Input: "x", Output: "y", Classes: 7, Preprocess: zoo.Preprocess{Scale: 255, NHWC: true},
+		Encoding: oip.JSON, Batch: 3, Rate: 2.5, Timeout: 4 * time.Second, Retries: -1, Token: "t", Shape: []int{3, 8, 8}, Concurrency: 2}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v (%v), want %+v", got, err, want)
+	}
+	if given := r.given(); len(given) != 11 || !slices.Contains(given, "-rate") {
+		t.Errorf("%v are given", given)
+	}
+	for say, r := range map[string]remote{
+		"-scores":         {scores: "odds"},
+		"-preprocess":     {preprocess: `{"Sacle": 255}`},
+		"-encoding":       {encoding: "xml"},
+		"-batch -1":       {batch: -1},
+		"-rate -1":        {rate: -1},
+		"-timeout -1s":    {timeout: -time.Second},
+		"-classes -1":     {classes: -1},
+		"-ca: open":       {ca: "/nowhere"},
+		"no certificate ": {ca: "remote.go"},
+	} {
+		if _, err := r.options(nil, 0); err == nil || !strings.Contains(err.Error(), say) {
+			t.Errorf("%v; want an error that says %q", err, say)
+		}
+	}
+}
+
+// TestVictimOfAnotherKind: a victim behind TLS and a token, of pixels from 0 to 255 with
+// the channels last, that has a limit on its batches.
+func TestVictimOfAnotherKind(t *testing.T) {
+	red := reddish()
+	v := zoo.ScorerFunc(zoo.Info{Name: "bytes", Shape: []int{8, 8, 3}, Classes: 2, Batch: 2}, func(ctx context.Context, x *tensor.Tensor, out []float64) error {
+		chw := tensor.New(x.Dim(0), 3, 8, 8)
+		for i := range x.Dim(0) {
+			for p := range 64 {
+				for c := range 3 {
+					chw.Index(i).Data()[64*c+p] = x.Index(i).Data()[3*p+c] / 255
+				}
+			}
+		}
+		return red.Scores(ctx, chw, out)
+	})
+	s := httptest.NewTLSServer(oip.NewHandler(v, oip.HandlerOptions{Token: "secret"}))
+	defer s.Close()
+	c := small(t)
+	c.victim, c.data, c.attacks, c.n, c.budget = s.URL+"/v2/models/bytes", pictures(t), "square", 2, 400
+	c.shape = "3,8,8"
+	c.remote = remote{preprocess: `{"Scale": 255, "NHWC": true}`, ca: filepath.Join(t.TempDir(), "ca.pem"), batch: 1, retries: -1}
+	if err := os.WriteFile(c.remote.ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(context.Background(), c); err == nil || !strings.Contains(err.Error(), "401") {
+		t.Errorf("without a token: %v", err)
+	}
+	t.Setenv("METTLE_TOKEN", "secret")
+	if err := run(context.Background(), c); err != nil {
+		t.Fatal(err)
+	}
+	var rows []attack.Summary
+	readJSON(t, c.json, &rows)
+	if rows[0].SuccessRate != 1 {
+		t.Errorf("%+v; a red victim is easy", rows[0])
+	}
+}
+
+// TestColour: with a meta attacker and an auto-encoder for colour all attacks run on
+// colour, under the settings for it.
+func TestColour(t *testing.T) {
+	v := zoo.ScorerFunc(zoo.Info{Name: "bright", Shape: []int{3, 32, 32}, Classes: 2}, func(_ context.Context, x *tensor.Tensor, out []float64) error {
+		for i := range x.Dim(0) {
+			out[2*i], out[2*i+1] = 0.501, x.Index(i).Mean()
+		}
+		return nil
+	})
+	c := &config{goal: "untargeted", budget: 10, attacker: saved(t, "meta-cifar", 0), decoder: saved(t, "autozoom-cifar", 0)}
+	s, err := newSetup(c, v, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.preset != "paper-cifar10" || s.ball.L2 != 1 || s.ball.Tile != 16 {
+		t.Errorf("preset %s, ball %+v", s.preset, s.ball)
+	}
+	picks, err := chosen("all")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tasks, left, err := bind(picks, s)
+	if err != nil || left != nil || len(tasks) != len(catalogue) {
+		t.Errorf("%d of %d attacks; left out are %v (%v)", len(tasks), len(catalogue), left, err)
+	}
+	for _, task := range tasks {
+		x := tensor.New(3, 32, 32)
+		x.Fill(0.5)
+		if _, err := task.job.Attack(context.Background(), attack.Sample{X: x}, zoo.Untargeted(0), 10, 1); err != nil {
+			t.Errorf("%s: %v", task.name, err)
+		}
+	}
+	c.eps, c.preset = 0.5, "paper"
+	if s, err = newSetup(c, v, nil); err != nil || s.ball.L2 != 0.5 || s.preset != "paper" {
+		t.Errorf("-eps 0.5 -preset paper: %+v, %s (%v)", s.ball, s.preset, err)
+	}
+	for shape, want := range map[[3]int]string{{1, 28, 28}: "paper", {1, 64, 64}: "paper", {3, 32, 32}: "paper-cifar10", {3, 64, 64}: "paper-tiny", {3, 224, 224}: "paper-tiny"} {
+		if got := cast.Preset(shape[:]); got != want {
+			t.Errorf("preset %s for %v, want %s", got, shape, want)
+		}
+	}
+}
