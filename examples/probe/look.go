@@ -130,19 +130,17 @@ func (s *scout) save() error {
 // that the victim gets right.
 func (s *scout) samples(ctx context.Context) ([]attack.Sample, error) {
 	l := &s.look
-	if l.Right == nil {
-		for l.Tried < len(s.order) && len(l.Right) < s.c.n {
-			part := s.order[l.Tried:min(len(s.order), l.Tried+s.c.n-len(l.Right))]
-			right, err := s.right(ctx, part)
-			if err != nil {
-				return nil, err
-			}
-			l.Tried += len(part)
-			l.Right = append(l.Right, right...)
+	for l.Tried < len(s.order) && len(l.Right) < s.c.n {
+		part := s.order[l.Tried:min(len(s.order), l.Tried+s.c.n-len(l.Right))]
+		right, err := s.right(ctx, part)
+		if err != nil {
+			return nil, err
 		}
-		if len(l.Right) == 0 {
-			return nil, fmt.Errorf("victim %q gets none of the %d images right: check its preprocessing and the order of the classes", s.v.Info().Name, l.Tried)
-		}
+		l.Tried += len(part)
+		l.Right = append(l.Right, right...)
+	}
+	if len(l.Right) == 0 {
+		return nil, fmt.Errorf("victim %q gets none of the %d images right: check its preprocessing and the order of the classes", s.v.Info().Name, l.Tried)
 	}
 	x, y, err := data.Load(s.d, l.Right)
 	if err != nil {

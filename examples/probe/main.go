@@ -9,8 +9,9 @@
 // Without flags it probes the MNIST classifier that comes with the library, on
 // test images that do too. It prints a table and writes report.html. Ctrl-C stops
 // it, and what is finished is reported. With -journal the same command goes on where
-// it was, and pays for no query twice: neither for those of the attacks, nor for the
-// look at the victim before them, whose outcome is kept in a file beside the journals.
+// it was, and pays for no query twice: neither for those of the attacks, nor, once it is
+// done, for the look at the victim before them, whose outcome is kept in a file beside
+// the journals.
 package main
 
 import (
@@ -64,10 +65,10 @@ func parse(c *config) {
 	g.StringVar(&c.decoder, "decoder", "", "auto-encoder for autozoom-ae, as examples/train -stage autoencoder writes it; default: the one that comes with the library, for 28x28 gray images")
 	g.Uint64Var(&c.seed, "seed", 1, "of everything random")
 	g.IntVar(&c.workers, "workers", 0, "images attacked at a time; 0: one a processor")
+	g.IntVar(&c.gather, "gather", 0, "join the queries of images attacked at a time into calls of up to so many, which a server cannot recognise when they come again after a kill; 0: do not")
 
 	g = group("A victim at an address")
 	c.remote.flags(g)
-	g.IntVar(&c.gather, "gather", 0, "join the queries of images attacked at a time into calls of up to so many, which a server cannot recognise when they come again after a kill; 0: do not")
 
 	g = group("What is written")
 	g.StringVar(&c.report, "report", "report.html", "page to write")
