@@ -117,31 +117,10 @@ func (p *probe) writePage() error {
 	return page.Write(p.c.report)
 }
 
-// A row is a summary whose averages over successes are null where there is none.
-type row struct {
-	attack.Summary
-	QueriesMean   any `json:"queries_mean"`
-	QueriesCI     any `json:"queries_mean_ci95"`
-	QueriesMedian any `json:"queries_median"`
-	FirstL2Mean   any `json:"first_l2_mean"`
-	BestQueries   any `json:"best_queries_mean"`
-	L0Mean        any `json:"l0_mean"`
-	L2Mean        any `json:"l2_mean"`
-	L2CI          any `json:"l2_mean_ci95"`
-	LinfMean      any `json:"linf_mean"`
-}
-
-func newRow(s attack.Summary) row {
-	if s.SuccessRate == 0 {
-		return row{Summary: s}
-	}
-	return row{s, s.QueriesMean, s.QueriesCI, s.QueriesMedian, s.FirstL2Mean, s.BestQueries, s.L0Mean, s.L2Mean, s.L2CI, s.LinfMean}
-}
-
 func (p *probe) writeRows() error {
-	rows := make([]row, len(p.results))
+	rows := make([]attack.Summary, len(p.results))
 	for i, r := range p.results {
-		rows[i] = newRow(r.Summary())
+		rows[i] = r.Summary()
 	}
 	return writeJSON(p.c.json, rows)
 }

@@ -57,7 +57,7 @@ func (r *remote) given() (names []string) {
 }
 
 // encodings are the values of -encoding.
-const encodings = "binary (the default), or json, which every server understands"
+const encodings = "auto (the default: binary if the server has it), binary, or json"
 
 // options are r's for samples of a shape (nil: the server says), attacked by so many
 // workers.
@@ -76,7 +76,9 @@ func (r *remote) options(shape []int, workers int) (o oip.Options, err error) {
 		}
 	}
 	switch r.encoding {
-	case "", "binary":
+	case "", "auto":
+	case "binary":
+		o.Encoding = oip.Binary
 	case "json":
 		o.Encoding = oip.JSON
 	default:

@@ -16,6 +16,7 @@ import (
 
 	"github.com/mettleml/mettle/attack"
 	"github.com/mettleml/mettle/examples/internal/cast"
+	"github.com/mettleml/mettle/nn/models/pretrained"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 	"github.com/mettleml/mettle/zoo/oip"
@@ -52,6 +53,12 @@ func TestRemoteFlags(t *testing.T) {
 	}
 	if given := r.given(); len(given) != 11 || !slices.Contains(given, "-rate") {
 		t.Errorf("%v are given", given)
+	}
+	for name, want := range map[string]oip.Encoding{"": oip.Auto, "auto": oip.Auto, "binary": oip.Binary} {
+		r := remote{encoding: name}
+		if o, err := r.options(nil, 0); err != nil || o.Encoding != want || o.Concurrency != 4 {
+			t.Errorf("-encoding %q: %+v (%v)", name, o, err)
+		}
 	}
 	for say, r := range map[string]remote{
 		"-scores":         {scores: "odds"},
@@ -147,6 +154,26 @@ func TestColour(t *testing.T) {
 	for shape, want := range map[[3]int]string{{1, 28, 28}: "paper", {1, 64, 64}: "paper", {3, 32, 32}: "paper-cifar10", {3, 64, 64}: "paper-tiny", {3, 224, 224}: "paper-tiny"} {
 		if got := cast.Preset(shape[:]); got != want {
 			t.Errorf("preset %s for %v, want %s", got, shape, want)
+		}
+	}
+}
+
+// TestProbabilitiesTakenForLogits: the page tells what the pre-flight suspects, by the
+// flag that mends it.
+func TestProbabilitiesTakenForLogits(t *testing.T) {
+	v, err := zoo.NewModel(pretrained.Net4(), zoo.Info{Name: "net4", Shape: []int{1, 28, 28}, Classes: 10, Scores: zoo.Probabilities}, zoo.Preprocess{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for scores, suspect := range map[string]bool{"": true, "probabilities": false} {
+		_, address := serve(t, v)
+		c := small(t)
+		c.victim, c.remote.scores, c.attacks, c.budget = address, scores, "square", 20
+		if err := run(context.Background(), c); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(page(t, c), "say so in -scores"); got != suspect {
+			t.Errorf("-scores %q: the page says so: %v", scores, got)
 		}
 	}
 }

@@ -171,7 +171,7 @@ func (p *probe) scout(ctx context.Context, d data.Dataset, tasks []task) error {
 	fmt.Printf("%d images, %s, %d attacks with a budget of %d queries an image: at most %d queries; %s\n",
 		n, p.c.goal, len(tasks), p.c.budget, n*len(tasks)*(p.c.budget+3), p.lookCost())
 	for _, w := range p.look.Warnings {
-		p.note("%s", w)
+		p.note("%s", strings.ReplaceAll(w, "Info.Scores", "-scores"))
 	}
 	if n < p.c.n {
 		p.note("only %d images are eligible, %d were asked for", n, p.c.n)
