@@ -233,6 +233,7 @@ func (b *book) ablation(ctx context.Context, targeted bool) error {
 	var arms []arm
 	for _, row := range []struct{ name, title, file string }{
 		{"meta", "Meta Attack", b.cast.Attacker},
+		{"lessons", "without the rehearsal, as all below", cast.Lessons(b.cast.Attacker)},
 		{"vanilla", "vanilla training", cast.Vanilla(b.cast.Attacker)},
 		{"images", fmt.Sprintf("white-box gradients of %d images a source", n), cast.Fewer(b.cast.Attacker, n)},
 		{"estimated", fmt.Sprintf("estimated gradients of the same %d images", n), cast.Estimated(b.cast.Attacker, n)},
@@ -258,7 +259,7 @@ func (b *book) ablation(ctx context.Context, targeted bool) error {
 	if len(results) > 0 {
 		b.table(b.success(results))
 	}
-	b.contrasts(results, [][2]string{{"vanilla", "meta"}, {"estimated", "images"}, {"meta-random", "meta"}})
+	b.contrasts(results, [][2]string{{"lessons", "meta"}, {"vanilla", "lessons"}, {"estimated", "images"}, {"meta-random", "lessons"}})
 	b.notRun(missing)
 	return nil
 }
