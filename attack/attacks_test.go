@@ -178,22 +178,23 @@ func TestMinimumDistance(t *testing.T) {
 	}
 }
 
+// TestRaySReachesTheSmallestLinf: on a linear victim with two classes the search over
+// single signs ends within 1 % of the exact distance.
 func TestRaySReachesTheSmallestLinf(t *testing.T) {
-	v := newLinear(7, 2, 1, 4, 4)
-	samples := v.samples(8, 4)
-	res, err := (&Campaign{Job: WithLabels(RayS{}, zoo.LabelsOf(v)), Budget: 3000}).Run(context.Background(), samples)
+	v := newLinear(7, 2, 1, 28, 28)
+	v.b[0] = 60 // which puts the boundary at about 0.06
+	for i := range v.w[1] {
+		v.w[1][i] += 0.3 // and the corner of all ones, where the search begins, beyond it
+	}
+	samples := v.samples(8, 3)
+	res, err := (&Campaign{Job: WithLabels(RayS{}, zoo.LabelsOf(v)), Budget: 10000}).Run(context.Background(), samples)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range res.Records {
-		var l1 float64
-		for i := range v.w[0] {
-			l1 += math.Abs(v.w[0][i] - v.w[1][i])
-		}
-		z := make([]float64, 2)
-		v.logits(samples[r.Index].X.Data(), z)
-		exact := math.Abs(z[0]-z[1]) / l1
-		if r.Best.Linf < exact || r.Best.Linf > exact+2e-3 {
+		exact := v.edgeLinf(samples[r.Index].X.Data(), r.Label)
+		t.Logf("sample %d: Linf %v, exact %v", r.Index, r.Best.Linf, exact)
+		if !(r.Best.Linf > 0.999*exact && r.Best.Linf < 1.01*exact) {
 			t.Errorf("sample %d: Linf %v, exact %v", r.Index, r.Best.Linf, exact)
 		}
 	}

@@ -36,7 +36,7 @@ func TestDefaultsAreShown(t *testing.T) {
 		{Opt{}, Opt{Iterations: 1500, Directions: 10, Smoothing: 1e-3, LR: 0.2, Tries: 100}},
 		{SignOpt{}, SignOpt{Iterations: 1000, Directions: 200, Smoothing: 1e-3, LR: 0.2, Tries: 100}},
 		{HopSkipJump{}, HopSkipJump{Probes: 100, MaxProbes: 10000, Gamma: 1}},
-		{RayS{}, RayS{Tolerance: 1e-3}},
+		{RayS{}, RayS{}}, // its tolerance follows from the sample's size
 		{FGSM{}, FGSM{Eps: 2}},
 		{FGSM{Norm: Linf}, FGSM{Norm: Linf, Eps: 0.3}},
 		{PGD{}, PGD{Eps: 2, Step: 2.5 * 2 / 40, Iterations: 40, Loss: ce}},

@@ -18,23 +18,18 @@ import (
 // which seldom are of a class that was asked for. Use it untargeted.
 type RayS struct {
 	Eps       float64 // stop at this Linf distance; 0: go on until the budget ends
-	Tolerance float64 // of the bisection, in pixels; 0: 1e-3
+	Tolerance float64 // of the bisection, in pixels; 0: 1e-3/sqrt(d), which is 1e-3 of the L2 length of the ray
 }
 
 // About describes the attack.
-func (a RayS) About() About { return About{"rays", Linf, a.defaults()} }
-
-func (a RayS) defaults() RayS {
-	a.Tolerance = cmp.Or(a.Tolerance, 1e-3)
-	return a
-}
+func (a RayS) About() About { return About{"rays", Linf, a} }
 
 // AttackLabels implements LabelAttack.
 func (a RayS) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error {
-	a = a.defaults()
 	l := newLabeled(v, t)
 	clean := t.Clean.Data()
 	d := len(clean)
+	tolerance := cmp.Or(a.Tolerance, 1e-3/math.Sqrt(float64(d)))
 	signs := make([]float32, d)
 	for i := range signs {
 		signs[i] = 1
@@ -55,7 +50,7 @@ func (a RayS) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error {
 			return false, err
 		}
 		lo := 0.0
-		for hi-lo > a.Tolerance {
+		for hi-lo > tolerance {
 			mid := (lo + hi) / 2
 			ok, err := at(mid)
 			if err != nil {

@@ -74,8 +74,18 @@ func (v *linear) Gradients(ctx context.Context, x *tensor.Tensor, loss zoo.Loss,
 }
 
 // edge is the exact L2 distance from x to the nearest other class, ignoring the
-// bounds of the pixels.
+// bounds of the pixels, and edgeLinf the Linf distance.
 func (v *linear) edge(x []float32, y int) float64 {
+	return v.nearest(x, y, func(sum, squares float64) float64 { return math.Sqrt(squares) })
+}
+
+func (v *linear) edgeLinf(x []float32, y int) float64 {
+	return v.nearest(x, y, func(sum, squares float64) float64 { return sum })
+}
+
+// nearest is the least margin of a class over the dual norm of its gradient, which is
+// made of the sums of the gradient's magnitudes and squares.
+func (v *linear) nearest(x []float32, y int, dual func(sum, squares float64) float64) float64 {
 	z := make([]float64, v.info.Classes)
 	v.logits(x, z)
 	best := math.Inf(1)
@@ -83,12 +93,13 @@ func (v *linear) edge(x []float32, y int) float64 {
 		if k == y {
 			continue
 		}
-		var sum float64
+		var sum, squares float64
 		for i := range v.w[k] {
 			d := v.w[k][i] - v.w[y][i]
-			sum += d * d
+			sum += math.Abs(d)
+			squares += d * d
 		}
-		best = min(best, (z[y]-z[k])/math.Sqrt(sum))
+		best = min(best, (z[y]-z[k])/dual(sum, squares))
 	}
 	return best
 }
