@@ -53,7 +53,7 @@ type AutoZOOM struct {
 	Iterations int     // 0: 1000
 	Switch     int     // iterations between changes of the weight; 0: 1000
 	Weight     float64 // first weight of the hinge (λ); 0: 1
-	Kappa      float64 // confidence of the hinge
+	Kappa      float64 // confidence: the margin from which an image is a success
 	Box        Box
 	First      bool // stop at the first success
 }
@@ -88,8 +88,7 @@ func (a AutoZOOM) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error 
 		dec = Bilinear{max(shape[len(shape)-2]/2, 1)}
 	}
 	weight := newWeightSearch(a.Weight)
-	obj := zoo.NewObjective(v, t.Goal, zoo.Loss{Kind: zoo.Hinge, Kappa: a.Kappa, Scale: weight.value})
-	obj.Penalty = func(x []float32) float64 { d := L2.Distance(x, clean); return d * d }
+	obj := newNearHinge(v, t, a.Kappa, weight.value)
 	space := &codeSpace{dec, a.Box, clean, shape, make([]float32, len(clean))}
 	obj.Space = space
 	d := space.Dim()
@@ -98,11 +97,11 @@ func (a AutoZOOM) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error 
 	code, g := make([]float32, d), make([]float32, d)
 	won, ever := false, false
 	for i := range a.Iterations {
-		loss, label, err := obj.At(ctx, code)
+		loss, hit, err := obj.ask(ctx, code)
 		if err != nil {
 			return err
 		}
-		if t.Offer(obj.Image(0), label) {
+		if hit {
 			if a.First {
 				return nil
 			}
@@ -122,7 +121,7 @@ func (a AutoZOOM) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error 
 			}
 			continue // the loss at hand was weighed differently
 		}
-		if err := est.Estimate(ctx, obj, zoo.Point{X: code, Loss: loss}, g); err != nil {
+		if err := est.Estimate(ctx, obj.Objective, zoo.Point{X: code, Loss: loss}, g); err != nil {
 			return err
 		}
 		for j, v := range g {

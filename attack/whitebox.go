@@ -25,15 +25,14 @@ func newWhiteBox(v zoo.Differentiable, t *Try, loss zoo.Loss) *whiteBox {
 	return &whiteBox{v, t, loss, tensor.New(shape...), tensor.New(shape...), make([]float64, info.Classes), info.Scores}
 }
 
-// at returns the loss at x, whether x achieves the goal, and the gradient,
-// which is valid until the next call.
-func (b *whiteBox) at(ctx context.Context, x []float32) (loss float64, hit bool, g []float32, err error) {
+// at returns the loss at x, the victim's answer, and the gradient, which is valid
+// until the next call.
+func (b *whiteBox) at(ctx context.Context, x []float32) (loss float64, label int, g []float32, err error) {
 	copy(b.x.Data(), x)
 	if err := b.v.Gradients(ctx, b.x, b.loss, []zoo.Goal{b.t.Goal}, b.scores, b.g); err != nil {
-		return 0, false, nil, err
+		return 0, 0, nil, err
 	}
-	hit = b.t.Offer(x, zoo.Top(b.scores))
-	return b.loss.Value(b.scores, b.kind, b.t.Goal), hit, b.g.Data(), nil
+	return b.loss.Value(b.scores, b.kind, b.t.Goal), zoo.Top(b.scores), b.g.Data(), nil
 }
 
 // orCE is the loss with its scale filled in, or the cross-entropy that most papers
@@ -104,8 +103,8 @@ func (a PGD) AttackGradients(ctx context.Context, v zoo.Differentiable, t *Try) 
 	b := newWhiteBox(v, t, a.Loss)
 	step := ballStep(a.Norm, a.Eps, &a.Step, clean)
 	for i := 0; ; i++ {
-		_, hit, g, err := b.at(ctx, x)
-		if err != nil || hit || i == a.Iterations {
+		_, label, g, err := b.at(ctx, x)
+		if err != nil || t.Offer(x, label) || i == a.Iterations {
 			return err
 		}
 		step(x, g)
@@ -136,7 +135,7 @@ func scatter(x []float32, n Norm, eps float64, t *Try) {
 // ‖x'-x‖² + c·hinge in the tanh space, with a binary search on c. It is the right
 // choice as the reference for the least L2 that gradients reach.
 type CarliniWagner struct {
-	Kappa      float64 // confidence
+	Kappa      float64 // confidence: the margin from which an image is a success
 	C          float64 // first weight of the hinge; 0: 0.01
 	Searches   int     // steps of the search on c; 0: 9
 	Iterations int     // a search step's; 0: 1000
@@ -168,11 +167,13 @@ func (a CarliniWagner) AttackGradients(ctx context.Context, v zoo.Differentiable
 		best := math.Inf(1)
 		for i := range n {
 			Tanh.Image(x, w, clean)
-			loss, hit, g, err := b.at(ctx, x)
+			loss, label, g, err := b.at(ctx, x)
 			if err != nil {
 				return err
 			}
-			won = won || hit && (a.Kappa == 0 || loss <= 0)
+			if loss == 0 && t.Offer(x, label) {
+				won = true
+			}
 			dist := L2.Distance(x, clean)
 			total := dist*dist + c.value*loss
 			if i%(n/10+1) == n/10 { // no progress in a tenth of the iterations

@@ -39,7 +39,7 @@ type ZOO struct {
 	Iterations  int     // for each c; 0: 3000
 	C           float64 // weight of the hinge, the first if there is a search; 0: 0.5, or 0.01 with a search
 	Searches    int     // values of c tried, by binary search; 0: only C
-	Kappa       float64 // confidence of the hinge
+	Kappa       float64 // confidence: the margin from which an image is a success
 	Box         Box
 	Importance  bool  // draw coordinates in proportion to the modifier near them, refreshed at every step
 	Sizes       []int // sides of the modifier, coarse to fine; nil: the image's own
@@ -99,8 +99,7 @@ func (a ZOO) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
 // minimise runs the descent for one value of c.
 func (a ZOO) minimise(ctx context.Context, v zoo.Scorer, t *Try, c float64, r *rand.Rand) (won bool, err error) {
 	clean := t.Clean.Data()
-	obj := zoo.NewObjective(v, t.Goal, zoo.Loss{Kind: zoo.Hinge, Kappa: a.Kappa, Scale: c})
-	obj.Penalty = func(x []float32) float64 { d := L2.Distance(x, clean); return d * d }
+	obj := newNearHinge(v, t, a.Kappa, c)
 	shape := t.Clean.Shape()
 	space := newModifier(a.Box, clean, shape)
 	level := 0
@@ -126,16 +125,14 @@ func (a ZOO) minimise(ctx context.Context, v zoo.Scorer, t *Try, c float64, r *r
 			w = space.enlarge(w, a.Sizes[level])
 			opt = newAdam(len(w), opt.lr)
 		}
-		loss, label, err := obj.At(ctx, w)
+		loss, hit, err := obj.ask(ctx, w)
 		if err != nil {
 			return won, err
 		}
-		if t.Offer(obj.Image(0), label) {
-			won = true
-			if a.First {
-				return true, nil
-			}
+		if hit && a.First {
+			return true, nil
 		}
+		won = won || hit
 		if !a.NoAbort && i%100 == 99 {
 			if loss > 0.9999*last {
 				return won, nil
@@ -143,7 +140,7 @@ func (a ZOO) minimise(ctx context.Context, v zoo.Scorer, t *Try, c float64, r *r
 			last = loss
 		}
 		coords := a.choose(w, pixels, space, min(q, len(w)), r)
-		if err := diff.Along(ctx, obj, zoo.Point{X: w, Loss: loss}, coords, g, h); err != nil {
+		if err := diff.Along(ctx, obj.Objective, zoo.Point{X: w, Loss: loss}, coords, g, h); err != nil {
 			return won, err
 		}
 		for j, k := range coords {
@@ -196,6 +193,32 @@ func (a ZOO) choose(w []float32, pixels bool, m *modifier, q int, r *rand.Rand) 
 		return i - j
 	})
 	return order[:q]
+}
+
+// A nearHinge is the objective of ZOO and AutoZOOM: ‖x'-x‖² + c·hinge.
+type nearHinge struct {
+	*zoo.Objective
+	t *Try
+}
+
+func newNearHinge(v zoo.Scorer, t *Try, kappa, c float64) nearHinge {
+	obj := zoo.NewObjective(v, t.Goal, zoo.Loss{Kind: zoo.Hinge, Kappa: kappa, Scale: c})
+	clean := t.Clean.Data()
+	obj.Penalty = func(x []float32) float64 { d := L2.Distance(x, clean); return d * d }
+	return nearHinge{obj, t}
+}
+
+// ask evaluates one parameter vector. It offers the image, and returns whether it is a
+// success, only if the hinge is 0: the goal is achieved by a margin of kappa.
+func (o nearHinge) ask(ctx context.Context, params []float32) (loss float64, hit bool, err error) {
+	copy(o.Batch(1), params)
+	var l [1]float64
+	scores, err := o.Losses(ctx, 1, l[:])
+	if err != nil {
+		return 0, false, err
+	}
+	hinge := o.Loss.Value(scores, o.Info().Scores, o.Goal)
+	return l[0], hinge == 0 && o.t.Offer(o.Image(0), zoo.Top(scores)), nil
 }
 
 // A modifier is the space in which ZOO and AutoZOOM move: what is added to the

@@ -100,6 +100,36 @@ func TestWeightSearch(t *testing.T) {
 	}
 }
 
+// TestKappaIsKept: with a confidence only images with that margin are successes, and
+// the nearest lies about where the margin is reached.
+func TestKappaIsKept(t *testing.T) {
+	const kappa = 2.0
+	v := newLinear(7, 2, 1, 5, 5)
+	samples := v.samples(8, 3)
+	for _, job := range []Job{
+		WithScores(ZOO{Kappa: kappa, Iterations: 300, C: 10}, v),
+		WithScores(ZOO{Kappa: kappa, First: true, C: 10}, v),
+		WithScores(AutoZOOM{Kappa: kappa, Weight: 10, Decoder: Bilinear{5}, LR: 0.02, Switch: 300}, v),
+		WithGradients(CarliniWagner{Kappa: kappa, Iterations: 200, Searches: 6, C: 1}, v),
+	} {
+		res, err := (&Campaign{Job: job, Seed: 1}).Run(context.Background(), samples)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range res.Records {
+			if !r.Success {
+				t.Errorf("%s: sample %d is a failure", job.About().Name, r.Index)
+				continue
+			}
+			z := make([]float64, 2)
+			v.logits(r.Adversarial, z)
+			if margin := z[1-r.Label] - z[r.Label]; !(margin >= kappa) || margin > kappa+1 {
+				t.Errorf("%s %s: sample %d has a margin of %v, want at least %v", job.About().Name, res.Options, r.Index, margin, kappa)
+			}
+		}
+	}
+}
+
 // TestBilinearDecoder: the identity at the image's own size; corners on corners
 // below it.
 func TestBilinearDecoder(t *testing.T) {
