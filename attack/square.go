@@ -147,24 +147,14 @@ func (s *squareSearch) proposeLinf(x []float32, p float64) {
 	}
 }
 
-// bump is the square pattern of the L2 attack: two halves of opposite sign, each
-// of nested rectangles of weight 1/k², together of unit length.
+// bump is the pattern of the L2 attack, side by side values of unit length together:
+// two halves of opposite sign, one above the other or side by side, each peaked in its
+// middle.
 func (s *squareSearch) bump(side int) []float64 {
 	b := make([]float64, side*side)
 	half := side / 2
-	fill := func(top, rows int, sign float64) {
-		for r := range rows {
-			for c := range side {
-				// Rectangle k covers what lies at least k cells from the edge of the half.
-				depth := min(min(r, rows-1-r)*side/max(rows, 1), min(c, side-1-c))
-				for k := 0; k <= depth; k++ {
-					b[(top+r)*side+c] += sign / float64((k+1)*(k+1))
-				}
-			}
-		}
-	}
-	fill(0, half, 1)
-	fill(half, side-half, -1)
+	peak(b[:half*side], half, side, 1)
+	peak(b[half*side:], side-half, side, -1)
 	if s.rand.IntN(2) == 1 {
 		for r := range side {
 			for c := range r {
@@ -172,35 +162,40 @@ func (s *squareSearch) bump(side int) []float64 {
 			}
 		}
 	}
-	var sum float64
-	for _, v := range b {
-		sum += v * v
-	}
-	f := 1 / math.Sqrt(sum)
-	for i := range b {
-		b[i] *= f
-	}
+	normalise(b)
 	return b
+}
+
+// peak fills rows by cols values, of unit length together, with nested squares about
+// the middle: square k, of side 2k+1 and cut off at the edges, adds sign/(k+1)².
+func peak(b []float64, rows, cols int, sign float64) {
+	squares := max(rows, cols)/2 + 1
+	for r := range rows {
+		for c := range cols {
+			first := max(r-rows/2, rows/2-r, c-cols/2, cols/2-c)
+			for k := first; k < squares; k++ {
+				b[r*cols+c] += sign / float64((k+1)*(k+1))
+			}
+		}
+	}
+	normalise(b)
 }
 
 // scale clips clean + d to [0,1] after giving d the length eps.
 func (s *squareSearch) scale(x []float32, d []float64) {
-	var sum float64
-	for _, v := range d {
-		sum += v * v
-	}
-	f := s.eps / max(math.Sqrt(sum), 1e-30)
+	normalise(d)
 	for i, v := range d {
-		s.set(x, i, f*v)
+		s.set(x, i, s.eps*v)
 	}
 }
 
-// beginL2 tiles the image with bumps of random signs, five to a side.
+// beginL2 tiles the middle of the image with bumps of random signs, about five to a
+// side.
 func (s *squareSearch) beginL2(x []float32) {
 	d := make([]float64, len(x))
 	side := max(min(s.h, s.w)/5, 1)
-	for top := 0; top+side <= s.h; top += side {
-		for left := 0; left+side <= s.w; left += side {
+	for top := s.h % side / 2; top+side <= s.h; top += side {
+		for left := s.w % side / 2; left+side <= s.w; left += side {
 			b := s.bump(side)
 			for c := range s.planes {
 				sign := s.sign()
@@ -220,7 +215,7 @@ func (s *squareSearch) beginL2(x []float32) {
 func (s *squareSearch) proposeL2(x []float32, p float64) {
 	side := s.side(p, 3)
 	if side%2 == 0 {
-		side = max(side-1, 1)
+		side++
 	}
 	d := make([]float64, len(x))
 	var used float64
