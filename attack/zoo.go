@@ -41,11 +41,15 @@ type ZOO struct {
 	Searches    int     // values of c tried, by binary search; 0: only C
 	Kappa       float64 // confidence: the margin from which an image is a success
 	Box         Box
-	Importance  bool  // draw coordinates in proportion to the modifier near them, refreshed at every step
-	Sizes       []int // sides of the modifier, coarse to fine; nil: the image's own
-	Switch      []int // iterations, from 0 and increasing, at which the next size is taken; one less than Sizes
-	NoAbort     bool  // do not stop when 100 iterations bring less than 0.01 %
-	First       bool  // stop at the first success, instead of bringing it nearer
+	// Importance draws coordinates in proportion to the largest modifier near them,
+	// refreshed at every step, which the paper's code means to do and does not. Where
+	// the modifier is small a tenth of the mean takes its place, or what was never drawn
+	// never would be.
+	Importance bool
+	Sizes      []int // sides of the modifier, coarse to fine; nil: the image's own
+	Switch     []int // iterations, from 0 and increasing, at which the next size is taken; one less than Sizes
+	NoAbort    bool  // do not stop when 100 iterations bring less than 0.01 %
+	First      bool  // stop at the first success, instead of bringing it nearer
 }
 
 // About describes the attack.
@@ -180,7 +184,7 @@ func (a ZOO) choose(w []float32, pixels bool, m *modifier, q int, r *rand.Rand) 
 	keys := make([]float64, len(w))
 	order := make([]int, len(w))
 	for i := range keys {
-		keys[i] = r.ExpFloat64() / max(p[i], 1e-12)
+		keys[i] = r.ExpFloat64() / p[i]
 		order[i] = i
 	}
 	slices.SortFunc(order, func(i, j int) int {
@@ -266,8 +270,8 @@ func (m *modifier) enlarge(w []float32, size int) []float32 {
 	return next
 }
 
-// importance is the largest modifier in the block round each coordinate, blocks
-// being an eighth of the side.
+// importance is the largest modifier in the block round each coordinate, blocks being
+// an eighth of the side, but at least a tenth of the mean.
 func (m *modifier) importance(w []float32) []float64 {
 	bh, bw := max(m.mh/8, 1), max(m.mw/8, 1)
 	nh, nw := (m.mh+bh-1)/bh, (m.mw+bw-1)/bw
@@ -276,19 +280,22 @@ func (m *modifier) importance(w []float32) []float64 {
 		plane, y, x := i/(m.mh*m.mw), i/m.mw%m.mh, i%m.mw
 		return (plane*nh+y/bh)*nw + x/bw
 	}
-	var most float64
 	for i, v := range w {
 		b := block(i)
 		top[b] = max(top[b], math.Abs(float64(v)))
-		most = max(most, top[b])
 	}
 	p := make([]float64, len(w))
+	var mean float64
 	for i := range p {
-		if most == 0 {
-			p[i] = 1
-		} else {
-			p[i] = top[block(i)]
-		}
+		p[i] = top[block(i)]
+		mean += p[i] / float64(len(p))
+	}
+	least := mean / 10
+	if mean == 0 {
+		least = 1
+	}
+	for i := range p {
+		p[i] = max(p[i], least)
 	}
 	return p
 }

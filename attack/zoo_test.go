@@ -130,6 +130,64 @@ func TestKappaIsKept(t *testing.T) {
 	}
 }
 
+// TestImportance: coordinates are drawn in proportion to the largest modifier in their
+// block of an eighth of the side, and those where there is none a tenth as often as the
+// mean; q of them are different.
+func TestImportance(t *testing.T) {
+	const n, draws = 16, 6000
+	clean := make([]float32, n*n)
+	for i := range clean {
+		clean[i] = float32(i%7) / 7
+	}
+	m := newModifier(Clip, clean, []int{1, n, n})
+	w := make([]float32, n*n)
+	w[0], w[1*n+1] = -0.3, 0.1  // the first block
+	w[3*n+4], w[2*n+5] = 0.2, 0 // another
+	image := slices.Clone(clean)
+	for i, v := range w {
+		image[i] += v
+	}
+	group := func(i int) int {
+		switch y, x := i/n, i%n; {
+		case y < 2 && x < 2:
+			return 0
+		case y >= 2 && y < 4 && x >= 4 && x < 6:
+			return 1
+		}
+		return 2
+	}
+	const mean = (4*0.3 + 4*0.2) / (n * n)
+	share := []float64{4 * 0.3, 4 * 0.2, (n*n - 8) * mean / 10}
+	sum := share[0] + share[1] + share[2]
+	for name, pixels := range map[string]bool{"modifier": false, "pixels": true} {
+		x := w
+		if pixels {
+			x = image
+		}
+		r := rand.New(rand.NewPCG(4, 4))
+		count := make([]float64, 3)
+		for range draws {
+			count[group(ZOO{Importance: true}.choose(x, pixels, m, 1, r)[0])]++
+		}
+		for i, c := range count {
+			want := draws * share[i] / sum
+			if !(math.Abs(c-want) <= 5*math.Sqrt(want)) {
+				t.Errorf("%s: group %d drawn %v times, want %.0f", name, i, c, want)
+			}
+		}
+		got := ZOO{Importance: true}.choose(x, pixels, m, n*n, r)
+		slices.Sort(got)
+		if len(slices.Compact(got)) != n*n {
+			t.Errorf("%s: %d different coordinates of %d", name, len(slices.Compact(got)), n*n)
+		}
+	}
+	for i, v := range m.importance(make([]float32, n*n)) {
+		if v != 1 {
+			t.Fatalf("without a modifier coordinate %d has weight %v", i, v)
+		}
+	}
+}
+
 // TestBilinearDecoder: the identity at the image's own size; corners on corners
 // below it.
 func TestBilinearDecoder(t *testing.T) {
