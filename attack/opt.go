@@ -54,34 +54,38 @@ func (r *ray) near(ctx context.Context, theta []float64, guess, tol float64) (fl
 	if err != nil {
 		return 0, err
 	}
-	lo, hi := guess, guess
 	if ok {
-		for lo = guess * 0.99; ; lo *= 0.99 {
-			ok, err := r.at(ctx, theta, lo)
-			if err != nil {
-				return 0, err
-			}
-			if !ok || lo < 1e-9 {
-				break
-			}
-			hi = lo
+		return r.below(ctx, theta, guess, tol)
+	}
+	lo := guess
+	for hi := guess * 1.01; ; hi *= 1.01 {
+		ok, err := r.at(ctx, theta, hi)
+		if err != nil {
+			return 0, err
 		}
-	} else {
-		for hi = guess * 1.01; ; hi *= 1.01 {
-			ok, err := r.at(ctx, theta, hi)
-			if err != nil {
-				return 0, err
-			}
-			if ok {
-				break
-			}
-			lo = hi
-			if hi > 20*guess {
-				return math.Inf(1), nil
-			}
+		if ok {
+			return r.bisect(ctx, theta, lo, hi, tol)
+		}
+		lo = hi
+		if hi > 20*guess {
+			return math.Inf(1), nil
 		}
 	}
-	return r.bisect(ctx, theta, lo, hi, tol)
+}
+
+// below finds the distance along theta when it is less than hi, which achieves the
+// goal, but not by much.
+func (r *ray) below(ctx context.Context, theta []float64, hi, tol float64) (float64, error) {
+	for lo := hi * 0.99; ; lo *= 0.99 {
+		ok, err := r.at(ctx, theta, lo)
+		if err != nil {
+			return 0, err
+		}
+		if !ok || lo < 1e-9 {
+			return r.bisect(ctx, theta, lo, hi, tol)
+		}
+		hi = lo
+	}
 }
 
 // begin finds the best of tries random directions, or of five times as many
@@ -233,12 +237,9 @@ func (a Opt) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error {
 			dist = probeDist
 			copy(theta, probed)
 		}
-		if alpha < 1e-4 {
-			alpha, beta = 1, beta/10
-			if beta < 1e-8 {
-				t.Converged()
-				return nil
-			}
+		if alpha, beta = refine(alpha, beta); beta < finest {
+			t.Converged()
+			return nil
 		}
 	}
 	return nil
@@ -268,6 +269,18 @@ func lineSearch(alpha float64, search func(step float64) (bool, error)) (float64
 		}
 	}
 	return alpha, err
+}
+
+// finest is the smoothing below which Opt and SignOpt end.
+const finest = 1e-8
+
+// refine begins again with a step of 1 and a tenth of the smoothing once no more than
+// a tiny step helps.
+func refine(alpha, smoothing float64) (float64, float64) {
+	if alpha < 1e-4 {
+		return 1, smoothing / 10
+	}
+	return alpha, smoothing
 }
 
 // SignOpt is the attack of Cheng et al. (2020): as Opt, but a direction's
@@ -334,7 +347,7 @@ func (a SignOpt) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error 
 			if err != nil || !ok {
 				return false, err
 			}
-			d, err := r.bisect(ctx, next, 0.9*found, found, h/500*dist)
+			d, err := r.below(ctx, next, found, h/500)
 			if err != nil || d >= found {
 				return false, err
 			}
@@ -348,13 +361,8 @@ func (a SignOpt) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error 
 		if found < dist {
 			dist = found
 			copy(theta, kept)
-		} else {
-			h /= 10
 		}
-		if alpha < 1e-6 {
-			alpha = 1
-		}
-		if h < 1e-8 {
+		if alpha, h = refine(alpha, h); h < finest {
 			t.Converged()
 			return nil
 		}
