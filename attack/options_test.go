@@ -29,7 +29,7 @@ func TestDefaultsAreShown(t *testing.T) {
 		{Square{}, Square{Eps: 2, P: 0.1}},
 		{Square{Norm: Linf}, Square{Norm: Linf, Eps: 0.05, P: 0.05}},
 		{SimBA{}, SimBA{Eps: 0.2, Loss: ce}},
-		{SimBA{DCT: true}, SimBA{Eps: 0.2, DCT: true, Fraction: 0.125, Loss: ce}},
+		{SimBA{DCT: true}, SimBA{Eps: 0.2, DCT: true, Fraction: 0.125, Stride: 7, Loss: ce}},
 		{SignHunter{}, SignHunter{Eps: 2, Loss: ce}},
 		{SignHunter{Norm: Linf}, SignHunter{Norm: Linf, Eps: 0.05, Loss: ce}},
 		{Boundary{}, Boundary{Steps: 25000, Sphere: 0.01, Source: 0.01, Adapt: 1.5}},

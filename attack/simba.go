@@ -3,7 +3,9 @@ package attack
 import (
 	"cmp"
 	"context"
+	"iter"
 	"math"
+	"math/rand/v2"
 
 	"github.com/mettleml/mettle/zoo"
 )
@@ -11,12 +13,15 @@ import (
 // SimBA is the Simple Black-box Attack of Guo et al. (2019): it walks a random
 // permutation of an orthonormal basis and keeps a step along a basis vector, one
 // way or the other, if the loss falls. One or two queries a vector; after T kept
-// steps the L2 norm is at most Eps·sqrt(T). It is the right choice for a victim with
-// scores when a simple method with little to tune matters more than the least L2.
+// steps the L2 norm is at most Eps·sqrt(T). With DCT the lowest frequencies come
+// first, permuted among themselves, then shell after shell of higher ones. It is the
+// right choice for a victim with scores when a simple method with little to tune
+// matters more than the least L2.
 type SimBA struct {
 	Eps      float64  // length of a step; 0: 0.2
 	DCT      bool     // the basis of the discrete cosine transform, a channel at a time, not of pixels
-	Fraction float64  // with DCT: the share of frequencies used along each axis, lowest first; 0: 1/8
+	Fraction float64  // with DCT: the share of frequencies along each axis with which it begins; 0: 1/8
+	Stride   int      `json:",omitempty"` // with DCT: frequencies along each axis by which the block then grows; 0: 7
 	Loss     zoo.Loss // the zero Loss means cross-entropy, the paper's
 }
 
@@ -30,7 +35,7 @@ func (a SimBA) About() About {
 
 func (a SimBA) defaults() SimBA {
 	if a.DCT {
-		a.Fraction = cmp.Or(a.Fraction, 0.125)
+		a.Fraction, a.Stride = cmp.Or(a.Fraction, 0.125), cmp.Or(a.Stride, 7)
 	}
 	a.Eps, a.Loss = cmp.Or(a.Eps, 0.2), orCE(a.Loss)
 	return a
@@ -47,7 +52,7 @@ func (a SimBA) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
 	}
 	basis := a.basis(t.Clean.Shape())
 	probe := make([]float32, len(x))
-	for _, k := range t.Rand(0).Perm(basis.count) {
+	for k := range basis.order(t.Rand(0)) {
 		for _, step := range []float64{-a.Eps, a.Eps} {
 			copy(probe, x)
 			basis.add(probe, k, step)
@@ -71,10 +76,24 @@ func (a SimBA) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
 	return nil
 }
 
-// A basis is an orthonormal set of images.
+// A basis is an orthonormal set of images, as many as an image has values. Shells part
+// its vectors: those of the first are tried before those of the second.
 type basis struct {
-	count int
-	add   func(x []float32, k int, step float64) // x += step · vector k
+	shells [][]int
+	add    func(x []float32, k int, step float64) // x += step · vector k
+}
+
+// order permutes the vectors of each shell.
+func (b basis) order(r *rand.Rand) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for _, shell := range b.shells {
+			for _, i := range r.Perm(len(shell)) {
+				if !yield(shell[i]) {
+					return
+				}
+			}
+		}
+	}
 }
 
 func (a SimBA) basis(shape []int) basis {
@@ -83,12 +102,25 @@ func (a SimBA) basis(shape []int) basis {
 		n *= d
 	}
 	if !a.DCT {
-		return basis{n, func(x []float32, k int, step float64) { x[k] += float32(step) }}
+		all := make([]int, n)
+		for i := range all {
+			all[i] = i
+		}
+		return basis{[][]int{all}, func(x []float32, k int, step float64) { x[k] += float32(step) }}
 	}
 	h, w := shape[len(shape)-2], shape[len(shape)-1]
 	fh, fw := low(h, a.Fraction), low(w, a.Fraction)
-	return basis{n / (h * w) * fh * fw, func(x []float32, k int, step float64) {
-		plane, u, v := k/(fh*fw), k/fw%fh, k%fw
+	var shells [][]int
+	for k := range n { // vector k is frequency u by v of a plane
+		u, v := k/w%h, k%w
+		s := max(growths(u, fh, a.Stride), growths(v, fw, a.Stride))
+		for len(shells) <= s {
+			shells = append(shells, nil)
+		}
+		shells[s] = append(shells[s], k)
+	}
+	return basis{shells, func(x []float32, k int, step float64) {
+		plane, u, v := k/(h*w), k/w%h, k%w
 		for i := range h {
 			s := step * cosine(u, i, h)
 			for j := range w {
@@ -99,6 +131,9 @@ func (a SimBA) basis(shape []int) basis {
 }
 
 func low(n int, part float64) int { return min(max(int(math.Ceil(part*float64(n))), 1), n) }
+
+// growths is how often a block of size frequencies must grow by stride to hold f.
+func growths(f, size, stride int) int { return max(f-size+stride, 0) / stride }
 
 // cosine is value i of the orthonormal DCT-II vector of frequency f.
 func cosine(f, i, n int) float64 {

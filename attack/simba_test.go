@@ -1,7 +1,10 @@
 package attack
 
 import (
+	"context"
 	"math"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/mettleml/mettle/zoo"
@@ -52,21 +55,43 @@ func TestSimBAWalk(t *testing.T) {
 
 var unitMarginLoss = zoo.Loss{Kind: zoo.Margin, Scale: 1}
 
-// TestDCTBasisIsOrthonormal, and holds the lowest frequencies of every plane.
-func TestDCTBasisIsOrthonormal(t *testing.T) {
+// TestDCTBasis is orthonormal and complete, and its shells are the low block and what
+// each growth adds to it, in every plane.
+func TestDCTBasis(t *testing.T) {
 	shape := []int{2, 5, 7}
 	for _, c := range []struct {
-		part  float64
-		count int
-	}{{1, 70}, {0.4, 2 * 2 * 3}} {
-		b := SimBA{DCT: true, Fraction: c.part}.basis(shape)
-		if b.count != c.count {
-			t.Fatalf("fraction %v: %d vectors, want %d", c.part, b.count, c.count)
+		part   float64
+		stride int
+		shells []int
+	}{
+		{1, 1, []int{70}},
+		{0.4, 2, []int{2 * 2 * 3, 2 * (4*5 - 2*3), 2 * (5*7 - 4*5)}},
+		{0.1, 7, []int{2, 2 * 34}},
+	} {
+		b := SimBA{DCT: true, Fraction: c.part, Stride: c.stride}.basis(shape)
+		var order []int
+		for _, s := range b.shells {
+			order = append(order, s...)
 		}
-		v := make([][]float32, b.count)
+		if sizes := lengths(b.shells); !slices.Equal(sizes, c.shells) {
+			t.Fatalf("fraction %v, stride %d: shells of %v, want %v", c.part, c.stride, sizes, c.shells)
+		}
+		highest := math.Inf(-1) // of the shell before, beyond the block
+		for _, s := range b.shells {
+			least, most := math.Inf(1), math.Inf(-1)
+			for _, k := range s {
+				size := math.Max(float64(k/7%5-low(5, c.part)), float64(k%7-low(7, c.part)))
+				least, most = min(least, size), max(most, size)
+			}
+			if least = max(least, -1); !(least > highest) { // the block begins anywhere below 0
+				t.Errorf("fraction %v: a shell has a frequency %v beyond the block, the one before it up to %v", c.part, least, highest)
+			}
+			highest = most
+		}
+		v := make([][]float32, len(order))
 		for k := range v {
 			v[k] = make([]float32, 70)
-			b.add(v[k], k, 1)
+			b.add(v[k], order[k], 1)
 			for j := range k + 1 {
 				var dot float64
 				for i := range v[k] {
@@ -81,5 +106,42 @@ func TestDCTBasisIsOrthonormal(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+func lengths(shells [][]int) []int {
+	var n []int
+	for _, s := range shells {
+		n = append(n, len(s))
+	}
+	return n
+}
+
+// TestSimBAGoesOn: with the default block of 4 by 4 frequencies of 28 by 28 the attack
+// goes on to the next shells, permuted within each, and through all of them.
+func TestSimBAGoesOn(t *testing.T) {
+	b := SimBA{DCT: true}.defaults().basis([]int{1, 28, 28})
+	if got, want := lengths(b.shells), []int{16, 11*11 - 16, 18*18 - 11*11, 25*25 - 18*18, 28*28 - 25*25}; !slices.Equal(got, want) {
+		t.Fatalf("shells of %v, want %v", got, want)
+	}
+	order := slices.Collect(b.order(rand.New(rand.NewPCG(1, 1))))
+	for _, s := range b.shells {
+		got := slices.Clone(order[:len(s)])
+		if slices.Equal(got, s) {
+			t.Errorf("a shell of %d is not permuted", len(s))
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, s) {
+			t.Errorf("shell %v is tried as %v", s, got)
+		}
+		order = order[len(s):]
+	}
+	v := newLinear(6, 2, 1, 28, 28)
+	v.b[0] = 1e4
+	s := v.samples(1, 1)[0]
+	job := WithScores(SimBA{DCT: true, Eps: 0.01}, v)
+	rec, err := job.Attack(context.Background(), s, zoo.Untargeted(0), 5000, 1)
+	if err != nil || rec.Queries < 784+1 || rec.Queries > 2*784+1 || rec.Stop != StopIterations {
+		t.Errorf("%d queries, stop %q, %v", rec.Queries, rec.Stop, err)
 	}
 }
