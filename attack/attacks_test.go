@@ -5,85 +5,129 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
+	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 )
 
-// jobs binds every attack to v, under options with which it succeeds on the
-// linear victims of these tests.
-func jobs(v *linear, start Start) []Job {
+// An exercise is an attack with what it must achieve on the victim of TestAttacks: as
+// many queries at the first success, on average, or, if it begins with a success, so
+// many times the exact distance at the end of the budget.
+type exercise struct {
+	job    Job
+	most   float64 // queries at most, untargeted
+	target float64 // and targeted; 0: untargeted only
+	far    float64 // times the distance at most, untargeted; 0: no matter
+}
+
+// exercises binds every attack to v, those under a ball with the given radii.
+func exercises(v *linear, start Start, l2, linf float64) []exercise {
 	l := zoo.LabelsOf(v)
-	return []Job{
-		WithScores(ZOO{Iterations: 300, C: 10}, v),
-		WithScores(ZOO{Iterations: 300, C: 10, Solver: CoordinateNewton, Importance: true}, v),
-		WithScores(ZOO{Iterations: 400, C: 10, Box: Tanh, Sizes: []int{3, 6}, Switch: []int{50}, LR: 0.05}, v),
-		WithScores(ZOO{Iterations: 300, Searches: 3, C: 1}, v),
-		WithScores(AutoZOOM{Iterations: 2000, Weight: 10, Decoder: Bilinear{6}, LR: 0.05, Directions: 4, Switch: 500}, v),
-		WithScores(Bandits{Eps: 4}, v),
-		WithScores(Bandits{Eps: 4, Tile: 3}, v),
-		WithScores(Bandits{Norm: Linf, Eps: 0.4, LR: 0.02, PriorLR: 10}, v),
-		WithScores(NES{Eps: 4}, v),
-		WithScores(NES{Norm: Linf, Eps: 0.4, LR: 0.02}, v),
-		WithScores(Square{Eps: 4}, v),
-		WithScores(Square{Norm: Linf, Eps: 0.4}, v),
-		WithScores(SimBA{}, v),
-		WithScores(SimBA{DCT: true, Fraction: 1}, v),
-		WithScores(SignHunter{Eps: 4}, v),
-		WithScores(SignHunter{Norm: Linf, Eps: 0.4}, v),
-		WithLabels(Boundary{Start: start}, l),
-		WithLabels(Opt{Start: start}, l),
-		WithLabels(SignOpt{Start: start}, l),
-		WithLabels(HopSkipJump{Start: start}, l),
-		WithLabels(HopSkipJump{Norm: Linf, Start: start}, l),
-		WithLabels(RayS{}, l),
-		WithGradients(FGSM{Eps: 4}, v),
-		WithGradients(FGSM{Norm: Linf, Eps: 0.4}, v),
-		WithGradients(PGD{Eps: 4}, v),
-		WithGradients(PGD{Norm: Linf, Eps: 0.4}, v),
-		WithGradients(CarliniWagner{Iterations: 200, Searches: 4, C: 1}, v),
+	return []exercise{
+		{WithScores(ZOO{Iterations: 300, C: 10, Coordinates: 16}, v), 500, 500, 1.8},
+		{WithScores(ZOO{Iterations: 300, C: 10, Coordinates: 16, Solver: CoordinateNewton, Importance: true}, v), 60, 60, 2.1},
+		{WithScores(ZOO{Iterations: 400, C: 10, Coordinates: 16, Box: Tanh, Sizes: []int{3, 6}, Switch: []int{50}, LR: 0.05}, v), 110, 110, 2.3},
+		{WithScores(ZOO{Iterations: 300, Coordinates: 16, Searches: 3, C: 1}, v), 500, 500, 1.8},
+		{WithScores(AutoZOOM{Iterations: 2000, Weight: 10, Decoder: Bilinear{6}, LR: 0.05, Directions: 4, Switch: 500}, v), 15, 15, 6},
+		{WithScores(Bandits{Eps: l2}, v), 300, 1400, 0},
+		{WithScores(Bandits{Eps: l2, Tile: 3}, v), 80, 700, 0},
+		{WithScores(Bandits{Norm: Linf, Eps: linf, LR: 0.02, PriorLR: 10}, v), 250, 320, 0},
+		{WithScores(NES{Eps: l2}, v), 400, 700, 0},
+		{WithScores(NES{Norm: Linf, Eps: linf, LR: 0.02}, v), 450, 750, 0},
+		{WithScores(Square{Eps: l2}, v), 550, 550, 0},
+		{WithScores(Square{Norm: Linf, Eps: linf}, v), 150, 150, 0},
+		{WithScores(SimBA{}, v), 20, 20, 5},
+		{WithScores(SimBA{DCT: true}, v), 20, 20, 5},
+		{WithScores(SignHunter{Eps: l2}, v), 110, 110, 0},
+		{WithScores(SignHunter{Norm: Linf, Eps: linf}, v), 75, 75, 0},
+		{WithLabels(Boundary{Start: start}, l), 1, 1, 1.01},
+		{WithLabels(Opt{Start: start}, l), 1, 1, 1.03},
+		{WithLabels(SignOpt{Start: start}, l), 1, 1, 1.01},
+		{WithLabels(HopSkipJump{Start: start}, l), 1, 1, 1.03},
+		{WithLabels(HopSkipJump{Norm: Linf, Start: start}, l), 1, 1, 1.06},
+		{WithLabels(RayS{}, l), 1, 0, 1.01},
+		{WithGradients(FGSM{Eps: l2}, v), 2, 2, 0},
+		{WithGradients(FGSM{Norm: Linf, Eps: linf}, v), 2, 2, 0},
+		{WithGradients(PGD{Eps: l2}, v), 20, 20, 0},
+		{WithGradients(PGD{Norm: Linf, Eps: linf}, v), 20, 20, 0},
+		{WithGradients(CarliniWagner{Iterations: 200, Searches: 4, C: 1}, v), 10, 10, 1.01},
 	}
 }
 
-// TestAttacks runs every attack on a victim whose boundary is known, and checks
-// what holds for all: the count, the budget, the box, the record.
+// TestAttacks runs every attack on a victim whose boundary is known, those under a ball
+// with half as much again as the distance to it, and checks what holds for all: the
+// count, the budget, the box, the record; and how many queries or how near.
 func TestAttacks(t *testing.T) {
 	v := newLinear(1, 4, 2, 6, 6)
-	samples := v.samples(5, 40)
-	start := v.start(samples)
+	for _, w := range v.w { // alike in blocks of 2x2, as neighbours in pictures are
+		for i := range w {
+			w[i] = 0.3*w[i] + w[i/12*12+i%6/2*2]
+		}
+	}
+	v.b[0], v.b[1] = 10, 5 // the samples are of class 0, the next is 1, the edge is about as far from each
+	var samples []Sample
+	var edges, edgesLinf []float64
+	for _, s := range v.samples(5, 40) {
+		e, eInf := v.edge(s.X.Data(), s.Label), v.edgeLinf(s.X.Data(), s.Label)
+		if s.Label == 0 && len(samples) < 6 && (len(samples) == 0 || math.Abs(e/edges[0]-1) < 0.1) {
+			samples, edges, edgesLinf = append(samples, s), append(edges, e), append(edgesLinf, eInf)
+		}
+	}
+	far := tensor.New(v.info.Shape...) // of class 1, at some angle to the shortest way
+	r := rand.New(rand.NewPCG(2, 2))
+	for i := range far.Data() {
+		far.Data()[i] = 0.5 + 0.25*sign(float32(v.w[1][i]-v.w[0][i])) + 0.5*(r.Float32()-0.5)
+	}
+	start := func(zoo.Goal) *tensor.Tensor { return far }
 	for _, targeted := range []bool{false, true} {
-		for i, job := range jobs(v, start) {
-			if targeted && job.About().Name == "rays" {
-				continue // it begins at the corner of all ones, which is seldom of the wanted class
+		for i, e := range exercises(v, start, 1.5*median(edges), 1.5*median(edgesLinf)) {
+			if targeted && e.target == 0 {
+				continue
 			}
+			job := e.job
 			name := fmt.Sprintf("%d %s %s targeted=%v", i, job.About().Name, job.About().Norm, targeted)
 			t.Run(name, func(t *testing.T) {
 				const budget = 4000
 				v.count.Store(0)
 				c := Campaign{Job: job, Targeted: targeted, Budget: budget, Seed: 3, Workers: 1}
-				res, err := c.Run(context.Background(), samples[:6])
+				res, err := c.Run(context.Background(), samples)
 				if err != nil {
 					t.Fatal(err)
 				}
 				var counted int
+				var ratios []float64
 				for _, r := range res.Records {
 					counted += r.Queries + r.Clean + r.Verify
 					if r.Queries > budget || r.Clean != 1 {
 						t.Errorf("sample %d: %d queries of %d, %d for the clean check", r.Index, r.Queries, budget, r.Clean)
 					}
 					checkRecord(t, samples, job.About().Norm, &r)
+					exact := edges[r.Index]
+					if job.About().Norm == Linf {
+						exact = edgesLinf[r.Index]
+					}
+					ratios = append(ratios, r.Best.dist(job.About().Norm)/exact)
 				}
 				if counted != int(v.count.Load()) {
 					t.Errorf("ledger has %d queries, the victim saw %d", counted, v.count.Load())
 				}
 				s := res.Summary()
-				t.Logf("success %.2f, queries %.0f, L2 %.3f, Linf %.3f", s.SuccessRate, s.QueriesMean, s.L2Mean, s.LinfMean)
-				if s.SuccessRate < 0.8 {
-					t.Errorf("success rate %v", s.SuccessRate)
+				t.Logf("%2d success %.2f, queries %.0f, L2 %.3f, Linf %.3f, %.3f times the distance", i, s.SuccessRate, s.QueriesMean, s.L2Mean, s.LinfMean, median(ratios))
+				if s.SuccessRate < 1 || s.VerifiedRate < 1 {
+					t.Errorf("success rate %v, verified %v", s.SuccessRate, s.VerifiedRate)
 				}
-				if s.VerifiedRate != s.SuccessRate {
-					t.Errorf("verified %v of %v", s.VerifiedRate, s.SuccessRate)
+				most := e.most
+				if targeted {
+					most = e.target
+				}
+				if s.QueriesMean > most {
+					t.Errorf("%.0f queries, want at most %.0f", s.QueriesMean, most)
+				}
+				if !targeted && e.far > 0 && median(ratios) > e.far {
+					t.Errorf("%.4f times the distance, want at most %v", median(ratios), e.far)
 				}
 			})
 		}
