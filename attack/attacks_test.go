@@ -114,6 +114,9 @@ func TestAttacks(t *testing.T) {
 				if counted != int(v.count.Load()) {
 					t.Errorf("ledger has %d queries, the victim saw %d", counted, v.count.Load())
 				}
+				if n := v.bad.Swap(0); n > 0 {
+					t.Errorf("%d values asked about are not in [0,1]", n)
+				}
 				s := res.Summary()
 				t.Logf("%2d success %.2f, queries %.0f, L2 %.3f, Linf %.3f, %.3f times the distance", i, s.SuccessRate, s.QueriesMean, s.L2Mean, s.LinfMean, median(ratios))
 				if s.SuccessRate < 1 || s.VerifiedRate < 1 {
@@ -130,6 +133,40 @@ func TestAttacks(t *testing.T) {
 					t.Errorf("%.4f times the distance, want at most %v", median(ratios), e.far)
 				}
 			})
+		}
+	}
+}
+
+// TestConstantVictim: a victim whose answer never changes beats every attack, and is
+// asked about images in [0,1] up to the budget, or until there is no more to try.
+func TestConstantVictim(t *testing.T) {
+	v := newLinear(1, 4, 2, 6, 6)
+	for i, w := range v.w {
+		clear(w)
+		v.b[i] = -float64(i)
+	}
+	const budget = 1500
+	whole := map[string]string{ // those that end of themselves, and why
+		"fgsm": "a step", "pgd": "its iterations", "simba": "its basis", "simba-dct": "its basis",
+		"zoo": "no progress", "carlini-wagner": "no progress",
+		"boundary": "no start", "hopskipjump": "no start", "opt": "no start", "sign-opt": "no start",
+	}
+	for i, e := range exercises(v, nil, 0.2, 0.05) {
+		v.count.Store(0)
+		name := fmt.Sprintf("%d %s %s", i, e.job.About().Name, e.job.About().Norm)
+		res, err := (&Campaign{Job: e.job, Budget: budget, Workers: 1}).Run(context.Background(), v.samples(1, 2))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		for _, r := range res.Records {
+			early := r.Queries < budget
+			if r.Success || r.Adversarial != nil || (r.Stop == StopBudget) == early || early && whole[e.job.About().Name] == "" {
+				t.Errorf("%s: success %v after %d queries of %d, stop %q", name, r.Success, r.Queries, budget, r.Stop)
+			}
+		}
+		if n := v.bad.Swap(0); n > 0 {
+			t.Errorf("%s: %d values asked about are not in [0,1]", name, n)
 		}
 	}
 }

@@ -11,12 +11,13 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// linear is a white box with logits W·(x - 1/2) + b, and counts the samples it sees.
+// linear is a white box with logits W·(x - 1/2) + b, and counts the samples it sees
+// and their values that are not in [0,1].
 type linear struct {
-	info  zoo.Info
-	w     [][]float64
-	b     []float64
-	count atomic.Int64
+	info       zoo.Info
+	w          [][]float64
+	b          []float64
+	count, bad atomic.Int64
 }
 
 func newLinear(seed uint64, classes int, shape ...int) *linear {
@@ -47,6 +48,11 @@ func (v *linear) logits(x []float32, out []float64) {
 func (v *linear) Scores(_ context.Context, x *tensor.Tensor, out []float64) error {
 	n, k := v.info.Size(), v.info.Classes
 	v.count.Add(int64(x.Dim(0)))
+	for _, p := range x.Data() {
+		if !(p >= 0 && p <= 1) {
+			v.bad.Add(1)
+		}
+	}
 	for i := range x.Dim(0) {
 		v.logits(x.Data()[i*n:(i+1)*n], out[i*k:(i+1)*k])
 	}
