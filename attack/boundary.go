@@ -145,9 +145,7 @@ func (a Boundary) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error
 	if err := l.bisect(ctx, clean, x, 1e-3); err != nil {
 		return err
 	}
-	sphere, source, adapt := a.Sphere, a.Source, a.Adapt
-	var onSphere, onStep window
-	onSphere.size, onStep.size = 100, 30
+	p := newPace(a)
 	side := make([]float32, len(x))
 	next := make([]float32, len(x))
 	for i := range a.Steps {
@@ -156,43 +154,60 @@ func (a Boundary) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error
 			t.Converged()
 			return nil
 		}
-		along(side, x, clean, sphere, dist, r)
+		along(side, x, clean, p.sphere, dist, r)
 		if i%10 == 0 {
 			ok, err := l.hit(ctx, side)
 			if err != nil {
 				return err
 			}
-			onSphere.add(ok)
+			p.onSphere.add(ok)
 		}
-		towards(next, side, clean, source, dist)
+		towards(next, side, clean, p.source, dist)
 		ok, err := l.hit(ctx, next)
 		if err != nil {
 			return err
 		}
-		onStep.add(ok)
+		p.onStep.add(ok)
 		if ok && L2.Distance(next, clean) < dist {
 			x, next = next, x
 		}
-		if rate, full := onSphere.rate(); full && rate > 0.5 {
-			sphere, source = sphere*adapt, source*adapt
-			onSphere.reset()
-		} else if full && rate < 0.2 {
-			sphere, source = sphere/adapt, source/adapt
-			onSphere.reset()
-		}
-		if rate, full := onStep.rate(); full && rate > 0.25 {
-			source *= adapt
-			onStep.reset()
-		} else if full && rate < 0.1 {
-			source /= adapt
-			onStep.reset()
-		}
-		if source < 1e-7 {
+		p.adjust()
+		if p.source < 1e-7 {
 			t.Converged()
 			return nil
 		}
 	}
 	return nil
+}
+
+// A pace is the lengths of Boundary's two steps, relative to the distance, and what they
+// adapt to: whether steps along the sphere, and whole steps, reached the goal.
+type pace struct {
+	sphere, source, factor float64
+	onSphere, onStep       window
+}
+
+func newPace(a Boundary) *pace {
+	return &pace{a.Sphere, a.Source, a.Adapt, window{size: 100}, window{size: 30}}
+}
+
+// adjust lengthens the steps where they succeed often and shortens them where they
+// seldom do.
+func (p *pace) adjust() {
+	if rate, full := p.onSphere.rate(); full && rate > 0.5 {
+		p.sphere, p.source = p.sphere*p.factor, p.source*p.factor
+		p.onSphere.reset()
+	} else if full && rate < 0.2 {
+		p.sphere, p.source = p.sphere/p.factor, p.source/p.factor
+		p.onSphere.reset()
+	}
+	if rate, full := p.onStep.rate(); full && rate > 0.25 {
+		p.source *= p.factor
+		p.onStep.reset()
+	} else if full && rate < 0.1 {
+		p.source /= p.factor
+		p.onStep.reset()
+	}
 }
 
 // along writes a step of relative length delta on the sphere round clean through x.

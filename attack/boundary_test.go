@@ -2,6 +2,8 @@ package attack
 
 import (
 	"context"
+	"math"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/mettleml/mettle/tensor"
@@ -27,6 +29,91 @@ func TestWindow(t *testing.T) {
 	w.reset()
 	if _, full := w.rate(); full {
 		t.Error("full after reset")
+	}
+}
+
+// TestPace: of steps along the sphere more than half or less than a fifth of the last
+// hundred, of whole steps more than a quarter or less than a tenth of the last thirty,
+// change the lengths by the factor.
+func TestPace(t *testing.T) {
+	for _, c := range []struct {
+		sphere, step         int // tries
+		onSphere, onStep     int // successes
+		wantSphere, wantStep float64
+	}{
+		{99, 29, 99, 29, 1, 1}, // not enough tries
+		{100, 0, 51, 0, 2, 2},
+		{100, 0, 50, 0, 1, 1},
+		{100, 0, 20, 0, 1, 1},
+		{100, 0, 19, 0, 0.5, 0.5},
+		{0, 30, 0, 8, 1, 2},
+		{0, 30, 0, 7, 1, 1},
+		{0, 30, 0, 3, 1, 1},
+		{0, 30, 0, 2, 1, 0.5},
+		{100, 30, 51, 8, 2, 4},
+	} {
+		p := newPace(Boundary{Sphere: 1, Source: 1, Adapt: 2})
+		for i := range c.sphere {
+			p.onSphere.add(i < c.onSphere)
+		}
+		for i := range c.step {
+			p.onStep.add(i < c.onStep)
+		}
+		p.adjust()
+		if p.sphere != c.wantSphere || p.source != c.wantStep {
+			t.Errorf("%d of %d along the sphere, %d of %d steps: lengths %v and %v, want %v and %v", c.onSphere, c.sphere, c.onStep, c.step, p.sphere, p.source, c.wantSphere, c.wantStep)
+		}
+		was := *p
+		if p.adjust(); was.sphere != p.sphere || was.source != p.source {
+			t.Errorf("%+v: adjusted twice for the same tries", c)
+		}
+	}
+}
+
+// TestBoundarySteps: a step along the sphere keeps the distance and has its length, at a
+// right angle to the way to the clean image, the other then shortens the distance.
+func TestBoundarySteps(t *testing.T) {
+	const n, delta, eps = 100, 0.1, 0.03
+	r := rand.New(rand.NewPCG(5, 5))
+	clean, x := make([]float32, n), make([]float32, n)
+	for i := range x {
+		clean[i] = 0.5
+		x[i] = 0.5 + 0.02*float32(r.NormFloat64())
+	}
+	dist := L2.Distance(x, clean)
+	side, next := make([]float32, n), make([]float32, n)
+	mean := make([]float64, n)
+	const draws = 500
+	for range draws {
+		along(side, x, clean, delta, dist, r)
+		var dot float64
+		for i, v := range side {
+			dot += (float64(v) - 0.5) * (float64(x[i]) - 0.5)
+			mean[i] += (float64(v) - float64(x[i])) / draws
+		}
+		// The chord of a tangent of length delta, drawn back on the sphere.
+		cos := 1 / math.Sqrt(1+delta*delta)
+		if d := L2.Distance(side, clean); !(math.Abs(d/dist-1) <= 1e-5) || !(math.Abs(dot/(dist*dist)-cos) <= 1e-5) {
+			t.Fatalf("a step along the sphere ends %v away, cosine %v; want %v and %v", d, dot/(dist*dist), dist, cos)
+		}
+		towards(next, side, clean, eps, dist)
+		if d := L2.Distance(next, clean); !(math.Abs(d/dist-(1-eps)) <= 1e-5) {
+			t.Fatalf("a step towards the clean image ends %v away, want %v", d, (1-eps)*dist)
+		}
+		for i, v := range next { // on the line
+			if got, want := float64(v)-0.5, (1-eps)*(float64(side[i])-0.5); !(math.Abs(got-want) <= 1e-6) {
+				t.Fatalf("value %d is %v off, want %v", i, got, want)
+			}
+		}
+	}
+	// The draws have no preferred direction: their mean is that of the chord.
+	var drift float64
+	for i, m := range mean {
+		back := (float64(x[i]) - 0.5) * (1/math.Sqrt(1+delta*delta) - 1)
+		drift += (m - back) * (m - back)
+	}
+	if limit := 1.5 * delta * dist / math.Sqrt(draws); !(math.Sqrt(drift) <= limit) {
+		t.Errorf("the mean of %d steps is %v, want at most %v", draws, math.Sqrt(drift), limit)
 	}
 }
 

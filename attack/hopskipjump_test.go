@@ -79,3 +79,63 @@ func TestHopSkipJumpNormal(t *testing.T) {
 		t.Error("the sample is too near a bound for this test")
 	}
 }
+
+// TestHopSkipJumpSchedule: the t-th estimate takes 100·sqrt(t) probes, from the second on
+// of a length in proportion to the distance, and the step that follows is first tried
+// with the distance over sqrt(t).
+func TestHopSkipJumpSchedule(t *testing.T) {
+	for _, norm := range []Norm{L2, Linf} {
+		v := newLinear(3, 2, 1, 6, 6)
+		clean := tensor.New(1, 6, 6)
+		clean.Fill(0.5)
+		v.b[0] = 1
+		var at []float32 // the last success before the probes
+		var probes [][]float32
+		estimates := 0
+		spy := zoo.LabelerFunc(v.info, func(ctx context.Context, x *tensor.Tensor, out []int) error {
+			if err := zoo.LabelsOf(v).Labels(ctx, x, out); err != nil {
+				return err
+			}
+			if x.Dim(0) > 1 {
+				for i := range x.Dim(0) {
+					probes = append(probes, slices.Clone(x.Index(i).Data()))
+				}
+				return nil
+			}
+			row := x.Index(0).Data()
+			if probes != nil {
+				estimates++
+				k := float64(estimates)
+				dist := norm.Distance(at, clean.Data())
+				delta := dist / 36 // sqrt(d)·θ·dist with θ = d^(-3/2), d·θ·dist with θ = 1/d²
+				if estimates == 1 {
+					delta = 0.1
+				}
+				if want := int(100 * math.Sqrt(k)); len(probes) != want {
+					t.Errorf("%v: estimate %d has %d probes, want %d", norm, estimates, len(probes), want)
+				}
+				for _, p := range probes {
+					if d := L2.Distance(p, at); !(math.Abs(d/delta-1) <= 1e-3) {
+						t.Fatalf("%v: estimate %d probes %v away, want %v", norm, estimates, d, delta)
+					}
+				}
+				if step := norm.Distance(row, at); !(math.Abs(step*math.Sqrt(k)/dist-1) <= 1e-3) {
+					t.Errorf("%v: step %d has length %v from a distance of %v", norm, estimates, step, dist)
+				}
+				probes = nil
+			}
+			if out[0] == 1 {
+				at = slices.Clone(row)
+			}
+			return nil
+		})
+		ledger := &zoo.Ledger{Budget: 10000}
+		try := &Try{Clean: clean, Goal: zoo.Untargeted(0), Seed: 1, norm: norm, ledger: ledger}
+		if err := (HopSkipJump{Norm: norm, Iterations: 4}).AttackLabels(context.Background(), zoo.MeterLabels(ledger, zoo.AttackAccount, spy), try); err != nil {
+			t.Fatal(err)
+		}
+		if estimates != 4 {
+			t.Errorf("%v: %d estimates", norm, estimates)
+		}
+	}
+}
