@@ -106,6 +106,10 @@ func TestBoundarySteps(t *testing.T) {
 			}
 		}
 	}
+	towards(next, x, clean, eps, 0.99*dist) // a step that clipping has taken off the sphere
+	if d := L2.Distance(next, clean); !(math.Abs(d/dist-0.99*(1-eps)) <= 1e-5) {
+		t.Errorf("a step from off the sphere ends %v away, want %v", d, 0.99*(1-eps)*dist)
+	}
 	// The draws have no preferred direction: their mean is that of the chord.
 	var drift float64
 	for i, m := range mean {
