@@ -304,39 +304,54 @@ func TestRaySReachesTheSmallestLinf(t *testing.T) {
 	}
 }
 
-// TestSignHunterFindsTheSigns: on a linear loss one pass over single signs is
-// enough.
+// TestSignHunterFindsTheSigns: on a linear loss one pass over single signs is enough to
+// reach the best corner, and then the search begins again from there, all signs at once.
 func TestSignHunterFindsTheSigns(t *testing.T) {
-	v := newLinear(3, 2, 1, 4, 8)
-	v.b[0] = 1e6 // never reached, so that the search goes on
-	s := v.samples(1, 1)[0]
-	var last []float32
-	spy := zoo.ScorerFunc(v.info, v.Scores)
-	d := s.X.Len()
-	budget := 1 // the corner itself
-	for size := d; ; size = (size + 1) / 2 {
-		budget += (d + size - 1) / size
-		if size == 1 {
-			break
+	for _, norm := range []Norm{Linf, L2} {
+		v := newLinear(3, 2, 1, 4, 8)
+		v.b[0] = 1e6 // never reached, so that the search goes on
+		s := v.samples(1, 1)[0]
+		d := s.X.Len()
+		pass := 1 // the corner itself
+		for size := d; ; size = (size + 1) / 2 {
+			pass += (d + size - 1) / size
+			if size == 1 {
+				break
+			}
 		}
-	}
-	ledger := &zoo.Ledger{Budget: budget}
-	try := &Try{Clean: s.X, Goal: zoo.Untargeted(0), norm: Linf, ledger: ledger}
-	best := math.Inf(1)
-	rec := recorder{Scorer: spy, see: func(x []float32, scores []float64) {
-		if m := scores[0] - scores[1]; m < best {
-			best = m
-			last = slices.Clone(x)
+		ledger := &zoo.Ledger{Budget: pass + 1}
+		try := &Try{Clean: s.X, Goal: zoo.Untargeted(0), norm: norm, ledger: ledger}
+		var queries [][]float32
+		rec := recorder{Scorer: v, see: func(x []float32, _ []float64) { queries = append(queries, slices.Clone(x)) }}
+		const eps = 0.08
+		a := SignHunter{Norm: norm, Eps: eps, Loss: unitMarginLoss}
+		if err := a.AttackScores(context.Background(), zoo.MeterScores(ledger, zoo.AttackAccount, rec), try); err == nil {
+			t.Fatal("the search ended before the budget")
 		}
-	}}
-	err := SignHunter{Norm: Linf, Eps: 0.01, Loss: zoo.Loss{Kind: zoo.Margin, Scale: 1}}.AttackScores(context.Background(), zoo.MeterScores(ledger, zoo.AttackAccount, rec), try)
-	if err == nil {
-		t.Fatal("the search ended before the budget")
-	}
-	for i, x := range last {
-		want := float64(s.X.Data()[i]) - 0.01*float64(sign(float32(v.w[0][i]-v.w[1][i])))
-		if !(math.Abs(float64(x)-want) <= 1e-6) {
-			t.Fatalf("pixel %d is %v, want %v after %d queries", i, x, want, budget)
+		step := eps
+		if norm == L2 {
+			step /= math.Sqrt(float64(d))
+		}
+		margin := func(x []float32) float64 {
+			z := make([]float64, 2)
+			v.logits(x, z)
+			return z[0] - z[1]
+		}
+		best := queries[0]
+		for _, x := range queries[:pass] {
+			if margin(x) < margin(best) {
+				best = x
+			}
+		}
+		for i, x := range best {
+			want := float64(s.X.Data()[i]) - step*float64(sign(float32(v.w[0][i]-v.w[1][i])))
+			if !(math.Abs(float64(x)-want) <= 1e-6) {
+				t.Fatalf("%v: pixel %d is %v, want %v after %d queries", norm, i, x, want, pass)
+			}
+		}
+		// The other way from the best corner lies the clean image.
+		if gap := Linf.Distance(queries[pass], s.X.Data()); !(gap <= 1e-6) {
+			t.Errorf("%v: the second pass begins %v from the clean image", norm, gap)
 		}
 	}
 }
