@@ -50,6 +50,7 @@ type ZOO struct {
 	Switch     []int // iterations, from 0 and increasing, at which the next size is taken; one less than Sizes
 	NoAbort    bool  // do not stop when 100 iterations bring less than 0.01 %
 	First      bool  // stop at the first success, instead of bringing it nearer
+	Reset      bool  `json:",omitempty"` // forget Adam's means at the first success with each c, an option of the paper's code
 }
 
 // About describes the attack.
@@ -136,7 +137,12 @@ func (a ZOO) minimise(ctx context.Context, v zoo.Scorer, t *Try, c float64, r *r
 		if hit && a.First {
 			return true, nil
 		}
-		won = won || hit
+		if hit && !won {
+			won = true
+			if a.Reset {
+				opt.reset()
+			}
+		}
 		if !a.NoAbort && i%100 == 99 {
 			if loss > 0.9999*last {
 				return won, nil

@@ -100,6 +100,114 @@ func TestWeightSearch(t *testing.T) {
 	}
 }
 
+// script is a victim of a grey image whose scores are linear, but for what the test makes
+// of them: see is told of each batch, and at which iterate it is asked.
+func script(a ScoreAttack, side, budget int, see func(iterate int, x *tensor.Tensor, scores []float64)) (*Try, error) {
+	v := newLinear(12, 2, 1, side, side)
+	v.b[0] = 50
+	iterate := -1
+	spy := zoo.ScorerFunc(v.info, func(ctx context.Context, x *tensor.Tensor, out []float64) error {
+		if err := v.Scores(ctx, x, out); err != nil {
+			return err
+		}
+		if x.Dim(0) == 1 {
+			iterate++
+		}
+		see(iterate, x, out)
+		return nil
+	})
+	clean := tensor.New(v.info.Shape...)
+	clean.Fill(0.5)
+	ledger := &zoo.Ledger{Budget: budget}
+	try := &Try{Clean: clean, Goal: zoo.Untargeted(0), Seed: 4, norm: L2, ledger: ledger}
+	return try, a.AttackScores(context.Background(), zoo.MeterScores(ledger, zoo.AttackAccount, spy), try)
+}
+
+// TestZOOGrows: at the iterations in Switch the modifier gets the next size, is carried
+// over, and Adam forgets what it knew of the coarser one: its next step has full length
+// although the slopes are a hundredth of what they were.
+func TestZOOGrows(t *testing.T) {
+	const side, lr = 7, 0.01
+	var at [][]float64 // the modifier, enlarged, at each iterate
+	a := ZOO{Coordinates: 1000, LR: lr, C: 100, Sizes: []int{3, 4, 7}, Switch: []int{3, 5}, Iterations: 8}
+	coordinates := []int{9, 9, 9, 16, 16, 49, 49, 49}
+	if _, err := script(a, side, 10000, func(i int, x *tensor.Tensor, scores []float64) {
+		scale := math.Pow(100, -float64(coordinates[i]/16)) // 1, then 1/100, then 1/100³
+		for k := range scores {
+			scores[k] *= scale
+		}
+		if n := x.Dim(0); n > 1 {
+			if n != 2*coordinates[i] {
+				t.Errorf("iterate %d: %d probes, want two for each of %d coordinates", i, n, coordinates[i])
+			}
+			return
+		}
+		var w []float64
+		for _, p := range x.Data() {
+			w = append(w, float64(p)-0.5)
+		}
+		at = append(at, w)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if len(at) != 8 {
+		t.Fatalf("%d iterates", len(at))
+	}
+	for i := 1; i < len(at); i++ {
+		var largest, moved float64
+		for p, w := range at[i] {
+			largest, moved = max(largest, math.Abs(w)), max(moved, math.Abs(w-at[i-1][p]))
+		}
+		if moved > 1.01*lr || largest < 1.9*lr && i > 1 {
+			t.Errorf("iterate %d: the modifier changes by %v, to at most %v", i, moved, largest)
+		}
+	}
+	for _, c := range []struct {
+		first int // iterate of a size
+		grid  []int
+	}{{0, []int{0, 3, 6}}, {3, []int{0, 2, 4, 6}}, {5, []int{0, 1, 2, 3, 4, 5, 6}}} {
+		for _, y := range c.grid {
+			for _, x := range c.grid {
+				p := y*side + x
+				if d := math.Abs(at[c.first+1][p] - at[c.first][p]); !(math.Abs(d/lr-1) <= 1e-3) {
+					t.Errorf("the first step at a size moves the modifier by %v at %d, %d; want %v", d, y, x, lr)
+				}
+			}
+		}
+	}
+}
+
+// TestZOOResets: with Reset the step after the first success has full length, although
+// the slopes are a hundredth of what they were; without, and at later successes, Adam
+// remembers.
+func TestZOOResets(t *testing.T) {
+	const lr = 0.01
+	for _, reset := range []bool{false, true} {
+		var at [][]float32
+		a := ZOO{Coordinates: 1000, LR: lr, C: 100, Iterations: 8, Reset: reset}
+		try, err := script(a, 4, 10000, func(i int, x *tensor.Tensor, scores []float64) {
+			scale := map[bool]float64{true: 0.01, false: 1}
+			for k := range scores {
+				scores[k] *= scale[i >= 3] * scale[i >= 5]
+			}
+			if x.Dim(0) == 1 {
+				at = append(at, slices.Clone(x.Data()))
+				if i == 3 || i == 5 {
+					scores[0], scores[1] = 0, 1
+				}
+			}
+		})
+		if err != nil || !try.Success() || len(at) != 8 {
+			t.Fatalf("reset %v: success %v, %d iterates, %v", reset, try.Success(), len(at), err)
+		}
+		for i, want := range map[int]bool{1: true, 2: true, 3: true, 4: reset, 6: false} {
+			if d := Linf.Distance(at[i], at[i-1]); d > 0.99*lr != want {
+				t.Errorf("reset %v: step %d has length %v", reset, i, d)
+			}
+		}
+	}
+}
+
 // TestKappaIsKept: with a confidence only images with that margin are successes, and
 // the nearest lies about where the margin is reached.
 func TestKappaIsKept(t *testing.T) {
