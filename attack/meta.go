@@ -3,6 +3,7 @@ package attack
 import (
 	"cmp"
 	"context"
+	"errors"
 	"math"
 
 	"github.com/mettleml/mettle/nn"
@@ -33,8 +34,11 @@ type Meta struct {
 	// Proportional steps follow the estimate itself instead of its signs. They have
 	// the L2 length β·sqrt(q) of a sign step, in the modifier.
 	Proportional bool
-	Box          Box
-	Loss         zoo.Loss
+	// Adam steps by Adam with decay rates 0.9 and 0.999 and a counter for every
+	// coordinate, as ZOO does, instead of by signs. It excludes Proportional.
+	Adam bool `json:",omitempty"`
+	Box  Box
+	Loss zoo.Loss
 }
 
 // About describes the attack.
@@ -74,14 +78,18 @@ func (a Meta) AuthorsCount(queries int) int {
 	return before
 }
 
-// AttackScores implements ScoreAttack.
+// AttackScores implements ScoreAttack. Adam and Proportional together are an error.
 func (a Meta) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
 	a = a.defaults()
+	if a.Adam && a.Proportional {
+		return errors.New("attack: Meta with both Adam and Proportional; a step follows one of them")
+	}
 	est := zoo.NewMeta(a.Network)
 	est.Coordinates, est.Interval, est.First = a.Coordinates, a.Interval, a.First
 	est.Step, est.Central = a.H, a.Central
 	est.Tune, est.LR, est.Mask = a.Tune, a.TuneLR, a.Mask
 	w := make([]float32, t.Clean.Len())
+	adam := newAdam(len(w), a.LR)
 	length := a.LR * math.Sqrt(float64(min(a.Coordinates, len(w))))
 	d := descent{
 		obj: zoo.NewObjective(v, t.Goal, a.Loss), try: t, est: est, steps: a.Steps,
@@ -93,6 +101,8 @@ func (a Meta) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
 				switch {
 				case a.Proportional:
 					w[i] -= float32(f * float64(u))
+				case u != 0 && a.Adam:
+					w[i] -= float32(adam.step(i, float64(u)))
 				case u != 0:
 					w[i] -= float32(a.LR) * u / (abs(u) + 1e-8)
 				}

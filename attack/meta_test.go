@@ -5,6 +5,7 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/mettleml/mettle/nn/models"
@@ -52,6 +53,49 @@ func TestMetaStepLength(t *testing.T) {
 				t.Errorf("proportional %v, step %d: %d pixels moved by β", proportional, k, even)
 			}
 		}
+	}
+}
+
+// TestMetaAdam: with Adam the modifier moves as coordinate Adam does on the largest
+// predictions, each coordinate with a counter of its own.
+func TestMetaAdam(t *testing.T) {
+	const q, beta, steps = 300, 0.004, 8
+	v := newLinear(3, 2, 1, 28, 28)
+	v.b[0] = 1e6 // never beaten
+	x := v.samples(1, 1)[0].X
+	net := models.MetaAttackerMNIST(2)
+	var seen [][]float32
+	ledger := &zoo.Ledger{Budget: steps}
+	try := &Try{Clean: x, Goal: zoo.Untargeted(0), norm: L2, ledger: ledger}
+	rec := recorder{Scorer: v, see: func(x []float32, _ []float64) { seen = append(seen, slices.Clone(x)) }}
+	meter := zoo.MeterScores(ledger, zoo.AttackAccount, rec)
+	a := Meta{Network: net, Coordinates: q, LR: beta, Interval: 100, Adam: true}
+	if err := a.AttackScores(context.Background(), meter, try); err == nil {
+		t.Fatal("the attack ended before the budget")
+	}
+	est := zoo.NewMeta(net)
+	opt := newAdam(784, beta)
+	longest := 0
+	for k := 1; k < len(seen); k++ {
+		g := make([]float32, 784)
+		if err := est.Predict(x.Shape(), seen[k-1], g); err != nil {
+			t.Fatal(err)
+		}
+		want := slices.Clone(seen[k-1])
+		for _, i := range tensor.FromSlice(slices.Clone(g), 784).Abs().TopK(q) {
+			want[i] -= float32(opt.step(i, float64(g[i])))
+			longest = max(longest, opt.t[i])
+		}
+		if gap := Linf.Distance(seen[k], want); !(gap <= 1e-6) {
+			t.Fatalf("step %d ends %v from what Adam gives", k, gap)
+		}
+	}
+	if longest < 3 || slices.Min(opt.t) > 1 {
+		t.Errorf("the counters go from %d to %d", slices.Min(opt.t), longest)
+	}
+	a.Proportional = true
+	if err := a.AttackScores(context.Background(), meter, try); err == nil || !strings.Contains(err.Error(), "Proportional") || len(seen) != steps {
+		t.Errorf("Adam and Proportional: %v after %d queries", err, len(seen))
 	}
 }
 
