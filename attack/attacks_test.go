@@ -304,6 +304,30 @@ func TestRaySReachesTheSmallestLinf(t *testing.T) {
 	}
 }
 
+// TestIteratesComeNearer: RayS and Boundary ask about no image farther away than the
+// nearest success before it, and end at a success.
+func TestIteratesComeNearer(t *testing.T) {
+	v := newLinear(7, 2, 1, 8, 8)
+	clean := v.samples(8, 1)[0]
+	for _, a := range []LabelAttack{RayS{}, Boundary{Start: v.start(v.samples(9, 20))}} {
+		queries, try := followLabels(t, a, zoo.LabelsOf(v), clean.X, clean.Label, 3000)
+		best, nearer := math.Inf(1), 0
+		for i, q := range queries {
+			if q.dist > best*(1+1e-6)+1e-6 {
+				t.Fatalf("%s: query %d is %v away, the nearest success %v", a.About().Name, i, q.dist, best)
+			}
+			if q.hit && q.dist < best {
+				best = q.dist
+				nearer++
+			}
+		}
+		z := make([]float64, 2)
+		if v.logits(try.Best(), z); zoo.Top(z) == clean.Label || nearer < 30 {
+			t.Errorf("%s: %d successes, each nearer than the last; scores of the best %v, its label %d", a.About().Name, nearer, z, clean.Label)
+		}
+	}
+}
+
 // TestSignHunterFindsTheSigns: on a linear loss one pass over single signs is enough to
 // reach the best corner, and then the search begins again from there, all signs at once.
 func TestSignHunterFindsTheSigns(t *testing.T) {
