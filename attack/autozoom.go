@@ -45,7 +45,8 @@ func (b Bilinear) modifier(image []float32, shape []int) *modifier {
 // and then, with more directions, to come nearer. It is the right choice for a small
 // L2 from a victim with scores where no meta attacker fits, and on large pictures,
 // where a decoder keeps the search in few dimensions: it needs far fewer queries than
-// ZOO for a somewhat larger L2. An iteration costs its directions + 1.
+// ZOO for a somewhat larger L2. An iteration costs its directions + 1. The zero value
+// has the defaults of the paper's code, AutoZOOMPreset what its examples use.
 type AutoZOOM struct {
 	Decoder    Decoder // nil: Bilinear, half the image's side
 	Directions int     // of an estimate once a success is found; 0: 1

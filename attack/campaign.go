@@ -24,7 +24,7 @@ import (
 
 // journalVersion changes whenever an attack would ask other queries than before
 // under the same options, and whenever the fingerprint takes in more.
-const journalVersion = "4"
+const journalVersion = "5"
 
 // DefaultBudget is the queries an attack may spend on a sample unless told
 // otherwise.

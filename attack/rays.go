@@ -63,7 +63,7 @@ func (a RayS) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error {
 			}
 		}
 		better := hi < radius
-		radius = min(radius, hi)
+		radius = hi
 		return better, nil
 	}
 	if _, err := improve(); err != nil {

@@ -28,9 +28,9 @@ const (
 // free: it needs a great many for a small L2. An iteration costs
 // 2·Coordinates + 1.
 //
-// The zero value is the paper's setting for MNIST with c fixed at 0.5. For
-// large images give Sizes: the modifier then lives on a coarse grid, is enlarged
-// bilinearly, and moves to the next size at the iterations in Switch.
+// The zero value is the paper's setting for MNIST with c fixed at 0.5; ZOOPreset has
+// others. For large images give Sizes: the modifier then lives on a coarse grid, is
+// enlarged bilinearly, and moves to the next size at the iterations in Switch.
 type ZOO struct {
 	Coordinates int     // a step's (B); 0: 128
 	H           float64 // of the differences; 0: 1e-4
