@@ -10,7 +10,7 @@
 // of the direct algorithm; Winograd's may exceed the peak.
 //
 // The cases without a prefix of their own do the same work under the same names
-// as a PyTorch script kept beside this repository, so that the two can be run in
+// as the PyTorch script whose times stand below, so that the two can be run in
 // turn; those under extra/ are done by peers/extras.py. In fwdbwd both gradients follow
 // the forward pass. Inputs are drawn from N(0,1), nothing is cached between runs
 // (weights are packed or transformed anew) and outputs go to memory that was used

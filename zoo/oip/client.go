@@ -142,7 +142,7 @@ func Dial(ctx context.Context, address string, opt Options) (*Client, error) {
 		case untrusted(err):
 			return nil, fmt.Errorf("oip: %s is not trusted: %w; put the authority that signed its certificate into Options.TLS", address, err)
 		case answered(err, http.StatusUnauthorized, http.StatusForbidden):
-			return nil, fmt.Errorf("oip: %s lets us not in: %w", address, err)
+			return nil, fmt.Errorf("oip: %s refuses us: %w", address, err)
 		case errors.As(err, &s):
 			return nil, fmt.Errorf("oip: model %q at %s is not ready: %w; check the model's name, version and state on the server", opt.Model, address, err)
 		}
