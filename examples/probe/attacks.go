@@ -111,7 +111,7 @@ var catalogue = []entry{
 		}
 		return attack.MetaPreset(s.preset, s.attacker)
 	}},
-	scores("zoo", "ZOO: scores, least L2", func(setup) attack.ScoreAttack { return attack.ZOO{First: true, C: 10} }),
+	scores("zoo", "ZOO: scores, least L2", func(setup) attack.ScoreAttack { return cast.ZOO(attack.Clip) }),
 	scores("autozoom", "AutoZOOM, bilinear: scores, least L2", func(s setup) attack.ScoreAttack { return autoZOOM(s, nil) }),
 	{name: "autozoom-ae", what: "AutoZOOM, decoder of an auto-encoder: scores, least L2", scores: func(s setup) (attack.ScoreAttack, error) {
 		if s.decoder == nil {

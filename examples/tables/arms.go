@@ -59,7 +59,7 @@ func (a *arm) options() any {
 func (b *book) baselines() []arm {
 	r := cast.BallFor(b.test.Shape())
 	return []arm{
-		{name: "zoo", title: "ZOO", budget: large, slow: true, scores: attack.ZOO{First: true, C: zooWeight, Box: r.Box}},
+		{name: "zoo", title: "ZOO", budget: large, slow: true, scores: cast.ZOO(r.Box)},
 		{name: "boundary", title: "Boundary", budget: large, slow: true, labels: func(s attack.Start) attack.LabelAttack { return attack.Boundary{Start: s, Steps: large} }},
 		{name: "opt", title: "Opt", budget: large, slow: true, labels: func(s attack.Start) attack.LabelAttack { return attack.Opt{Start: s} }},
 		{name: "autozoom", title: "AutoZOOM, bilinear", budget: usual, scores: autoZOOM(nil, r.Box)},
@@ -69,10 +69,6 @@ func (b *book) baselines() []arm {
 		{name: "hopskipjump", title: "HopSkipJump", budget: usual, labels: func(s attack.Start) attack.LabelAttack { return attack.HopSkipJump{Start: s} }},
 	}
 }
-
-// zooWeight is ZOO's c. With 0.5, its code's for MNIST, 60 % of 40 training images were
-// taken from the stand-in within 50,000 queries, with 2 97.5 %, with 5 to 30 all.
-const zooWeight = 10
 
 func autoZOOM(d attack.Decoder, box attack.Box) attack.AutoZOOM {
 	return attack.AutoZOOM{Decoder: d, Weight: 10, Switch: 100, Directions: 4, Iterations: usual, Box: box} // the budget ends it
@@ -105,6 +101,7 @@ type network struct {
 	net  nn.Module
 	hash string
 	data string // what it was trained on
+	note string // how that went
 }
 
 // attacker opens a meta attacker of the weights' directory.
@@ -118,13 +115,13 @@ func openAttacker(path string) (*network, error) {
 		return nil, err
 	}
 	net, _, info, err := weights.Open(path)
-	return &network{net, hash, info.Data}, err
+	return &network{net, hash, info.Data, info.Accuracy}, err
 }
 
 // random is a meta attacker that learned nothing.
 func (b *book) random() *network {
 	spec, _ := models.Find(b.cast.Attacker)
-	return &network{spec.New(b.c.seed, 0), fmt.Sprintf("random %d", b.c.seed), ""}
+	return &network{spec.New(b.c.seed, 0), fmt.Sprintf("random %d", b.c.seed), "", ""}
 }
 
 // arms are the rows of tables 2.4 and 2.5.

@@ -242,7 +242,7 @@ func (b *book) ablation(ctx context.Context, targeted bool) error {
 		if err != nil {
 			return err
 		}
-		a, err := meta(row.name, row.title, b.cast.Preset, net)
+		a, err := meta(row.name, fmt.Sprintf("%s (%s)", row.title, net.note), b.cast.Preset, net)
 		if err != nil {
 			return err
 		}
@@ -257,6 +257,7 @@ func (b *book) ablation(ctx context.Context, targeted bool) error {
 		return err
 	}
 	if len(results) > 0 {
+		b.text("In brackets how well and how long the attacker was trained: its mean squared error on the normalised gradients of images that it did not learn from, the mean over sources, and the outer iterations (vanilla training takes five steps for each).")
 		b.table(b.success(results))
 	}
 	b.contrasts(results, [][2]string{{"lessons", "meta"}, {"vanilla", "lessons"}, {"estimated", "images"}, {"meta-random", "lessons"}})

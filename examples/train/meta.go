@@ -127,7 +127,7 @@ func meta(ctx context.Context, c *config) error {
 		file += "-stopped" // not to be taken for a whole one
 	}
 	path := cast.File(dir, file)
-	info := weights.Info{Model: p.Attacker, Data: c.data, Accuracy: "source MSE " + strconv.FormatFloat(mean, 'f', 4, 64)}
+	info := weights.Info{Model: p.Attacker, Data: c.data, Accuracy: fmt.Sprintf("source MSE %.4f, %d iterations", mean, cmp.Or(c.iterations, metaIterations))}
 	dtype := tensor.F32
 	if c.half {
 		dtype = tensor.F16
@@ -138,6 +138,10 @@ func meta(ctx context.Context, c *config) error {
 	fmt.Println("wrote", path)
 	return stopped
 }
+
+// metaIterations are the outer iterations of the lessons. More bring the sources no
+// nearer to the held-out victim.
+const metaIterations = 300
 
 // innerSteps are the Adam steps that Reptile takes on a batch. Vanilla training, which
 // takes one, gets so many times the iterations.
@@ -151,7 +155,7 @@ func falling(iterations int) func(i int) float64 {
 // teach gives the network its lessons. It is shown one image at a time, as in an attack.
 func teach(ctx context.Context, c *config, net nn.Module, tasks []zoo.MetaTask, all []judged) error {
 	o := zoo.MetaTraining{Batch: cmp.Or(c.batch, 200), Together: 1, InnerSteps: innerSteps, Rate: c.rate, InnerLR: cmp.Or(c.lr, 0.003),
-		Iterations: cmp.Or(c.iterations, 300), Vanilla: c.vanilla, Seed: c.seed}
+		Iterations: cmp.Or(c.iterations, metaIterations), Vanilla: c.vanilla, Seed: c.seed}
 	way := "Reptile"
 	if c.vanilla {
 		o.Iterations *= innerSteps
@@ -173,7 +177,7 @@ func rehearse(ctx context.Context, c *config, p cast.Cast, net nn.Module, source
 	if err != nil {
 		return err
 	}
-	n := 2 * cmp.Or(c.iterations, 300)
+	n := 2 * cmp.Or(c.iterations, metaIterations)
 	o := zoo.Rehearsal{Attack: zoo.Meta{Coordinates: preset.Coordinates, Interval: preset.Interval}, Targeted: 0.5, Iterations: n, Seed: c.seed, Schedule: falling(n)}
 	fmt.Printf("rehearsal: %d attacks on each model\n", n)
 	show, reached := judgement(n, net, all), 0.0

@@ -66,6 +66,13 @@ func BallFor(shape []int) Ball {
 	return b
 }
 
+// ZOO is ZOO stopped at its first success. With the c of 0.5 and the step of 0.01 of its
+// code for MNIST it took 60 % of 40 training images from the stand-in within 50,000
+// queries, and 22 % where they were to become a certain class. With a c of 5 to 30 it
+// took all of them, and 10 of 12. With steps of 0.02 it took 24 of 24 either way, in half
+// the queries, 5 % farther away.
+func ZOO(box attack.Box) attack.ZOO { return attack.ZOO{First: true, C: 10, LR: 0.02, Box: box} }
+
 // Directory is where the networks for a data set are kept unless told otherwise.
 func Directory(data string) string { return "meta-" + filepath.Base(data) }
 
