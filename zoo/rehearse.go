@@ -15,8 +15,10 @@ import (
 // own by sign steps along Meta's estimates, which look up the model's gradient where an
 // attack takes differences of queries; then the network moves by Rate towards the mean
 // of what its fine-tuning on each made of it. So it learns to be adapted where attacks
-// lead, again and again, and to goals that no lesson had. The thesis trains on
-// untargeted gradients at clean images only.
+// lead, again and again, and to goals that no lesson had. Its maps then have the scale
+// of what Meta tunes it to, measured gradients normalised with zeros at all other
+// coordinates, and not that of lessons. The thesis trains on untargeted gradients at
+// clean images only.
 type Rehearsal struct {
 	Attack       Meta    // its settings; of the queries there are none
 	LR           float64 // length of a step; 0: 0.01

@@ -5,8 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
-	"strconv"
 	"time"
 
 	"github.com/mettleml/mettle/attack"
@@ -88,30 +88,23 @@ func meta(ctx context.Context, c *config) error {
 		tasks, sources = append(tasks, j.learn), append(sources, j.model)
 	}
 	stopped := teach(ctx, c, net, tasks, all)
+	if stopped != nil && !errors.Is(stopped, context.Canceled) {
+		return stopped
+	}
+	mean := judgements(net, random, all)
+	note := fmt.Sprintf("source MSE %.4f after %d iterations", mean, cmp.Or(c.iterations, metaIterations))
 	if stopped == nil && ablations == 0 {
 		x, y, err := data.Load(train, order[:learn])
 		if err != nil {
 			return err
 		}
 		stopped = rehearse(ctx, c, p, net, sources, x, y, all)
-	}
-	if stopped != nil && !errors.Is(stopped, context.Canceled) {
-		return stopped
-	}
-	fmt.Printf("\nmean squared error on the normalised gradients of %d images not trained on, one image at a time and %d\n%-14s %9s %9s %9s %9s\n",
-		judge, together, "model", "1", strconv.Itoa(together), "random", "zero")
-	var mean, batched float64
-	for i, j := range all {
-		e, b := mse(net, j.judge, 1), mse(net, j.judge, together)
-		note := "  (held out)"
-		if i < len(tasks) {
-			mean += e / float64(len(tasks))
-			batched += b / float64(len(tasks))
-			note = ""
+		if stopped != nil && !errors.Is(stopped, context.Canceled) {
+			return stopped
 		}
-		fmt.Printf("%-14s %9.4f %9.4f %9.4f %9.4f%s\n", j.name, e, b, mse(random, j.judge, 1), zeroMSE(j.judge), note)
+		judgements(net, random, all)
+		note += ", then a rehearsal"
 	}
-	fmt.Printf("%-14s %9.4f %9.4f\n", "source mean", mean, batched)
 	file := p.Attacker
 	switch {
 	case c.lessons:
@@ -127,7 +120,7 @@ func meta(ctx context.Context, c *config) error {
 		file += "-stopped" // not to be taken for a whole one
 	}
 	path := cast.File(dir, file)
-	info := weights.Info{Model: p.Attacker, Data: c.data, Accuracy: fmt.Sprintf("source MSE %.4f, %d iterations", mean, cmp.Or(c.iterations, metaIterations))}
+	info := weights.Info{Model: p.Attacker, Data: c.data, Accuracy: note}
 	dtype := tensor.F32
 	if c.half {
 		dtype = tensor.F16
@@ -201,11 +194,13 @@ func judgement(total int, net nn.Module, all []judged) func(i int, so string) {
 		sources, held := all[:len(all)-1], all[len(all)-1]
 		var mean float64
 		for _, j := range sources {
-			mean += mse(net, j.judge, 1) / float64(len(sources))
+			_, cosine := likeness(net, j.judge, 1)
+			mean += cosine / float64(len(sources))
 		}
 		left := time.Duration(float64(time.Since(start)) / float64(i+1) * float64(total-i-1))
-		fmt.Printf("iteration %d/%d  %s  error on images not trained on %.4f, on %s %.4f  %v left\n",
-			i+1, total, so, mean, held.name, mse(net, held.judge, 1), left.Round(time.Second))
+		_, cosine := likeness(net, held.judge, 1)
+		fmt.Printf("iteration %d/%d  %s  cosine on images not trained on %.3f, on %s %.3f  %v left\n",
+			i+1, total, so, mean, held.name, cosine, left.Round(time.Second))
 	}
 }
 
@@ -235,21 +230,56 @@ func some(t zoo.MetaTask, of int, err error) (zoo.MetaTask, error) {
 	return t, err
 }
 
-// together is how many images are shown to a network at once where its errors are
-// compared with those of one image at a time.
+// together is how many images are shown to a network at once where that is compared
+// with one image at a time: batch normalisation takes the statistics of what it sees.
 const together = 100
 
-// mse is the mean squared error of a network's maps for so many images at a time,
-// which share the statistics of batch normalisation.
-func mse(net nn.Module, t zoo.MetaTask, batch int) float64 {
+// judgements prints how near the network's maps are to the gradients of images that it
+// does not learn from, and returns the mean squared error over sources, for one image
+// at a time. After a rehearsal the error is no measure: the network then predicts as
+// large as what an attack measures on the few coordinates it asks about.
+func judgements(net, random nn.Module, all []judged) float64 {
+	fmt.Printf("\nnormalised gradients of %d images not trained on, one image at a time and %d\n%-14s %9s %9s %9s %9s %9s %9s\n",
+		all[0].judge.X.Dim(0), together, "model", "MSE", "", "cosine", "", "random", "zero")
+	fmt.Printf("%-14s %9d %9d %9d %9d %9d\n", "", 1, together, 1, together, 1)
+	var mean [4]float64
+	for i, j := range all {
+		var v [4]float64
+		v[0], v[2] = likeness(net, j.judge, 1)
+		v[1], v[3] = likeness(net, j.judge, together)
+		note := "  (held out)"
+		if i < len(all)-1 {
+			note = ""
+			for k := range v {
+				mean[k] += v[k] / float64(len(all)-1)
+			}
+		}
+		guess, _ := likeness(random, j.judge, 1)
+		fmt.Printf("%-14s %9.4f %9.4f %9.4f %9.4f %9.4f %9.4f%s\n", j.name, v[0], v[1], v[2], v[3], guess, zeroMSE(j.judge), note)
+	}
+	fmt.Printf("%-14s %9.4f %9.4f %9.4f %9.4f\n\n", "source mean", mean[0], mean[1], mean[2], mean[3])
+	return mean[0]
+}
+
+// likeness compares a network's maps, for so many images at a time, with the labels: the
+// mean squared error, and the mean over images of the cosine.
+func likeness(net nn.Module, t zoo.MetaTask, batch int) (mse, cosine float64) {
 	y := tensor.New(t.X.Shape()...)
 	zoo.Predict(net, y, t.X, batch)
-	var sum float64
-	for i, v := range y.Data() {
-		d := float64(v) - float64(t.G.Data()[i])
-		sum += d * d
+	n, images := y.Len()/y.Dim(0), y.Dim(0)
+	for k := range images {
+		a, b := y.Index(k).Data(), t.G.Index(k).Data()
+		var ab, aa, bb float64
+		for i := range n {
+			u, v := float64(a[i]), float64(b[i])
+			mse += (u - v) * (u - v) / float64(y.Len())
+			ab, aa, bb = ab+u*v, aa+u*u, bb+v*v
+		}
+		if aa > 0 && bb > 0 {
+			cosine += ab / math.Sqrt(aa*bb) / float64(images)
+		}
 	}
-	return sum / float64(y.Len())
+	return mse, cosine
 }
 
 // zeroMSE is the error of predicting 0.

@@ -193,7 +193,9 @@ func TestAutoencoder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, after := mse(spec.New(c.seed, 0), zoo.MetaTask{X: x, G: x}, together), mse(net, zoo.MetaTask{X: x, G: x}, together)
+	self := zoo.MetaTask{X: x, G: x}
+	before, _ := likeness(spec.New(c.seed, 0), self, together)
+	after, _ := likeness(net, self, together)
 	if !(after < before/4) {
 		t.Errorf("the error is %g, %g before training", after, before)
 	}
