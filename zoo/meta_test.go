@@ -1,7 +1,6 @@
 package zoo
 
 import (
-	"cmp"
 	"context"
 	"math"
 	"math/rand/v2"
@@ -395,32 +394,6 @@ func TestMetaNetworks(t *testing.T) {
 	right := autograd.Sum(autograd.Mul(autograd.ConvTranspose(tape.Input(y), tape.Input(w), autograd.Var{}, o), tape.Input(x))).Scalar()
 	if !(math.Abs(left/right-1) <= 1e-5) {
 		t.Errorf("<Conv x, y> = %v, <x, ConvT y> = %v", left, right)
-	}
-}
-
-// TestTogether: the loss before the first step is that of the maps which the network
-// predicts for so many images together.
-func TestTogether(t *testing.T) {
-	task := lessons(t, 12)[0]
-	n := task.X.Dim(0)
-	for _, together := range []int{0, 1} {
-		net := models.MetaAttackerMNIST(1)
-		y := tensor.New(task.X.Shape()...)
-		Predict(net, y, task.X, cmp.Or(together, n))
-		var want float64
-		for i, v := range y.Data() {
-			d := float64(v) - float64(task.G.Data()[i])
-			want += d * d / float64(y.Len())
-		}
-		o := MetaTraining{Batch: n, Together: together, Iterations: 1}
-		if err := o.Train(context.Background(), net, []MetaTask{task}, func(_ int, loss float64) error {
-			if math.Abs(loss-want) > 1e-4*want {
-				t.Errorf("together %d: loss %v, want %v", together, loss, want)
-			}
-			return nil
-		}); err != nil {
-			t.Fatal(err)
-		}
 	}
 }
 

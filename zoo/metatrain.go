@@ -96,7 +96,6 @@ func makeTask(info Info, x *tensor.Tensor, labels []int, differentiate func(batc
 // MNIST.
 type MetaTraining struct {
 	Batch      int     // images of an inner step; 0: 800
-	Together   int     // images of a batch that batch normalisation sees together; 0: all
 	InnerSteps int     // on the same batch; 0: 5
 	InnerLR    float64 // of Adam, begun afresh for every task; 0: 0.01
 	Rate       float64 // ε of Reptile's outer step; 0: 0.01
@@ -171,21 +170,9 @@ type metaRun struct {
 }
 
 // fit takes one Adam step on a batch and returns the loss before it.
-func (r *metaRun) fit(tape *autograd.Tape, net nn.Module, opt *optim.Adam, x, g *tensor.Tensor) (float64, error) {
+func fit(tape *autograd.Tape, net nn.Module, opt *optim.Adam, x, g *tensor.Tensor) (float64, error) {
 	tape.Reset()
-	n := x.Dim(0)
-	together := min(cmp.Or(r.o.Together, n), n)
-	var loss autograd.Var
-	for lo := 0; lo < n; lo += together {
-		hi := min(lo+together, n)
-		part := autograd.MSE(net.Forward(tape.Input(x.Slice(lo, hi))), tape.Input(g.Slice(lo, hi)))
-		part = autograd.Scale(part, float32(hi-lo)/float32(n))
-		if lo == 0 {
-			loss = part
-		} else {
-			loss = autograd.Add(loss, part)
-		}
-	}
+	loss := autograd.MSE(net.Forward(tape.Input(x)), tape.Input(g))
 	value := loss.Scalar()
 	return value, opt.Step(tape.Gradients(loss))
 }
@@ -195,7 +182,7 @@ func (r *metaRun) vanilla(factor float64) (float64, error) {
 	var mean float64
 	for i, t := range r.lessons {
 		x, g := t.next()
-		loss, err := r.fit(r.tapes[i], r.net, r.opt, x, g)
+		loss, err := fit(r.tapes[i], r.net, r.opt, x, g)
 		if err != nil {
 			return 0, err
 		}
@@ -210,7 +197,7 @@ func (r *metaRun) reptile(factor float64) (float64, error) {
 		nn.Copy(r.ends[i], r.net)
 		opt := optim.NewAdam(nn.Params(r.ends[i]), optim.AdamOptions{LR: cmp.Or(r.o.InnerLR, 0.01)})
 		for k := range cmp.Or(r.o.InnerSteps, 5) {
-			loss, err := r.fit(r.tapes[i], r.ends[i], opt, x, g)
+			loss, err := fit(r.tapes[i], r.ends[i], opt, x, g)
 			if err != nil {
 				return 0, err
 			}

@@ -132,9 +132,14 @@ func meta(ctx context.Context, c *config) error {
 	return stopped
 }
 
-// metaIterations are the outer iterations of the lessons. More bring the sources no
-// nearer to the held-out victim.
-const metaIterations = 300
+// The outer iterations of the lessons and of the rehearsal. More lessons bring the
+// sources no nearer to the held-out victim. The rehearsal, three quarters of it attacks
+// towards a certain class, took 8 % of the queries from such attacks on two networks that
+// are neither source nor victim, Net1 and Net6, and none from others.
+const (
+	metaIterations = 300
+	rehearsals     = 700
+)
 
 // innerSteps are the Adam steps that Reptile takes on a batch. Vanilla training, which
 // takes one, gets so many times the iterations.
@@ -145,9 +150,9 @@ func falling(iterations int) func(i int) float64 {
 	return func(i int) float64 { return max(0.05, 1-float64(i)/float64(iterations)) }
 }
 
-// teach gives the network its lessons. It is shown one image at a time, as in an attack.
+// teach gives the network its lessons.
 func teach(ctx context.Context, c *config, net nn.Module, tasks []zoo.MetaTask, all []judged) error {
-	o := zoo.MetaTraining{Batch: cmp.Or(c.batch, 200), Together: 1, InnerSteps: innerSteps, Rate: c.rate, InnerLR: cmp.Or(c.lr, 0.003),
+	o := zoo.MetaTraining{Batch: cmp.Or(c.batch, 200), InnerSteps: innerSteps, Rate: c.rate, InnerLR: cmp.Or(c.lr, 0.003),
 		Iterations: cmp.Or(c.iterations, metaIterations), Vanilla: c.vanilla, Seed: c.seed}
 	way := "Reptile"
 	if c.vanilla {
@@ -163,15 +168,15 @@ func teach(ctx context.Context, c *config, net nn.Module, tasks []zoo.MetaTask, 
 	})
 }
 
-// rehearse lets the network take part in attacks on the sources, towards any class and
-// towards a certain one alike.
+// rehearse lets the network take part in attacks on the sources.
 func rehearse(ctx context.Context, c *config, p cast.Cast, net nn.Module, sources []zoo.Differentiable, x *tensor.Tensor, y []int, all []judged) error {
 	preset, err := attack.MetaPreset(p.Preset, net)
 	if err != nil {
 		return err
 	}
-	n := 2 * cmp.Or(c.iterations, metaIterations)
-	o := zoo.Rehearsal{Attack: zoo.Meta{Coordinates: preset.Coordinates, Interval: preset.Interval}, Targeted: 0.5, Iterations: n, Seed: c.seed, Schedule: falling(n)}
+	n := max(cmp.Or(c.iterations, metaIterations)*rehearsals/metaIterations, 1)
+	o := zoo.Rehearsal{Attack: zoo.Meta{Coordinates: preset.Coordinates, Interval: preset.Interval}, Measurements: 10, Targeted: 0.75,
+		Iterations: n, Seed: c.seed, Schedule: falling(n)}
 	fmt.Printf("rehearsal: %d attacks on each model\n", n)
 	show, reached := judgement(n, net, all), 0.0
 	return o.Train(ctx, net, sources, x, y, func(i int, r float64) error {
@@ -235,8 +240,8 @@ func some(t zoo.MetaTask, of int, err error) (zoo.MetaTask, error) {
 const together = 100
 
 // judgements prints how near the network's maps are to the gradients of images that it
-// does not learn from, and returns the mean squared error over sources, for one image
-// at a time. After a rehearsal the error is no measure: the network then predicts as
+// does not learn from, and returns the mean squared error over sources, for batches as
+// in the lessons. After a rehearsal the error is no measure: the network then predicts as
 // large as what an attack measures on the few coordinates it asks about.
 func judgements(net, random nn.Module, all []judged) float64 {
 	fmt.Printf("\nnormalised gradients of %d images not trained on, one image at a time and %d\n%-14s %9s %9s %9s %9s %9s %9s\n",
@@ -258,7 +263,7 @@ func judgements(net, random nn.Module, all []judged) float64 {
 		fmt.Printf("%-14s %9.4f %9.4f %9.4f %9.4f %9.4f %9.4f%s\n", j.name, v[0], v[1], v[2], v[3], guess, zeroMSE(j.judge), note)
 	}
 	fmt.Printf("%-14s %9.4f %9.4f %9.4f %9.4f\n\n", "source mean", mean[0], mean[1], mean[2], mean[3])
-	return mean[0]
+	return mean[1]
 }
 
 // likeness compares a network's maps, for so many images at a time, with the labels: the
