@@ -45,9 +45,6 @@ type Meta struct {
 	chosen []int // S
 	wide   []float64
 	target *tensor.Tensor
-	// slopes, if not nil, is asked for a gradient along coordinates in place of
-	// differences.
-	slopes func(ctx context.Context, p Point, coords []int, g []float64) error
 	mask   *tensor.Tensor
 }
 
@@ -105,13 +102,8 @@ func (m *Meta) Estimate(ctx context.Context, o *Objective, p Point, g []float32)
 func (m *Meta) measure(ctx context.Context, o *Objective, p Point, g []float32, q int) error {
 	shape := o.Info().Shape
 	m.wide = grow(m.wide, len(m.chosen))
-	slopes := m.slopes
-	if slopes == nil {
-		slopes = func(ctx context.Context, p Point, coords []int, g []float64) error {
-			return Differences{Step: m.Step, Central: m.Central}.Along(ctx, o, p, coords, g, nil)
-		}
-	}
-	if err := slopes(ctx, p, m.chosen, m.wide); err != nil {
+	diff := Differences{Step: m.Step, Central: m.Central}
+	if err := diff.Along(ctx, o, p, m.chosen, m.wide, nil); err != nil {
 		return err
 	}
 	if m.target == nil {

@@ -3,10 +3,8 @@ package zoo
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync"
 
 	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/nn"
@@ -110,7 +108,7 @@ type MetaTraining struct {
 
 // Train teaches net, in place, to predict the labels of the tasks by Reptile
 // (thesis algorithm 1): from the same weights, each task takes a few Adam steps on
-// one batch of its own, all at once, and the weights move by Rate towards the mean of where the
+// one batch of its own, and the weights move by Rate towards the mean of where the
 // tasks ended. report, if not nil, is told after each iteration the mean over
 // tasks of the loss before the inner steps; it may return an error to stop. A
 // cancelled ctx stops between iterations; net then holds what was learned so far.
@@ -123,31 +121,27 @@ func (o MetaTraining) Train(ctx context.Context, net nn.Module, tasks []MetaTask
 			return fmt.Errorf("zoo: task %q has images of shape %v and gradients of shape %v", t.Name, t.X.Shape(), t.G.Shape())
 		}
 	}
-	r := &metaRun{o: o, net: net}
+	r := &metaRun{o: o, net: net, tape: autograd.NewTape(autograd.Training, o.Seed)}
 	for i, t := range tasks {
-		r.lessons = append(r.lessons, newStream(t, cmp.Or(o.Batch, 800), o.Seed, uint64(i)))
-		r.tapes = append(r.tapes, autograd.NewTape(autograd.Training, o.Seed))
-		if !o.Vanilla {
-			r.ends = append(r.ends, nn.Clone(net))
-		}
+		r.tasks = append(r.tasks, newStream(t, cmp.Or(o.Batch, 800), o.Seed, uint64(i)))
 	}
 	step := r.reptile
 	if o.Vanilla {
 		r.opt = optim.NewAdam(nn.Params(net), optim.AdamOptions{LR: cmp.Or(o.InnerLR, 0.01)})
 		step = r.vanilla
+	} else {
+		r.work = nn.Clone(net)
+		for _, p := range nn.Params(net) {
+			r.sum = append(r.sum, make([]float32, p.Len()))
+		}
 	}
-	return iterate(ctx, cmp.Or(o.Iterations, 6000), o.Schedule, step, report)
-}
-
-// iterate takes the steps of a training. factor is what schedule says, or 1.
-func iterate(ctx context.Context, n int, schedule func(int) float64, step func(factor float64) (float64, error), report func(iteration int, loss float64) error) error {
-	for i := range n {
+	for i := range cmp.Or(o.Iterations, 6000) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		factor := 1.0
-		if schedule != nil {
-			factor = schedule(i)
+		if o.Schedule != nil {
+			factor = o.Schedule(i)
 		}
 		loss, err := step(factor)
 		if err == nil && report != nil {
@@ -161,98 +155,70 @@ func iterate(ctx context.Context, n int, schedule func(int) float64, step func(f
 }
 
 type metaRun struct {
-	o       MetaTraining
-	net     nn.Module
-	lessons []*stream
-	tapes   []*autograd.Tape // of the lessons
-	ends    []nn.Module      // what each lesson makes of net
-	opt     *optim.Adam
+	o     MetaTraining
+	net   nn.Module
+	work  nn.Module
+	tape  *autograd.Tape
+	tasks []*stream
+	opt   *optim.Adam
+	sum   [][]float32 // of the parameters that the tasks end with
 }
 
 // fit takes one Adam step on a batch and returns the loss before it.
-func fit(tape *autograd.Tape, net nn.Module, opt *optim.Adam, x, g *tensor.Tensor) (float64, error) {
-	tape.Reset()
-	loss := autograd.MSE(net.Forward(tape.Input(x)), tape.Input(g))
+func (r *metaRun) fit(net nn.Module, opt *optim.Adam, x, g *tensor.Tensor) (float64, error) {
+	r.tape.Reset()
+	loss := autograd.MSE(net.Forward(r.tape.Input(x)), r.tape.Input(g))
 	value := loss.Scalar()
-	return value, opt.Step(tape.Gradients(loss))
+	return value, opt.Step(r.tape.Gradients(loss))
 }
 
 func (r *metaRun) vanilla(factor float64) (float64, error) {
 	r.opt.SetLR(factor * cmp.Or(r.o.InnerLR, 0.01))
 	var mean float64
-	for i, t := range r.lessons {
+	for _, t := range r.tasks {
 		x, g := t.next()
-		loss, err := fit(r.tapes[i], r.net, r.opt, x, g)
+		loss, err := r.fit(r.net, r.opt, x, g)
 		if err != nil {
 			return 0, err
 		}
-		mean += loss / float64(len(r.lessons))
+		mean += loss / float64(len(r.tasks))
 	}
 	return mean, nil
 }
 
 func (r *metaRun) reptile(factor float64) (float64, error) {
-	loss, err := atOnce(len(r.lessons), func(i int) (first float64, err error) {
-		x, g := r.lessons[i].next()
-		nn.Copy(r.ends[i], r.net)
-		opt := optim.NewAdam(nn.Params(r.ends[i]), optim.AdamOptions{LR: cmp.Or(r.o.InnerLR, 0.01)})
+	for _, s := range r.sum {
+		clear(s)
+	}
+	var mean float64
+	for _, t := range r.tasks {
+		x, g := t.next()
+		nn.Copy(r.work, r.net)
+		opt := optim.NewAdam(nn.Params(r.work), optim.AdamOptions{LR: cmp.Or(r.o.InnerLR, 0.01)})
 		for k := range cmp.Or(r.o.InnerSteps, 5) {
-			loss, err := fit(r.tapes[i], r.ends[i], opt, x, g)
+			loss, err := r.fit(r.work, opt, x, g)
 			if err != nil {
 				return 0, err
 			}
 			if k == 0 {
-				first = loss
+				mean += loss / float64(len(r.tasks))
 			}
 		}
-		return first, nil
-	})
-	if err != nil {
-		return 0, err
-	}
-	outerStep(r.net, r.ends, factor*cmp.Or(r.o.Rate, 0.01))
-	return loss, nil
-}
-
-// atOnce does n things at once and returns the mean of their results.
-func atOnce(n int, do func(i int) (float64, error)) (float64, error) {
-	results, errs := make([]float64, n), make([]error, n)
-	var wg sync.WaitGroup
-	for i := range n {
-		wg.Go(func() {
-			errs[i] = tensor.Try(func() (err error) {
-				results[i], err = do(i)
-				return err
-			})
-		})
-	}
-	wg.Wait()
-	var mean float64
-	for _, v := range results {
-		mean += v / float64(n)
-	}
-	return mean, errors.Join(errs...)
-}
-
-// outerStep is Reptile's: it moves net by eps towards the mean of where inner loops
-// that began with it have ended.
-func outerStep(net nn.Module, ends []nn.Module, eps float64) {
-	n := float64(len(ends))
-	for i, p := range nn.Params(net) {
-		var from [][]float32
-		for _, end := range ends {
-			from = append(from, nn.Params(end)[i].Value().Data())
+		for i, p := range nn.Params(r.work) {
+			for j, v := range p.Value().Data() {
+				r.sum[i][j] += v
+			}
 		}
+	}
+	eps, n := factor*cmp.Or(r.o.Rate, 0.01), float64(len(r.tasks))
+	for i, p := range nn.Params(r.net) {
 		p.Update(func(v []float32) {
 			for j, old := range v {
-				var sum float32
-				for _, w := range from {
-					sum += w[j]
-				}
-				v[j] = float32(float64(old) + eps*(float64(sum)/n-float64(old)))
+				v[j] = float32(float64(old) + eps*(float64(r.sum[i][j])/n-float64(old)))
 			}
 		})
 	}
+	return mean, nil
 }
 
 // A stream deals a task's images in batches, shuffled anew in each pass.

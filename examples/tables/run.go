@@ -225,7 +225,6 @@ func (b *book) complete() error {
 		ask(b.cast.StandIn, "-model %s -epochs 5 -out %s", b.cast.StandIn, cast.File(b.weights, b.cast.StandIn))
 	}
 	if b.ablates() {
-		ask(cast.Lessons(b.cast.Attacker), "-stage meta -lessons -out %s", b.weights)
 		ask(cast.Vanilla(b.cast.Attacker), "-stage meta -vanilla -out %s", b.weights)
 		ask(cast.Fewer(b.cast.Attacker, b.c.estimated), "-stage meta -images %d -out %s", b.c.estimated, b.weights)
 		ask(cast.Estimated(b.cast.Attacker, b.c.estimated), "-stage meta -estimated %d -out %s", b.c.estimated, b.weights)

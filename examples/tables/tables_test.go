@@ -110,7 +110,7 @@ func gray(t *testing.T) *config {
 	save("net4-s2", "net4", victim)
 	save("meta-mnist", "meta-mnist", pretrained.MetaAttackerMNIST())
 	save("autozoom-mnist", "autozoom-mnist", pretrained.AutoZOOMMNIST())
-	write(t, dir, 10, map[string]string{"lenet5": "lenet5", "meta-mnist-lessons": "meta-mnist", "meta-mnist-vanilla": "meta-mnist", "meta-mnist-images5": "meta-mnist", "meta-mnist-estimated5": "meta-mnist"})
+	write(t, dir, 10, map[string]string{"lenet5": "lenet5", "meta-mnist-vanilla": "meta-mnist", "meta-mnist-images5": "meta-mnist", "meta-mnist-estimated5": "meta-mnist"})
 	return &config{chapter: 2, data: "mnist", weights: dir, out: t.TempDir(), only: "all", rows: "all", sources: "lenet5",
 		n: 2, slow: 1, sweep: 1, victims: 1, budget: 170, estimated: 5, workers: 4, seed: 1}
 }

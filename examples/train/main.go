@@ -47,7 +47,7 @@ type config struct {
 	half                    bool
 	iterations              int
 	rate                    float64
-	lessons, vanilla        bool
+	vanilla                 bool
 	estimated, images       int
 	threads                 int
 
@@ -72,9 +72,8 @@ func flags(c *config) {
 	flag.BoolVar(&c.resume, "resume", false, "go on from the checkpoint that Ctrl-C left")
 	flag.BoolVar(&c.half, "half", false, "write weights as float16")
 	flag.StringVar(&c.sources, "sources", "", "stages sources and meta: the models whose gradients the meta attacker learns; default: lenet5,net2,net3 for gray pictures of 28x28, three of VGG for RGB")
-	flag.IntVar(&c.iterations, "iterations", 0, "stage meta: outer iterations of the lessons; a rehearsal of 7/3 as many attacks on each source follows; 0: 300")
-	flag.Float64Var(&c.rate, "rate", 1, "stage meta: first outer step of the lessons")
-	flag.BoolVar(&c.lessons, "lessons", false, "stage meta: leave out the rehearsal, as the thesis does and the other ablations do (to a file of its own)")
+	flag.IntVar(&c.iterations, "iterations", 0, "stage meta: outer iterations; 0: 300")
+	flag.Float64Var(&c.rate, "rate", 1, "stage meta: first outer step of Reptile")
 	flag.BoolVar(&c.vanilla, "vanilla", false, "stage meta: train on all models together, without inner and outer loop (an ablation, to a file of its own)")
 	flag.IntVar(&c.estimated, "estimated", 0, "stage meta: learn gradients estimated by queries on so many images a source, instead of true ones on 10,000: an image of d pixels takes 2d+1 queries, 1,569 on MNIST (an ablation, to a file of its own)")
 	flag.IntVar(&c.images, "images", 0, "stage meta: learn true gradients on so many images a source only, the same that -estimated uses (to compare with it, to a file of its own)")

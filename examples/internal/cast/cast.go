@@ -90,9 +90,6 @@ func Victim(name string, seed int) string {
 // The names of the attackers for the ablations (thesis section 2.4.5) are made of the
 // attacker's own.
 
-// Lessons is trained without the rehearsal, as all those below.
-func Lessons(attacker string) string { return attacker + "-lessons" }
-
 // Vanilla is trained without inner and outer loop.
 func Vanilla(attacker string) string { return attacker + "-vanilla" }
 

@@ -50,7 +50,7 @@ attacker.train()  # batch statistics, always
 images = np.frombuffer(gzip.open(images_file).read(), np.uint8, offset=16).reshape(-1, 1, 28, 28)
 labels = np.frombuffer(gzip.open(labels_file).read(), np.uint8, offset=8)
 
-Q, M, BETA, H, TUNE, STEPS = 128, 5, 0.01, 1e-3, 20, 300
+Q, M, BETA, H, TUNE, STEPS = 128, 5, 0.01, 1e-4, 20, 300
 
 
 def hinge(z, y):  # in float64, of logits
