@@ -62,8 +62,8 @@ func (b *book) results(ctx context.Context, arms []arm, targeted bool, n int) (r
 }
 
 func (b *book) notRun(missing []string) {
-	for _, m := range missing {
-		b.text("Not run yet: " + m + ".")
+	if len(missing) > 0 {
+		b.text("Not run yet: " + strings.Join(missing, "; ") + ".")
 	}
 }
 
