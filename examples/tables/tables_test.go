@@ -155,7 +155,7 @@ func TestAllTables(t *testing.T) {
 		t.Error("the cells of the first run give another page")
 	}
 	c.seed++
-	if other := page(t, c); strings.Count(other, "Not run yet") < 20 {
+	if other := page(t, c); strings.Count(other, "Not run yet") < 9 || strings.Count(other, "Not run yet: ZOO; Boundary; Opt; ") < 2 {
 		t.Errorf("cells of one seed serve another:\n%s", other)
 	}
 }
