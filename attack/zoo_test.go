@@ -321,3 +321,20 @@ func TestBilinearDecoder(t *testing.T) {
 		}
 	}
 }
+
+// TestImportanceIsProportional: of two coordinates one twice as large is drawn first
+// twice as often.
+func TestImportanceIsProportional(t *testing.T) {
+	m := newModifier(Clip, make([]float32, 2), []int{1, 1, 2})
+	r := rand.New(rand.NewPCG(1, 2))
+	const draws = 20000
+	first := 0
+	for range draws {
+		if (ZOO{Importance: true}).choose([]float32{0.2, 0.1}, false, m, 1, r)[0] == 0 {
+			first++
+		}
+	}
+	if share := float64(first) / draws; !(math.Abs(share-2.0/3) < 0.015) {
+		t.Errorf("the larger of two is drawn in %.3f of cases, want 0.667", share)
+	}
+}

@@ -98,11 +98,6 @@ func labels(name, what string, make func(start attack.Start) attack.LabelAttack)
 	return entry{name: name, what: what + ": labels, least L2", labels: func(s setup) (attack.LabelAttack, error) { return make(s.start), nil }}
 }
 
-// autoZOOM has more iterations than the budget lasts for.
-func autoZOOM(s setup, d attack.Decoder) attack.AutoZOOM {
-	return attack.AutoZOOM{Decoder: d, Weight: 10, Switch: 100, Directions: 4, Iterations: s.budget}
-}
-
 // catalogue lists the attacks by the names of -attack.
 var catalogue = []entry{
 	{name: "meta", what: "Meta Attack: scores, least L2", scores: func(s setup) (attack.ScoreAttack, error) {
@@ -112,18 +107,18 @@ var catalogue = []entry{
 		return attack.MetaPreset(s.preset, s.attacker)
 	}},
 	scores("zoo", "ZOO: scores, least L2", func(setup) attack.ScoreAttack { return cast.ZOO(attack.Clip) }),
-	scores("autozoom", "AutoZOOM, bilinear: scores, least L2", func(s setup) attack.ScoreAttack { return autoZOOM(s, nil) }),
+	scores("autozoom", "AutoZOOM, bilinear: scores, least L2", func(s setup) attack.ScoreAttack { return cast.AutoZOOM(nil, attack.Clip, s.budget) }),
 	{name: "autozoom-ae", what: "AutoZOOM, decoder of an auto-encoder: scores, least L2", scores: func(s setup) (attack.ScoreAttack, error) {
 		if s.decoder == nil {
 			return nil, unfit("the auto-encoder that comes with the library is trained for 28x28 gray images; give another by -decoder")
 		}
-		return autoZOOM(s, s.decoder), nil
+		return cast.AutoZOOM(s.decoder, attack.Clip, s.budget), nil
 	}},
 	inBall("bandits", "Bandits-TD", func(b cast.Ball) attack.ScoreAttack { return attack.Bandits{Eps: b.L2, Tile: b.Tile} }),
 	inBall("nes", "NES", func(b cast.Ball) attack.ScoreAttack { return attack.NES{Eps: b.L2} }),
 	inBall("square", "Square", func(b cast.Ball) attack.ScoreAttack { return attack.Square{Eps: b.L2} }),
 	scores("simba", "SimBA: scores, L2 grows", func(setup) attack.ScoreAttack { return attack.SimBA{} }),
-	scores("simba-dct", "SimBA-DCT: scores, L2 grows", func(setup) attack.ScoreAttack { return attack.SimBA{DCT: true, Fraction: 0.5} }),
+	scores("simba-dct", "SimBA-DCT: scores, L2 grows", func(setup) attack.ScoreAttack { return attack.SimBA{DCT: true} }),
 	inBall("signhunter", "SignHunter", func(b cast.Ball) attack.ScoreAttack { return attack.SignHunter{Eps: b.L2} }),
 	labels("boundary", "Boundary", func(s attack.Start) attack.LabelAttack { return attack.Boundary{Start: s} }),
 	labels("opt", "Opt", func(s attack.Start) attack.LabelAttack { return attack.Opt{Start: s} }),

@@ -213,8 +213,8 @@ func (p *probe) attack(ctx context.Context, name string, job attack.Job) error {
 		}
 		return err
 	}
-	if res.Resumed > 0 {
-		fmt.Printf("  resumed %d times; %d of %d queries were possibly charged twice\n", res.Resumed, res.Intents-res.Answers, res.Intents)
+	if lost := res.Intents - res.Answers; res.Resumed > 0 || lost > 0 {
+		fmt.Printf("  resumed %d times; %d of %d queries were possibly charged twice\n", res.Resumed, lost, res.Intents)
 	}
 	return nil
 }

@@ -62,16 +62,12 @@ func (b *book) baselines() []arm {
 		{name: "zoo", title: "ZOO", budget: large, slow: true, scores: cast.ZOO(r.Box)},
 		{name: "boundary", title: "Boundary", budget: large, slow: true, labels: func(s attack.Start) attack.LabelAttack { return attack.Boundary{Start: s, Steps: large} }},
 		{name: "opt", title: "Opt", budget: large, slow: true, labels: func(s attack.Start) attack.LabelAttack { return attack.Opt{Start: s} }},
-		{name: "autozoom", title: "AutoZOOM, bilinear", budget: usual, scores: autoZOOM(nil, r.Box)},
+		{name: "autozoom", title: "AutoZOOM, bilinear", budget: usual, scores: cast.AutoZOOM(nil, r.Box, usual)},
 		{name: "bandits", title: fmt.Sprintf("Bandits-TD, L2 ≤ %g", r.L2), budget: usual, scores: attack.Bandits{Eps: r.L2, Tile: r.Tile}},
 		{name: "square-linf", title: fmt.Sprintf("Square, Linf ≤ %.3g", r.Linf), budget: usual, scores: attack.Square{Norm: attack.Linf, Eps: r.Linf}},
 		{name: "square-l2", title: fmt.Sprintf("Square, L2 ≤ %g", r.L2), budget: usual, scores: attack.Square{Eps: r.L2}},
 		{name: "hopskipjump", title: "HopSkipJump", budget: usual, labels: func(s attack.Start) attack.LabelAttack { return attack.HopSkipJump{Start: s} }},
 	}
-}
-
-func autoZOOM(d attack.Decoder, box attack.Box) attack.AutoZOOM {
-	return attack.AutoZOOM{Decoder: d, Weight: 10, Switch: 100, Directions: 4, Iterations: usual, Box: box} // the budget ends it
 }
 
 // meta is a row of the Meta Attack.
@@ -93,7 +89,7 @@ func (b *book) autoEncoder() (arm, error) {
 		return arm{}, err
 	}
 	return arm{name: "autozoom-ae", title: "AutoZOOM, auto-encoder", budget: usual, net: hash,
-		scores: autoZOOM(d, cast.BallFor(b.test.Shape()).Box)}, nil
+		scores: cast.AutoZOOM(d, cast.BallFor(b.test.Shape()).Box, usual)}, nil
 }
 
 // A network is a meta attacker.

@@ -25,11 +25,11 @@ type Cast struct {
 func For(shape []int) (Cast, error) {
 	switch {
 	case slices.Equal(shape, []int{1, 28, 28}):
-		return Cast{[]string{"lenet5", "net2", "net3"}, "net4", "meta-mnist", "net1", "autozoom-mnist", "paper"}, nil
+		return Cast{[]string{"lenet5", "net2", "net3"}, "net4", "meta-mnist", "net1", "autozoom-mnist", Preset(shape)}, nil
 	case slices.Equal(shape, []int{3, 32, 32}):
-		return Cast{[]string{"vgg13-32", "vgg16-32", "vgg19-32"}, "resnet18-small", "meta-cifar", "", "autozoom-cifar", "paper-cifar10"}, nil
+		return Cast{[]string{"vgg13-32", "vgg16-32", "vgg19-32"}, "resnet18-small", "meta-cifar", "", "autozoom-cifar", Preset(shape)}, nil
 	case slices.Equal(shape, []int{3, 64, 64}):
-		return Cast{[]string{"vgg13-64", "vgg16-64", "resnet18-small"}, "resnet34-small", "meta-cifar", "", "", "paper-tiny"}, nil
+		return Cast{[]string{"vgg13-64", "vgg16-64", "resnet18-small"}, "resnet34-small", "meta-cifar", "", "", Preset(shape)}, nil
 	}
 	return Cast{}, fmt.Errorf("the Meta Attack's networks take pictures of 1x28x28, 3x32x32 and 3x64x64; these are %v", shape)
 }
@@ -72,6 +72,13 @@ func BallFor(shape []int) Ball {
 // took all of them, and 10 of 12. With steps of 0.02 it took 24 of 24 either way, in half
 // the queries, 5 % farther away.
 func ZOO(box attack.Box) attack.ZOO { return attack.ZOO{First: true, C: 10, LR: 0.02, Box: box} }
+
+// AutoZOOM is AutoZOOM with a decoder, nil for the bilinear one, as its code's examples
+// run it, but for more directions once there is a success, and iterations that outlast
+// the budget.
+func AutoZOOM(d attack.Decoder, box attack.Box, budget int) attack.AutoZOOM {
+	return attack.AutoZOOM{Decoder: d, Weight: 10, Switch: 100, Directions: 4, Iterations: budget, Box: box}
+}
 
 // Directory is where the networks for a data set are kept unless told otherwise.
 func Directory(data string) string { return "meta-" + filepath.Base(data) }
