@@ -213,8 +213,18 @@ func (p *probe) attack(ctx context.Context, name string, job attack.Job) error {
 		}
 		return err
 	}
-	if lost := res.Intents - res.Answers; res.Resumed > 0 || lost > 0 {
-		fmt.Printf("  resumed %d times; %d of %d queries were possibly charged twice\n", res.Resumed, lost, res.Intents)
+	if twice := chargedTwice(res); twice != "" {
+		fmt.Println(" ", twice)
 	}
 	return nil
+}
+
+// chargedTwice says how many queries of a journal the victim may have served twice, ""
+// if there is no reason to.
+func chargedTwice(res *attack.Result) string {
+	lost := res.Intents - res.Answers
+	if lost == 0 && res.Resumed == 0 {
+		return ""
+	}
+	return fmt.Sprintf("resumed %d times; %d of %d queries were possibly charged twice", res.Resumed, lost, res.Intents)
 }

@@ -235,3 +235,23 @@ func foreign(t *testing.T) string {
 	}
 	return c.out
 }
+
+// TestLikeness: a network that doubles its input, against labels that are its input, is
+// wrong by them and points the right way.
+func TestLikeness(t *testing.T) {
+	x := tensor.FromSlice([]float32{1, 2, 2, 0, 3, 4}, 2, 3, 1, 1)
+	double := nn.NewConv2D(rand.New(rand.NewPCG(1, 1)), 3, 3, 1, nn.ConvConfig{NoBias: true})
+	nn.Params(double)[0].Update(func(w []float32) {
+		for i := range w {
+			w[i] = map[bool]float32{true: 2}[i%4 == 0]
+		}
+	})
+	mse, cosine := likeness(double, zoo.MetaTask{X: x, G: x}, 1)
+	if math.Abs(mse-34.0/6) > 1e-5 || math.Abs(cosine-1) > 1e-5 {
+		t.Errorf("error %v and cosine %v, want %v and 1", mse, cosine, 34.0/6)
+	}
+	g := tensor.FromSlice([]float32{2, -1, 0, 0, 3, 4}, 2, 3, 1, 1) // one orthogonal, one the same
+	if _, cosine := likeness(double, zoo.MetaTask{X: x, G: g}, 2); math.Abs(cosine-0.5) > 1e-5 {
+		t.Errorf("mean cosine %v, want 0.5", cosine)
+	}
+}
