@@ -120,6 +120,20 @@ func (b *book) random() *network {
 	return &network{spec.New(b.c.seed, 0), fmt.Sprintf("random %d", b.c.seed), "", ""}
 }
 
+// lively is the trained meta attacker before its convolutions were made steady.
+func (b *book) lively() (*network, error) {
+	n, err := b.attacker(b.cast.Attacker)
+	if err != nil {
+		return nil, err
+	}
+	net, ok := n.net.(*nn.Sequential)
+	if !ok {
+		return nil, fmt.Errorf("%s is not a meta attacker", b.cast.Attacker)
+	}
+	zoo.Steady(net, 1.0/cast.Steadiness)
+	return &network{net, n.hash + " unsteady", n.data, n.note}, nil
+}
+
 // arms are the rows of tables 2.4 and 2.5.
 func (b *book) arms() ([]arm, error) {
 	list := b.baselines()

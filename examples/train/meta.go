@@ -71,7 +71,7 @@ func meta(ctx context.Context, c *config) error {
 		all = append(all, j)
 	}
 	spec, _ := models.Find(p.Attacker)
-	net := spec.New(c.seed, 0)
+	net := spec.New(c.seed, 0).(*nn.Sequential)
 	random := nn.Clone(net)
 	var tasks []zoo.MetaTask
 	for _, j := range all[:len(all)-1] {
@@ -81,6 +81,7 @@ func meta(ctx context.Context, c *config) error {
 	if stopped != nil && !errors.Is(stopped, context.Canceled) {
 		return stopped
 	}
+	zoo.Steady(net, cast.Steadiness)
 	mean := judgements(net, random, all)
 	file := p.Attacker
 	switch {
