@@ -24,7 +24,7 @@ func MetaPreset(name string, net nn.Module) (Meta, error) {
 	case "paper-tiny":
 		return Meta{Network: net, Coordinates: 500, Interval: 3, Box: Tanh, Steps: 100, Central: true}, nil
 	case "frugal":
-		return Meta{Network: net, Coordinates: 112, Interval: 9, First: 1, TuneLR: 0.002, Mask: true, Proportional: true}, nil
+		return Meta{Network: net, Coordinates: 112, Interval: 9, First: 1, LR: 0.0095, TuneLR: 0.005, Mask: true, Proportional: true}, nil
 	}
 	return Meta{}, fmt.Errorf("attack: no preset %q of the meta attack (there are paper, paper-cifar10, paper-tiny, frugal)", name)
 }

@@ -112,6 +112,7 @@ type MetaTraining struct {
 // tasks ended. report, if not nil, is told after each iteration the mean over
 // tasks of the loss before the inner steps; it may return an error to stop. A
 // cancelled ctx stops between iterations; net then holds what was learned so far.
+// [Steady] prepares it for attacks.
 func (o MetaTraining) Train(ctx context.Context, net nn.Module, tasks []MetaTask, report func(iteration int, loss float64) error) error {
 	if len(tasks) == 0 {
 		return fmt.Errorf("zoo: a meta attacker needs at least one source model")
