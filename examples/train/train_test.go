@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/mettleml/mettle/autograd"
+	"github.com/mettleml/mettle/examples/internal/cast"
 	"github.com/mettleml/mettle/examples/internal/datasets"
 	"github.com/mettleml/mettle/examples/internal/weights"
 	"github.com/mettleml/mettle/nn"
@@ -198,6 +199,34 @@ func TestAutoencoder(t *testing.T) {
 	after, _ := likeness(net, self, together)
 	if !(after < before/4) {
 		t.Errorf("the error is %g, %g before training", after, before)
+	}
+}
+
+// TestMetaAttackerIsSteady: what the stage writes has its convolutions made steady.
+func TestMetaAttackerIsSteady(t *testing.T) {
+	c := &config{stage: "meta", data: pictures(t), out: t.TempDir(), sources: "vgg11-32", iterations: 1, batch: 4, limit: 20, rate: 1, seed: 1}
+	for _, name := range []string{"vgg11-32", "resnet18-small"} {
+		spec, _ := models.Find(name) // untrained, with a seed by which they get some pictures right
+		if err := weights.Save(cast.File(c.out, name), spec.New(2, 4), weights.Info{Model: name, Classes: 4}, tensor.F32); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := run(context.Background(), c); err != nil {
+		t.Fatal(err)
+	}
+	net, spec, _, err := weights.Open(cast.File(c.out, "meta-cifar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := func(net nn.Module) (sum float64) {
+		for _, v := range nn.Params(net)[0].Value().Data() {
+			sum += float64(v) * float64(v)
+		}
+		return math.Sqrt(sum)
+	}
+	// An iteration turns the weights, and hardly makes them longer.
+	if ratio := size(net) / size(spec.New(c.seed, 0)); math.Abs(ratio-cast.Steadiness) > 0.1*cast.Steadiness {
+		t.Errorf("the first convolution is %.2f times as large as before training, want about %d", ratio, cast.Steadiness)
 	}
 }
 
