@@ -142,9 +142,8 @@ func TestGradientsOfTheMetaAttacker(t *testing.T) {
 
 // TestMetaEndToEnd: on real images the Meta Attack succeeds, a trained attacker
 // needs no more queries than a random one (paired, with the interval), and ZOO
-// needs more at a like distance. Thirty pairs and two attacks by ZOO are what a test has
-// time for: a hundred and ten take two minutes of a core. The tables of chapter 2 have
-// both comparisons on many more images.
+// needs more at a like distance. Two attacks by ZOO are what a test has time for: ten take
+// a minute of a core. The tables of chapter 2 have both comparisons on many more images.
 func TestMetaEndToEnd(t *testing.T) {
 	if testing.Short() {
 		t.Skip("dozens of attacks; those of ZOO take twenty thousand queries each")
@@ -157,7 +156,7 @@ func TestMetaEndToEnd(t *testing.T) {
 		}
 		return res
 	}
-	const pairs = 30
+	const pairs = 100
 	trained := run(Meta{Network: pretrained.MetaAttackerMNIST()}, pairs, 10000)
 	random := run(Meta{Network: models.MetaAttackerMNIST(9)}, pairs, 10000)
 	s := trained.Summary()
