@@ -120,8 +120,8 @@ func (b *book) random() *network {
 	return &network{spec.New(b.c.seed, 0), fmt.Sprintf("random %d", b.c.seed), "", ""}
 }
 
-// lively is the trained meta attacker before its convolutions were made steady.
-func (b *book) lively() (*network, error) {
+// unsteady is the trained meta attacker before its convolutions were made steady.
+func (b *book) unsteady() (*network, error) {
 	n, err := b.attacker(b.cast.Attacker)
 	if err != nil {
 		return nil, err

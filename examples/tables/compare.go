@@ -230,35 +230,31 @@ func (b *book) ablation(ctx context.Context, targeted bool) error {
 	}
 	b.heading(title)
 	n := b.c.estimated
-	var arms []arm
-	for _, row := range []struct{ name, title, file string }{
+	type row struct {
+		name, title string
+		net         *network
+	}
+	var rows []row
+	for _, r := range []struct{ name, title, file string }{
 		{"meta", "Meta Attack", b.cast.Attacker},
 		{"vanilla", "vanilla training", cast.Vanilla(b.cast.Attacker)},
 		{"images", fmt.Sprintf("white-box gradients of %d images a source", n), cast.Fewer(b.cast.Attacker, n)},
 		{"estimated", fmt.Sprintf("estimated gradients of the same %d images", n), cast.Estimated(b.cast.Attacker, n)},
 	} {
-		net, err := b.attacker(row.file)
+		net, err := b.attacker(r.file)
 		if err != nil {
 			return err
 		}
-		a, err := meta(row.name, fmt.Sprintf("%s (%s)", row.title, net.note), b.cast.Preset, net)
-		if err != nil {
-			return err
-		}
-		arms = append(arms, a)
+		rows = append(rows, row{r.name, fmt.Sprintf("%s (%s)", r.title, net.note), net})
 	}
-	lively, err := b.lively()
+	unsteady, err := b.unsteady()
 	if err != nil {
 		return err
 	}
-	for _, row := range []struct {
-		name, title string
-		net         *network
-	}{
-		{"unsteady", "convolutions not made steady", lively},
-		{"meta-random", "random attacker", b.random()},
-	} {
-		a, err := meta(row.name, row.title, b.cast.Preset, row.net)
+	rows = append(rows, row{"unsteady", "convolutions not made steady", unsteady}, row{"meta-random", "random attacker", b.random()})
+	var arms []arm
+	for _, r := range rows {
+		a, err := meta(r.name, r.title, b.cast.Preset, r.net)
 		if err != nil {
 			return err
 		}

@@ -160,6 +160,34 @@ func TestAllTables(t *testing.T) {
 	}
 }
 
+// TestUnsteady: the row's attacker is the trained one with its convolutions, but for the
+// last, as they were learned.
+func TestUnsteady(t *testing.T) {
+	b, err := open(context.Background(), gray(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	net, err := b.unsteady()
+	if err != nil {
+		t.Fatal(err)
+	}
+	trained := nn.Params(pretrained.MetaAttackerMNIST())
+	params := nn.Params(net.net)
+	for _, p := range []struct {
+		index  int
+		factor float32
+	}{{0, cast.Steadiness}, {len(params) - 2, 1}} {
+		for i, v := range params[p.index].Value().Data() {
+			if want := trained[p.index].Value().Data()[i] / p.factor; v != want {
+				t.Fatalf("parameter %d: entry %d is %g, want %g", p.index, i, v, want)
+			}
+		}
+	}
+	if a, err := b.attacker(b.cast.Attacker); err != nil || a.hash == net.hash {
+		t.Errorf("its cells are those of the trained attacker, %s (%v)", net.hash, err)
+	}
+}
+
 // TestPartOfARun: a run that is cut off keeps the cells it finished, and another
 // that goes on ends with the page of an undisturbed one.
 func TestPartOfARun(t *testing.T) {
