@@ -19,6 +19,13 @@ func TestSteady(t *testing.T) {
 		x.Data()[i] = r.Float32()
 	}
 	plain := models.MetaAttackerMNIST(1)
+	for _, p := range nn.Params(plain) { // biases begin at 0
+		p.Update(func(v []float32) {
+			for i := range v {
+				v[i] += 0.1 * r.Float32()
+			}
+		})
+	}
 	steady := nn.Clone(plain)
 	const factor = 8
 	if n := Steady(steady, factor); n != 7 {
