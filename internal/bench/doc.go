@@ -9,12 +9,11 @@
 // moves, so a peak of another minute means nothing. Rates count the operations
 // of the direct algorithm; Winograd's may exceed the peak.
 //
-// The cases without a prefix of their own do the same work under the same names
-// as the PyTorch script whose times stand below, so that the two can be run in
-// turn; those under extra/ are done by peers/extras.py. In fwdbwd both gradients follow
-// the forward pass. Inputs are drawn from N(0,1), nothing is cached between runs
-// (weights are packed or transformed anew) and outputs go to memory that was used
-// before.
+// peers/pytorch.py does the same work in PyTorch under the same names, so that the two
+// can be run in turn. Those under extra/ watch more shapes and layers. In fwdbwd
+// both gradients follow the forward pass. Inputs are drawn from N(0,1), nothing is cached
+// between runs (weights are packed or transformed anew) and outputs go to memory that
+// was used before.
 //
 // With -dump, every case runs once and writes its arrays as npy files into DIR,
 // CASE.ARRAY.npy with the slashes of the case turned into underscores, for a
@@ -81,11 +80,11 @@
 //
 // Two vCPUs of an AMD EPYC (Zen 4: AVX-512 at half width, 118 GFLOP/s a core, 1 MB
 // of second-level cache), Go 1.26.8, 25 November 2026; PyTorch 1.13 and OpenBLAS
-// 0.3.21 (SKYLAKEX kernels) set up as peers/extras.py says, on an otherwise idle
+// 0.3.21 (SKYLAKEX kernels) set up as peers/pytorch.py says, on an otherwise idle
 // machine. For each number of threads one window, both sides in turn family by
-// family, two rounds of the script's cases and one of those under extra/: the least
-// time of ours in milliseconds, and its ratio to PyTorch's. What the script times has
-// its own names; the other lines are those under extra/. The machine's neighbours are
+// family, two rounds of the main cases and one of those under extra/ (written here
+// without that prefix): the least time of ours in milliseconds, and its ratio to
+// PyTorch's. The machine's neighbours are
 // not idle: now and then the second processor is away for the length of a line, which
 // hurts PyTorch more, whose threads wait for each other in every layer. One line of
 // ours that took as long with two threads as with one was taken again at once.

@@ -7,8 +7,7 @@ import (
 	"github.com/mettleml/mettle/internal/kernel"
 )
 
-// extraCases keep an eye on what the comparison with PyTorch leaves out;
-// peers/extras.py does the same work there.
+// extraCases keep an eye on shapes and layers beside the main ones.
 var extraCases = slices.Concat(matmulExtras(), convExtras(), metaLayers(), layerExtras())
 
 // flat is a 2-D convolution of square images.
