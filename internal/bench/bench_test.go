@@ -2,7 +2,10 @@ package main
 
 import (
 	"math"
+	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/mettleml/mettle/tensor"
@@ -26,6 +29,30 @@ func TestCases(t *testing.T) {
 		if !seen[name] {
 			t.Errorf("no case %s", name)
 		}
+	}
+}
+
+// PyTorch's side must have the same cases in the same order, and they must run.
+func TestPyTorch(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs every case in PyTorch")
+	}
+	const python = "/usr/bin/python3"
+	if exec.Command(python, "-c", "import torch").Run() != nil {
+		t.Skip("no /usr/bin/python3 with torch here (Debian: python3-torch)")
+	}
+	var want []string
+	for _, family := range families {
+		for _, c := range family {
+			want = append(want, c.name)
+		}
+	}
+	out, err := exec.Command(python, "peers/pytorch.py", "1", "", "0").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if got := strings.Fields(string(out)); !slices.Equal(got, want) {
+		t.Errorf("PyTorch's cases are\n%s\nours\n%s", got, want)
 	}
 }
 

@@ -13,6 +13,7 @@ milliseconds. In fwdbwd a dense gradient is given, so that none is spent on maki
 one.
 
 usage: pytorch.py [threads] [case-prefix] [seconds]
+With 0 seconds every case runs once and its name alone is printed.
 """
 import statistics, sys, time
 import torch, torch.nn as nn, torch.nn.functional as F
@@ -28,7 +29,11 @@ def bench(name, make):
     if not name.startswith(PREFIX):
         return
     run = make()
-    run(); run()
+    run()
+    if not SECONDS:
+        print(name, flush=True)
+        return
+    run()
     times, end = [], time.perf_counter() + SECONDS
     while time.perf_counter() < end or len(times) < 5:
         t = time.perf_counter(); run(); times.append((time.perf_counter() - t) * 1e3)
