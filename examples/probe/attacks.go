@@ -25,12 +25,13 @@ type setup struct {
 	start    attack.Start // may find its image later than it is bound
 	targeted bool
 	budget   int
+	step     float64 // of finite differences, 0 for that of the attacks
 }
 
 // newSetup opens what the flags name for a victim.
 func newSetup(c *config, v zoo.Scorer, start attack.Start) (s setup, err error) {
 	shape := v.Info().Shape
-	s = setup{victim: v, preset: cmp.Or(c.preset, cast.Preset(shape)), ball: cast.BallFor(shape), targeted: c.goal == "targeted", budget: c.budget}
+	s = setup{victim: v, preset: cmp.Or(c.preset, cast.Preset(shape)), ball: cast.BallFor(shape), targeted: c.goal == "targeted", budget: c.budget, step: c.step}
 	s.ball.L2 = cmp.Or(c.eps, s.ball.L2)
 	if s.targeted { // else noise will do
 		s.start = start
@@ -104,15 +105,24 @@ var catalogue = []entry{
 		if s.attacker == nil {
 			return nil, unfit("the meta attacker that comes with the library is trained for 28x28 gray images; give another by -attacker")
 		}
-		return attack.MetaPreset(s.preset, s.attacker)
+		a, err := attack.MetaPreset(s.preset, s.attacker)
+		if s.targeted {
+			a.Steps = cast.TargetedSteps
+		}
+		a.H = s.step
+		return a, err
 	}},
-	scores("zoo", "ZOO: scores, least L2", func(setup) attack.ScoreAttack { return cast.ZOO(attack.Clip) }),
-	scores("autozoom", "AutoZOOM, bilinear: scores, least L2", func(s setup) attack.ScoreAttack { return cast.AutoZOOM(nil, attack.Clip, s.budget) }),
+	scores("zoo", "ZOO: scores, least L2", func(s setup) attack.ScoreAttack {
+		a := cast.ZOO(s.ball.Box)
+		a.H = s.step
+		return a
+	}),
+	scores("autozoom", "AutoZOOM, bilinear: scores, least L2", func(s setup) attack.ScoreAttack { return cast.AutoZOOM(nil, s.ball.Box, s.budget) }),
 	{name: "autozoom-ae", what: "AutoZOOM, decoder of an auto-encoder: scores, least L2", scores: func(s setup) (attack.ScoreAttack, error) {
 		if s.decoder == nil {
 			return nil, unfit("the auto-encoder that comes with the library is trained for 28x28 gray images; give another by -decoder")
 		}
-		return cast.AutoZOOM(s.decoder, attack.Clip, s.budget), nil
+		return cast.AutoZOOM(s.decoder, s.ball.Box, s.budget), nil
 	}},
 	inBall("bandits", "Bandits-TD", func(b cast.Ball) attack.ScoreAttack { return attack.Bandits{Eps: b.L2, Tile: b.Tile} }),
 	inBall("nes", "NES", func(b cast.Ball) attack.ScoreAttack { return attack.NES{Eps: b.L2} }),
@@ -178,6 +188,15 @@ type task struct {
 	name   string
 	job    attack.Job
 	labels bool // rather than scores
+}
+
+// smallestStep is the smallest step that an attack takes to see a change of score: the
+// difference of a single pixel, or else one of 8 bits, which none goes below.
+func smallestStep(tasks []task, difference float64) float64 {
+	if slices.ContainsFunc(tasks, func(t task) bool { return t.name == "meta" || t.name == "zoo" }) {
+		return cmp.Or(difference, 1e-4)
+	}
+	return 1. / 255
 }
 
 // bind makes the jobs of a run, and tells which attacks it leaves out and why.

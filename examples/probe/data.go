@@ -26,13 +26,18 @@ var someImages []byte
 //go:embed images/t10k-first-labels.idx1.gz
 var someLabels []byte
 
+// isAddress reports whether -victim names a server.
+func isAddress(victim string) bool {
+	return strings.HasPrefix(victim, "http://") || strings.HasPrefix(victim, "https://")
+}
+
 // victim opens what -victim names.
 func victim(ctx context.Context, c *config) (zoo.Scorer, error) {
 	shape, err := parseShape(c.shape)
 	if err != nil {
 		return nil, err
 	}
-	if strings.HasPrefix(c.victim, "http://") || strings.HasPrefix(c.victim, "https://") {
+	if isAddress(c.victim) {
 		o, err := c.remote.options(shape, c.workers)
 		if err != nil {
 			return nil, err

@@ -180,8 +180,9 @@ func (s *scout) right(ctx context.Context, part []int) (right []int, err error) 
 	return right, nil
 }
 
-// preflight checks that the victim keeps to its description.
-func (s *scout) preflight(ctx context.Context, samples []attack.Sample) error {
+// preflight checks that the victim keeps to its description, and that a step shows in
+// its scores.
+func (s *scout) preflight(ctx context.Context, samples []attack.Sample, step float64) error {
 	if s.look.Checked {
 		return nil
 	}
@@ -191,7 +192,7 @@ func (s *scout) preflight(ctx context.Context, samples []attack.Sample) error {
 		copy(x.Index(i).Data(), sample.X.Data())
 		labels[i] = sample.Label
 	}
-	rep, err := zoo.Preflight{Seed: s.c.seed, Noise: s.c.noise}.Run(ctx, s.v, x, labels)
+	rep, err := zoo.Preflight{Seed: s.c.seed, Noise: s.c.noise, Step: step}.Run(ctx, s.v, x, labels)
 	switch {
 	case err != nil && rep != nil: // the answers to one sample differ
 		return fmt.Errorf("%w; here that is -noise", err)

@@ -32,7 +32,7 @@ type config struct {
 	goal, attacks              string
 	budget                     int
 	preset, attacker, decoder  string
-	eps, within, noise         float64
+	eps, step, within, noise   float64
 	remote                     remote
 	report, json, out, journal string
 	fsync, dry                 bool
@@ -60,6 +60,7 @@ func parse(c *config) {
 	g.StringVar(&c.goal, "goal", "untargeted", "untargeted, or targeted (the class after the true one)")
 	g.IntVar(&c.budget, "budget", 5000, "queries an attack may spend on an image")
 	g.Float64Var(&c.eps, "eps", 0, "L2 radius for the attacks that stay in a ball; 0: 2 for gray images, 1 for colour")
+	g.Float64Var(&c.step, "step", 0, "of the finite differences of meta and zoo; take a larger one for a victim that rounds its scores or its pixels (UINT8: 0.004 or more); 0: 1e-4")
 	g.StringVar(&c.attacker, "attacker", "", "meta attacker, as examples/train -stage meta writes it; default: the one that comes with the library, for 28x28 gray images")
 	g.StringVar(&c.preset, "preset", "", "of the meta attack: paper, paper-cifar10, paper-tiny or frugal; default: paper for gray images, for colour the one for images of about that size")
 	g.StringVar(&c.decoder, "decoder", "", "auto-encoder for autozoom-ae, as examples/train -stage autoencoder writes it; default: the one that comes with the library, for 28x28 gray images")

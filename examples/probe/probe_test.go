@@ -118,6 +118,7 @@ func TestBadFlags(t *testing.T) {
 		"is the server running":          func(c *config) { c.victim = "http://127.0.0.1:1/v2/models/x" },
 		"which model":                    func(c *config) { c.victim = "http://127.0.0.1:1" },
 		"no preset":                      func(c *config) { c.preset = "quick" },
+		"-step 1":                        func(c *config) { c.step = 1 },
 		"-within -1":                     func(c *config) { c.within = -1 },
 		"-eps -1":                        func(c *config) { c.eps = -1 },
 		"-workers -1":                    func(c *config) { c.workers = -1 },
@@ -172,6 +173,15 @@ func TestPage(t *testing.T) {
 	page := string(dom)
 	if n := strings.Count(page, `class="series"`); n < 3 {
 		t.Errorf("%d curves", n)
+	}
+	file, err := os.ReadFile(c.report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`(?i)(?:\b(?:src|href)=|url\(|@import)["' ]*([^"' )>]*)`).FindAllStringSubmatch(string(file), -1) {
+		if !strings.HasPrefix(m[1], "data:") && !strings.HasPrefix(m[1], "#") {
+			t.Errorf("the page needs another file: %s", m[0])
+		}
 	}
 	pictures := regexp.MustCompile(`<img src="data:image/png;base64,([^"]+)"`).FindAllStringSubmatch(page, -1)
 	if len(pictures) < 9 {

@@ -158,6 +158,36 @@ func TestColour(t *testing.T) {
 	}
 }
 
+// TestSettings: colour moves in the tanh box, targeted attacks have the steps they need,
+// and -step reaches the attacks that take differences and the pre-flight.
+func TestSettings(t *testing.T) {
+	v := zoo.ScorerFunc(zoo.Info{Name: "v", Shape: []int{3, 32, 32}, Classes: 2}, nil)
+	c := &config{goal: "targeted", budget: 10, step: 0.01, attacker: saved(t, "meta-cifar", 0), decoder: saved(t, "autozoom-cifar", 0)}
+	s, err := newSetup(c, v, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tasks, _, err := bind([]choice{{"meta", true}, {"zoo", true}, {"autozoom", true}, {"autozoom-ae", true}, {"square", true}}, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{`"Steps":300,"H":0.01,`, `"H":0.01`, `"Box":"tanh"`, `"Box":"tanh"`} {
+		got, err := json.Marshal(tasks[i].job.About().Options)
+		if err != nil || !strings.Contains(string(got), want) || !strings.Contains(string(got), `"Box":"tanh"`) {
+			t.Errorf("%s: %s lacks %s or the tanh box (%v)", tasks[i].name, got, want, err)
+		}
+	}
+	for _, c := range []struct {
+		tasks []task
+		step  float64
+		want  float64
+	}{{tasks, 0.01, 0.01}, {tasks, 0, 1e-4}, {tasks[4:], 0.01, 1. / 255}} {
+		if got := smallestStep(c.tasks, c.step); got != c.want {
+			t.Errorf("-step %g, %d attacks: %g, want %g", c.step, len(c.tasks), got, c.want)
+		}
+	}
+}
+
 // TestProbabilitiesTakenForLogits: the page tells what the pre-flight suspects, by the
 // flag that mends it.
 func TestProbabilitiesTakenForLogits(t *testing.T) {

@@ -46,6 +46,8 @@ func (c *config) check() error {
 		return fmt.Errorf("-n %d -budget %d: both are at least 1", c.n, c.budget)
 	case !(c.eps >= 0) || !(c.within >= 0) || !(c.noise >= 0):
 		return fmt.Errorf("-eps %g -within %g -noise %g: none may be negative", c.eps, c.within, c.noise)
+	case !(c.step >= 0 && c.step < 1):
+		return fmt.Errorf("-step %g: it is at least 0 and below 1", c.step)
 	case c.workers < 0 || c.gather < 0:
 		return fmt.Errorf("-workers %d -gather %d: neither may be negative", c.workers, c.gather)
 	}
@@ -153,7 +155,7 @@ func (p *probe) scout(ctx context.Context, d data.Dataset, tasks []task) error {
 	if 2*n < tried {
 		p.note("the victim is wrong on most images (right on %d of %d): check its preprocessing (scale, mean, deviation, order of channels) and the order of its classes", n, tried)
 	}
-	if err := s.preflight(ctx, p.samples); err != nil {
+	if err := s.preflight(ctx, p.samples, smallestStep(tasks, p.c.step)); err != nil {
 		return err
 	}
 	if p.c.goal == "targeted" && slices.ContainsFunc(tasks, func(t task) bool { return t.labels }) {
@@ -170,14 +172,20 @@ func (p *probe) scout(ctx context.Context, d data.Dataset, tasks []task) error {
 	p.look = s.look
 	fmt.Printf("%d images, %s, %d attacks with a budget of %d queries an image: at most %d queries; %s\n",
 		n, p.c.goal, len(tasks), p.c.budget, n*len(tasks)*(p.c.budget+3), p.lookCost())
+	if isAddress(p.c.victim) {
+		fmt.Println("what is sent again after a failure on the way may be charged besides")
+	}
 	for _, w := range p.look.Warnings {
-		p.note("%s", strings.ReplaceAll(w, "Info.Scores", "-scores"))
+		p.note("%s", flagged.Replace(w))
 	}
 	if n < p.c.n {
 		p.note("only %d images are eligible, %d were asked for", n, p.c.n)
 	}
 	return nil
 }
+
+// flagged puts flags for what the library's warnings name.
+var flagged = strings.NewReplacer("Info.Scores", "-scores", "a larger step", "a larger -step")
 
 // lookCost says what the look cost, now and before.
 func (p *probe) lookCost() string {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/mettleml/mettle/attack"
+	"github.com/mettleml/mettle/examples/internal/cast"
 	"github.com/mettleml/mettle/examples/internal/meter"
 )
 
@@ -40,10 +41,6 @@ func (b *book) images(a *arm, v *victim, n int) int {
 	return min(n, len(v.samples))
 }
 
-// targetedSteps are what the paper's code gives the targeted Meta Attack, on any
-// pictures; its presets have the steps of the untargeted one.
-const targetedSteps = 300
-
 // plan counts the cells to come, for the eye of who waits.
 func (b *book) plan(arms []arm, victims []*victim, n int) {
 	b.cell, b.planned = 0, 0
@@ -57,7 +54,7 @@ func (b *book) plan(arms []arm, victims []*victim, n int) {
 // attack runs an arm on n images of each victim, or takes what the cells hold.
 func (b *book) attack(ctx context.Context, a arm, targeted bool, victims []*victim, n int) (*result, error) {
 	if m, ok := a.scores.(attack.Meta); ok && targeted {
-		m.Steps = targetedSteps
+		m.Steps = cast.TargetedSteps
 		a.scores = m
 	}
 	r := &result{arm: a, targeted: targeted, budget: a.budget, victims: victims}

@@ -46,6 +46,10 @@ func Preset(shape []int) string {
 	return "paper-tiny"
 }
 
+// TargetedSteps are what the paper's code gives the targeted Meta Attack, on any
+// pictures; its presets have the steps of the untargeted one.
+const TargetedSteps = 300
+
 // A Ball is what attacks that want one are given, and the space in which others move.
 type Ball struct {
 	L2, Linf float64    // radii
