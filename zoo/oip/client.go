@@ -52,8 +52,13 @@ type Options struct {
 
 	Preprocess zoo.Preprocess // from [0,1] CHW to what the model takes
 
-	Encoding    Encoding
-	Batch       int           // samples a request; 0: 64, or 1 if the model has no batch axis
+	Encoding Encoding
+	// Batch is how many samples a request has at most; 0: 64, or 1 if the model has no
+	// batch axis. A model whose batch is fixed gets exactly that many, with copies of the
+	// last sample for those that are missing (a server may charge them), unless Batch is
+	// smaller: then it is sent fewer.
+	Batch int
+
 	Concurrency int           // requests in flight; 0: 4
 	Timeout     time.Duration // of one request; 0: 30 s
 	Retries     int           // further tries after a failure that may pass; 0: 4, negative: none
@@ -79,6 +84,7 @@ type Client struct {
 	http    *http.Client
 	info    zoo.Info
 	batched bool // the model's input has a batch axis
+	fixed   int  // samples that every request must have, 0 if it may have fewer
 	wire    []int64
 	data    string       // the input's datatype
 	mode    atomic.Int32 // the Encoding; Auto is Binary that has not been seen to work
@@ -212,12 +218,13 @@ func (c *Client) describe(meta *ModelMetadata) error {
 		pre.Scale = 0 // request does it, rounding as tensor.Round8 does
 	}
 	c.opt.Input, c.opt.Output = in.Name, out.Name
-	// Three dimensions are one image; a fourth in front is the batch.
+	// Three dimensions are one image; a fourth in front is the batch, unless samples
+	// are said to have four.
 	shape := in.Shape
-	c.batched = len(shape) > 0 && shape[0] < 0 || len(shape) == 4 || len(shape) == 5
+	c.batched = len(shape) > 0 && shape[0] < 0 || len(shape) == 4 && len(c.opt.Shape) != 4 || len(shape) == 5
 	if c.batched {
-		if fixed := shape[0]; fixed > 0 && (c.opt.Batch == 0 || c.opt.Batch > int(fixed)) {
-			c.opt.Batch = int(fixed)
+		if k := int(shape[0]); k > 0 && (c.opt.Batch == 0 || c.opt.Batch >= k) {
+			c.fixed, c.opt.Batch = k, k
 		}
 		shape = shape[1:]
 	} else {
@@ -337,16 +344,19 @@ func (c *Client) Scores(ctx context.Context, x *tensor.Tensor, out []float64) er
 
 // request evaluates samples lo to hi of a call, x, by one request.
 func (c *Client) request(ctx context.Context, id string, x []float32, lo, hi int, out []float64) error {
-	n := hi - lo
+	n := hi - lo // samples of the call; those sent may be more
+	sent := max(n, c.fixed)
 	select {
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	values := make([]float32, n*int(product(c.wire)))
-	for i := range n {
-		c.opt.Preprocess.Apply(values[i*len(values)/n:(i+1)*len(values)/n], x[i*c.info.Size():(i+1)*c.info.Size()], c.info.Shape)
+	size := int(product(c.wire))
+	values := make([]float32, sent*size)
+	for i := range sent {
+		from := min(i, n-1) // a fixed batch is filled up with the last
+		c.opt.Preprocess.Apply(values[i*size:(i+1)*size], x[from*c.info.Size():(from+1)*c.info.Size()], c.info.Shape)
 	}
 	if c.data == "UINT8" {
 		values = tensor.FromSlice(values, len(values)).Round8().Data()
@@ -373,14 +383,14 @@ func (c *Client) request(ctx context.Context, id string, x []float32, lo, hi int
 	if err != nil {
 		return fmt.Errorf("oip: model %q: %w", c.info.Name, err)
 	}
-	return c.read(reply, id, n, out)
+	return c.read(reply, id, sent, out)
 }
 
 // send sends the values of samples lo to hi of a call.
 func (c *Client) send(ctx context.Context, id string, values []float32, isBinary bool, lo, hi int) (*reply, error) {
 	shape := c.wire
 	if c.batched {
-		shape = append([]int64{int64(hi - lo)}, c.wire...)
+		shape = append([]int64{int64(len(values)) / product(c.wire)}, c.wire...)
 	}
 	req := Request{
 		ID:      id,
@@ -412,7 +422,8 @@ func product(shape []int64) int64 {
 	return n
 }
 
-// read takes the scores out of an answer and checks them.
+// read takes the scores out of an answer to n samples and checks them; out has room
+// for those of the call.
 func (c *Client) read(r *reply, id string, n int, out []float64) error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("oip: model %q: answer: %w: %w", c.info.Name, fmt.Errorf(format, args...), zoo.ErrBadVictim)
@@ -429,13 +440,13 @@ func (c *Client) read(r *reply, id string, n int, out []float64) error {
 		if t.Name != c.opt.Output {
 			continue
 		}
-		v, err := t.Values(int64(len(out)) + 1)
+		v, err := t.Values(int64(n*c.info.Classes) + 1)
 		if err != nil {
 			return bad("%w", err)
 		}
 		want := c.info.Classes
 		if len(v) != n*want || n > 1 && (len(t.Shape) == 0 || t.Shape[0] != int64(n)) {
-			return bad("output %q has shape %v, need [%d, %d]", t.Name, t.Shape, n, want)
+			return bad("output %q has shape %v, need [%d, %d]: is it the right output, and is the number of classes?", t.Name, t.Shape, n, want)
 		}
 		copy(out, v)
 		return zoo.CheckScores(c.info, out)

@@ -221,8 +221,7 @@ func (h *Handler) scores(ctx context.Context, id string, x *tensor.Tensor) ([]fl
 	h.calls[id] = c
 	h.recent = append(h.recent, id)
 	if len(h.recent) > h.opt.Remember {
-		delete(h.calls, h.recent[0])
-		h.recent = h.recent[1:]
+		h.forget()
 	}
 	h.mu.Unlock()
 	defer func() {
@@ -239,6 +238,20 @@ func (h *Handler) scores(ctx context.Context, id string, x *tensor.Tensor) ([]fl
 	// The sender may hang up and ask again: what was begun is finished.
 	c.scores, c.err = h.ask(context.WithoutCancel(ctx), x)
 	return c.scores, c.err
+}
+
+// forget drops the oldest request that is answered; those that are being served may
+// come again and are kept.
+func (h *Handler) forget() {
+	for i, id := range h.recent {
+		select {
+		case <-h.calls[id].done:
+			delete(h.calls, id)
+			h.recent = slices.Delete(h.recent, i, i+1)
+			return
+		default:
+		}
+	}
 }
 
 func digest(x *tensor.Tensor) [sha256.Size]byte {

@@ -353,6 +353,40 @@ func TestRepeatedRequestsAreServedOnce(t *testing.T) {
 	}
 }
 
+// TestRequestsUnderWayAreNotForgotten: however few are remembered, one that comes again
+// while it is being served waits for its answer.
+func TestRequestsUnderWayAreNotForgotten(t *testing.T) {
+	var calls atomic.Int64
+	entered, goOn := make(chan bool, 3), make(chan bool)
+	h := NewHandler(zoo.ScorerFunc(info, func(_ context.Context, _ *tensor.Tensor, out []float64) error {
+		calls.Add(1)
+		entered <- true
+		<-goOn
+		clear(out)
+		return nil
+	}), HandlerOptions{Remember: 1})
+	c := dial(t, h, Options{})
+	var wg sync.WaitGroup
+	ask := func(id string) {
+		wg.Go(func() {
+			if err := c.Scores(zoo.WithRequestID(context.Background(), id), images(1), make([]float64, 4)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	ask("one")
+	<-entered
+	ask("two")
+	<-entered
+	ask("one")
+	time.Sleep(20 * time.Millisecond) // the third waits for the first
+	close(goOn)
+	wg.Wait()
+	if calls.Load() != 2 {
+		t.Errorf("victim saw %d samples, want 2", calls.Load())
+	}
+}
+
 // TestAnIDIsOneRequest: an id that comes again with other pixels is refused, not
 // answered with what was said of the first.
 func TestAnIDIsOneRequest(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -57,32 +58,45 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// TestFixedBatch: a model that takes so many samples at most gets no more at a time.
+// TestFixedBatch: a model whose batch is fixed gets exactly that many samples a request,
+// or as many as are asked for.
 func TestFixedBatch(t *testing.T) {
-	var calls, most atomic.Int64
-	v := linear(t, &calls)
-	spy := zoo.ScorerFunc(info, func(ctx context.Context, x *tensor.Tensor, out []float64) error {
-		if n := int64(x.Dim(0)); n > most.Load() {
-			most.Store(n)
+	for _, c := range []struct {
+		batch, samples int
+		want           []int // samples of each request
+	}{{0, 5, []int{2, 2, 2}}, {0, 1, []int{2}}, {8, 4, []int{2, 2}}, {1, 2, []int{1, 1}}} {
+		var calls atomic.Int64
+		var got []int
+		v := linear(t, &calls)
+		spy := zoo.ScorerFunc(info, func(ctx context.Context, x *tensor.Tensor, out []float64) error {
+			got = append(got, x.Dim(0))
+			return v.Scores(ctx, x, out)
+		})
+		mux := http.NewServeMux()
+		mux.HandleFunc("GET /v2/models/lin", func(w http.ResponseWriter, _ *http.Request) {
+			reply200(w, ModelMetadata{Name: "lin", Inputs: []TensorMetadata{{"image", "FP32", []int64{2, 1, 2, 3}}},
+				Outputs: []TensorMetadata{{"scores", "FP32", []int64{2, 4}}}})
+		})
+		mux.Handle("/", NewHandler(spy, HandlerOptions{}))
+		client := dial(t, mux, Options{Concurrency: 1, Batch: c.batch})
+		x := images(c.samples)
+		out := make([]float64, 4*c.samples)
+		if err := client.Scores(context.Background(), x, out); err != nil {
+			t.Fatal(err)
 		}
-		return v.Scores(ctx, x, out)
-	})
-	h := NewHandler(spy, HandlerOptions{})
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v2/models/lin", func(w http.ResponseWriter, _ *http.Request) {
-		reply200(w, ModelMetadata{Name: "lin", Inputs: []TensorMetadata{{"image", "FP32", []int64{2, 1, 2, 3}}},
-			Outputs: []TensorMetadata{{"scores", "FP32", []int64{2, 4}}}})
-	})
-	mux.Handle("/", h)
-	c := dial(t, mux, Options{Concurrency: 1})
-	x := images(5)
-	out := make([]float64, 20)
-	if err := c.Scores(context.Background(), x, out); err != nil {
-		t.Fatal(err)
+		equal(t, out, want(t, x))
+		if !slices.Equal(got, c.want) || client.Stats().Samples != int(calls.Load()) {
+			t.Errorf("%d samples with Batch %d went in requests of %v, want %v; %d are counted", c.samples, c.batch, got, c.want, client.Stats().Samples)
+		}
 	}
-	equal(t, out, want(t, x))
-	if most.Load() != 2 || calls.Load() != 5 {
-		t.Errorf("%d samples in calls of up to %d", calls.Load(), most.Load())
+}
+
+// TestClipWithoutBatch: four dimensions are one sample if samples are said to have four.
+func TestClipWithoutBatch(t *testing.T) {
+	c := &Client{opt: Options{Model: "clips", Shape: []int{3, 8, 4, 4}}}
+	err := c.describe(&ModelMetadata{Inputs: []TensorMetadata{{"x", "FP32", []int64{3, 8, 4, 4}}}, Outputs: []TensorMetadata{{"y", "FP32", []int64{5}}}})
+	if err != nil || c.batched || !slices.Equal(c.wire, []int64{3, 8, 4, 4}) {
+		t.Errorf("%v, batched %v, wire %v", err, c.batched, c.wire)
 	}
 }
 
