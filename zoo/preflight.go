@@ -98,7 +98,15 @@ func (p Preflight) Run(ctx context.Context, v Scorer, x *tensor.Tensor, labels [
 		}
 	}
 	again := min(n, preflightRepeat)
-	second, err := ask(x.Slice(0, again))
+	company := x.Slice(0, again)
+	if again == 1 { // company is its negative
+		company = tensor.New(append([]int{2}, x.Shape()[1:]...)...)
+		copy(company.Data(), x.Data())
+		for i, v := range x.Data() {
+			company.Data()[x.Len()+i] = 1 - v
+		}
+	}
+	second, err := ask(company)
 	if err != nil {
 		return nil, err
 	}

@@ -152,10 +152,11 @@ func TestPreflightOfTrainingMode(t *testing.T) {
 				(&Model{info: Info{Classes: 3, Scores: kind}}).convert(out)
 				return nil
 			})
-			x := randomImages(5, 20, 1, 8, 8)
-			_, err := Preflight{}.Run(context.Background(), v, x, make([]int, 20))
-			if refused := errors.Is(err, ErrBadVictim) && strings.Contains(err.Error(), "training mode"); refused != (name != "none") {
-				t.Errorf("%s, %v: %v", name, kind, err)
+			for _, n := range []int{1, 20} {
+				_, err := Preflight{}.Run(context.Background(), v, randomImages(5, n, 1, 8, 8), make([]int, n))
+				if refused := errors.Is(err, ErrBadVictim) && strings.Contains(err.Error(), "training mode"); refused != (name != "none") {
+					t.Errorf("%s, %v, %d samples: %v", name, kind, n, err)
+				}
 			}
 		}
 	}
