@@ -2,12 +2,17 @@ package attack
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/mettleml/mettle/internal/kernel"
 	"github.com/mettleml/mettle/nn/models"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
@@ -200,5 +205,91 @@ func TestJournalSyncsItsDirectory(t *testing.T) {
 		if len(synced) != c.want || c.want > 0 && synced[0] != dir {
 			t.Errorf("%s, fsync %v: synced %q", c.name, c.fsync, synced)
 		}
+	}
+}
+
+// TestFingerprint: every part of it tells campaigns apart, and names itself.
+func TestFingerprint(t *testing.T) {
+	base := fingerprint{Options: json.RawMessage("1")}
+	fields := reflect.TypeFor[fingerprint]()
+	for i := range fields.NumField() {
+		path := filepath.Join(t.TempDir(), "j")
+		open := func(p fingerprint) error {
+			j, err := openJournal(path, p, false)
+			if err != nil {
+				return err
+			}
+			return j.close()
+		}
+		if err := errors.Join(open(base), open(base)); err != nil {
+			t.Fatal(err)
+		}
+		other, name := base, fields.Field(i).Tag.Get("json")
+		switch f := reflect.ValueOf(&other).Elem().Field(i); f.Kind() {
+		case reflect.String:
+			f.SetString("other")
+		case reflect.Int:
+			f.SetInt(7)
+		case reflect.Uint64:
+			f.SetUint(7)
+		default:
+			f.SetBytes([]byte("2"))
+		}
+		if err := open(other); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "j")
+	v := newLinear(1, 4, 1, 5, 5)
+	if _, err := (&Campaign{Job: WithScores(Square{}, v), Budget: 5, Journal: path}).Run(context.Background(), v.samples(1, 2)); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{kernel.Active().Name, runtime.GOARCH, runtime.Version(), journalVersion} {
+		if !strings.Contains(string(file), strconv.Quote(want)) {
+			t.Errorf("the journal does not hold %q", want)
+		}
+	}
+}
+
+// wayward asks about the clean image twice, and then with another first pixel.
+type wayward struct{ pixel float32 }
+
+func (wayward) About() About { return About{Name: "wayward", Options: "the same"} }
+
+func (a wayward) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
+	x := t.Clean.Reshape(append([]int{1}, t.Clean.Shape()...)...).Clone()
+	out := make([]float64, v.Info().Classes)
+	for _, p := range []float32{x.Data()[0], x.Data()[0], a.pixel} {
+		x.Data()[0] = p
+		if err := v.Scores(ctx, x, out); err != nil {
+			return err
+		}
+	}
+	return errors.New("stopped")
+}
+
+// TestReplayOfOtherPixels: a resumed attack that asks what it did not ask before is
+// stopped, and asks the victim nothing.
+func TestReplayOfOtherPixels(t *testing.T) {
+	v := newLinear(1, 4, 1, 5, 5)
+	samples := v.samples(2, 1)
+	path := filepath.Join(t.TempDir(), "j")
+	run := func(pixel float32) error {
+		_, err := (&Campaign{Job: WithScores(wayward{pixel}, v), Budget: 20, Journal: path}).Run(context.Background(), samples)
+		return err
+	}
+	if err := run(0.25); err == nil || !strings.Contains(err.Error(), "stopped") {
+		t.Fatal(err)
+	}
+	v.count.Store(0)
+	if err := run(0.25); err == nil || !strings.Contains(err.Error(), "stopped") || v.count.Load() > 0 {
+		t.Errorf("the same again: %v after %d queries", err, v.count.Load())
+	}
+	if err := run(0.75); err == nil || !strings.Contains(err.Error(), "other pixels") || v.count.Load() > 0 {
+		t.Errorf("other pixels: %v after %d queries", err, v.count.Load())
 	}
 }
