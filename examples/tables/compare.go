@@ -269,7 +269,7 @@ func (b *book) ablation(ctx context.Context, targeted bool) error {
 			"All but the last two have had their convolutions made steady, which is not in the paper (zoo.Steady).")
 		b.table(b.success(results))
 	}
-	b.contrasts(results, [][2]string{{"vanilla", "meta"}, {"estimated", "images"}, {"unsteady", "meta"}, {"meta-random", "meta"}})
+	b.contrasts(results, [][2]string{{"vanilla", "meta"}, {"estimated", "images"}, {"unsteady", "meta"}, {"meta-random", "meta"}, {"meta-random", "unsteady"}})
 	b.notRun(missing)
 	return nil
 }
