@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/mettleml/mettle/nn/models"
+	"github.com/mettleml/mettle/nn/models/pretrained"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 )
@@ -125,7 +126,7 @@ func TestMetaStrictCount(t *testing.T) {
 	net := models.MetaAttackerMNIST(3)
 	for m := 1; m <= 7; m++ {
 		for _, q := range []int{1, 5, 128} {
-			for _, s := range []int{0, 1, m - 1, m, m + 1, 2 * m, 2*m + 1} {
+			for s := range 2*m + 2 {
 				central := s == m+1
 				strict := (s + 1) + s/m*q
 				if central {
@@ -155,6 +156,41 @@ func TestMetaStrictCount(t *testing.T) {
 							m, q, s, central, budget, rec.Queries, asked, rec.Stop, rec.First.Queries, want, stop)
 					}
 				}
+			}
+		}
+	}
+}
+
+// TestLearnedAttacksAreCounted: what TestAttacks checks of the ledger, the box and the
+// record, for the attacks with a network, whose samples have 28x28 values.
+func TestLearnedAttacksAreCounted(t *testing.T) {
+	v := newLinear(4, 3, 1, 28, 28)
+	net := pretrained.MetaAttackerMNIST()
+	frugal, err := MetaPreset("frugal", net)
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoder := &Learned{Network: pretrained.AutoZOOMMNIST().Decoder, Code: []int{1, 14, 14}}
+	samples := v.samples(2, 3)
+	for _, a := range []ScoreAttack{
+		Meta{Network: net}, frugal, Meta{Network: net, Adam: true, Central: true, Box: Tanh}, AutoZOOM{Decoder: decoder, Directions: 3},
+	} {
+		for _, targeted := range []bool{false, true} {
+			v.count.Store(0)
+			res, err := (&Campaign{Job: WithScores(a, v), Targeted: targeted, Budget: 700, Seed: 1}).Run(context.Background(), samples)
+			if err != nil {
+				t.Fatal(err)
+			}
+			counted := 0
+			for _, r := range res.Records {
+				counted += r.Queries + r.Clean + r.Verify
+				checkRecord(t, samples, L2, &r)
+				if r.Queries > 700 || r.Stop != StopSuccess && r.Queries < 700 {
+					t.Errorf("%s, targeted %v: %d queries, %q", a.About().Name, targeted, r.Queries, r.Stop)
+				}
+			}
+			if n := int(v.count.Load()); counted != n || v.bad.Load() > 0 {
+				t.Errorf("%s, targeted %v: ledger has %d queries, the victim saw %d, %d of the values outside [0,1]", a.About().Name, targeted, counted, n, v.bad.Load())
 			}
 		}
 	}
