@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"strings"
+	"unicode/utf8"
 )
 
 // A Chart is a line chart.
@@ -41,12 +42,21 @@ func stroke(i int) string {
 	return s
 }
 
-// Size of a chart, and of the margins round the plot.
+// Sizes of the plot and of the margins round it; the right one holds the legend.
 const (
-	chartW, chartH           = 760, 400
-	left, right, top, bottom = 62, 150, 34, 52
-	plotW, plotH             = chartW - left - right, chartH - top - bottom
+	plotW, plotH      = 548, 314
+	left, top, bottom = 62, 34, 52
+	chartH            = top + plotH + bottom
 )
+
+// width is that of the chart, with room for the longest name in the legend.
+func (c *Chart) width() int {
+	longest := 0
+	for _, s := range c.Series {
+		longest = max(longest, utf8.RuneCountInString(s.Name))
+	}
+	return left + plotW + max(150, 46+7*longest)
+}
 
 // SVG draws the chart. Series without points are named in the legend all the same.
 func (c *Chart) SVG() string {
@@ -60,7 +70,7 @@ func (c *Chart) SVG() string {
 	py := func(y float64) float64 { return top + plotH*(1-y/yMax) }
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg role="img" aria-label="%s" viewBox="0 0 %d %d" width="%d" height="%d" font-family="system-ui, sans-serif" font-size="12">`,
-		html.EscapeString(c.Title), chartW, chartH, chartW, chartH)
+		html.EscapeString(c.Title), c.width(), chartH, c.width(), chartH)
 	fmt.Fprintf(&b, `<text x="%d" y="18" font-weight="600">%s</text>`, left, html.EscapeString(c.Title))
 	for _, y := range along(0, yMax) {
 		fmt.Fprintf(&b, `<line class="grid" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`,

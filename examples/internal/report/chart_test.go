@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -44,5 +45,14 @@ func TestRoundValues(t *testing.T) {
 		if fmt.Sprint(got) != c.want {
 			t.Errorf("from %g to %g: %v, want %s", c.lo, c.hi, got, c.want)
 		}
+	}
+}
+
+// TestLegendFits: the chart is as wide as its longest name asks.
+func TestLegendFits(t *testing.T) {
+	short := Chart{Series: []Series{{Name: "meta"}}}
+	long := Chart{Series: []Series{{Name: "meta"}, {Name: "meta-frugal (3000 images)"}}}
+	if short.width() != 760 || long.width() < 760+50 || !strings.Contains(long.SVG(), fmt.Sprintf(`viewBox="0 0 %d 400"`, long.width())) {
+		t.Errorf("widths %d and %d", short.width(), long.width())
 	}
 }
