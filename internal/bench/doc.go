@@ -219,10 +219,10 @@
 //
 // The same machine and day. Gorgonia 0.9.18 needs 103.5 ms for train/smallcnn_b64 at one
 // thread and 86.3 at two (peers/main.go), 27 and 37 times as long as ours, run in turn.
-// The Meta Attack spends .147 s on an image at one thread, and PyTorch .597 with the same
-// weights, images and loop (peers/meta_attack.py; peers/meta_attack.log is what both
-// printed), 4.1 times as long; on both processors, when the machine was slower, .097 s,
-// two images at a time, and two processes of PyTorch .339, 3.5 times as long. Loop, ledger
+// The Meta Attack spends .143 s on an image at one thread, and PyTorch .577 with the same
+// weights, images and loop (28 November 2026; peers/meta_attack.py; peers/meta_attack.log
+// is what both printed), 4.0 times as long; on both processors .080 s, two images at a
+// time, and two processes of PyTorch .284, 3.5 times as long. Loop, ledger
 // and journal take 2.7 and 4.7 % of the victim's time at one and two threads for
 // ResNet-32 at batch 128, and 6.8 and 4.7 % for Net4 at batch 1 (-case campaign).
 package main
