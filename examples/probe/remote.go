@@ -34,7 +34,7 @@ func (r *remote) flags(f *flag.FlagSet) {
 	f.IntVar(&r.classes, "classes", 0, "classes of the model, if it does not say")
 	f.StringVar(&r.preprocess, "preprocess", "", `from RGB in [0,1], channels first, to what the model takes, as JSON: {"Scale": 255, "BGR": true, "Mean": [124, 117, 104], "Std": [58, 57, 57], "NHWC": true}, applied in this order; also Resize and Repeat`)
 	f.StringVar(&r.encoding, "encoding", "", "of tensors: "+encodings)
-	f.IntVar(&r.batch, "batch", 0, "most images a request; 0: 64, or 1 if the model has no batch axis")
+	f.IntVar(&r.batch, "batch", 0, "most images a request; 0: 64, 1 if the model has no batch axis, and just what it takes if that is fixed")
 	f.Float64Var(&r.rate, "rate", 0, "most images a second; 0: no limit")
 	f.DurationVar(&r.timeout, "timeout", 0, "of a request, such as 10s; 0: 30s")
 	f.IntVar(&r.retries, "retries", 0, "tries after the first, for a request that fails in a way that may pass; 0: 4, negative: none")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"flag"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -185,6 +186,29 @@ func TestSettings(t *testing.T) {
 		if got := smallestStep(c.tasks, c.step); got != c.want {
 			t.Errorf("-step %g, %d attacks: %g, want %g", c.step, len(c.tasks), got, c.want)
 		}
+	}
+}
+
+// TestFixedBatchIsTold: a server that takes so many images at once, no fewer, is sent
+// that many, and the page says that they may cost.
+func TestFixedBatchIsTold(t *testing.T) {
+	h, _ := serve(t, reddish())
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v2/models/reddish" {
+			h.ServeHTTP(w, r)
+			return
+		}
+		json.NewEncoder(w).Encode(oip.ModelMetadata{Name: "reddish", Inputs: []oip.TensorMetadata{{Name: "image", Datatype: "FP32", Shape: []int64{4, 3, 8, 8}}},
+			Outputs: []oip.TensorMetadata{{Name: "scores", Datatype: "FP32", Shape: []int64{4, 2}}}})
+	}))
+	defer front.Close()
+	c := small(t)
+	c.victim, c.data, c.n, c.budget, c.attacks = front.URL+"/v2/models/reddish", pictures(t), 2, 20, "square"
+	if err := run(context.Background(), c); err != nil {
+		t.Fatal(err)
+	}
+	if text := page(t, c); !strings.Contains(text, "the model takes 4 images a request, no fewer") || !strings.Contains(text, "-gather 4 joins") || h.Served()%4 != 0 {
+		t.Errorf("the page does not tell of the fixed batch, or %d images were not sent in fours", h.Served())
 	}
 }
 

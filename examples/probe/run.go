@@ -15,6 +15,7 @@ import (
 	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
+	"github.com/mettleml/mettle/zoo/oip"
 )
 
 // A probe is what a run has found so far.
@@ -81,6 +82,9 @@ func run(ctx context.Context, c *config) error {
 		return err
 	}
 	p.victim, p.counter = v.Info(), meter.Count(v)
+	if r, ok := v.(*oip.Client); ok && r.FixedBatch() > 1 {
+		p.note("the model takes %d images a request, no fewer: requests are filled up with copies, which are not counted here but may be charged; -gather %[1]d joins the queries of images, and -batch 1 sends fewer all the same", r.FixedBatch())
+	}
 	s, err := newSetup(c, p.counter, p.start)
 	if err != nil {
 		return err

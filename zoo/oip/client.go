@@ -303,6 +303,18 @@ func pick(what, name string, all []TensorMetadata) (TensorMetadata, error) {
 // Info describes the model as a victim.
 func (c *Client) Info() zoo.Info { return c.info }
 
+// FixedBatch is how many samples every request has, filled up with copies, because the
+// model takes no fewer; 0 if requests have what the calls ask for (Options.Batch).
+func (c *Client) FixedBatch() int { return c.fixed }
+
+// filled is how many samples go to the server for n of a call.
+func (c *Client) filled(n int) int {
+	if n == 0 {
+		return 0
+	}
+	return max(n, c.fixed)
+}
+
 // Labels answers with the class of the largest score.
 func (c *Client) Labels(ctx context.Context, x *tensor.Tensor, out []int) error {
 	return zoo.LabelsOf(c).Labels(ctx, x, out)
@@ -345,7 +357,7 @@ func (c *Client) Scores(ctx context.Context, x *tensor.Tensor, out []float64) er
 // request evaluates samples lo to hi of a call, x, by one request.
 func (c *Client) request(ctx context.Context, id string, x []float32, lo, hi int, out []float64) error {
 	n := hi - lo // samples of the call; those sent may be more
-	sent := max(n, c.fixed)
+	sent := c.filled(n)
 	select {
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()

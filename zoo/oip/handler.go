@@ -220,9 +220,7 @@ func (h *Handler) scores(ctx context.Context, id string, x *tensor.Tensor) ([]fl
 	c := &call{pixels: pixels, done: make(chan struct{}), err: errors.New("the victim panicked")}
 	h.calls[id] = c
 	h.recent = append(h.recent, id)
-	if len(h.recent) > h.opt.Remember {
-		h.forget()
-	}
+	h.forget()
 	h.mu.Unlock()
 	defer func() {
 		if c.err != nil {
@@ -240,18 +238,23 @@ func (h *Handler) scores(ctx context.Context, id string, x *tensor.Tensor) ([]fl
 	return c.scores, c.err
 }
 
-// forget drops the oldest request that is answered; those that are being served may
-// come again and are kept.
+// forget drops the oldest answered requests that are too many. Those being served may
+// come again, and are kept.
 func (h *Handler) forget() {
-	for i, id := range h.recent {
+	many := len(h.recent) - h.opt.Remember
+	h.recent = slices.DeleteFunc(h.recent, func(id string) bool {
+		if many <= 0 {
+			return false
+		}
 		select {
 		case <-h.calls[id].done:
 			delete(h.calls, id)
-			h.recent = slices.Delete(h.recent, i, i+1)
-			return
+			many--
+			return true
 		default:
+			return false
 		}
-	}
+	})
 }
 
 func digest(x *tensor.Tensor) [sha256.Size]byte {

@@ -385,6 +385,11 @@ func TestRequestsUnderWayAreNotForgotten(t *testing.T) {
 	if calls.Load() != 2 {
 		t.Errorf("victim saw %d samples, want 2", calls.Load())
 	}
+	ask("three") // both are answered now, and one is enough to remember
+	wg.Wait()
+	if len(h.recent) != 1 || len(h.calls) != 1 {
+		t.Errorf("%d requests are remembered, want 1", len(h.recent))
+	}
 }
 
 // TestAnIDIsOneRequest: an id that comes again with other pixels is refused, not

@@ -72,10 +72,7 @@ func passing(err error) (bool, time.Duration) {
 // failure is one that trying again will not mend. lo and hi say which samples of the
 // call it carries; they are equal if it is no inference.
 func (c *Client) retrying(ctx context.Context, method, address string, body []byte, header string, lo, hi int) (*reply, error) {
-	samples := hi - lo
-	if samples > 0 {
-		samples = max(samples, c.fixed)
-	}
+	samples := c.filled(hi - lo)
 	wait := c.opt.Backoff
 	for try := 0; ; try++ {
 		if err := c.pace(ctx, samples); err != nil {

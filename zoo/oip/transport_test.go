@@ -62,9 +62,9 @@ func TestRetryAfter(t *testing.T) {
 // or as many as are asked for.
 func TestFixedBatch(t *testing.T) {
 	for _, c := range []struct {
-		batch, samples int
-		want           []int // samples of each request
-	}{{0, 5, []int{2, 2, 2}}, {0, 1, []int{2}}, {8, 4, []int{2, 2}}, {1, 2, []int{1, 1}}} {
+		batch, samples, fixed int
+		want                  []int // samples of each request
+	}{{0, 5, 2, []int{2, 2, 2}}, {0, 1, 2, []int{2}}, {8, 4, 2, []int{2, 2}}, {1, 2, 0, []int{1, 1}}} {
 		var calls atomic.Int64
 		var got []int
 		v := linear(t, &calls)
@@ -85,6 +85,9 @@ func TestFixedBatch(t *testing.T) {
 			t.Fatal(err)
 		}
 		equal(t, out, want(t, x))
+		if client.FixedBatch() != c.fixed {
+			t.Errorf("Batch %d: a fixed batch of %d, want %d", c.batch, client.FixedBatch(), c.fixed)
+		}
 		if !slices.Equal(got, c.want) || client.Stats().Samples != int(calls.Load()) {
 			t.Errorf("%d samples with Batch %d went in requests of %v, want %v; %d are counted", c.samples, c.batch, got, c.want, client.Stats().Samples)
 		}
