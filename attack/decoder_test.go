@@ -7,6 +7,7 @@ import (
 
 	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/models"
 	"github.com/mettleml/mettle/nn/optim"
 	"github.com/mettleml/mettle/tensor"
@@ -68,7 +69,7 @@ func TestLearnedDecoder(t *testing.T) {
 	fit(t, net, 60, 0.01, func(tape *autograd.Tape) autograd.Var {
 		return nn.CrossEntropy(net.Forward(tape.Input(x)), y)
 	})
-	v, err := zoo.NewModel(net, zoo.Info{Name: "bars", Shape: []int{1, 12, 12}, Classes: 3}, zoo.Preprocess{})
+	v, err := zoo.NewModel(net, zoo.Info{Name: "bars", Shape: []int{1, 12, 12}, Classes: 3}, data.Preprocess{})
 	if err != nil {
 		t.Fatal(err)
 	}

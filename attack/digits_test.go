@@ -29,7 +29,7 @@ func digits(t *testing.T) (*zoo.Model, []Sample) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := zoo.NewModel(pretrained.Net4(), zoo.Info{Name: "net4", Shape: []int{1, 28, 28}, Classes: 10}, zoo.Preprocess{})
+	v, err := zoo.NewModel(pretrained.Net4(), zoo.Info{Name: "net4", Shape: []int{1, 28, 28}, Classes: 10}, data.Preprocess{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/mettleml/mettle/internal/kernel"
+	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/models"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
@@ -21,7 +22,7 @@ import (
 // TestJournalTellsVictimsAndNetworksApart: what an attack's options and the victim's
 // description do not show is in the fingerprint too, and each difference is named.
 func TestJournalTellsVictimsAndNetworksApart(t *testing.T) {
-	victim := func(seed uint64, pre zoo.Preprocess) *zoo.Model {
+	victim := func(seed uint64, pre data.Preprocess) *zoo.Model {
 		v, err := zoo.NewModel(models.LeNet5(seed, 10), zoo.Info{Name: "lenet5", Shape: []int{1, 28, 28}, Classes: 10}, pre)
 		if err != nil {
 			t.Fatal(err)
@@ -43,8 +44,8 @@ func TestJournalTellsVictimsAndNetworksApart(t *testing.T) {
 	opt := func(s Start) LabelAttack { return Opt{Start: s} }
 	signOpt := func(s Start) LabelAttack { return SignOpt{Start: s} }
 	jump := func(s Start) LabelAttack { return HopSkipJump{Start: s} }
-	same := victim(1, zoo.Preprocess{})
-	other, scaled := victim(2, zoo.Preprocess{}), victim(1, zoo.Preprocess{Scale: 2})
+	same := victim(1, data.Preprocess{})
+	other, scaled := victim(2, data.Preprocess{}), victim(1, data.Preprocess{Scale: 2})
 	sample := Sample{X: tensor.New(1, 28, 28)}
 	sample.X.Fill(0.5)
 	var label [1]int

@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/models"
 )
 
@@ -27,7 +28,7 @@ func BenchmarkMetaTune(b *testing.B) {
 
 // BenchmarkNet4Queries is a batch of 128 queries to the MNIST victim.
 func BenchmarkNet4Queries(b *testing.B) {
-	v, err := NewModel(models.Net4(1, 10), Info{Name: "net4", Shape: []int{1, 28, 28}, Classes: 10}, Preprocess{})
+	v, err := NewModel(models.Net4(1, 10), Info{Name: "net4", Shape: []int{1, 28, 28}, Classes: 10}, data.Preprocess{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -9,7 +9,7 @@
 // [Differentiable] victim with gradients too. They are different interfaces, so
 // that an attack which needs scores cannot be run against a victim that has
 // none. Victims see samples with pixels in [0,1]; what they do to them first
-// ([Preprocess]) is their adapter's business. [ScorerFunc] and [LabelerFunc]
+// ([data.Preprocess]) is their adapter's business. [ScorerFunc] and [LabelerFunc]
 // adapt a function, [NewModel] one of our networks, and package zoo/oip a server
 // that speaks the Open Inference Protocol.
 //

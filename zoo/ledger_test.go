@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/models"
 	"github.com/mettleml/mettle/tensor"
 )
@@ -53,7 +54,7 @@ func TestLedger(t *testing.T) {
 // scores and nothing else, even of a white box; and an attack on labels gets no
 // scores.
 func TestMeteredVictimHidesItsGradients(t *testing.T) {
-	m, err := NewModel(models.LeNet5(1, 10), Info{Name: "m", Shape: []int{1, 28, 28}, Classes: 10}, Preprocess{})
+	m, err := NewModel(models.LeNet5(1, 10), Info{Name: "m", Shape: []int{1, 28, 28}, Classes: 10}, data.Preprocess{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/models"
 	"github.com/mettleml/mettle/nn/optim"
 	"github.com/mettleml/mettle/tensor"
@@ -181,7 +182,7 @@ func TestPredictRefuses(t *testing.T) {
 
 // TestMetaMask: no chosen coordinate is one that the box would not let move.
 func TestMetaMask(t *testing.T) {
-	v, err := NewModel(models.LeNet5(1, 10), Info{Name: "m", Shape: []int{1, 28, 28}, Classes: 10}, Preprocess{})
+	v, err := NewModel(models.LeNet5(1, 10), Info{Name: "m", Shape: []int{1, 28, 28}, Classes: 10}, data.Preprocess{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +216,7 @@ func lessons(t *testing.T, n int) []MetaTask {
 	t.Helper()
 	var tasks []MetaTask
 	for seed := range uint64(2) {
-		m, err := NewModel(models.LeNet5(seed, 10), Info{Name: "src", Shape: []int{1, 28, 28}, Classes: 10}, Preprocess{})
+		m, err := NewModel(models.LeNet5(seed, 10), Info{Name: "src", Shape: []int{1, 28, 28}, Classes: 10}, data.Preprocess{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -242,7 +243,7 @@ func lessons(t *testing.T, n int) []MetaTask {
 func TestEstimatedLabelsAgree(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 3))
 	net := nn.NewSequential(nn.NewConv2D(rng, 1, 4, 3, nn.ConvConfig{}), nn.Tanh{}, nn.Flatten{}, nn.NewLinear(rng, 4*64, 5))
-	m, err := NewModel(net, Info{Name: "small", Shape: []int{1, 10, 10}, Classes: 5}, Preprocess{})
+	m, err := NewModel(net, Info{Name: "small", Shape: []int{1, 10, 10}, Classes: 5}, data.Preprocess{})
 	if err != nil {
 		t.Fatal(err)
 	}

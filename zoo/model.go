@@ -8,6 +8,7 @@ import (
 
 	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/tensor"
 )
 
@@ -17,7 +18,7 @@ import (
 type Model struct {
 	net  nn.Module
 	info Info
-	pre  Preprocess
+	pre  data.Preprocess
 	wire []int // the shape of a sample as the network takes it
 
 	mu   sync.Mutex
@@ -38,11 +39,11 @@ type modelRun struct {
 //
 // info.Digest is filled in from the network's parameters and buffers, as they are
 // now, and pre: a network that is trained further wants a new Model.
-func NewModel(net nn.Module, info Info, pre Preprocess) (*Model, error) {
+func NewModel(net nn.Module, info Info, pre data.Preprocess) (*Model, error) {
 	if err := info.Check(); err != nil {
 		return nil, err
 	}
-	wire, err := pre.VictimShape(info.Shape)
+	wire, err := pre.OutputShape(info.Shape)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +84,7 @@ func (m *Model) give(r *modelRun) {
 
 // batch is x as the network takes it.
 func (m *Model) batch(r *modelRun, x *tensor.Tensor) *tensor.Tensor {
-	if m.pre.identity() {
+	if m.pre.Identity() {
 		return x
 	}
 	count := x.Dim(0)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/models"
 	"github.com/mettleml/mettle/tensor"
 )
@@ -30,7 +31,7 @@ func TestModelAnswersAsItsNetwork(t *testing.T) {
 	tape := autograd.NewTape(autograd.Inference, 0)
 	want := net.Forward(tape.Input(x)).Value().Clone()
 	for _, kind := range []ScoreKind{Logits, LogProbabilities, Probabilities} {
-		m, err := NewModel(net, Info{Name: "lenet5", Shape: []int{1, 28, 28}, Classes: 10, Scores: kind}, Preprocess{})
+		m, err := NewModel(net, Info{Name: "lenet5", Shape: []int{1, 28, 28}, Classes: 10, Scores: kind}, data.Preprocess{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +76,7 @@ func TestModelGradients(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 3))
 	net := nn.NewSequential(nn.NewConv2D(rng, 3, 4, 3, nn.ConvConfig{Padding: 1}), nn.Tanh{}, nn.Flatten{}, nn.NewLinear(rng, 4*36, 5))
 	m, err := NewModel(net, Info{Name: "small", Shape: []int{3, 6, 6}, Classes: 5},
-		Preprocess{BGR: true, Scale: 2, Mean: []float32{1, 0.9, 1.1}, Std: []float32{0.5, 0.6, 0.7}})
+		data.Preprocess{BGR: true, Scale: 2, Mean: []float32{1, 0.9, 1.1}, Std: []float32{0.5, 0.6, 0.7}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +116,7 @@ func TestModelOfAConstant(t *testing.T) {
 	net := nn.Func(func(x autograd.Var) autograd.Var {
 		return x.Tape().Input(tensor.FromSlice([]float32{1, 2, 1, 2}, 2, 2).Slice(0, x.Dim(0)))
 	})
-	m, err := NewModel(net, Info{Name: "constant", Shape: []int{1, 2, 2}, Classes: 2}, Preprocess{})
+	m, err := NewModel(net, Info{Name: "constant", Shape: []int{1, 2, 2}, Classes: 2}, data.Preprocess{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,12 +135,12 @@ func TestModelRefuses(t *testing.T) {
 	net := models.LeNet5(1, 10)
 	for say, c := range map[string]struct {
 		info Info
-		pre  Preprocess
+		pre  data.Preprocess
 	}{
-		"shape [1 10]":  {Info{Name: "m", Shape: []int{1, 28, 28}, Classes: 7}, Preprocess{}},
-		"shape [3 9 9]": {Info{Name: "m", Shape: []int{3, 9, 9}, Classes: 10}, Preprocess{}},
-		"at least 2":    {Info{Name: "m", Shape: []int{1, 28, 28}, Classes: 0}, Preprocess{}},
-		"2 means":       {Info{Name: "m", Shape: []int{1, 28, 28}, Classes: 10}, Preprocess{Mean: []float32{1, 2}}},
+		"shape [1 10]":  {Info{Name: "m", Shape: []int{1, 28, 28}, Classes: 7}, data.Preprocess{}},
+		"shape [3 9 9]": {Info{Name: "m", Shape: []int{3, 9, 9}, Classes: 10}, data.Preprocess{}},
+		"at least 2":    {Info{Name: "m", Shape: []int{1, 28, 28}, Classes: 0}, data.Preprocess{}},
+		"2 means":       {Info{Name: "m", Shape: []int{1, 28, 28}, Classes: 10}, data.Preprocess{Mean: []float32{1, 2}}},
 	} {
 		if _, err := NewModel(net, c.info, c.pre); err == nil || !strings.Contains(err.Error(), say) {
 			t.Errorf("%v; want an error that says %q", err, say)
@@ -147,13 +148,13 @@ func TestModelRefuses(t *testing.T) {
 	}
 	bad := nn.Clone(net)
 	nn.Constant(nn.Params(bad)[0], float32(math.NaN()))
-	if _, err := NewModel(bad, Info{Name: "m", Shape: []int{1, 28, 28}, Classes: 10}, Preprocess{}); !errors.Is(err, ErrBadVictim) {
+	if _, err := NewModel(bad, Info{Name: "m", Shape: []int{1, 28, 28}, Classes: 10}, data.Preprocess{}); !errors.Is(err, ErrBadVictim) {
 		t.Errorf("a network of NaNs: %v", err)
 	}
 }
 
 func TestModelIsShared(t *testing.T) {
-	m, err := NewModel(models.LeNet5(1, 10), Info{Name: "lenet5", Shape: []int{1, 28, 28}, Classes: 10}, Preprocess{})
+	m, err := NewModel(models.LeNet5(1, 10), Info{Name: "lenet5", Shape: []int{1, 28, 28}, Classes: 10}, data.Preprocess{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +184,7 @@ func TestModelIsShared(t *testing.T) {
 // TestModelDigest: models are told apart by their weights and by what is done to
 // samples first, degraded ones by how.
 func TestModelDigest(t *testing.T) {
-	digest := func(net nn.Module, pre Preprocess) string {
+	digest := func(net nn.Module, pre data.Preprocess) string {
 		m, err := NewModel(net, Info{Name: "m", Shape: []int{1, 28, 28}, Classes: 10, Digest: "none"}, pre)
 		if err != nil {
 			t.Fatal(err)
@@ -191,14 +192,14 @@ func TestModelDigest(t *testing.T) {
 		return m.Info().Digest
 	}
 	net := models.LeNet5(1, 10)
-	want := digest(net, Preprocess{})
-	if got := digest(nn.Clone(net), Preprocess{}); got != want {
+	want := digest(net, data.Preprocess{})
+	if got := digest(nn.Clone(net), data.Preprocess{}); got != want {
 		t.Errorf("a copy has digest %q, the original %q", got, want)
 	}
-	if digest(models.LeNet5(2, 10), Preprocess{}) == want || digest(net, Preprocess{Scale: 255}) == want {
+	if digest(models.LeNet5(2, 10), data.Preprocess{}) == want || digest(net, data.Preprocess{Scale: 255}) == want {
 		t.Error("other weights or other preprocessing have the same digest")
 	}
-	m, err := NewModel(net, Info{Name: "m", Shape: []int{1, 28, 28}, Classes: 10}, Preprocess{})
+	m, err := NewModel(net, Info{Name: "m", Shape: []int{1, 28, 28}, Classes: 10}, data.Preprocess{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package zoo
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"math"
 	"math/rand/v2"
 )
@@ -29,17 +30,17 @@ const certain = 1 - 1e-6
 
 // Estimate implements Estimator.
 func (b *Prior) Estimate(ctx context.Context, o *Objective, p Point, g []float32) error {
-	frames, channels, _, err := planes(o.Info().Shape)
-	if err != nil {
-		return err
-	}
 	shape := o.Info().Shape
+	if len(shape) < 2 {
+		return fmt.Errorf("zoo: a prior needs images, not samples of shape %v", shape)
+	}
 	h, w := shape[len(shape)-2], shape[len(shape)-1]
+	planes := o.Info().Size() / (h * w)
 	sh, sw := h, w
 	if b.Tile > 0 {
 		sh, sw = min(b.Tile, h), min(b.Tile, w)
 	}
-	if n := frames * channels * sh * sw; len(b.v) != n {
+	if n := planes * sh * sw; len(b.v) != n {
 		b.v, b.e = make([]float64, n), make([]float64, n)
 	}
 	eta, delta, lr := cmp.Or(b.Probe, 0.01), cmp.Or(b.Explore, 0.01), cmp.Or(b.LR, 0.1)

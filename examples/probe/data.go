@@ -51,7 +51,7 @@ func victim(ctx context.Context, c *config) (zoo.Scorer, error) {
 		if shape != nil {
 			return nil, errors.New("-shape: the embedded Net4 has its own")
 		}
-		return zoo.NewModel(pretrained.Net4(), zoo.Info{Name: "net4", Shape: []int{1, 28, 28}, Classes: 10}, zoo.Preprocess{})
+		return zoo.NewModel(pretrained.Net4(), zoo.Info{Name: "net4", Shape: []int{1, 28, 28}, Classes: 10}, data.Preprocess{})
 	}
 	if _, err := os.Stat(c.victim); errors.Is(err, fs.ErrNotExist) && (strings.Contains(c.victim, ":") || strings.Contains(c.victim, "/v2/models/")) {
 		return nil, fmt.Errorf("-victim %s: no such file; if it is the address of a server, http:// or https:// is missing", c.victim)
@@ -61,7 +61,7 @@ func victim(ctx context.Context, c *config) (zoo.Scorer, error) {
 		return nil, err
 	}
 	if shape == nil {
-		if shape, err = info.Preprocess.SampleShape(spec.Input); err != nil {
+		if shape, err = info.Preprocess.InputShape(spec.Input); err != nil {
 			return nil, fmt.Errorf("%s: %w, by -shape", c.victim, err)
 		}
 	}

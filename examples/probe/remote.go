@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mettleml/mettle/examples/internal/weights"
+	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/zoo"
 	"github.com/mettleml/mettle/zoo/oip"
 )
@@ -71,7 +71,7 @@ func (r *remote) options(shape []int, workers int) (o oip.Options, err error) {
 		return o, fmt.Errorf("-scores: %w", err)
 	}
 	if r.preprocess != "" {
-		if o.Preprocess, err = weights.ParsePreprocess(r.preprocess); err != nil {
+		if o.Preprocess, err = data.ParsePreprocess(r.preprocess); err != nil {
 			return o, fmt.Errorf("-preprocess: %w", err)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/mettleml/mettle/attack"
 	"github.com/mettleml/mettle/examples/internal/cast"
+	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/models/pretrained"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
@@ -47,7 +48,7 @@ func TestRemoteFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := r.options([]int{3, 8, 8}, 2)
-	want := oip.Options{Scores: zoo.Probabilities, Input: "x", Output: "y", Classes: 7, Preprocess: zoo.Preprocess{Scale: 255, NHWC: true},
+	want := oip.Options{Scores: zoo.Probabilities, Input: "x", Output: "y", Classes: 7, Preprocess: data.Preprocess{Scale: 255, NHWC: true},
 		Encoding: oip.JSON, Batch: 3, Rate: 2.5, Timeout: 4 * time.Second, Retries: -1, Token: "t", Shape: []int{3, 8, 8}, Concurrency: 2}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v (%v), want %+v", got, err, want)
@@ -215,7 +216,7 @@ func TestFixedBatchIsTold(t *testing.T) {
 // TestProbabilitiesTakenForLogits: the page tells what the pre-flight suspects, by the
 // flag that mends it.
 func TestProbabilitiesTakenForLogits(t *testing.T) {
-	v, err := zoo.NewModel(pretrained.Net4(), zoo.Info{Name: "net4", Shape: []int{1, 28, 28}, Classes: 10, Scores: zoo.Probabilities}, zoo.Preprocess{})
+	v, err := zoo.NewModel(pretrained.Net4(), zoo.Info{Name: "net4", Shape: []int{1, 28, 28}, Classes: 10, Scores: zoo.Probabilities}, data.Preprocess{})
 	if err != nil {
 		t.Fatal(err)
 	}

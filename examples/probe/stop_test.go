@@ -16,6 +16,7 @@ import (
 	"github.com/mettleml/mettle/examples/internal/cast"
 	"github.com/mettleml/mettle/examples/internal/meter"
 	"github.com/mettleml/mettle/examples/internal/weights"
+	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/models/pretrained"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
@@ -102,7 +103,7 @@ func TestNothingIsPaidForWhatCannotRun(t *testing.T) {
 	if p := page(t, c); !strings.Contains(p, "meta is left out") || !strings.Contains(p, "hopskipjump") {
 		t.Errorf("the page does not say that meta is left out, or lacks the others")
 	}
-	net4, err := zoo.NewModel(pretrained.Net4(), zoo.Info{Name: "net4", Shape: []int{1, 28, 28}, Classes: 10}, zoo.Preprocess{})
+	net4, err := zoo.NewModel(pretrained.Net4(), zoo.Info{Name: "net4", Shape: []int{1, 28, 28}, Classes: 10}, data.Preprocess{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +216,7 @@ func TestWrongVictims(t *testing.T) {
 	c := small(t)
 	c.victim = filepath.Join(t.TempDir(), "wrong.safetensors")
 	c.attacks, c.budget = "square", 20
-	info := weights.Info{Model: "net4", Classes: 10, Preprocess: zoo.Preprocess{Mean: []float32{0.5}, Std: []float32{0.1}}}
+	info := weights.Info{Model: "net4", Classes: 10, Preprocess: data.Preprocess{Mean: []float32{0.5}, Std: []float32{0.1}}}
 	if err := weights.Save(c.victim, pretrained.Net4(), info, tensor.F32); err != nil {
 		t.Fatal(err)
 	}

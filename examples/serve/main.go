@@ -93,7 +93,7 @@ func run(ctx context.Context, c *config, ready func(addr, name string)) error {
 			return err
 		}
 		network, info = net, in
-		if shape, err = in.Preprocess.SampleShape(spec.Input); err != nil {
+		if shape, err = in.Preprocess.InputShape(spec.Input); err != nil {
 			return err
 		}
 	}

@@ -21,7 +21,6 @@ import (
 	"github.com/mettleml/mettle/nn/models"
 	"github.com/mettleml/mettle/nn/optim"
 	"github.com/mettleml/mettle/tensor"
-	"github.com/mettleml/mettle/zoo"
 )
 
 // recipe fills in what suits the model.
@@ -45,7 +44,7 @@ func recipe(c *config) {
 
 // prepare is what the network wants done to pixels, and what is done to training
 // images beside. Digits are not mirrored.
-func prepare(c *config, spec models.Spec, sample []int) (pre zoo.Preprocess, train data.Transform, err error) {
+func prepare(c *config, spec models.Spec, sample []int) (pre data.Preprocess, train data.Transform, err error) {
 	if len(sample) != 3 || sample[0] != spec.Input[0] && !(sample[0] == 1 && spec.Input[0] == 3) {
 		return pre, nil, fmt.Errorf("model %s takes %v and the data are %v", spec.Name, spec.Input, sample)
 	}
@@ -70,7 +69,7 @@ type session struct {
 	opt    *optim.SGD
 	loader *data.Loader
 	tape   *autograd.Tape
-	pre    zoo.Preprocess
+	pre    data.Preprocess
 	attack *pgd // nil without adversarial training
 	path   string
 }
@@ -239,8 +238,8 @@ func (s *session) step(batch data.Batch, rate optim.Schedule, p *progress) error
 }
 
 // wire is a batch as the network takes it.
-func wire(pre zoo.Preprocess, x *tensor.Tensor) *tensor.Tensor {
-	shape, err := pre.VictimShape(x.Shape()[1:])
+func wire(pre data.Preprocess, x *tensor.Tensor) *tensor.Tensor {
+	shape, err := pre.OutputShape(x.Shape()[1:])
 	if err != nil {
 		panic(err) // prepare has seen to it
 	}
@@ -254,7 +253,7 @@ func wire(pre zoo.Preprocess, x *tensor.Tensor) *tensor.Tensor {
 
 // accuracy is the share of the samples that the network gets right, after an
 // attack if there is one.
-func accuracy(ctx context.Context, net nn.Module, pre zoo.Preprocess, d data.Dataset, attack *pgd) (float64, error) {
+func accuracy(ctx context.Context, net nn.Module, pre data.Preprocess, d data.Dataset, attack *pgd) (float64, error) {
 	l, err := data.NewLoader(d, data.LoaderOptions{BatchSize: 250})
 	if err != nil {
 		return 0, err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mettleml/mettle/attack"
 	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 )
@@ -51,7 +52,7 @@ func runCampaign(seconds float64) error {
 		{"campaign/nes_resnet32_b128", resNet32(), []int{3, 32, 32}, attack.NES{Queries: 128}, 516},
 		{"campaign/square_net4_b1", net4(), []int{1, 28, 28}, attack.Square{}, 1000},
 	} {
-		m, err := zoo.NewModel(c.net, zoo.Info{Name: c.name, Shape: c.shape, Classes: 10}, zoo.Preprocess{})
+		m, err := zoo.NewModel(c.net, zoo.Info{Name: c.name, Shape: c.shape, Classes: 10}, data.Preprocess{})
 		if err != nil {
 			return err
 		}

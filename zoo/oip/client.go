@@ -19,6 +19,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 )
@@ -50,7 +51,7 @@ type Options struct {
 	Shape   []int         // of one sample in [0,1], [C, H, W]; needed where the metadata has -1 or one flat dimension, or Preprocess reshapes
 	Classes int           // needed where the metadata has -1
 
-	Preprocess zoo.Preprocess // from [0,1] CHW to what the model takes
+	Preprocess data.Preprocess // from [0,1] CHW to what the model takes
 
 	Encoding Encoding
 	// Batch is how many samples a request has at most; 0: 64, or 1 if the model has no
@@ -241,11 +242,11 @@ func (c *Client) describe(meta *ModelMetadata) error {
 			}
 			sample = append(sample, int(d))
 		}
-		if sample, err = c.opt.Preprocess.SampleShape(sample); err != nil {
+		if sample, err = c.opt.Preprocess.InputShape(sample); err != nil {
 			return fmt.Errorf("input %q of shape %v: %w", in.Name, in.Shape, err)
 		}
 	}
-	wire, err := c.opt.Preprocess.VictimShape(sample)
+	wire, err := c.opt.Preprocess.OutputShape(sample)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 	"github.com/x448/float16"
@@ -104,16 +105,16 @@ func TestDatatypes(t *testing.T) {
 		}
 	}
 	p := &peer{datatype: "UINT8", shape: []int64{-1, 1, 2, 3}}
-	if err := dial(t, p, Options{Preprocess: zoo.Preprocess{Scale: 255}}).Scores(context.Background(), x, out); err != nil || p.seen[2] != math.Round(float64(round8[2])*255) {
+	if err := dial(t, p, Options{Preprocess: data.Preprocess{Scale: 255}}).Scores(context.Background(), x, out); err != nil || p.seen[2] != math.Round(float64(round8[2])*255) {
 		t.Errorf("scale 255 to 8 bits: %v, pixel %v reached the model as %v", err, x.Data()[2], p.seen[2])
 	}
 	for say, c := range map[string]struct {
 		datatype string
-		pre      zoo.Preprocess
+		pre      data.Preprocess
 	}{
-		"BYTES; only":       {"BYTES", zoo.Preprocess{}},
-		"a mean":            {"UINT8", zoo.Preprocess{Mean: []float32{10}}},
-		"another scale (2)": {"UINT8", zoo.Preprocess{Scale: 2}},
+		"BYTES; only":       {"BYTES", data.Preprocess{}},
+		"a mean":            {"UINT8", data.Preprocess{Mean: []float32{10}}},
+		"another scale (2)": {"UINT8", data.Preprocess{Scale: 2}},
 	} {
 		s := httptest.NewServer(&peer{datatype: c.datatype, shape: []int64{-1, 1, 2, 3}})
 		if _, err := Dial(context.Background(), s.URL, Options{Model: "lin", Preprocess: c.pre}); err == nil || !strings.Contains(err.Error(), say) {

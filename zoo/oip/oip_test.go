@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 )
@@ -118,7 +119,7 @@ func TestPreprocessingReachesTheModel(t *testing.T) {
 		return nil
 	})
 	c := dial(t, NewHandler(v, HandlerOptions{}), Options{
-		Preprocess: zoo.Preprocess{Scale: 255, Mean: []float32{10}, Std: []float32{2}, NHWC: true}})
+		Preprocess: data.Preprocess{Scale: 255, Mean: []float32{10}, Std: []float32{2}, NHWC: true}})
 	if got := fmt.Sprint(c.Info().Shape); got != "[1 2 3]" {
 		t.Fatalf("sample shape %v, want [1 2 3]", got)
 	}
@@ -542,7 +543,7 @@ func TestDigest(t *testing.T) {
 	other := httptest.NewServer(NewHandler(linear(t, &calls), HandlerOptions{}))
 	defer other.Close()
 	for _, differs := range []string{digest(other.URL, Options{Model: "lin"}), digest(s.URL, Options{Model: "lin", Version: "1"}),
-		digest(s.URL, Options{Model: "lin", Preprocess: zoo.Preprocess{Scale: 255}})} {
+		digest(s.URL, Options{Model: "lin", Preprocess: data.Preprocess{Scale: 255}})} {
 		if differs == want {
 			t.Errorf("another victim has the same digest %q", differs)
 		}

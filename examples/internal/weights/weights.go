@@ -15,6 +15,7 @@ import (
 	"github.com/mettleml/mettle/attack"
 	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/models"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
@@ -22,11 +23,11 @@ import (
 
 // Info is what a file's metadata says.
 type Info struct {
-	Model      string         // a name in models.All
-	Classes    int            // 0: the model's own number
-	Data       string         // what it was trained on
-	Preprocess zoo.Preprocess // from [0,1] to what the network takes
-	Accuracy   string         // on the test set, as it came out
+	Model      string          // a name in models.All
+	Classes    int             // 0: the model's own number
+	Data       string          // what it was trained on
+	Preprocess data.Preprocess // from [0,1] to what the network takes
+	Accuracy   string          // on the test set, as it came out
 }
 
 // Metadata is what goes into the file.
@@ -101,7 +102,7 @@ func read(r io.ReaderAt, size int64) (nn.Module, models.Spec, Info, error) {
 		}
 	}
 	if p := meta["preprocess"]; p != "" {
-		if info.Preprocess, err = ParsePreprocess(p); err != nil {
+		if info.Preprocess, err = data.ParsePreprocess(p); err != nil {
 			return nil, spec, info, fmt.Errorf("preprocess in its metadata: %w", err)
 		}
 	}
@@ -110,20 +111,6 @@ func read(r io.ReaderAt, size int64) (nn.Module, models.Spec, Info, error) {
 		return nil, spec, info, err
 	}
 	return net, spec, info, nil
-}
-
-// ParsePreprocess reads preprocessing as JSON, such as {"Scale": 255, "NHWC": true}.
-// Names that zoo.Preprocess does not have are an error.
-func ParsePreprocess(s string) (p zoo.Preprocess, err error) {
-	d := json.NewDecoder(strings.NewReader(s))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&p); err != nil {
-		return p, fmt.Errorf("%w (the names are Resize, Repeat, BGR, Scale, Mean, Std and NHWC)", err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return p, fmt.Errorf("something follows the JSON in %s", s)
-	}
-	return p, nil
 }
 
 // Decoder opens AutoZOOM's auto-encoder and returns the half of it that decodes for

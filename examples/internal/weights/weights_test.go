@@ -12,10 +12,10 @@ import (
 	"testing"
 
 	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/models"
 	"github.com/mettleml/mettle/nn/models/pretrained"
 	"github.com/mettleml/mettle/tensor"
-	"github.com/mettleml/mettle/zoo"
 )
 
 // TestReadme runs the lines by which the README has a model of PyTorch written, and
@@ -97,7 +97,7 @@ func TestAttackers(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"net4", "meta-mnist", "meta-cifar", "autozoom-mnist"} {
 		spec, _ := models.Find(name)
-		if err := Save(filepath.Join(dir, name), spec.New(1, 0), Info{Model: name, Preprocess: zoo.Preprocess{}}, tensor.F32); err != nil {
+		if err := Save(filepath.Join(dir, name), spec.New(1, 0), Info{Model: name, Preprocess: data.Preprocess{}}, tensor.F32); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,20 +1,21 @@
-package zoo
+package data
 
 import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
 func TestPreprocess(t *testing.T) {
 	for _, shape := range [][]int{{3, 2, 2}, {2, 3, 2, 2}} {
 		p := Preprocess{BGR: true, Scale: 255, Mean: []float32{103, 116, 123}, Std: []float32{1, 2, 4}, NHWC: true}
-		wire, err := p.VictimShape(shape)
+		wire, err := p.OutputShape(shape)
 		if err != nil {
 			t.Fatal(err)
 		}
-		back, err := p.SampleShape(wire)
+		back, err := p.InputShape(wire)
 		if err != nil || fmt.Sprint(back) != fmt.Sprint(shape) {
 			t.Errorf("%v reaches the victim as %v, and back as %v (%v)", shape, wire, back, err)
 		}
@@ -53,7 +54,7 @@ func TestPreprocess(t *testing.T) {
 	}
 	for _, p := range []Preprocess{{Repeat: 3, Scale: 2}, {Resize: [2]int{5, 3}}, {Resize: [2]int{2, 7}, Repeat: 2, Mean: []float32{1, 2}, NHWC: true}} {
 		shape := []int{1, 4, 4}
-		wire, err := p.VictimShape(shape)
+		wire, err := p.OutputShape(shape)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,8 +83,43 @@ func TestPreprocess(t *testing.T) {
 		}
 	}
 	for _, bad := range []Preprocess{{Mean: []float32{1, 2}}, {Std: []float32{1, 0, 1}}} {
-		if _, err := bad.VictimShape([]int{3, 4, 4}); err == nil {
+		if _, err := bad.OutputShape([]int{3, 4, 4}); err == nil {
 			t.Errorf("%+v was accepted", bad)
+		}
+	}
+}
+
+// A clip reaches a network with 3-D convolutions with its channels first.
+func TestPreprocessCTHW(t *testing.T) {
+	p := Preprocess{CTHW: true, BGR: true, Mean: []float32{0, 0, 100}}
+	shape := []int{2, 3, 1, 2} // frames, channels, height, width
+	out, err := p.OutputShape(shape)
+	if err != nil || !slices.Equal(out, []int{3, 2, 1, 2}) {
+		t.Fatalf("shape %v, %v", out, err)
+	}
+	if in, err := p.InputShape(out); err != nil || !slices.Equal(in, shape) {
+		t.Fatalf("back to %v, %v", in, err)
+	}
+	x := []float32{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}
+	y := make([]float32, len(x))
+	p.Apply(y, x, shape)
+	if want := []float32{5, 6, 11, 12, 3, 4, 9, 10, -99, -98, -93, -92}; !slices.Equal(y, want) {
+		t.Errorf("%v, want %v", y, want)
+	}
+	back := make([]float32, len(x))
+	p.Adjoint(back, y, shape)
+	for i, v := range back {
+		want := x[i]
+		if i%6 < 2 { // red is the network's last channel, whose mean was taken off
+			want -= 100
+		}
+		if v != want {
+			t.Errorf("value %d of the adjoint is %v, want %v", i, v, want)
+		}
+	}
+	for _, bad := range [][]int{{3, 4, 4}, nil} {
+		if _, err := p.OutputShape(bad); err == nil {
+			t.Errorf("samples of %v were accepted", bad)
 		}
 	}
 }
