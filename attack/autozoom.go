@@ -4,14 +4,16 @@ import (
 	"cmp"
 	"context"
 
-	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/zoo"
 )
 
 // A Decoder makes an image-sized modifier of a short code, so that an attack
 // can search in few dimensions. Dim is the length of a code for samples of a
 // shape; Decode fills dst, as long as a sample.
+//
+// Name names the decoder: in a campaign's options it is its name and its fields.
 type Decoder interface {
+	Name() string
 	Dim(shape []int) int
 	Decode(dst, code []float32, shape []int)
 }
@@ -19,6 +21,9 @@ type Decoder interface {
 // Bilinear is the decoder that enlarges Side x Side planes bilinearly, corners to
 // corners. With the image's own side it is the identity.
 type Bilinear struct{ Side int }
+
+// Name implements Decoder.
+func (Bilinear) Name() string { return "bilinear" }
 
 // Dim implements Decoder.
 func (b Bilinear) Dim(shape []int) int { return b.modifier(nil, shape).Dim() }
@@ -69,13 +74,6 @@ func (a AutoZOOM) defaults() AutoZOOM {
 	return a
 }
 
-func (a AutoZOOM) network() nn.Module {
-	if l, ok := a.Decoder.(*Learned); ok {
-		return l.Network
-	}
-	return nil
-}
-
 // maxWeight is where the weight stops growing.
 const maxWeight = 1e8
 
@@ -95,7 +93,7 @@ func (a AutoZOOM) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error 
 	d := space.Dim()
 	est := &zoo.RandomDirections{Directions: 1, Smoothing: 1 / float64(d), Rand: t.Rand(0)}
 	opt := newAdam(d, a.LR)
-	code, g := make([]float32, d), make([]float32, d)
+	code, g := make([]float32, d), make([]float64, d)
 	won, ever := false, false
 	for i := range a.Iterations {
 		loss, hit, err := obj.ask(ctx, code)
@@ -115,7 +113,7 @@ func (a AutoZOOM) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error 
 		if i > 0 && i%a.Switch == 0 {
 			weight.next(won)
 			weight.value = min(weight.value, maxWeight)
-			obj.Loss.Scale = weight.value
+			obj.Loss = zoo.Hinge{Kappa: a.Kappa, Scale: weight.value}
 			won = false
 			if ever {
 				opt.reset()
@@ -126,7 +124,7 @@ func (a AutoZOOM) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error 
 			return err
 		}
 		for j, v := range g {
-			code[j] -= float32(opt.step(j, float64(v)))
+			code[j] -= float32(opt.step(j, v))
 		}
 	}
 	return nil

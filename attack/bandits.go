@@ -27,7 +27,7 @@ type Bandits struct {
 	PriorLR float64  // 0: 0.1 for L2, 100 for Linf
 	Probe   float64  // η; 0: 0.01 for L2, 0.1 for Linf
 	Explore float64  // δ; 0: 0.01 for L2, 1 for Linf
-	Loss    zoo.Loss // 0: cross-entropy, the paper's, unlike the zero Loss
+	Loss    zoo.Loss // nil: cross-entropy, the paper's
 }
 
 // About describes the attack.
@@ -45,18 +45,18 @@ func (a Bandits) defaults() Bandits {
 	}
 	a.Eps, a.LR, a.PriorLR = cmp.Or(a.Eps, def.Eps), cmp.Or(a.LR, def.LR), cmp.Or(a.PriorLR, def.PriorLR)
 	a.Probe, a.Explore = cmp.Or(a.Probe, def.Probe), cmp.Or(a.Explore, def.Explore)
-	a.Loss = orCE(a.Loss)
+	a.Loss = orLoss[zoo.Loss](a.Loss, zoo.CrossEntropy{})
 	return a
 }
 
 // AttackScores implements ScoreAttack.
 func (a Bandits) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
 	a = a.defaults()
-	d := descent{
-		obj: zoo.NewObjective(v, t.Goal, a.Loss), try: t,
-		est: &zoo.Prior{Tile: a.Tile, Probe: a.Probe, Explore: a.Explore, LR: a.PriorLR,
+	d := Descent{
+		Objective: zoo.NewObjective(v, t.Goal, a.Loss),
+		Estimator: &zoo.Prior{Tile: a.Tile, Probe: a.Probe, Explore: a.Explore, LR: a.PriorLR,
 			Exponential: a.Norm == Linf, Rand: t.Rand(0)},
-		step: ballStep(a.Norm, a.Eps, &a.LR, t.Clean.Data()),
+		Step: BallStep(a.Norm, a.Eps, &a.LR, t.Clean.Data()),
 	}
-	return d.run(ctx)
+	return d.Run(ctx, t)
 }

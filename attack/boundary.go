@@ -6,38 +6,18 @@ import (
 	"math"
 	"math/rand/v2"
 
-	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 )
 
 // labeled asks a labeler about single images and reports to a Try.
 type labeled struct {
-	v     zoo.Labeler
-	t     *Try
-	batch *tensor.Tensor
-	out   []int
-}
-
-func newLabeled(v zoo.Labeler, t *Try) *labeled {
-	return &labeled{v: v, t: t}
-}
-
-func (l *labeled) room(n int) *tensor.Tensor {
-	if l.batch == nil || l.batch.Dim(0) < n {
-		l.batch = tensor.New(append([]int{n}, l.t.Clean.Shape()...)...)
-		l.out = make([]int, n)
-	}
-	return l.batch.Slice(0, n)
+	v zoo.Labeler
+	t *Try
 }
 
 // hit asks whether the victim's answer for x achieves the goal, and offers x.
 func (l *labeled) hit(ctx context.Context, x []float32) (bool, error) {
-	b := l.room(1)
-	copy(b.Data(), x)
-	if err := l.v.Labels(ctx, b, l.out[:1]); err != nil {
-		return false, err
-	}
-	return l.t.Offer(x, l.out[0]), nil
+	return l.t.AskLabel(ctx, l.v, x)
 }
 
 // bisect moves the adversarial image far towards near, along the line between
@@ -71,24 +51,16 @@ func blend(dst, near, far []float32, a float64) {
 	}
 }
 
-// A Start is an image that already achieves the goal, for attacks on labels. The
-// zero Start searches one, untargeted: images of uniform noise, and if the victim
-// sees the sample's own class in all of a hundred, darker and paler noise.
-//
-// A targeted attack on labels needs one; a sample of the target class that the
-// victim gets right is the usual choice.
-type Start func(goal zoo.Goal) *tensor.Tensor
-
-// begin finds an image that achieves the goal: the given one, else noise.
-func (l *labeled) begin(ctx context.Context, start Start, r *rand.Rand, tries int) ([]float32, error) {
+// begin finds an image that achieves the goal: that of the Try if it does, else noise.
+// Untargeted that is uniform noise, and if the victim sees the sample's own class in all
+// of a hundred, darker and paler noise.
+func (l *labeled) begin(ctx context.Context, r *rand.Rand, tries int) ([]float32, error) {
 	x := make([]float32, l.t.Clean.Len())
-	if start != nil {
-		if s := start(l.t.Goal); s != nil {
-			copy(x, s.Data())
-			ok, err := l.hit(ctx, x)
-			if err != nil || ok {
-				return x, err
-			}
+	if s := l.t.Start; s != nil {
+		copy(x, s.Data())
+		ok, err := l.hit(ctx, x)
+		if err != nil || ok {
+			return x, err
 		}
 	}
 	const plain = 100
@@ -118,7 +90,6 @@ type Boundary struct {
 	Sphere float64 // first length of the step along the sphere, relative to the distance; 0: 0.01
 	Source float64 // first length of the step towards the clean image; 0: 0.01
 	Adapt  float64 // factor by which the two adapt; 0: 1.5
-	Start  Start   `json:"-"`
 }
 
 // About describes the attack.
@@ -130,15 +101,13 @@ func (a Boundary) defaults() Boundary {
 	return a
 }
 
-func (a Boundary) begins() Start { return a.Start }
-
 // AttackLabels implements LabelAttack.
 func (a Boundary) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error {
 	a = a.defaults()
 	r := t.Rand(0)
-	l := newLabeled(v, t)
+	l := &labeled{v, t}
 	clean := t.Clean.Data()
-	x, err := l.begin(ctx, a.Start, r, 1000)
+	x, err := l.begin(ctx, r, 1000)
 	if err != nil || x == nil {
 		return err
 	}

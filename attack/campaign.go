@@ -2,29 +2,18 @@ package attack
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/fnv"
-	"math"
 	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/mettleml/mettle/internal/kernel"
-	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 )
-
-// journalVersion changes whenever an attack would ask other queries than before
-// under the same options, and whenever the fingerprint takes in more.
-const journalVersion = "5"
 
 // DefaultBudget is the queries an attack may spend on a sample unless told
 // otherwise.
@@ -35,6 +24,8 @@ type Sample struct {
 	Name  string         // optional; the sample's randomness follows from it, or from the index
 	X     *tensor.Tensor // [C, H, W] or [T, C, H, W] in [0,1]
 	Label int
+	Goal  *zoo.Goal      // what is wanted of this sample, with its Label; nil: what the campaign wants
+	Start *tensor.Tensor // an image that achieves the goal, for attacks that begin from one; nil: the campaign's
 }
 
 // A Campaign runs a job over many samples. Its results do not depend on the
@@ -49,20 +40,41 @@ type Campaign struct {
 	Seed     uint64
 	Workers  int // samples at a time; 0: GOMAXPROCS
 
+	// Start gives an image that achieves a goal, for attacks that begin from one, such as
+	// those on labels, to each sample without a Start of its own. Nil, or a nil image,
+	// means that they seek one among noise, which hardly ever has a certain class: a
+	// targeted attack on labels needs a sample of the wanted class that the victim gets
+	// right.
+	Start func(goal zoo.Goal) *tensor.Tensor
+
+	// Total is the queries that may be sent to the victim for all samples together: those
+	// of the attacks, the clean checks and the verifications, repetitions after a failure
+	// on the way, and with a Journal those of earlier runs. 0 means no limit. A call that
+	// would exceed it is not sent: the run ends with an error that wraps ErrTotal and with
+	// the records that are finished. What is finished is what it would be without the
+	// limit; a journal goes on from there with a larger one.
+	Total int
+
 	// Gather joins the calls of samples under way into calls of up to so many
 	// queries; 0 joins none. A joined call has no request id (zoo.WithRequestID), so
 	// that a server cannot tell one that comes again after a kill.
 	Gather int
 
-	// Journal is a file to write and, if it exists, to resume from; "" means none.
-	// Queries answered in it are not asked again, and it is an error if it was written
-	// under other options, samples, victim (zoo.Info and its Digest), networks or
-	// starts of the attack, kernels or version. Of an attack with gradients it holds
+	// Journal is a file to write and, if it exists, to resume from (a [Journal]); ""
+	// means none. Queries answered in it are not asked again, and it is an error if it
+	// was written under another [Fingerprint]. Of an attack with gradients it holds
 	// the finished samples and the queries that are for labels only: a sample that was
-	// under way is attacked anew. While a run has it open, any other is refused it (but
-	// on systems without such locks: js, wasip1, plan9, aix, solaris).
+	// under way is attacked anew.
 	Journal string
-	Fsync   bool // after every frame of the journal, and of its directory when it is made
+	Fsync   bool // after every entry of the journal, and of its directory when it is made
+
+	// Keep is the precision in which records keep adversarial samples: F32, F16 or U8; ""
+	// means F32. They are verified as the attack made them.
+	Keep tensor.DType
+	// Sink, if not nil, is given each record as it is finished, one call at a time; the
+	// result's records are then without the adversarial samples, which need memory. An
+	// error ends the run.
+	Sink func(r *Record) error
 
 	Progress func(done, total int, r *Record) // after each sample, one call at a time; may be nil
 }
@@ -77,10 +89,11 @@ type Result struct {
 	Seed    uint64          `json:"seed"`
 	Victim  string          `json:"victim"`
 	Records []Record        `json:"records"` // in the order of the samples
-	// Intents are the queries announced in the journal over all its runs, none for
-	// gradients. Answers of them were answered; the rest were under way in a kill or
-	// are what a bad line made send again (zoo.WithResend): they may have been charged
-	// twice by the victim, and are not charged to the attack's budget.
+	// Intents are the queries sent to the victim, those for samples that were not
+	// finished, those sent again after a failure on the way (zoo.WithResend) and with a
+	// journal those of earlier runs among them. Answers of them were answered; for the
+	// rest the victim may have charged although no answer came. They are not charged to
+	// the attack's budget.
 	Intents int `json:"intents"`
 	Answers int `json:"answers"`
 	Resumed int `json:"resumed"` // how often the campaign was taken up again
@@ -91,41 +104,11 @@ func (r *Result) Summary() Summary {
 	return Summarize(About{Name: r.Attack, Norm: r.Norm}, r.Goal, r.Budget, r.Records)
 }
 
-// Run attacks the samples. On an error, or when ctx ends, it returns what is
-// finished beside the error: records of samples not finished have Stop "".
-// A sample that the victim gets wrong is skipped. A panic of the victim or of the
-// attack reaches the caller.
-func (c *Campaign) Run(ctx context.Context, samples []Sample) (*Result, error) {
-	job := &c.Job
-	if err := job.info.Check(); err != nil {
-		return nil, err
+func (c *Campaign) budget() int {
+	if c.Budget == 0 {
+		return DefaultBudget
 	}
-	budget := c.Budget
-	if budget == 0 {
-		budget = DefaultBudget
-	}
-	res := &Result{Attack: job.about.Name, Norm: job.about.Norm, Options: job.options, Goal: c.goalName(),
-		Budget: budget, Seed: c.Seed, Victim: job.info.Name, Records: make([]Record, len(samples))}
-	goals := make([]zoo.Goal, len(samples))
-	for i, s := range samples {
-		var err error
-		if goals[i], err = c.check(i, s); err != nil {
-			return nil, err
-		}
-	}
-	run := &campaignRun{c: c, samples: samples, goals: goals, budget: budget, res: res}
-	if err := run.open(); err != nil {
-		return nil, err
-	}
-	if run.journal != nil {
-		defer run.journal.close() // if the victim panics; else it is closed below
-	}
-	err := run.all(ctx)
-	if j := run.journal; j != nil {
-		res.Intents, res.Answers, res.Resumed = j.intents, j.answers, j.resumed
-		err = errors.Join(err, j.close())
-	}
-	return res, err
+	return c.Budget
 }
 
 func (c *Campaign) goalName() string {
@@ -135,28 +118,60 @@ func (c *Campaign) goalName() string {
 	return "untargeted"
 }
 
-// check verifies a sample and makes its goal.
-func (c *Campaign) check(i int, s Sample) (zoo.Goal, error) {
+// check reports what makes the campaign unusable on any samples.
+func (c *Campaign) check() error {
+	if err := c.Job.check(); err != nil {
+		return err
+	}
+	switch {
+	case c.Budget < 0 || c.Total < 0 || c.Workers < 0 || c.Gather < 0:
+		return fmt.Errorf("attack: Campaign.Budget %d, Total %d, Workers %d, Gather %d: none may be negative", c.Budget, c.Total, c.Workers, c.Gather)
+	case !slices.Contains([]tensor.DType{"", tensor.F32, tensor.F16, tensor.U8}, c.Keep):
+		return fmt.Errorf("attack: Campaign.Keep is %s; adversarial samples are kept as F32, F16 or U8", c.Keep)
+	}
+	return nil
+}
+
+// checkSample verifies the images of a sample.
+func (c *Campaign) checkSample(i int, s Sample) error {
 	info := c.Job.info
-	if s.X == nil || !slices.Equal(s.X.Shape(), info.Shape) {
-		var shape []int
-		if s.X != nil {
-			shape = s.X.Shape()
+	for _, x := range []struct {
+		what string
+		x    *tensor.Tensor
+	}{{"", s.X}, {"'s start image", s.Start}} {
+		if x.x == nil && x.what != "" {
+			continue
 		}
-		return zoo.Goal{}, fmt.Errorf("attack: sample %d %s has shape %v; victim %q takes %v", i, s.Name, shape, info.Name, info.Shape)
-	}
-	for p, v := range s.X.Data() {
-		if !(v >= 0 && v <= 1) {
-			return zoo.Goal{}, fmt.Errorf("attack: sample %d %s: value %d is %g; pixels lie in [0,1] (what the victim wants beyond that is its adapter's to do)", i, s.Name, p, v)
+		if x.x == nil || !slices.Equal(x.x.Shape(), info.Shape) {
+			var shape []int
+			if x.x != nil {
+				shape = x.x.Shape()
+			}
+			return fmt.Errorf("attack: sample %d %s%s has shape %v; victim %q takes %v", i, s.Name, x.what, shape, info.Name, info.Shape)
+		}
+		for p, v := range x.x.Data() {
+			if !(v >= 0 && v <= 1) {
+				return fmt.Errorf("attack: sample %d %s%s: value %d is %g; pixels lie in [0,1] (what the victim wants beyond that is its adapter's to do)", i, s.Name, x.what, p, v)
+			}
 		}
 	}
+	return nil
+}
+
+// goal is what is wanted of a sample.
+func (c *Campaign) goal(i int, s Sample) (zoo.Goal, error) {
+	info := c.Job.info
 	g := zoo.Untargeted(s.Label)
-	if c.Targeted {
-		target := c.Target
-		if target == nil {
-			target = zoo.NextClass
+	switch {
+	case s.Goal != nil:
+		g = *s.Goal
+		if g.Label != s.Label {
+			return g, fmt.Errorf("attack: sample %d %s has label %d, and its goal says %d", i, s.Name, s.Label, g.Label)
 		}
-		g = zoo.Targeted(s.Label, target(s.Label, info.Classes))
+	case c.Targeted && c.Target != nil:
+		g = zoo.Targeted(s.Label, c.Target(s.Label, info.Classes))
+	case c.Targeted:
+		g = zoo.Targeted(s.Label, zoo.NextClass(s.Label, info.Classes))
 	}
 	if err := g.Check(info.Classes); err != nil {
 		return g, fmt.Errorf("attack: sample %d %s: %w", i, s.Name, err)
@@ -164,22 +179,16 @@ func (c *Campaign) check(i int, s Sample) (zoo.Goal, error) {
 	return g, nil
 }
 
-// campaignRun is one call of Campaign.Run.
-type campaignRun struct {
-	c       *Campaign
-	samples []Sample
-	goals   []zoo.Goal
-	budget  int
-	res     *Result
-	journal *journal
-	print   string
-	scores  *gather[float64]
-	labels  *gather[int]
-}
-
-// open makes the journal and the gathering of calls, as asked.
-func (r *campaignRun) open() error {
-	c := r.c
+// Run attacks the samples. On an error, or when ctx ends, it returns what is
+// finished beside the error: records of samples not finished have Stop "".
+// A sample that the victim gets wrong is skipped. A panic of the victim or of the
+// attack reaches the caller.
+func (c *Campaign) Run(ctx context.Context, samples []Sample) (*Result, error) {
+	p, err := c.Plan(samples)
+	if err != nil {
+		return nil, err
+	}
+	r := &campaignRun{c: c, plan: p, res: p.result(), till: &till{limit: int64(c.Total)}}
 	if c.Gather > 1 {
 		most := c.Gather
 		if b := c.Job.info.Batch; b > 0 {
@@ -187,69 +196,36 @@ func (r *campaignRun) open() error {
 		}
 		r.scores, r.labels = c.Job.gathers(most)
 	}
-	if c.Journal == "" {
-		return nil
-	}
-	victim := c.Job.info
-	victim.Digest = ""
-	p := fingerprint{
-		Attack: c.Job.about.Name, Options: c.Job.options, Goal: c.goalName(), Budget: r.budget, Seed: c.Seed,
-		Data: digestSamples(r.samples, r.goals), Victim: fmt.Sprintf("%+v", victim), Digest: c.Job.info.Digest,
-		Start:  digestStarts(c.Job.start, r.goals),
-		Kernel: kernel.Active().Name, Arch: runtime.GOARCH, Go: runtime.Version(), Version: journalVersion,
-	}
-	if n := c.Job.network; n != nil {
-		p.Network = nn.Digest(n)
-	}
-	b, err := json.Marshal(p)
-	if err != nil {
-		return fmt.Errorf("attack: journal: %w", err)
-	}
-	sum := sha256.Sum256(b)
-	r.print = hex.EncodeToString(sum[:8])
-	r.journal, err = openJournal(c.Journal, p, c.Fsync)
-	return err
-}
-
-func digestSamples(samples []Sample, goals []zoo.Goal) string {
-	h := sha256.New()
-	var b []byte
-	for i, s := range samples {
-		b = append(b[:0], s.Name...)
-		b = append(b, 0)
-		b = append(b, goals[i].String()...)
-		h.Write(appendFloats(b, s.X.Data()))
-	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
-}
-
-// digestStarts is a digest of the images that an attack begins from.
-func digestStarts(start Start, goals []zoo.Goal) string {
-	if start == nil {
-		return ""
-	}
-	h := sha256.New()
-	var b []byte
-	seen := map[zoo.Goal]bool{}
-	for _, g := range goals {
-		if seen[g] {
-			continue
+	if c.Journal != "" {
+		if r.journal, err = OpenJournal(c.Journal, p, c.Fsync); err != nil {
+			return nil, err
 		}
-		seen[g] = true
-		b = append(b[:0], g.String()...)
-		if x := start(g); x != nil {
-			b = appendFloats(b, x.Data())
-		}
-		h.Write(b)
+		defer r.journal.Close() // if the victim panics; else it is closed below
+		sent, answered, resumed := r.journal.Counts()
+		r.till.intents.Store(int64(sent))
+		r.till.answers.Store(int64(answered))
+		r.res.Resumed = resumed
 	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	err = r.all(ctx)
+	r.res.Intents, r.res.Answers = int(r.till.intents.Load()), int(r.till.answers.Load())
+	if r.journal != nil {
+		err = errors.Join(err, r.journal.Close())
+	}
+	return r.res, err
 }
 
-func appendFloats(b []byte, x []float32) []byte {
-	for _, v := range x {
-		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
-	}
-	return b
+// campaignRun is one call of Campaign.Run.
+type campaignRun struct {
+	c       *Campaign
+	plan    *Plan
+	res     *Result
+	till    *till
+	journal *Journal
+	scores  *gather[float64]
+	labels  *gather[int]
+
+	mu   sync.Mutex // of what follows
+	done int
 }
 
 // all runs the samples on the campaign's workers.
@@ -257,15 +233,13 @@ func (r *campaignRun) all(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	workers := r.c.Workers
-	if workers <= 0 {
+	if workers == 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
 	var next atomic.Int64
 	var wg sync.WaitGroup
-	var progress sync.Mutex // guards done, too
-	done := 0
 	var failed atomic.Pointer[any]
-	for range min(workers, len(r.samples)) {
+	for range min(workers, len(r.plan.Units)) {
 		wg.Go(func() {
 			defer func() {
 				if p := recover(); p != nil {
@@ -275,23 +249,13 @@ func (r *campaignRun) all(ctx context.Context) error {
 			}()
 			for ctx.Err() == nil {
 				i := int(next.Add(1)) - 1
-				if i >= len(r.samples) {
+				if i >= len(r.plan.Units) {
 					return
 				}
-				rec, err := r.one(ctx, i)
-				if err != nil {
+				if err := r.one(ctx, i); err != nil {
 					cancel(err)
 					return
 				}
-				r.res.Records[i] = *rec
-				func() {
-					progress.Lock()
-					defer progress.Unlock() // also if Progress panics
-					done++
-					if r.c.Progress != nil {
-						r.c.Progress(done, len(r.samples), rec)
-					}
-				}()
 			}
 		})
 	}
@@ -305,50 +269,49 @@ func (r *campaignRun) all(ctx context.Context) error {
 // errPanic stops the other workers when one panics.
 var errPanic = errors.New("attack: another sample's attack panicked")
 
-// one attacks sample i, or takes its record from the journal.
-func (r *campaignRun) one(ctx context.Context, i int) (*Record, error) {
-	q := &line{sample: i, journal: r.journal, print: r.print, scores: r.scores, labels: r.labels}
+// one attacks sample i, or takes its record from the journal, and tells of it.
+func (r *campaignRun) one(ctx context.Context, i int) error {
+	var log Log
 	if r.journal != nil {
-		if rec := r.journal.done[uint32(i)]; rec != nil {
-			return rec, nil
-		}
-		q.replay = r.journal.calls[uint32(i)]
+		log = r.journal.Log(i)
 	}
-	rec, err := r.c.Job.attack(ctx, q, r.samples[i], r.goals[i], r.budget, sampleSeed(r.c.Seed, r.samples[i].Name, i))
+	u, err := r.plan.run(ctx, i, log, r.till, r.scores, r.labels)
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, err
-		}
-		return nil, fmt.Errorf("sample %d %s: %w", i, r.samples[i].Name, err)
+		return err
 	}
-	rec.Index = i
-	if r.journal != nil {
-		if err := r.journal.finish(i, rec); err != nil {
-			return nil, err
+	r.mu.Lock()
+	defer r.mu.Unlock() // also if Progress or Sink panics
+	if r.c.Sink != nil {
+		if err := r.c.Sink(u.Record); err != nil {
+			return fmt.Errorf("attack: the record of sample %d %s: %w", i, u.Record.Name, err)
 		}
 	}
-	return rec, nil
-}
-
-// sampleSeed follows from the campaign's seed and the sample's name, or its
-// index if it has none.
-func sampleSeed(seed uint64, name string, index int) uint64 {
-	h := fnv.New64a()
-	if name == "" {
-		name = fmt.Sprint("#", index)
+	r.done++
+	r.res.Records[i] = *u.Record
+	if r.c.Progress != nil {
+		r.c.Progress(r.done, len(r.plan.Units), u.Record)
 	}
-	fmt.Fprintf(h, "%d/%s", seed, name)
-	return h.Sum64()
+	if r.c.Sink != nil {
+		r.res.Records[i].Adversarial = nil
+	}
+	return nil
 }
 
-// Attack is the unit of a campaign: it attacks one sample, and shares no state
-// with other samples. A sample that the victim gets wrong is skipped.
+// Attack attacks one sample by itself, and shares no state with other samples. A sample
+// that the victim gets wrong is skipped.
 func (j *Job) Attack(ctx context.Context, s Sample, goal zoo.Goal, budget int, seed uint64) (*Record, error) {
-	return j.attack(ctx, nil, s, goal, budget, seed)
+	if err := j.check(); err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	rec, err := j.attackOne(ctx, nil, s, goal, budget, seed, tensor.F32)
+	if rec != nil {
+		rec.Seconds = time.Since(start).Seconds()
+	}
+	return rec, err
 }
 
-func (j *Job) attack(ctx context.Context, q *line, s Sample, goal zoo.Goal, budget int, seed uint64) (*Record, error) {
-	start := time.Now()
+func (j *Job) attackOne(ctx context.Context, q *line, s Sample, goal zoo.Goal, budget int, seed uint64, keep tensor.DType) (*Record, error) {
 	ledger := &zoo.Ledger{Budget: budget}
 	rec := &Record{Name: s.Name, Label: goal.Label, Target: -1}
 	if goal.Targeted {
@@ -363,7 +326,7 @@ func (j *Job) attack(ctx context.Context, q *line, s Sample, goal zoo.Goal, budg
 		rec.Stop = StopSkipped
 		return rec, nil
 	}
-	t := &Try{Clean: s.X, Goal: goal, Seed: seed, norm: j.about.Norm, ledger: ledger}
+	t := &Try{Clean: s.X, Goal: goal, Start: s.Start, Seed: seed, norm: j.about.Norm, ledger: ledger}
 	switch err := j.run(ctx, ledger, q, t); {
 	case errors.Is(err, zoo.ErrBudget):
 		rec.Stop = StopBudget
@@ -380,13 +343,16 @@ func (j *Job) attack(ctx context.Context, q *line, s Sample, goal zoo.Goal, budg
 	rec.Trace = t.trace
 	if n := len(t.trace); n > 0 {
 		rec.Success, rec.First, rec.Best = true, t.trace[0], t.trace[n-1]
-		rec.Answer, rec.Adversarial = t.label, t.best
-		if err := j.verify(ctx, ledger, q, t, rec); err != nil {
+		rec.Answer = t.label
+		x := tensor.FromSlice(t.best, s.X.Shape()...)
+		if err := j.verify(ctx, ledger, q, goal, x, rec); err != nil {
+			return nil, err
+		}
+		if rec.Adversarial, err = NewPixels(x, keep); err != nil {
 			return nil, err
 		}
 	}
 	rec.Verify = ledger.Used(zoo.VerifyAccount)
-	rec.Seconds = time.Since(start).Seconds()
 	return rec, nil
 }
 
@@ -399,14 +365,13 @@ func (j *Job) label(ctx context.Context, l *zoo.Ledger, a zoo.Account, q *line, 
 
 // verify asks the victim again about the best success, as it is and rounded to
 // 8 bits.
-func (j *Job) verify(ctx context.Context, l *zoo.Ledger, q *line, t *Try, rec *Record) error {
-	x := tensor.FromSlice(slices.Clone(t.best), t.Clean.Shape()...)
+func (j *Job) verify(ctx context.Context, l *zoo.Ledger, q *line, goal zoo.Goal, x *tensor.Tensor, rec *Record) error {
 	label, err := j.label(ctx, l, zoo.VerifyAccount, q, x)
 	if err != nil {
 		return err
 	}
-	rec.Verified = t.Goal.Achieved(label)
+	rec.Verified = goal.Achieved(label)
 	label, err = j.label(ctx, l, zoo.VerifyAccount, q, x.Round8())
-	rec.Rounded = t.Goal.Achieved(label)
+	rec.Rounded = goal.Achieved(label)
 	return err
 }

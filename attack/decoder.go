@@ -14,11 +14,14 @@ import (
 // network makes of a code is the modifier; it is not 0 for a code of zeros. A
 // Learned may be shared by attacks that run at the same time.
 type Learned struct {
-	Network nn.Module `json:"-"` // maps [1, Code...] to [1, sample...]
+	Network nn.Module // maps [1, Code...] to [1, sample...]
 	Code    []int     // shape of a code, such as [1, 14, 14]
 
 	tapes sync.Pool
 }
+
+// Name implements Decoder.
+func (*Learned) Name() string { return "learned" }
 
 // Dim implements Decoder.
 func (l *Learned) Dim([]int) int {

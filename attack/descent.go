@@ -7,68 +7,78 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// A descent is the loop that the gradient-estimating attacks share: ask about
-// the iterate, stop if it succeeds, estimate the gradient there, step.
-type descent struct {
-	obj   *zoo.Objective
-	try   *Try
-	est   zoo.Estimator
-	step  func(x, g []float32) // moves the image in place
-	seen  func(loss float64)   // is told the loss of each iterate; may be nil
-	steps int                  // at most; 0: until the budget ends
+// A Descent is the loop that the gradient-estimating attacks share: ask about the
+// iterate, stop if it succeeds, estimate the gradient there, step. It begins at the clean
+// sample.
+type Descent struct {
+	Objective *zoo.Objective // over pixels
+	Estimator zoo.Estimator
+	Step      func(x []float32, g []float64) // moves the image in place, against the estimate
+	Seen      func(loss float64)             // is told the loss of each iterate; may be nil
+	Steps     int                            // at most; 0: until the budget ends
 }
 
-func (d *descent) run(ctx context.Context) error {
-	x := d.try.start()
-	g := make([]float32, len(x))
+// Run descends until a success, the last step or the end of the budget, whose error it
+// returns.
+func (d *Descent) Run(ctx context.Context, t *Try) error {
+	x := t.start()
+	g := make([]float64, len(x))
 	for i := 0; ; i++ {
-		loss, label, err := d.obj.At(ctx, x)
-		if err != nil {
+		loss, won, err := t.Ask(ctx, d.Objective, x)
+		if err != nil || won || d.Steps > 0 && i == d.Steps {
 			return err
 		}
-		if d.try.Offer(x, label) || d.steps > 0 && i == d.steps {
-			return nil
+		if d.Seen != nil {
+			d.Seen(loss)
 		}
-		if d.seen != nil {
-			d.seen(loss)
-		}
-		if err := d.est.Estimate(ctx, d.obj, zoo.Point{X: x, Loss: loss}, g); err != nil {
+		if err := d.Estimator.Estimate(ctx, d.Objective, zoo.Point{X: x, Loss: loss}, g); err != nil {
 			return err
 		}
-		d.step(x, g)
+		d.Step(x, g)
 	}
 }
 
-// start is a copy of the clean image to begin from.
-func (t *Try) start() []float32 { return append([]float32(nil), t.Clean.Data()...) }
-
-// ballStep steps against the gradient by its sign (Linf) or by its direction
-// (L2), and projects on the ball round the clean image and on [0,1].
-func ballStep(n Norm, eps float64, lr *float64, clean []float32) func(x, g []float32) {
-	return func(x, g []float32) {
+// BallStep returns a step against the gradient, of length lr by its direction (L2) or in
+// every pixel by its sign (Linf), that ends with the projection on the ball of radius eps
+// round the clean image and on [0,1]. It reads lr at every step.
+func BallStep(n Norm, eps float64, lr *float64, clean []float32) func(x []float32, g []float64) {
+	return func(x []float32, g []float64) {
 		f := *lr
 		if n == L2 {
-			f /= max(norm2(g), 1e-30)
+			length := norm2(g)
+			if length == 0 {
+				return
+			}
+			f /= length
 		}
 		for i, v := range g {
 			if n == Linf {
 				v = sign(v)
 			}
-			x[i] -= float32(f * float64(v))
+			x[i] -= float32(f * v)
 		}
 		n.Project(x, clean, eps)
 	}
 }
 
-func norm2(v []float32) float64 {
-	var sum float64
+// norm2 is the Euclidean length of v, however small or large its values are.
+func norm2(v []float64) float64 {
+	var sum, top float64
 	for _, x := range v {
-		sum += float64(x) * float64(x)
+		sum += x * x
+		top = max(top, math.Abs(x))
 	}
-	return math.Sqrt(sum)
+	if sum > 1e-280 && sum < 1e280 || top == 0 {
+		return math.Sqrt(sum)
+	}
+	sum = 0
+	for _, x := range v {
+		sum += (x / top) * (x / top)
+	}
+	return top * math.Sqrt(sum)
 }
 
-func sign(v float32) float32 {
+func sign[T float32 | float64](v T) T {
 	switch {
 	case v > 0:
 		return 1

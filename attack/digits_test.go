@@ -41,7 +41,7 @@ func digits(t *testing.T) (*zoo.Model, []Sample) {
 }
 
 // angle is the cosine between a and b on the entries of on, or on all if that is nil.
-func angle(a, b []float32, on []int) float64 {
+func angle[T float32 | float64](a []T, b []float32, on []int) float64 {
 	var dot, aa, bb float64
 	add := func(i int) {
 		dot += float64(a[i]) * float64(b[i])
@@ -83,7 +83,7 @@ func TestGradientsOfTheMetaAttacker(t *testing.T) {
 				x[i] = min(max(x[i]+0.02*noise.Float32(), 0), 1)
 			}
 			truth, scores := tensor.New(1, 1, 28, 28), make([]float64, 10)
-			if err := v.Gradients(context.Background(), s.X.Reshape(1, 1, 28, 28), zoo.Loss{}, []zoo.Goal{goal}, scores, truth); err != nil {
+			if err := v.Gradients(context.Background(), s.X.Reshape(1, 1, 28, 28), zoo.Hinge{Scale: 0.5}, []zoo.Goal{goal}, scores, truth); err != nil {
 				t.Fatal(err)
 			}
 			g := truth.Data()
@@ -93,12 +93,12 @@ func TestGradientsOfTheMetaAttacker(t *testing.T) {
 			}
 			est := zoo.NewMeta(net)
 			est.First = 1
-			map0, map1, measured := make([]float32, 784), make([]float32, 784), make([]float32, 784)
+			map0, map1, measured := make([]float32, 784), make([]float32, 784), make([]float64, 784)
 			if err := est.Predict(s.X.Shape(), x, map0); err != nil {
 				t.Fatal(err)
 			}
-			p := zoo.Point{X: x, Loss: zoo.Loss{}.Value(scores, zoo.Logits, goal)}
-			if err := est.Estimate(context.Background(), zoo.NewObjective(v, goal, zoo.Loss{}), p, measured); err != nil {
+			p := zoo.Point{X: x, Loss: zoo.Hinge{Scale: 0.5}.Value(scores, zoo.Logits, goal)}
+			if err := est.Estimate(context.Background(), zoo.NewObjective(v, goal, zoo.Hinge{Scale: 0.5}), p, measured); err != nil {
 				t.Fatal(err)
 			}
 			if err := est.Predict(s.X.Shape(), x, map1); err != nil {

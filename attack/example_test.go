@@ -39,5 +39,5 @@ func Example() {
 	r := res.Records[0]
 	fmt.Printf("success %v, answer %d after %d queries, Linf %.2f, verified %v\n", r.Success, r.Answer, r.First.Queries, r.Best.Linf, r.Verified)
 	// Output:
-	// success true, answer 1 after 29 queries, Linf 0.10, verified true
+	// success true, answer 1 after 36 queries, Linf 0.10, verified true
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 )
 
@@ -20,7 +21,6 @@ type HopSkipJump struct {
 	Probes     int     // of the first estimate, growing as the square root of the iteration; 0: 100
 	MaxProbes  int     // 0: 10,000
 	Gamma      float64 // sets the tolerance of the bisection; 0: 1
-	Start      Start   `json:"-"`
 }
 
 // About describes the attack.
@@ -31,15 +31,13 @@ func (a HopSkipJump) defaults() HopSkipJump {
 	return a
 }
 
-func (a HopSkipJump) begins() Start { return a.Start }
-
 // AttackLabels implements LabelAttack.
 func (a HopSkipJump) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error {
 	a = a.defaults()
 	r := t.Rand(0)
-	l := newLabeled(v, t)
+	l := &labeled{v, t}
 	clean := t.Clean.Data()
-	x, err := l.begin(ctx, a.Start, r, 1000)
+	x, err := l.begin(ctx, r, 1000)
 	if err != nil || x == nil {
 		return err
 	}
@@ -132,31 +130,28 @@ func (a HopSkipJump) normal(ctx context.Context, l *labeled, x []float32, g []fl
 	sum := make([]float64, len(g)) // of all displacements
 	var hits, asked float64
 	u := make([]float64, len(g))
-	most := 128
-	if limit := l.v.Info().Batch; limit > 0 {
-		most = min(most, limit)
-	}
+	most := min(128, max(1, 1<<24/len(x))) // clips are large
+	batch := tensor.New(append([]int{min(probes, most)}, l.t.Clean.Shape()...)...)
+	won := make([]bool, batch.Dim(0))
 	for asked < float64(probes) {
-		n := min(probes-int(asked), most)
-		batch := l.room(n)
+		part := batch.Slice(0, min(probes-int(asked), most))
+		n := part.Dim(0)
 		for i := range n {
 			a.direction(u, r)
-			row := batch.Data()[i*len(x):][:len(x)]
 			for j, v := range u {
-				row[j] = clip01(float64(x[j]) + delta*v)
+				part.Index(i).Data()[j] = clip01(float64(x[j]) + delta*v)
 			}
 		}
-		if err := l.v.Labels(ctx, batch, l.out[:n]); err != nil {
+		if err := l.t.AskLabels(ctx, l.v, part, won[:n]); err != nil {
 			return err
 		}
 		for i := range n {
-			row := batch.Data()[i*len(x):][:len(x)]
 			phi := -1.0
-			if l.t.Offer(row, l.out[i]) {
+			if won[i] {
 				phi = 1
 				hits++
 			}
-			for j, v := range row {
+			for j, v := range part.Index(i).Data() {
 				e := (float64(v) - float64(x[j])) / delta // what clipping left of the displacement
 				g[j] += phi * e
 				sum[j] += e

@@ -1,11 +1,10 @@
 package attack
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 
-	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 )
@@ -14,9 +13,9 @@ import (
 type About struct {
 	Name string
 	Norm Norm // by which it prefers one success over another
-	// Options, as JSON, go into a campaign's result and the fingerprint of its
-	// journal. They are the attack with its defaults in place of zeros, but for what
-	// the sample or the goal decides; nil means the attack as it is.
+	// Options go into a campaign's result and the fingerprint of its journal, as
+	// [EncodeOptions] writes them. They are the attack with its defaults in place of
+	// zeros, but for what the sample or the goal decides; nil means the attack as it is.
 	Options any
 }
 
@@ -24,6 +23,9 @@ type About struct {
 // successes to t and returns nil when it is done, or the error of a query; an
 // exhausted budget is such an error and no failure. What it asks follows from its
 // options, the victim's answers and t alone.
+//
+// The victim is a [zoo.Evaluator]: an attack that needs no more of an answer than a loss
+// and a class asks by [Try.Ask] or [zoo.Evaluate], and a journal stays small.
 type ScoreAttack interface {
 	About() About
 	AttackScores(ctx context.Context, victim zoo.Scorer, t *Try) error
@@ -45,11 +47,13 @@ type GradientAttack interface {
 // Campaign runs.
 type Job struct {
 	about   About
+	attack  Attack
 	options json.RawMessage
-	info    zoo.Info
-	network nn.Module // a part of the attack that its options do not show; may be nil
-	start   Start     // another
-	// run attacks one sample; query sends what is asked of the victim to it.
+	// hidden is the attack itself where its Options are something else.
+	hidden json.RawMessage
+	err    error // of the options
+	info   zoo.Info
+	// run attacks one sample; q sends what is asked of the victim to it.
 	run func(ctx context.Context, l *zoo.Ledger, q *line, t *Try) error
 	// gathers makes what joins the calls of several samples.
 	gathers func(most int) (*gather[float64], *gather[int])
@@ -63,28 +67,57 @@ func (j *Job) About() About { return j.about }
 // Victim describes the job's victim.
 func (j *Job) Victim() zoo.Info { return j.info }
 
-func newJob(about About, attack any, info zoo.Info) Job {
-	options := about.Options
+// Options are the attack's options in JSON, as a campaign's result states them.
+func (j *Job) Options() json.RawMessage { return j.options }
+
+// check reports what makes the job unusable.
+func (j *Job) check() error {
+	if j.err != nil {
+		return j.err
+	}
+	if err := j.info.Check(); err != nil {
+		return err
+	}
+	if c, ok := j.attack.(Checker); ok {
+		return c.Check(j.info.Shape)
+	}
+	return nil
+}
+
+func newJob(a Attack, info zoo.Info) Job {
+	j := Job{about: a.About(), attack: a, info: info}
+	options := j.about.Options
 	if options == nil {
-		options = attack
+		options = a
 	}
-	b, err := json.Marshal(options)
-	if err != nil {
-		tensor.Panic("attack.WithScores", fmt.Sprintf("options of %s: %v", about.Name, err))
+	if j.options, j.err = EncodeOptions(options); j.err != nil {
+		return j
 	}
-	j := Job{about: about, options: b, info: info}
-	if a, ok := attack.(interface{ network() nn.Module }); ok {
-		j.network = a.network()
-	}
-	if a, ok := attack.(interface{ begins() Start }); ok {
-		j.start = a.begins()
+	if j.hidden, j.err = EncodeOptions(a); j.err == nil && sameFields(j.hidden, j.options) {
+		j.hidden = nil
 	}
 	return j
 }
 
+// sameFields reports whether two objects have fields of the same names: the attack with
+// and without its defaults.
+func sameFields(a, b json.RawMessage) bool {
+	var x, y map[string]json.RawMessage
+	if json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil {
+		return bytes.Equal(a, b)
+	}
+	for k := range x {
+		if _, ok := y[k]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
 // WithScores binds an attack that needs scores to a victim that gives them.
 func WithScores(a ScoreAttack, v zoo.Scorer) Job {
-	j := newJob(a.About(), a, v.Info())
+	j := newJob(a, v.Info())
+	v = zoo.Checked(v)
 	j.run = func(ctx context.Context, l *zoo.Ledger, q *line, t *Try) error {
 		return a.AttackScores(ctx, zoo.MeterScores(l, zoo.AttackAccount, q.scorer(v)), t)
 	}
@@ -109,7 +142,8 @@ func scoreLabels(v zoo.Scorer) func(context.Context, *zoo.Ledger, zoo.Account, *
 // WithLabels binds an attack that needs labels to a victim that gives them. A
 // victim with scores is bound by WithLabels(a, zoo.LabelsOf(v)).
 func WithLabels(a LabelAttack, v zoo.Labeler) Job {
-	j := newJob(a.About(), a, v.Info())
+	j := newJob(a, v.Info())
+	v = zoo.CheckedLabels(v)
 	j.run = func(ctx context.Context, l *zoo.Ledger, q *line, t *Try) error {
 		return a.AttackLabels(ctx, zoo.MeterLabels(l, zoo.AttackAccount, q.labeler(v)), t)
 	}
@@ -125,9 +159,10 @@ func WithLabels(a LabelAttack, v zoo.Labeler) Job {
 // WithGradients binds an attack that needs gradients to a white box. A gradient
 // costs one query, as its forward pass does.
 func WithGradients(a GradientAttack, v zoo.Differentiable) Job {
-	j := newJob(a.About(), a, v.Info())
-	j.run = func(ctx context.Context, l *zoo.Ledger, _ *line, t *Try) error {
-		return a.AttackGradients(ctx, zoo.MeterGradients(l, zoo.AttackAccount, v), t)
+	j := newJob(a, v.Info())
+	v = zoo.CheckedGradients(v)
+	j.run = func(ctx context.Context, l *zoo.Ledger, q *line, t *Try) error {
+		return a.AttackGradients(ctx, zoo.MeterGradients(l, zoo.AttackAccount, q.whiteBox(v)), t)
 	}
 	j.labels = scoreLabels(v)
 	j.gathers = scoreGather(v)

@@ -2,70 +2,62 @@ package attack
 
 import (
 	"bufio"
-	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 )
 
-// A journal is an append-only file of what a campaign asked its victim and what
-// it was answered. It begins with a line of text; then come frames: the length
-// and the CRC-32C of a payload, 4 bytes each, little-endian, and the payload.
-// The first byte of a payload is its kind:
+// A Journal is an append-only file that keeps the logs of a campaign's samples. It
+// begins with a line of text; then come frames: the length and the CRC-32C of a payload,
+// 4 bytes each, little-endian, and the payload. The first byte of a payload is its kind:
 //
-//	H  fingerprint (JSON)
+//	H  the fingerprint of the plan (JSON)
 //	R  the campaign was resumed
-//	I  intent: sample, call, number of queries (uint32 each), digest [16]
-//	A  some queries of a call under way are sent again: sample, call, number of
-//	   queries (uint32 each)
-//	S  answer in scores: sample, call (uint32 each), float64 each
-//	L  answer in labels: sample, call (uint32 each), uint32 each
-//	D  a sample is done: sample, length of its Record (uint32 each), the Record
-//	   (JSON), its adversarial image (float32 each)
+//	T  totals of what was dropped: queries sent and answered, resumptions (uint64 each)
+//	U  an entry of a sample: its number (uint32), and the entry ([Entry.AppendBinary])
 //
-// An intent is written before a call, the answer after it; a call that a kill cut
-// off is announced once more. A frame cut short at the end of the file is what a kill
-// leaves behind, and is dropped.
-type journal struct {
+// A frame cut short at the end of the file is what a kill leaves behind, and is dropped.
+// The entries of a finished sample but its record are of no more use: when they make up
+// the better part of a large file, the file is written anew without them.
+type Journal struct {
+	path string
+	sync bool
+
 	mu   sync.Mutex
 	f    *os.File
-	sync bool
+	size int64
 	buf  []byte
 	err  error // of the first failed write; the journal is of no use after it
 
-	intents, answers int // queries, over the life of the file
-	resumed          int
-
-	calls map[uint32][]recorded // by sample
-	done  map[uint32]*Record
+	total totals
+	logs  map[int][]Entry // what the file held when it was opened, until it is asked for
+	live  map[int]totals  // of the entries of samples that are not finished
+	dead  int64           // bytes of the entries of finished samples but for their records
 }
 
-// recorded is a call that stands in the journal.
-type recorded struct {
-	digest   [16]byte
-	n        uint32
-	answered bool
-	scores   []float64
-	labels   []int
+// totals are what entries come to.
+type totals struct{ sent, answered, resumed, bytes int64 }
+
+func (t totals) plus(u totals) totals {
+	return totals{t.sent + u.sent, t.answered + u.answered, t.resumed + u.resumed, t.bytes + u.bytes}
 }
 
 const (
-	journalMagic = "mettle journal 1\n"
+	journalMagic = "mettle journal 2\n"
 	frameHead    = 8
 	maxFrame     = 1 << 30
+	// compactAt is the least number of useless bytes for which a journal is written anew.
+	compactAt = 4 << 20
 )
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // JournalError says that a journal cannot be used, and where.
 type JournalError struct {
@@ -81,10 +73,12 @@ func (e *JournalError) Error() string {
 // errLocked says that a journal is in use.
 var errLocked = errors.New("another run holds it: wait until that ends, or use another file")
 
-// openJournal opens or creates the journal at path for a campaign with the
-// given fingerprint, reads what it holds, and drops a torn end. Until it is closed
-// nobody else can open it.
-func openJournal(path string, print fingerprint, syncWrites bool) (*journal, error) {
+// OpenJournal opens or creates the journal at path for a plan, reads what it holds, and
+// drops a torn end. It is an error if the file was written for a plan of another
+// fingerprint; the error names what differs. Until it is closed nobody else can open it
+// (but on systems without such locks: js, wasip1, plan9, aix, solaris). fsync flushes the
+// file at every entry, and its directory when it is made.
+func OpenJournal(path string, p *Plan, fsync bool) (*Journal, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("attack: journal: %w", err)
@@ -93,15 +87,19 @@ func openJournal(path string, print fingerprint, syncWrites bool) (*journal, err
 		f.Close()
 		return nil, fmt.Errorf("attack: journal %s: %w", path, err)
 	}
-	j := &journal{f: f, sync: syncWrites, calls: map[uint32][]recorded{}, done: map[uint32]*Record{}}
-	if err := j.load(path, print); err != nil {
-		f.Close()
+	j := newJournal(path, f, fsync)
+	if err := j.load(p.Fingerprint); err != nil {
+		j.f.Close()
 		return nil, err
 	}
 	return j, nil
 }
 
-func (j *journal) load(path string, print fingerprint) error {
+func newJournal(path string, f *os.File, fsync bool) *Journal {
+	return &Journal{path: path, f: f, sync: fsync, logs: map[int][]Entry{}, live: map[int]totals{}}
+}
+
+func (j *Journal) load(print Fingerprint) error {
 	info, err := j.f.Stat()
 	if err != nil {
 		return fmt.Errorf("attack: journal: %w", err)
@@ -110,10 +108,9 @@ func (j *journal) load(path string, print fingerprint) error {
 	if err != nil {
 		return fmt.Errorf("attack: journal: %w", err)
 	}
-	r := bufio.NewReaderSize(j.f, 1<<16)
-	end, why := j.read(r, info.Size(), func(b []byte) error { return print.matches(b) })
+	end, why := j.read(bufio.NewReaderSize(j.f, 1<<16), info.Size(), print.matches)
 	if why != nil {
-		return &JournalError{path, end, why.Error()}
+		return &JournalError{j.path, end, why.Error()}
 	}
 	if err := j.f.Truncate(end); err != nil {
 		return fmt.Errorf("attack: journal: %w", err)
@@ -121,17 +118,19 @@ func (j *journal) load(path string, print fingerprint) error {
 	if _, err := j.f.Seek(end, io.SeekStart); err != nil {
 		return fmt.Errorf("attack: journal: %w", err)
 	}
+	j.size = end
 	if end == 0 {
 		if _, err := j.f.WriteString(journalMagic); err != nil {
 			return fmt.Errorf("attack: journal: %w", err)
 		}
-		if err := j.write('H', func(b []byte) []byte { return append(b, head...) }); err != nil || !j.sync {
+		j.size = int64(len(journalMagic))
+		if err := j.write(append([]byte{'H'}, head...)); err != nil || !j.sync {
 			return err
 		}
-		return syncDir(filepath.Dir(path))
+		return syncDir(filepath.Dir(j.path))
 	}
-	j.resumed++
-	return j.write('R', func(b []byte) []byte { return b })
+	j.total.resumed++
+	return j.write([]byte{'R'})
 }
 
 // syncDir makes the names in a directory outlast a loss of power, where the system
@@ -153,7 +152,7 @@ var syncDir = func(dir string) error {
 
 // read takes in a journal of size bytes. It returns where the last whole frame
 // ends, 0 if there is not even a header.
-func (j *journal) read(r io.Reader, size int64, header func([]byte) error) (int64, error) {
+func (j *Journal) read(r io.Reader, size int64, header func([]byte) error) (int64, error) {
 	magic := make([]byte, len(journalMagic))
 	if n, err := io.ReadFull(r, magic); err != nil {
 		if string(magic[:n]) == journalMagic[:n] {
@@ -162,9 +161,31 @@ func (j *journal) read(r io.Reader, size int64, header func([]byte) error) (int6
 		return 0, errors.New("this is no journal")
 	}
 	if string(magic) != journalMagic {
+		if strings.HasPrefix(string(magic), "mettle journal ") {
+			return 0, errors.New("it was written by another version of this library, whose attacks ask other queries; use another file")
+		}
 		return 0, errors.New("this is no journal")
 	}
-	at, first := int64(len(journalMagic)), true
+	end, first := int64(len(journalMagic)), true
+	at, err := frames(r, end, size, func(b []byte) error {
+		if first != (b[0] == 'H') {
+			return errors.New("the fingerprint is not the first frame")
+		}
+		first = false
+		if b[0] == 'H' {
+			return header(b[1:])
+		}
+		return j.take(b)
+	})
+	if first && err == nil {
+		return 0, nil
+	}
+	return at, err
+}
+
+// frames hands the payloads of the frames from byte at of a file of size bytes to take,
+// and returns where the last whole frame that it took ends.
+func frames(r io.Reader, at, size int64, take func([]byte) error) (int64, error) {
 	var head [frameHead]byte
 	for at+frameHead <= size {
 		if _, err := io.ReadFull(r, head[:]); err != nil {
@@ -195,16 +216,10 @@ func (j *journal) read(r io.Reader, size int64, header func([]byte) error) (int6
 			}
 			return at, errors.New("checksum differs: the file is damaged")
 		}
-		if first != (b[0] == 'H') {
-			return at, errors.New("the fingerprint is not the first frame")
-		}
-		if err := j.take(b, header); err != nil {
+		if err := take(b); err != nil {
 			return at, err
 		}
-		at, first = next, false
-	}
-	if first {
-		return 0, nil
+		at = next
 	}
 	return at, nil
 }
@@ -213,7 +228,7 @@ func (j *journal) read(r io.Reader, size int64, header func([]byte) error) (int6
 func holdsFrame(b []byte) bool {
 	for ; len(b) > frameHead; b = b[1:] {
 		n := int64(binary.LittleEndian.Uint32(b))
-		if n > 0 && n <= int64(len(b)-frameHead) && strings.IndexByte("RIASLD", b[frameHead]) >= 0 &&
+		if n > 0 && n <= int64(len(b)-frameHead) && strings.IndexByte("RTU", b[frameHead]) >= 0 &&
 			crc32.Checksum(b[frameHead:frameHead+n], castagnoli) == binary.LittleEndian.Uint32(b[4:]) {
 			return true
 		}
@@ -221,227 +236,183 @@ func holdsFrame(b []byte) bool {
 	return false
 }
 
-var errFrame = errors.New("a frame's content does not fit its kind")
-
 // take applies one frame.
-func (j *journal) take(b []byte, header func([]byte) error) error {
-	kind, b := b[0], b[1:]
-	switch kind {
-	case 'H':
-		return header(b)
-	case 'R':
-		j.resumed++
-		return nil
-	}
-	if len(b) < 8 {
-		return errFrame
-	}
+func (j *Journal) take(b []byte) error {
 	le := binary.LittleEndian
-	sample, call := le.Uint32(b), le.Uint32(b[4:])
-	b = b[8:]
-	calls := j.calls[sample]
-	switch kind {
-	case 'I':
-		if len(b) != 20 {
-			return errFrame
-		}
-		c := recorded{n: le.Uint32(b), digest: [16]byte(b[4:])}
-		switch {
-		case int(call) == len(calls):
-			j.calls[sample] = append(calls, c)
-		case int(call) == len(calls)-1 && !calls[call].answered:
-			// The same call, asked again after a kill.
-			if calls[call].digest != c.digest || calls[call].n != c.n {
-				return fmt.Errorf("call %d of sample %d was asked twice with different pixels", call, sample)
-			}
-		default:
-			return fmt.Errorf("call %d of sample %d is out of order", call, sample)
-		}
-		j.intents += int(c.n)
-	case 'A':
-		if len(b) != 4 || int(call) != len(calls)-1 || calls[call].answered || le.Uint32(b) > calls[call].n {
-			return fmt.Errorf("call %d of sample %d is sent again, which was not under way", call, sample)
-		}
-		j.intents += int(le.Uint32(b))
-	case 'S', 'L':
-		if int(call) != len(calls)-1 || calls[call].answered {
-			return fmt.Errorf("an answer to call %d of sample %d, which was not asked", call, sample)
-		}
-		c := &calls[call]
-		if err := c.fill(kind, b); err != nil {
-			return err
-		}
-		j.answers += int(c.n)
-	case 'D':
-		n := int64(call) // the frame's second number is the record's length
-		if n > int64(len(b)) || (int64(len(b))-n)%4 != 0 {
-			return errFrame
-		}
-		rec := new(Record)
-		if err := json.Unmarshal(b[:n], rec); err != nil {
-			return fmt.Errorf("record of sample %d: %w", sample, err)
-		}
-		for b := b[n:]; len(b) > 0; b = b[4:] {
-			rec.Adversarial = append(rec.Adversarial, math.Float32frombits(le.Uint32(b)))
-		}
-		j.done[sample] = rec
-		delete(j.calls, sample)
-	default:
-		return fmt.Errorf("a frame of unknown kind %q", kind)
+	switch {
+	case b[0] == 'R' && len(b) == 1:
+		j.total.resumed++
+		return nil
+	case b[0] == 'T' && len(b) == 25:
+		j.total = j.total.plus(totals{sent: int64(le.Uint64(b[1:])), answered: int64(le.Uint64(b[9:])), resumed: int64(le.Uint64(b[17:]))})
+		return nil
+	case b[0] != 'U' || len(b) < 5:
+		return fmt.Errorf("a frame of kind %q does not hold what it should", b[0])
 	}
+	unit := int(le.Uint32(b[1:]))
+	var e Entry
+	if err := e.UnmarshalBinary(b[5:]); err != nil {
+		return fmt.Errorf("sample %d: %w", unit, err)
+	}
+	if e.Kind == EntryDone {
+		j.logs[unit] = j.logs[unit][:0]
+	}
+	j.logs[unit] = append(j.logs[unit], e)
+	j.book(unit, &e, int64(len(b))+frameHead)
 	return nil
 }
 
-// fill reads the values of an answer.
-func (c *recorded) fill(kind byte, b []byte) error {
-	le := binary.LittleEndian
-	c.answered = true
-	if kind == 'L' {
-		if len(b) != 4*int(c.n) {
-			return errFrame
-		}
-		for ; len(b) > 0; b = b[4:] {
-			c.labels = append(c.labels, int(int32(le.Uint32(b))))
-		}
-		return nil
+// book accounts for an entry that takes so many bytes of the file.
+func (j *Journal) book(unit int, e *Entry, bytes int64) {
+	t := totals{sent: e.sent(), answered: e.answered(), bytes: bytes}
+	j.total = j.total.plus(t)
+	if e.Kind == EntryDone {
+		j.dead += j.live[unit].bytes
+		delete(j.live, unit)
+		return
 	}
-	if c.n == 0 || len(b)%(8*int(c.n)) != 0 {
-		return errFrame
-	}
-	c.scores = make([]float64, 0, len(b)/8)
-	for ; len(b) > 0; b = b[8:] {
-		c.scores = append(c.scores, math.Float64frombits(le.Uint64(b)))
-	}
-	return nil
+	j.live[unit] = j.live[unit].plus(t)
 }
 
-// write appends one frame, in a single write.
-func (j *journal) write(kind byte, body func([]byte) []byte) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
+// write appends one frame, in a single write. The caller holds the lock, if there can be
+// others.
+func (j *Journal) write(payload []byte) error {
 	if j.err != nil {
 		return j.err
 	}
 	b := append(j.buf[:0], make([]byte, frameHead)...)
-	b = body(append(b, kind))
+	b = append(b, payload...)
 	j.buf = b
-	binary.LittleEndian.PutUint32(b, uint32(len(b)-frameHead))
-	binary.LittleEndian.PutUint32(b[4:], crc32.Checksum(b[frameHead:], castagnoli))
+	binary.LittleEndian.PutUint32(b, uint32(len(payload)))
+	binary.LittleEndian.PutUint32(b[4:], crc32.Checksum(payload, castagnoli))
 	_, err := j.f.Write(b)
 	if err == nil && j.sync {
 		err = j.f.Sync()
 	}
 	if err != nil {
 		j.err = fmt.Errorf("attack: journal: %w", err)
+		return j.err
 	}
-	return j.err
+	j.size += int64(len(b))
+	return nil
 }
 
-func ids(b []byte, sample, second int) []byte {
-	b = binary.LittleEndian.AppendUint32(b, uint32(sample))
-	return binary.LittleEndian.AppendUint32(b, uint32(second))
+// Log is the log of sample i.
+func (j *Journal) Log(i int) Log { return journalLog{j, i} }
+
+type journalLog struct {
+	j    *Journal
+	unit int
 }
 
-// announce writes that n queries are about to be sent.
-func (j *journal) announce(kind byte, n int, body func([]byte) []byte) error {
-	err := j.write(kind, body)
-	if err == nil {
-		j.mu.Lock()
-		j.intents += n
-		j.mu.Unlock()
-	}
-	return err
+// Entries implements Log. They are forgotten here once they were asked for.
+func (l journalLog) Entries(context.Context) ([]Entry, error) {
+	l.j.mu.Lock()
+	defer l.j.mu.Unlock()
+	e := l.j.logs[l.unit]
+	delete(l.j.logs, l.unit)
+	return e, nil
 }
 
-func (j *journal) intent(sample, call, n int, digest [16]byte) error {
-	return j.announce('I', n, func(b []byte) []byte {
-		b = binary.LittleEndian.AppendUint32(ids(b, sample, call), uint32(n))
-		return append(b, digest[:]...)
-	})
-}
-
-func (j *journal) again(sample, call, n int) error {
-	return j.announce('A', n, func(b []byte) []byte {
-		return binary.LittleEndian.AppendUint32(ids(b, sample, call), uint32(n))
-	})
-}
-
-func (j *journal) answer(sample, call, n int, scores []float64, labels []int) error {
-	kind := byte('S')
-	if labels != nil {
-		kind = 'L'
-	}
-	err := j.write(kind, func(b []byte) []byte {
-		b = ids(b, sample, call)
-		for _, v := range scores {
-			b = binary.LittleEndian.AppendUint64(b, math.Float64bits(v))
-		}
-		for _, v := range labels {
-			b = binary.LittleEndian.AppendUint32(b, uint32(v))
-		}
-		return b
-	})
-	if err == nil {
-		j.mu.Lock()
-		j.answers += n
-		j.mu.Unlock()
-	}
-	return err
-}
-
-func (j *journal) finish(sample int, r *Record) error {
-	js, err := json.Marshal(r)
+// Append implements Log.
+func (l journalLog) Append(_ context.Context, e Entry) error {
+	b := binary.LittleEndian.AppendUint32([]byte{'U'}, uint32(l.unit))
+	b, err := e.AppendBinary(b)
 	if err != nil {
 		return fmt.Errorf("attack: journal: %w", err)
 	}
-	return j.write('D', func(b []byte) []byte {
-		return appendFloats(append(ids(b, sample, len(js)), js...), r.Adversarial)
-	})
+	j := l.j
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := j.write(b); err != nil {
+		return err
+	}
+	j.book(l.unit, &e, int64(len(b))+frameHead)
+	if e.Kind == EntryDone && j.dead > compactAt && 2*j.dead > j.size {
+		return j.compact()
+	}
+	return nil
 }
 
-func (j *journal) close() error { return j.f.Close() }
-
-// A fingerprint is everything that the queries of a campaign follow from. A
-// journal is replayed only under the same one.
-type fingerprint struct {
-	Attack  string          `json:"attack"`
-	Options json.RawMessage `json:"options"`
-	Goal    string          `json:"goal"`
-	Budget  int             `json:"budget"`
-	Seed    uint64          `json:"seed"`
-	Data    string          `json:"data"` // digest of the samples and their labels
-	Victim  string          `json:"victim"`
-	Digest  string          `json:"victim digest"`
-	Network string          `json:"attack network"` // digest of it
-	Start   string          `json:"attack start"`   // digest of the images to begin from
-	Kernel  string          `json:"kernel"`
-	Arch    string          `json:"arch"`
-	Go      string          `json:"go"`
-	Version string          `json:"version"` // of this library's attacks
+// Counts returns how many queries the journal says were sent and were answered over all
+// runs, and how often it was resumed. Queries that were sent and not answered, because a
+// run was killed or a line failed, may have been charged all the same.
+func (j *Journal) Counts() (sent, answered, resumed int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return int(j.total.sent), int(j.total.answered), int(j.total.resumed)
 }
 
-// matches compares with the fingerprint in a journal, and names what differs.
-func (p fingerprint) matches(old []byte) error {
-	b, err := json.Marshal(p)
+// Close closes the file and lets others open it.
+func (j *Journal) Close() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.f.Close()
+}
+
+// compact writes the file anew without the entries of finished samples but their records,
+// and puts it in the place of the old one.
+func (j *Journal) compact() error {
+	fail := func(err error) error {
+		j.err = fmt.Errorf("attack: journal: dropping finished samples: %w", err)
+		return j.err
+	}
+	next, err := os.OpenFile(j.path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
-		return err
+		return fail(err)
 	}
-	if bytes.Equal(b, old) {
-		return nil
+	abandon := func(err error) error {
+		next.Close()
+		os.Remove(next.Name())
+		return fail(err)
 	}
-	var was, is map[string]json.RawMessage
-	if err := json.Unmarshal(old, &was); err != nil {
-		return fmt.Errorf("the fingerprint: %w", err)
+	if err := lock(next); err != nil {
+		return abandon(err)
 	}
-	if err := json.Unmarshal(b, &is); err != nil {
-		return err
+	kept := j.total
+	for _, t := range j.live {
+		kept.sent, kept.answered = kept.sent-t.sent, kept.answered-t.answered
 	}
-	var differ []string
-	for k := range was {
-		if !bytes.Equal(is[k], was[k]) {
-			differ = append(differ, fmt.Sprintf("%s (%s then, %s now)", k, was[k], is[k]))
+	le := binary.LittleEndian
+	total := le.AppendUint64(le.AppendUint64(le.AppendUint64([]byte{'T'}, uint64(kept.sent)), uint64(kept.answered)), uint64(kept.resumed))
+	out := &Journal{path: j.path, f: next, sync: false}
+	if _, err := next.WriteString(journalMagic); err != nil {
+		return abandon(err)
+	}
+	out.size = int64(len(journalMagic))
+	_, err = j.readFrames(func(b []byte) error {
+		switch b[0] {
+		case 'H':
+			return errors.Join(out.write(b), out.write(total))
+		case 'U':
+			if _, live := j.live[int(le.Uint32(b[1:]))]; live || EntryKind(b[5]) == EntryDone {
+				return out.write(b)
+			}
 		}
+		return nil
+	})
+	if err != nil {
+		return abandon(err)
 	}
-	slices.Sort(differ)
-	return fmt.Errorf("it belongs to another campaign: %s; use another file, or the same settings", strings.Join(differ, ", "))
+	if err := next.Sync(); err != nil {
+		return abandon(err)
+	}
+	if err := os.Rename(next.Name(), j.path); err != nil {
+		return abandon(err)
+	}
+	j.f.Close()
+	j.f, j.size, j.dead = next, out.size, 0
+	if j.sync {
+		return syncDir(filepath.Dir(j.path))
+	}
+	return nil
+}
+
+// readFrames hands all frames of the file to take.
+func (j *Journal) readFrames(take func([]byte) error) (int64, error) {
+	at := int64(len(journalMagic))
+	if _, err := j.f.Seek(at, io.SeekStart); err != nil {
+		return 0, err
+	}
+	return frames(bufio.NewReaderSize(j.f, 1<<16), at, j.size, take)
 }

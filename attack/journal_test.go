@@ -35,15 +35,6 @@ func TestJournalTellsVictimsAndNetworksApart(t *testing.T) {
 	auto := func(v *zoo.Model, seed uint64) Job {
 		return WithScores(AutoZOOM{Decoder: &Learned{Network: models.AutoZOOMMNIST(seed).Decoder, Code: []int{1, 14, 14}}}, v)
 	}
-	begin := func(v *zoo.Model, a func(Start) LabelAttack, value float32) Job {
-		x := tensor.New(1, 28, 28)
-		x.Fill(value)
-		return WithLabels(a(func(zoo.Goal) *tensor.Tensor { return x }), zoo.LabelsOf(v))
-	}
-	boundary := func(s Start) LabelAttack { return Boundary{Start: s} }
-	opt := func(s Start) LabelAttack { return Opt{Start: s} }
-	signOpt := func(s Start) LabelAttack { return SignOpt{Start: s} }
-	jump := func(s Start) LabelAttack { return HopSkipJump{Start: s} }
 	same := victim(1, data.Preprocess{})
 	other, scaled := victim(2, data.Preprocess{}), victim(1, data.Preprocess{Scale: 2})
 	sample := Sample{X: tensor.New(1, 28, 28)}
@@ -56,28 +47,28 @@ func TestJournalTellsVictimsAndNetworksApart(t *testing.T) {
 	for _, c := range []struct {
 		name, say string
 		was, is   Job
+		start     float32 // of the second campaign
 	}{
-		{"weights", "victim digest", meta(same, 1), meta(other, 1)},
-		{"preprocessing", "Scale:2", meta(same, 1), meta(scaled, 1)},
-		{"attacker", "attack network", meta(same, 1), meta(same, 2)},
-		{"decoder", "attack network", auto(same, 1), auto(same, 2)},
-		{"boundary", "attack start", begin(same, boundary, 0), begin(same, boundary, 1)},
-		{"opt", "attack start", begin(same, opt, 0), begin(same, opt, 1)},
-		{"sign-opt", "attack start", begin(same, signOpt, 0), begin(same, signOpt, 1)},
-		{"hopskipjump", "attack start", begin(same, jump, 0), begin(same, jump, 1)},
+		{"weights", "victim digest", meta(same, 1), meta(other, 1), 0},
+		{"preprocessing", "Scale:2", meta(same, 1), meta(scaled, 1), 0},
+		{"attacker", "options", meta(same, 1), meta(same, 2), 0},
+		{"decoder", "options", auto(same, 1), auto(same, 2), 0},
+		{"start", "data", WithLabels(Boundary{}, zoo.LabelsOf(same)), WithLabels(Boundary{}, zoo.LabelsOf(same)), 1},
 	} {
 		path := filepath.Join(t.TempDir(), "j")
-		run := func(job Job) error {
-			_, err := (&Campaign{Job: job, Budget: 20, Journal: path}).Run(context.Background(), []Sample{sample})
+		run := func(job Job, start float32) error {
+			x := tensor.New(1, 28, 28)
+			x.Fill(start)
+			_, err := (&Campaign{Job: job, Budget: 20, Journal: path, Start: func(zoo.Goal) *tensor.Tensor { return x }}).Run(context.Background(), []Sample{sample})
 			return err
 		}
-		if err := run(c.was); err != nil {
+		if err := run(c.was, 0); err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
-		if err := run(c.was); err != nil {
+		if err := run(c.was, 0); err != nil {
 			t.Errorf("%s: the same campaign: %v", c.name, err)
 		}
-		if err := run(c.is); err == nil || !strings.Contains(err.Error(), "another campaign") || !strings.Contains(err.Error(), c.say) {
+		if err := run(c.is, c.start); err == nil || !strings.Contains(err.Error(), "another campaign") || !strings.Contains(err.Error(), c.say) {
 			t.Errorf("%s: %v; want an error that says %q", c.name, err, c.say)
 		}
 	}
@@ -140,11 +131,11 @@ func TestJournalIsLocked(t *testing.T) {
 		t.Skip("no locks on this system")
 	}
 	path := filepath.Join(t.TempDir(), "j")
-	j, err := openJournal(path, fingerprint{}, false)
+	j, err := OpenJournal(path, new(Plan), false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := j.intent(0, 0, 1, [16]byte{}); err != nil {
+	if err := j.Log(0).Append(context.Background(), Entry{Kind: EntryIntent, N: 1}); err != nil {
 		t.Fatal(err)
 	}
 	v := newLinear(1, 4, 1, 5, 5)
@@ -152,18 +143,18 @@ func TestJournalIsLocked(t *testing.T) {
 	if !errors.Is(err, errLocked) || !strings.Contains(err.Error(), path) || v.count.Load() > 0 {
 		t.Errorf("a second run: %v after %d queries; want an error that names the file and says that another run holds it", err, v.count.Load())
 	}
-	if err := j.answer(0, 0, 1, []float64{1}, nil); err != nil {
+	if err := j.Log(0).Append(context.Background(), Entry{Kind: EntryScores, N: 1, Scores: []float64{1}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.close(); err != nil {
+	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if j, err = openJournal(path, fingerprint{}, false); err != nil {
+	if j, err = OpenJournal(path, new(Plan), false); err != nil {
 		t.Fatal(err)
 	}
-	defer j.close()
-	if j.intents != 1 || j.answers != 1 {
-		t.Errorf("%d intents and %d answers are left, want 1 and 1", j.intents, j.answers)
+	defer j.Close()
+	if sent, answered, resumed := j.Counts(); sent != 1 || answered != 1 || resumed != 1 {
+		t.Errorf("%d intents and %d answers are left, resumed %d times; want 1, 1 and 1", sent, answered, resumed)
 	}
 }
 
@@ -198,11 +189,11 @@ func TestJournalSyncsItsDirectory(t *testing.T) {
 		fsync bool
 		want  int
 	}{{"a", false, 0}, {"b", true, 1}, {"b", true, 1}} {
-		j, err := openJournal(filepath.Join(dir, c.name), fingerprint{}, c.fsync)
+		j, err := OpenJournal(filepath.Join(dir, c.name), new(Plan), c.fsync)
 		if err != nil {
 			t.Fatal(err)
 		}
-		j.close()
+		j.Close()
 		if len(synced) != c.want || c.want > 0 && synced[0] != dir {
 			t.Errorf("%s, fsync %v: synced %q", c.name, c.fsync, synced)
 		}
@@ -211,21 +202,21 @@ func TestJournalSyncsItsDirectory(t *testing.T) {
 
 // TestFingerprint: every part of it tells campaigns apart, and names itself.
 func TestFingerprint(t *testing.T) {
-	base := fingerprint{Options: json.RawMessage("1")}
-	fields := reflect.TypeFor[fingerprint]()
+	base := Fingerprint{Options: json.RawMessage("1")}
+	fields := reflect.TypeFor[Fingerprint]()
 	for i := range fields.NumField() {
 		path := filepath.Join(t.TempDir(), "j")
-		open := func(p fingerprint) error {
-			j, err := openJournal(path, p, false)
+		open := func(p Fingerprint) error {
+			j, err := OpenJournal(path, &Plan{Fingerprint: p}, false)
 			if err != nil {
 				return err
 			}
-			return j.close()
+			return j.Close()
 		}
 		if err := errors.Join(open(base), open(base)); err != nil {
 			t.Fatal(err)
 		}
-		other, name := base, fields.Field(i).Tag.Get("json")
+		other, name := base, strings.Split(fields.Field(i).Tag.Get("json"), ",")[0]
 		switch f := reflect.ValueOf(&other).Elem().Field(i); f.Kind() {
 		case reflect.String:
 			f.SetString("other")
@@ -249,15 +240,18 @@ func TestFingerprint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{kernel.Active().Name, runtime.GOARCH, runtime.Version(), journalVersion} {
+	for _, want := range []string{kernel.Active().Name, runtime.GOARCH, runtime.Version(), attackVersion} {
 		if !strings.Contains(string(file), strconv.Quote(want)) {
 			t.Errorf("the journal does not hold %q", want)
 		}
 	}
 }
 
-// wayward asks about the clean image twice, and then with another first pixel.
+// wayward asks about the clean image twice, and then with another first pixel, which it
+// hides.
 type wayward struct{ pixel float32 }
+
+func (wayward) Hidden() map[string]string { return map[string]string{"pixel": ""} }
 
 func (wayward) About() About { return About{Name: "wayward", Options: "the same"} }
 

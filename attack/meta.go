@@ -3,7 +3,6 @@ package attack
 import (
 	"cmp"
 	"context"
-	"errors"
 	"math"
 
 	"github.com/mettleml/mettle/nn"
@@ -20,7 +19,7 @@ import (
 //
 // The zero value, with a Network, is the paper's setting for MNIST.
 type Meta struct {
-	Network     nn.Module `json:"-"` // the meta attacker
+	Network     nn.Module // the meta attacker
 	Coordinates int       // q; 0: 128
 	Interval    int       // m: steps between measurements; 0: 5
 	First       int       // step of the first measurement, from 1; 0: Interval
@@ -38,7 +37,7 @@ type Meta struct {
 	// coordinate, as ZOO does, instead of by signs. It excludes Proportional.
 	Adam bool `json:",omitempty"`
 	Box  Box
-	Loss zoo.Loss
+	Loss zoo.Loss // nil: the paper's, Hinge with Scale 0.5
 }
 
 // About describes the attack.
@@ -49,11 +48,9 @@ func (a Meta) defaults() Meta {
 	a.First = cmp.Or(a.First, a.Interval)
 	a.LR, a.Steps, a.H = cmp.Or(a.LR, 0.01), cmp.Or(a.Steps, 300), cmp.Or(a.H, 1e-4)
 	a.Tune, a.TuneLR = cmp.Or(a.Tune, 20), cmp.Or(a.TuneLR, 0.01)
-	a.Loss.Scale = cmp.Or(a.Loss.Scale, 0.5)
+	a.Loss = orLoss[zoo.Loss](a.Loss, zoo.Hinge{Scale: 0.5})
 	return a
 }
-
-func (a Meta) network() nn.Module { return a.Network }
 
 // AuthorsCount is what the authors' code would print for a first success at so many
 // queries (Record.First.Queries) of this attack, on samples of at least Coordinates
@@ -78,12 +75,9 @@ func (a Meta) AuthorsCount(queries int) int {
 	return before
 }
 
-// AttackScores implements ScoreAttack. Adam and Proportional together are an error.
+// AttackScores implements ScoreAttack.
 func (a Meta) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
 	a = a.defaults()
-	if a.Adam && a.Proportional {
-		return errors.New("attack: Meta with both Adam and Proportional; a step follows one of them")
-	}
 	est := zoo.NewMeta(a.Network)
 	est.Coordinates, est.Interval, est.First = a.Coordinates, a.Interval, a.First
 	est.Step, est.Central = a.H, a.Central
@@ -91,26 +85,27 @@ func (a Meta) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
 	w := make([]float32, t.Clean.Len())
 	adam := newAdam(len(w), a.LR)
 	length := a.LR * math.Sqrt(float64(min(a.Coordinates, len(w))))
-	d := descent{
-		obj: zoo.NewObjective(v, t.Goal, a.Loss), try: t, est: est, steps: a.Steps,
+	d := Descent{
+		Objective: zoo.NewObjective(v, t.Goal, a.Loss), Estimator: est, Steps: a.Steps,
 		// With both decay rates at 0, coordinate Adam is a sign step. The pixel's
 		// gradient and the modifier's have one sign in either box.
-		step: func(x, g []float32) {
+		Step: func(x []float32, g []float64) {
 			f := length / max(norm2(g), 1e-30)
 			for i, u := range g {
 				switch {
 				case a.Proportional:
-					w[i] -= float32(f * float64(u))
+					w[i] -= float32(f * u)
 				case u != 0 && a.Adam:
-					w[i] -= float32(adam.step(i, float64(u)))
+					w[i] -= float32(adam.step(i, u))
 				case u != 0:
+					u := float32(u)
 					w[i] -= float32(a.LR) * u / (abs(u) + 1e-8)
 				}
 			}
 			a.Box.Image(x, w, t.Clean.Data())
 		},
 	}
-	return d.run(ctx)
+	return d.Run(ctx, t)
 }
 
 func abs(v float32) float32 { return max(v, -v) }

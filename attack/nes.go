@@ -19,8 +19,8 @@ type NES struct {
 	Sigma    float64  // of the draws; 0: 1e-3
 	LR       float64  // step; 0: 0.01 for Linf, 0.1 for L2
 	MinLR    float64  // floor of the step as it is halved; 0: LR/200
-	Momentum float64  // weight of the last gradient; 0: 0.9, negative: none
-	Loss     zoo.Loss // the zero Loss means cross-entropy, the paper's
+	Momentum float64  // weight of the last gradient; 0: 0.9, Zero: none
+	Loss     zoo.Loss // nil: cross-entropy, the paper's
 }
 
 // About describes the attack.
@@ -34,7 +34,7 @@ func (a NES) defaults() NES {
 	a.Eps, a.LR = cmp.Or(a.Eps, eps), cmp.Or(a.LR, lr)
 	a.Queries, a.Sigma = cmp.Or(a.Queries, 50), cmp.Or(a.Sigma, 1e-3)
 	a.MinLR, a.Momentum = cmp.Or(a.MinLR, a.LR/200), cmp.Or(a.Momentum, 0.9)
-	a.Loss = orCE(a.Loss)
+	a.Loss = orLoss[zoo.Loss](a.Loss, zoo.CrossEntropy{})
 	return a
 }
 
@@ -46,11 +46,11 @@ func (a NES) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
 	a = a.defaults()
 	var losses []float64
 	est := &zoo.NES{Queries: a.Queries, Sigma: a.Sigma, Rand: t.Rand(0)}
-	d := descent{
-		obj: zoo.NewObjective(v, t.Goal, a.Loss), try: t,
-		est:  &momentum{est: est, keep: float32(max(a.Momentum, 0))},
-		step: ballStep(a.Norm, a.Eps, &a.LR, t.Clean.Data()),
-		seen: func(loss float64) {
+	d := Descent{
+		Objective: zoo.NewObjective(v, t.Goal, a.Loss),
+		Estimator: &momentum{est: est, keep: a.Momentum},
+		Step:      BallStep(a.Norm, a.Eps, &a.LR, t.Clean.Data()),
+		Seen: func(loss float64) {
 			losses = append(losses, loss)
 			if n := len(losses); n >= plateau && losses[n-1] > losses[n-plateau] {
 				a.LR = max(a.LR/2, a.MinLR)
@@ -58,17 +58,17 @@ func (a NES) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
 			}
 		},
 	}
-	return d.run(ctx)
+	return d.Run(ctx, t)
 }
 
 // momentum smooths the gradients of another estimator.
 type momentum struct {
 	est  zoo.Estimator
-	keep float32
-	last []float32
+	keep float64
+	last []float64
 }
 
-func (m *momentum) Estimate(ctx context.Context, o *zoo.Objective, p zoo.Point, g []float32) error {
+func (m *momentum) Estimate(ctx context.Context, o *zoo.Objective, p zoo.Point, g []float64) error {
 	if err := m.est.Estimate(ctx, o, p, g); err != nil {
 		return err
 	}

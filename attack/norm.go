@@ -64,7 +64,8 @@ func distances(x, y []float32) (l0 int, l2, linf float64) {
 
 // Project moves x, in place, to the point of [0,1] that a projection on the ball
 // of radius eps round center followed by clipping gives. Both sets are convex
-// and center lies in [0,1], so the result lies in both.
+// and center lies in [0,1], so the result lies in both; computed in float64, its
+// distance is at most eps.
 func (n Norm) Project(x, center []float32, eps float64) {
 	if n == L2 {
 		if d := n.Distance(x, center); d > eps {
@@ -75,12 +76,27 @@ func (n Norm) Project(x, center []float32, eps float64) {
 			}
 		}
 	}
-	e := float32(eps)
 	for i, c := range center {
-		v := x[i]
 		if n == Linf {
-			v = min(max(v, c-e), c+e)
+			lo, hi := bounds(c, eps)
+			x[i] = min(max(x[i], lo), hi)
+		} else {
+			x[i] = min(max(x[i], 0), 1)
 		}
-		x[i] = min(max(v, 0), 1)
 	}
+}
+
+// bounds are the least and the largest pixel within eps of c and in [0,1]. They are
+// rounded towards c: that no pixel is farther than eps holds in float64 too.
+func bounds(c float32, eps float64) (lo, hi float32) {
+	return displaced(c, -eps), displaced(c, eps)
+}
+
+// displaced is the pixel c moved by d, or as far as [0,1] and rounding towards c let it.
+func displaced(c float32, d float64) float32 {
+	v := float32(float64(c) + d)
+	if moved := float64(v) - float64(c); moved > d && d >= 0 || moved < d && d <= 0 {
+		v = math.Nextafter32(v, c)
+	}
+	return min(max(v, 0), 1)
 }

@@ -55,9 +55,9 @@ func TestProject(t *testing.T) {
 }
 
 // fixed is an estimator that answers what it is told.
-type fixed struct{ next []float32 }
+type fixed struct{ next []float64 }
 
-func (f *fixed) Estimate(_ context.Context, _ *zoo.Objective, _ zoo.Point, g []float32) error {
+func (f *fixed) Estimate(_ context.Context, _ *zoo.Objective, _ zoo.Point, g []float64) error {
 	copy(g, f.next)
 	return nil
 }
@@ -66,8 +66,8 @@ func (f *fixed) Estimate(_ context.Context, _ *zoo.Objective, _ zoo.Point, g []f
 func TestMomentum(t *testing.T) {
 	f := &fixed{}
 	m := &momentum{est: f, keep: 0.75}
-	g := make([]float32, 2)
-	for i, c := range [][2][]float32{{{4, -8}, {4, -8}}, {{0, 8}, {3, -4}}, {{8, 0}, {4.25, -3}}} {
+	g := make([]float64, 2)
+	for i, c := range [][2][]float64{{{4, -8}, {4, -8}}, {{0, 8}, {3, -4}}, {{8, 0}, {4.25, -3}}} {
 		f.next = c[0]
 		if err := m.Estimate(context.Background(), nil, zoo.Point{}, g); err != nil || !slices.Equal(g, c[1]) {
 			t.Errorf("estimate %d: %v, want %v (%v)", i, g, c[1], err)

@@ -90,7 +90,7 @@ func (r *ray) below(ctx context.Context, theta []float64, hi, tol float64) (floa
 
 // begin finds the best of tries random directions, or of five times as many
 // more if none reaches the goal. The result is nil if none does.
-func (r *ray) begin(ctx context.Context, start Start, rnd *rand.Rand, tries int) ([]float64, float64, error) {
+func (r *ray) begin(ctx context.Context, rnd *rand.Rand, tries int) ([]float64, float64, error) {
 	var best []float64
 	dist := math.Inf(1)
 	consider := func(theta []float64) error {
@@ -107,14 +107,12 @@ func (r *ray) begin(ctx context.Context, start Start, rnd *rand.Rand, tries int)
 		return err
 	}
 	theta := make([]float64, len(r.clean))
-	if start != nil {
-		if s := start(r.t.Goal); s != nil {
-			for i, v := range s.Data() {
-				theta[i] = float64(v) - float64(r.clean[i])
-			}
-			if err := consider(theta); err != nil {
-				return nil, 0, err
-			}
+	if s := r.t.Start; s != nil {
+		for i, v := range s.Data() {
+			theta[i] = float64(v) - float64(r.clean[i])
+		}
+		if err := consider(theta); err != nil {
+			return nil, 0, err
 		}
 	}
 	for i := 0; i < tries || best == nil && i < 6*tries; i++ {
@@ -152,7 +150,7 @@ func moved(dst, theta []float64, f float64, u []float64) {
 }
 
 func newRay(v zoo.Labeler, t *Try) *ray {
-	return &ray{newLabeled(v, t), t.Clean.Data(), make([]float32, t.Clean.Len())}
+	return &ray{&labeled{v, t}, t.Clean.Data(), make([]float32, t.Clean.Len())}
 }
 
 // Opt is the attack of Cheng et al. (2019): it minimises the distance to the
@@ -165,7 +163,6 @@ type Opt struct {
 	Smoothing  float64 // first β; 0: 1e-3
 	LR         float64 // first step; 0: 0.2
 	Tries      int     // random first directions; 0: 100
-	Start      Start   `json:"-"`
 }
 
 // About describes the attack.
@@ -177,14 +174,12 @@ func (a Opt) defaults() Opt {
 	return a
 }
 
-func (a Opt) begins() Start { return a.Start }
-
 // AttackLabels implements LabelAttack.
 func (a Opt) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error {
 	a = a.defaults()
 	rnd := t.Rand(0)
 	r := newRay(v, t)
-	theta, dist, err := r.begin(ctx, a.Start, rnd, a.Tries)
+	theta, dist, err := r.begin(ctx, rnd, a.Tries)
 	if err != nil || theta == nil {
 		return err
 	}
@@ -293,7 +288,6 @@ type SignOpt struct {
 	Smoothing  float64 // h; 0: 1e-3
 	LR         float64 // first step; 0: 0.2
 	Tries      int     // random first directions; 0: 100
-	Start      Start   `json:"-"`
 }
 
 // About describes the attack.
@@ -305,14 +299,12 @@ func (a SignOpt) defaults() SignOpt {
 	return a
 }
 
-func (a SignOpt) begins() Start { return a.Start }
-
 // AttackLabels implements LabelAttack.
 func (a SignOpt) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error {
 	a = a.defaults()
 	rnd := t.Rand(0)
 	r := newRay(v, t)
-	theta, dist, err := r.begin(ctx, a.Start, rnd, a.Tries)
+	theta, dist, err := r.begin(ctx, rnd, a.Tries)
 	if err != nil || theta == nil {
 		return err
 	}

@@ -2,10 +2,10 @@ package attack
 
 import (
 	"context"
-	"encoding/json"
 	"strings"
 	"testing"
 
+	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/models"
 	"github.com/mettleml/mettle/zoo"
 )
@@ -15,10 +15,10 @@ import (
 func TestDefaultsAreShown(t *testing.T) {
 	v := newLinear(4, 3, 1, 28, 28)
 	samples, l := v.samples(1, 2), zoo.LabelsOf(v)
-	ce := zoo.Loss{Kind: zoo.CrossEntropy, Scale: 1}
+	ce := zoo.CrossEntropy{}
 	for _, c := range []struct{ given, want any }{
-		{Meta{}, Meta{Coordinates: 128, Interval: 5, First: 5, LR: 0.01, Steps: 300, H: 1e-4, Tune: 20, TuneLR: 0.01, Loss: zoo.Loss{Scale: 0.5}}},
-		{Meta{Interval: 9}, Meta{Coordinates: 128, Interval: 9, First: 9, LR: 0.01, Steps: 300, H: 1e-4, Tune: 20, TuneLR: 0.01, Loss: zoo.Loss{Scale: 0.5}}},
+		{Meta{}, Meta{Coordinates: 128, Interval: 5, First: 5, LR: 0.01, Steps: 300, H: 1e-4, Tune: 20, TuneLR: 0.01, Loss: zoo.Hinge{Scale: 0.5}}},
+		{Meta{Interval: 9}, Meta{Coordinates: 128, Interval: 9, First: 9, LR: 0.01, Steps: 300, H: 1e-4, Tune: 20, TuneLR: 0.01, Loss: zoo.Hinge{Scale: 0.5}}},
 		{ZOO{}, ZOO{Coordinates: 128, H: 1e-4, LR: 0.01, Iterations: 3000, C: 0.5, Searches: 1}},
 		{ZOO{Searches: 2}, ZOO{Coordinates: 128, H: 1e-4, LR: 0.01, Iterations: 3000, C: 0.01, Searches: 2}},
 		{AutoZOOM{}, AutoZOOM{Directions: 1, LR: 0.01, Iterations: 1000, Switch: 1000, Weight: 1}},
@@ -63,16 +63,28 @@ func TestDefaultsAreShown(t *testing.T) {
 			return res
 		}
 		res := run(c.given)
-		want, err := json.Marshal(c.want)
+		want := c.want
+		if m, ok := want.(Meta); ok {
+			m.Network = models.MetaAttackerMNIST(1)
+			want = m
+		}
+		wantJSON, err := EncodeOptions(want)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if string(res.Options) != string(want) {
-			t.Errorf("%T shows %s, want %s", c.given, res.Options, want)
+		if string(res.Options) != string(wantJSON) {
+			t.Errorf("%T shows %s, want %s", c.given, res.Options, wantJSON)
 		}
 		again := run(c.want)
-		if string(again.Options) != string(want) || table(again) != table(res) {
-			t.Errorf("%T with the options shown, %s:\n%swant\n%s", c.given, want, table(again), table(res))
+		// And what a result shows can be read back into the attack it came from.
+		back, err := res.Reopen(NamedNetworks(map[string]nn.Module{"mine": models.MetaAttackerMNIST(1)}))
+		if err != nil {
+			t.Errorf("%T: %v", c.given, err)
+		} else if b, err := EncodeOptions(back); err != nil || string(b) != string(res.Options) || back.About().Name != res.Attack {
+			t.Errorf("%T comes back as %T with %s (%v), want %s", c.given, back, b, err, res.Options)
+		}
+		if string(again.Options) != string(wantJSON) || table(again) != table(res) {
+			t.Errorf("%T with the options shown, %s:\n%swant\n%s", c.given, wantJSON, table(again), table(res))
 		}
 	}
 }

@@ -2,7 +2,6 @@ package attack
 
 import (
 	"context"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -10,44 +9,38 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// TestPresets: the names that an error lists are there, and what they stand for runs on
-// pictures like those it is for; an unknown name is an error.
+// TestPresets: what the registry's presets stand for runs on pictures like those they are
+// for; an unknown name is an error that lists the others.
 func TestPresets(t *testing.T) {
-	for of, preset := range map[string]func(name string) (ScoreAttack, error){
-		"the meta attack": func(name string) (ScoreAttack, error) { return MetaPreset(name, models.MetaAttackerMNIST(1)) },
-		"ZOO":             func(name string) (ScoreAttack, error) { return ZOOPreset(name) },
-		"AutoZOOM":        func(name string) (ScoreAttack, error) { return AutoZOOMPreset(name) },
-		"Bandits":         func(name string) (ScoreAttack, error) { return BanditsPreset(name) },
-	} {
-		_, err := preset("none")
-		if err == nil {
-			t.Errorf("%s has a preset none", of)
-			continue
+	for _, k := range Kinds() {
+		if _, err := k.Preset("none"); err == nil || !strings.Contains(err.Error(), k.Name) {
+			t.Errorf("%s: preset none: %v", k.Name, err)
 		}
-		list := regexp.MustCompile(`\((?:there are )(.*)\)`).FindStringSubmatch(err.Error())
-		if list == nil || !strings.Contains(err.Error(), of) {
-			t.Errorf("%s: %v", of, err)
-			continue
-		}
-		for _, name := range strings.Split(list[1], ", ") {
-			a, err := preset(name)
-			if err != nil {
-				t.Errorf("%s: %v", of, err)
-				continue
+		for _, p := range k.Presets {
+			a, err := k.Preset(p.Name)
+			if err != nil || p.What == "" {
+				t.Errorf("%s %s: %q, %v", k.Name, p.Name, p.What, err)
 			}
 			shape := []int{3, 64, 64}
-			if strings.HasPrefix(name, "mnist") || of == "the meta attack" {
+			if strings.HasPrefix(p.Name, "mnist") || k.Name == "meta" {
 				shape = []int{1, 28, 28}
+			}
+			if m, ok := a.(Meta); ok {
+				m.Network = models.MetaAttackerMNIST(1)
+				a = m
 			}
 			v := newLinear(3, 2, shape...)
 			v.b[0] = 1e4
 			s := v.samples(1, 1)[0]
-			job := WithScores(a, v)
+			job, err := Bind(a, v)
+			if err != nil {
+				t.Fatal(err)
+			}
 			rec, err := job.Attack(context.Background(), s, zoo.Untargeted(0), 300, 1)
 			if err != nil {
-				t.Errorf("%s of %s: %v", name, of, err)
+				t.Errorf("%s of %s: %v", p.Name, k.Name, err)
 			} else if rec.Queries != 300 || rec.Stop != StopBudget || v.bad.Load() > 0 {
-				t.Errorf("%s of %s: %d queries, stop %q, %d values not in [0,1]", name, of, rec.Queries, rec.Stop, v.bad.Load())
+				t.Errorf("%s of %s: %d queries, stop %q, %d values not in [0,1]", p.Name, k.Name, rec.Queries, rec.Stop, v.bad.Load())
 			}
 		}
 	}
@@ -56,7 +49,7 @@ func TestPresets(t *testing.T) {
 // TestBanditsPresetScale: the preset that its source has for pixels from 0 to 255 takes
 // the same steps, and moves the prior by as much for the same difference of losses.
 func TestBanditsPresetScale(t *testing.T) {
-	a, err := BanditsPreset("cifar10-linf")
+	a, err := PresetOf[Bandits]("cifar10-linf")
 	if err != nil {
 		t.Fatal(err)
 	}

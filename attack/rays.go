@@ -26,7 +26,7 @@ func (a RayS) About() About { return About{"rays", Linf, a} }
 
 // AttackLabels implements LabelAttack.
 func (a RayS) AttackLabels(ctx context.Context, v zoo.Labeler, t *Try) error {
-	l := newLabeled(v, t)
+	l := &labeled{v, t}
 	clean := t.Clean.Data()
 	d := len(clean)
 	tolerance := cmp.Or(a.Tolerance, 1e-3/math.Sqrt(float64(d)))

@@ -7,7 +7,8 @@ import (
 	"slices"
 )
 
-// A Record is what became of one sample.
+// A Record is what became of one sample. Its JSON is complete, and is a function of the
+// campaign's plan: the time that was spent is not in it.
 type Record struct {
 	Index    int     `json:"index"` // in the campaign's list
 	Name     string  `json:"name,omitempty"`
@@ -24,10 +25,10 @@ type Record struct {
 	Verify   int     `json:"verify"`        // queries of the verification
 	Verified bool    `json:"verified"`      // a separate pass over the best success achieves the goal
 	Rounded  bool    `json:"verified_8bit"` // and so does one over it rounded to 8 bits
-	Seconds  float64 `json:"seconds"`
-
 	// Adversarial is the best success, shaped like the sample; nil without one.
-	Adversarial []float32 `json:"-"`
+	Adversarial *Pixels `json:"adversarial,omitempty"`
+
+	Seconds float64 `json:"-"` // of work
 }
 
 // Skipped reports whether the sample was not attacked.

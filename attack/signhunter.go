@@ -18,7 +18,7 @@ import (
 type SignHunter struct {
 	Norm Norm
 	Eps  float64  // radius of the ball; 0: 2 for L2, 0.05 for Linf
-	Loss zoo.Loss // the zero Loss means cross-entropy, the paper's
+	Loss zoo.Loss // nil: cross-entropy, the paper's
 }
 
 // About describes the attack.
@@ -28,7 +28,7 @@ func (a SignHunter) defaults() SignHunter {
 	if a.Norm == Linf {
 		a.Eps = cmp.Or(a.Eps, 0.05)
 	}
-	a.Eps, a.Loss = cmp.Or(a.Eps, 2), orCE(a.Loss)
+	a.Eps, a.Loss = cmp.Or(a.Eps, 2), orLoss[zoo.Loss](a.Loss, zoo.CrossEntropy{})
 	return a
 }
 
@@ -54,8 +54,7 @@ func (a SignHunter) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) erro
 			x[i] = from[i] + s*float32(step)
 		}
 		a.Norm.Project(x, clean, eps)
-		loss, label, err := obj.At(ctx, x)
-		return loss, err == nil && t.Offer(x, label), err
+		return t.Ask(ctx, obj, x)
 	}
 	best, done, err := ask()
 	if err != nil || done {

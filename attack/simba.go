@@ -22,7 +22,7 @@ type SimBA struct {
 	DCT      bool     // the basis of the discrete cosine transform, a channel at a time, not of pixels
 	Fraction float64  // with DCT: the share of frequencies along each axis with which it begins; 0: 1/8
 	Stride   int      `json:",omitempty"` // with DCT: frequencies along each axis by which the block then grows; 0: 7
-	Loss     zoo.Loss // the zero Loss means cross-entropy, the paper's
+	Loss     zoo.Loss // nil: cross-entropy, the paper's
 }
 
 // About describes the attack.
@@ -37,7 +37,7 @@ func (a SimBA) defaults() SimBA {
 	if a.DCT {
 		a.Fraction, a.Stride = cmp.Or(a.Fraction, 0.125), cmp.Or(a.Stride, 7)
 	}
-	a.Eps, a.Loss = cmp.Or(a.Eps, 0.2), orCE(a.Loss)
+	a.Eps, a.Loss = cmp.Or(a.Eps, 0.2), orLoss[zoo.Loss](a.Loss, zoo.CrossEntropy{})
 	return a
 }
 
@@ -46,8 +46,8 @@ func (a SimBA) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
 	a = a.defaults()
 	obj := zoo.NewObjective(v, t.Goal, a.Loss)
 	x := t.start()
-	best, label, err := obj.At(ctx, x)
-	if err != nil || t.Offer(x, label) {
+	best, won, err := t.Ask(ctx, obj, x)
+	if err != nil || won {
 		return err
 	}
 	basis := a.basis(t.Clean.Shape())
@@ -59,12 +59,9 @@ func (a SimBA) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
 			for i, p := range probe {
 				probe[i] = min(max(p, 0), 1)
 			}
-			loss, label, err := obj.At(ctx, probe)
-			if err != nil {
+			loss, won, err := t.Ask(ctx, obj, probe)
+			if err != nil || won {
 				return err
-			}
-			if t.Offer(probe, label) {
-				return nil
 			}
 			if loss < best {
 				best = loss

@@ -53,7 +53,7 @@ func TestSimBAWalk(t *testing.T) {
 	}
 }
 
-var unitMarginLoss = zoo.Loss{Kind: zoo.Margin, Scale: 1}
+var unitMarginLoss = zoo.Margin{}
 
 // TestDCTBasis is orthonormal and complete, and its shells are the low block and what
 // each growth adds to it, in every plane.

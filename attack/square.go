@@ -16,13 +16,13 @@ type Square struct {
 	Norm Norm
 	Eps  float64  // radius of the ball; 0: 2 for L2, 0.05 for Linf
 	P    float64  // share of the pixels in the first squares; 0: 0.1 for L2, 0.05 for Linf; 0.3 to 0.8 for robust victims
-	Loss zoo.Loss // the zero Loss means the paper's: margin untargeted, cross-entropy targeted
+	Loss zoo.Loss // nil means the paper's: margin untargeted, cross-entropy targeted
 }
 
 // About describes the attack.
 func (a Square) About() About { return About{"square", a.Norm, a.defaults()} }
 
-// defaults leaves a zero Loss, whose meaning follows from the goal.
+// defaults leaves a nil Loss, whose meaning follows from the goal.
 func (a Square) defaults() Square {
 	if a.Norm == Linf {
 		a.Eps, a.P = cmp.Or(a.Eps, 0.05), cmp.Or(a.P, 0.05)
@@ -35,9 +35,9 @@ func (a Square) defaults() Square {
 // all frames.
 func (a Square) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
 	a = a.defaults()
-	def := zoo.Loss{Kind: zoo.Margin, Scale: 1}
-	if t.Goal.Targeted {
-		def.Kind = zoo.CrossEntropy
+	loss := orLoss[zoo.Loss](a.Loss, zoo.Margin{})
+	if a.Loss == nil && t.Goal.Targeted {
+		loss = zoo.CrossEntropy{}
 	}
 	shape := t.Clean.Shape()
 	s := squareSearch{
@@ -50,23 +50,20 @@ func (a Square) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
 	if a.Norm == Linf {
 		begin, propose = s.beginLinf, s.proposeLinf
 	}
-	obj := zoo.NewObjective(v, t.Goal, cmp.Or(a.Loss, def))
+	obj := zoo.NewObjective(v, t.Goal, loss)
 	x := make([]float32, len(s.clean))
 	begin(x)
-	best, label, err := obj.At(ctx, x)
-	if err != nil || t.Offer(x, label) {
+	best, won, err := t.Ask(ctx, obj, x)
+	if err != nil || won {
 		return err
 	}
 	next := make([]float32, len(x))
 	for i := 0; ; i++ {
 		copy(next, x)
 		propose(next, s.share(i, t.Budget()))
-		loss, label, err := obj.At(ctx, next)
-		if err != nil {
+		loss, won, err := t.Ask(ctx, obj, next)
+		if err != nil || won {
 			return err
-		}
-		if t.Offer(next, label) {
-			return nil
 		}
 		if loss < best {
 			best = loss
@@ -96,7 +93,7 @@ func (s *squareSearch) share(i, budget int) float64 {
 
 func (s *squareSearch) side(p float64, least int) int {
 	n := int(math.Round(math.Sqrt(p * float64(s.h*s.w))))
-	return min(max(n, least), min(s.h, s.w)-1)
+	return max(min(max(n, least), min(s.h, s.w)-1), 1)
 }
 
 func (s *squareSearch) sign() float64 { return float64(2*s.rand.IntN(2) - 1) }
@@ -106,9 +103,7 @@ func (s *squareSearch) corner(side int) (top, left int) {
 }
 
 // set writes pixel i as the clean one displaced by d and clipped.
-func (s *squareSearch) set(x []float32, i int, d float64) {
-	x[i] = clip01(float64(s.clean[i]) + d)
-}
+func (s *squareSearch) set(x []float32, i int, d float64) { x[i] = displaced(s.clean[i], d) }
 
 func clip01(v float64) float32 { return float32(min(max(v, 0), 1)) }
 

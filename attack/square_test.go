@@ -38,7 +38,7 @@ func watch(t *testing.T, a ScoreAttack, loss zoo.Loss, budget int, grey float32,
 // scheduled side (two squares for L2), lies on the ball, and replaces the best if
 // its loss is lower.
 func TestSquareProposals(t *testing.T) {
-	margin := zoo.Loss{Kind: zoo.Margin, Scale: 1}
+	margin := zoo.Margin{}
 	const side, budget = 12, 600
 	for _, c := range []struct {
 		a   Square

@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"context"
 	"math/rand/v2"
 	"slices"
 
@@ -42,7 +43,8 @@ func (p Point) dist(n Norm) float64 {
 type Try struct {
 	Clean *tensor.Tensor // the sample, [C, H, W] or [T, C, H, W] in [0,1]; read only
 	Goal  zoo.Goal
-	Seed  uint64 // of this sample; every draw of the attack follows from it
+	Start *tensor.Tensor // an image to begin from that should achieve the goal, or nil; read only
+	Seed  uint64         // of this sample; every draw of the attack follows from it
 
 	norm   Norm
 	ledger *zoo.Ledger
@@ -50,6 +52,8 @@ type Try struct {
 	label  int // the victim's answer for best
 	trace  []Point
 	stop   Stop
+
+	one *tensor.Tensor // room for a batch of one
 }
 
 // Rand returns a generator seeded for this sample. stream tells apart the
@@ -62,6 +66,51 @@ func (t *Try) Budget() int { return t.ledger.Budget }
 
 // Left is what remains of the budget.
 func (t *Try) Left() int { return t.ledger.Left() }
+
+// Ask evaluates one parameter vector of an objective and offers its image. It returns
+// the loss, penalty included, and whether the image achieves the goal. It costs one
+// query.
+func (t *Try) Ask(ctx context.Context, o *zoo.Objective, params []float32) (loss float64, won bool, err error) {
+	loss, label, err := o.At(ctx, params)
+	if err != nil {
+		return 0, false, err
+	}
+	return loss, t.Offer(o.Image(0), label), nil
+}
+
+// AskLabel asks for the victim's class of x, offers x, and returns whether it achieves
+// the goal. It costs one query.
+func (t *Try) AskLabel(ctx context.Context, v zoo.Labeler, x []float32) (won bool, err error) {
+	if t.one == nil {
+		t.one = tensor.New(append([]int{1}, t.Clean.Shape()...)...)
+	}
+	copy(t.one.Data(), x)
+	var out [1]bool
+	err = t.AskLabels(ctx, v, t.one, out[:])
+	return out[0], err
+}
+
+// AskLabels asks for the victim's classes of the images of x, [N, sample...], in calls
+// that the victim takes, offers each, and writes to won whether it achieves the goal. It
+// costs one query for each image. On an error nothing is known of the images.
+func (t *Try) AskLabels(ctx context.Context, v zoo.Labeler, x *tensor.Tensor, won []bool) error {
+	n := x.Dim(0)
+	most := n
+	if b := v.Info().Batch; b > 0 {
+		most = b
+	}
+	labels := make([]int, n)
+	for lo := 0; lo < n; lo += most {
+		hi := min(lo+most, n)
+		if err := v.Labels(ctx, x.Slice(lo, hi), labels[lo:hi]); err != nil {
+			return err
+		}
+		for i := lo; i < hi; i++ {
+			won[i] = t.Offer(x.Index(i).Data(), labels[i])
+		}
+	}
+	return nil
+}
 
 // Offer reports that the victim answered label for x. If that achieves the
 // goal, and x is the nearest success so far in the attack's norm, x is copied
@@ -89,3 +138,6 @@ func (t *Try) Best() []float32 { return slices.Clone(t.best) }
 // Converged records that the attack ends because further steps would change
 // nothing.
 func (t *Try) Converged() { t.stop = StopConverged }
+
+// start is a copy of the clean image to begin from.
+func (t *Try) start() []float32 { return slices.Clone(t.Clean.Data()) }

@@ -59,19 +59,19 @@ func (v *linear) Scores(_ context.Context, x *tensor.Tensor, out []float64) erro
 	return nil
 }
 
-func (v *linear) Gradients(ctx context.Context, x *tensor.Tensor, loss zoo.Loss, goals []zoo.Goal, out []float64, grad *tensor.Tensor) error {
+func (v *linear) Gradients(ctx context.Context, x *tensor.Tensor, loss zoo.DifferentiableLoss, goals []zoo.Goal, out []float64, grad *tensor.Tensor) error {
 	if err := v.Scores(ctx, x, out); err != nil {
 		return err
 	}
 	n, k := v.info.Size(), v.info.Classes
-	dz := make([]float64, k)
+	dz, scratch := make([]float32, k), make([]float64, k)
 	for i := range x.Dim(0) {
-		loss.Gradient(dz, out[i*k:(i+1)*k], goals[i])
+		zoo.Cotangent(dz, scratch, loss, out[i*k:(i+1)*k], goals[i])
 		g := grad.Data()[i*n : (i+1)*n]
 		for j := range g {
 			var s float64
 			for c, d := range dz {
-				s += d * v.w[c][j]
+				s += float64(d) * v.w[c][j]
 			}
 			g[j] = float32(s)
 		}
@@ -127,7 +127,7 @@ func (v *linear) samples(seed uint64, n int) []Sample {
 }
 
 // starts returns, for any goal, a sample the victim puts in the wanted class.
-func (v *linear) start(samples []Sample) Start {
+func (v *linear) start(samples []Sample) func(zoo.Goal) *tensor.Tensor {
 	return func(g zoo.Goal) *tensor.Tensor {
 		i := slices.IndexFunc(samples, func(s Sample) bool { return g.Achieved(s.Label) })
 		if i < 0 {

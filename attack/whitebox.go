@@ -13,20 +13,20 @@ import (
 type whiteBox struct {
 	v      zoo.Differentiable
 	t      *Try
-	loss   zoo.Loss
+	loss   zoo.DifferentiableLoss
 	x, g   *tensor.Tensor
 	scores []float64
 	kind   zoo.ScoreKind
 }
 
-func newWhiteBox(v zoo.Differentiable, t *Try, loss zoo.Loss) *whiteBox {
+func newWhiteBox(v zoo.Differentiable, t *Try, loss zoo.DifferentiableLoss) *whiteBox {
 	info := v.Info()
 	shape := append([]int{1}, info.Shape...)
 	return &whiteBox{v, t, loss, tensor.New(shape...), tensor.New(shape...), make([]float64, info.Classes), info.Scores}
 }
 
-// at returns the loss at x, the victim's answer, and the gradient, which is valid
-// until the next call.
+// at returns the loss at x, the victim's answer, and the gradient up to a positive
+// factor, which is valid until the next call.
 func (b *whiteBox) at(ctx context.Context, x []float32) (loss float64, label int, g []float32, err error) {
 	copy(b.x.Data(), x)
 	if err := b.v.Gradients(ctx, b.x, b.loss, []zoo.Goal{b.t.Goal}, b.scores, b.g); err != nil {
@@ -35,11 +35,11 @@ func (b *whiteBox) at(ctx context.Context, x []float32) (loss float64, label int
 	return b.loss.Value(b.scores, b.kind, b.t.Goal), zoo.Top(b.scores), b.g.Data(), nil
 }
 
-// orCE is the loss with its scale filled in, or the cross-entropy that most papers
-// minimise if it is zero.
-func orCE(l zoo.Loss) zoo.Loss {
-	l = cmp.Or(l, zoo.Loss{Kind: zoo.CrossEntropy, Scale: 1})
-	l.Scale = cmp.Or(l.Scale, 0.5)
+// orLoss is a loss, or the one that the attack's paper minimises if it is nil.
+func orLoss[L zoo.Loss](l, paper L) L {
+	if any(l) == nil {
+		return paper
+	}
 	return l
 }
 
@@ -73,11 +73,11 @@ func (a FGSM) AttackGradients(ctx context.Context, v zoo.Differentiable, t *Try)
 // a ball.
 type PGD struct {
 	Norm       Norm
-	Eps        float64  // 0: 2 for L2, 0.3 for Linf
-	Step       float64  // 0: 2.5·Eps/Iterations
-	Iterations int      // 0: 40
-	NoRandom   bool     // begin at the clean image
-	Loss       zoo.Loss // the zero Loss means cross-entropy, the paper's
+	Eps        float64                // 0: 2 for L2, 0.3 for Linf
+	Step       float64                // 0: 2.5·Eps/Iterations
+	Iterations int                    // 0: 40
+	NoRandom   bool                   // begin at the clean image
+	Loss       zoo.DifferentiableLoss // nil: cross-entropy, the paper's
 }
 
 // About describes the attack.
@@ -87,7 +87,7 @@ func (a PGD) defaults() PGD {
 	a.Eps = FGSM{Norm: a.Norm, Eps: a.Eps}.defaults().Eps
 	a.Iterations = cmp.Or(a.Iterations, 40)
 	a.Step = cmp.Or(a.Step, 2.5*a.Eps/float64(a.Iterations))
-	a.Loss = orCE(a.Loss)
+	a.Loss = orLoss[zoo.DifferentiableLoss](a.Loss, zoo.CrossEntropy{})
 	return a
 }
 
@@ -101,13 +101,17 @@ func (a PGD) AttackGradients(ctx context.Context, v zoo.Differentiable, t *Try) 
 		a.Norm.Project(x, clean, a.Eps)
 	}
 	b := newWhiteBox(v, t, a.Loss)
-	step := ballStep(a.Norm, a.Eps, &a.Step, clean)
+	step := BallStep(a.Norm, a.Eps, &a.Step, clean)
+	wide := make([]float64, len(x))
 	for i := 0; ; i++ {
 		_, label, g, err := b.at(ctx, x)
 		if err != nil || t.Offer(x, label) || i == a.Iterations {
 			return err
 		}
-		step(x, g)
+		for j, v := range g {
+			wide[j] = float64(v)
+		}
+		step(x, wide)
 	}
 }
 
@@ -156,7 +160,7 @@ func (a CarliniWagner) AttackGradients(ctx context.Context, v zoo.Differentiable
 	a = a.defaults()
 	clean := t.Clean.Data()
 	d := len(clean)
-	b := newWhiteBox(v, t, zoo.Loss{Kind: zoo.Hinge, Kappa: a.Kappa, Scale: 1})
+	b := newWhiteBox(v, t, zoo.Hinge{Kappa: a.Kappa})
 	c := newWeightSearch(a.C)
 	n := a.Iterations
 	w, x, slope := make([]float32, d), make([]float32, d), make([]float32, d)

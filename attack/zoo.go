@@ -3,7 +3,6 @@ package attack
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -66,29 +65,9 @@ func (a ZOO) defaults() ZOO {
 	return a
 }
 
-// check reports what makes the sizes unusable, if anything.
-func (a ZOO) check() error {
-	if len(a.Switch) != max(len(a.Sizes)-1, 0) {
-		return fmt.Errorf("attack: ZOO has %d Sizes and %d iterations in Switch; one less is needed, for every size but the first", len(a.Sizes), len(a.Switch))
-	}
-	for i, s := range a.Sizes {
-		if s < 1 {
-			return fmt.Errorf("attack: ZOO.Sizes is %v; sizes are at least 1", a.Sizes)
-		}
-		if i > 1 && a.Switch[i-1] <= a.Switch[i-2] {
-			return fmt.Errorf("attack: ZOO.Switch is %v; iterations increase", a.Switch)
-		}
-	}
-	return nil
-}
-
-// AttackScores implements ScoreAttack. Sizes and Switch that do not fit each other
-// are an error.
+// AttackScores implements ScoreAttack.
 func (a ZOO) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
 	a = a.defaults()
-	if err := a.check(); err != nil {
-		return err
-	}
 	c := newWeightSearch(a.C)
 	r := t.Rand(0)
 	for range a.Searches {
@@ -212,7 +191,7 @@ type nearHinge struct {
 }
 
 func newNearHinge(v zoo.Scorer, t *Try, kappa, c float64) nearHinge {
-	obj := zoo.NewObjective(v, t.Goal, zoo.Loss{Kind: zoo.Hinge, Kappa: kappa, Scale: c})
+	obj := zoo.NewObjective(v, t.Goal, zoo.Hinge{Kappa: kappa, Scale: c})
 	clean := t.Clean.Data()
 	obj.Penalty = func(x []float32) float64 { d := L2.Distance(x, clean); return d * d }
 	return nearHinge{obj, t}
@@ -223,12 +202,11 @@ func newNearHinge(v zoo.Scorer, t *Try, kappa, c float64) nearHinge {
 func (o nearHinge) ask(ctx context.Context, params []float32) (loss float64, hit bool, err error) {
 	copy(o.Batch(1), params)
 	var l [1]float64
-	scores, err := o.Losses(ctx, 1, l[:])
+	e, err := o.Losses(ctx, 1, l[:])
 	if err != nil {
 		return 0, false, err
 	}
-	hinge := o.Loss.Value(scores, o.Info().Scores, o.Goal)
-	return l[0], hinge == 0 && o.t.Offer(o.Image(0), zoo.Top(scores)), nil
+	return l[0], e[0].Loss == 0 && o.t.Offer(o.Image(0), e[0].Label), nil
 }
 
 // A modifier is the space in which ZOO and AutoZOOM move: what is added to the

@@ -230,7 +230,7 @@ func TestKappaIsKept(t *testing.T) {
 				continue
 			}
 			z := make([]float64, 2)
-			v.logits(r.Adversarial, z)
+			v.logits(r.Adversarial.Tensor().Data(), z)
 			if margin := z[1-r.Label] - z[r.Label]; !(margin >= kappa) || margin > kappa+1 {
 				t.Errorf("%s %s: sample %d has a margin of %v, want at least %v", job.About().Name, res.Options, r.Index, margin, kappa)
 			}

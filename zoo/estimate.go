@@ -19,10 +19,25 @@ type Point struct {
 
 // An Estimator guesses the gradient of an objective at a point from queries.
 // Estimate writes it to g, len(p.X) values. The scale of g is the estimator's
-// own; its direction is what counts. An estimator may carry state from call to
+// own; its direction is what counts. g is float64 because the losses of a confident
+// victim differ by less than float32 can say. An estimator may carry state from call to
 // call and serves one attack at a time.
 type Estimator interface {
-	Estimate(ctx context.Context, o *Objective, p Point, g []float32) error
+	Estimate(ctx context.Context, o *Objective, p Point, g []float64) error
+}
+
+// exponent is the power of two to divide by, exactly, so that no value is lost in
+// float32; 0 if none would be.
+func exponent(v []float64) int {
+	var top float64
+	for _, x := range v {
+		top = max(top, math.Abs(x))
+	}
+	if top == 0 || top > 0x1p-60 && top < 0x1p60 {
+		return 0
+	}
+	_, e := math.Frexp(top)
+	return e
 }
 
 // chunk is the most probes sent in one call.
@@ -111,19 +126,12 @@ func (d Differences) moves(x float32, pixel bool) [2]float64 {
 }
 
 // Estimate takes the differences along every coordinate.
-func (d Differences) Estimate(ctx context.Context, o *Objective, p Point, g []float32) error {
+func (d Differences) Estimate(ctx context.Context, o *Objective, p Point, g []float64) error {
 	coords := make([]int, len(g))
 	for i := range coords {
 		coords[i] = i
 	}
-	wide := make([]float64, len(g))
-	if err := d.Along(ctx, o, p, coords, wide, nil); err != nil {
-		return err
-	}
-	for i, v := range wide {
-		g[i] = float32(v)
-	}
-	return nil
+	return d.Along(ctx, o, p, coords, g, nil)
 }
 
 // RandomDirections is the random gradient-free estimator: the mean over
@@ -136,10 +144,11 @@ type RandomDirections struct {
 	Rand       *rand.Rand
 
 	probe []float64
+	sum   []float32
 }
 
 // Estimate implements Estimator.
-func (r *RandomDirections) Estimate(ctx context.Context, o *Objective, p Point, g []float32) error {
+func (r *RandomDirections) Estimate(ctx context.Context, o *Objective, p Point, g []float64) error {
 	q, d := r.Directions, len(p.X)
 	if q == 0 {
 		q = 50
@@ -149,7 +158,6 @@ func (r *RandomDirections) Estimate(ctx context.Context, o *Objective, p Point, 
 		beta = 1e-3 * math.Sqrt(float64(d))
 	}
 	r.probe = grow(r.probe, d)
-	clear(g)
 	loss := make([]float64, q)
 	batch := o.Batch(q)
 	for i := range q {
@@ -161,13 +169,32 @@ func (r *RandomDirections) Estimate(ctx context.Context, o *Objective, p Point, 
 	if _, err := o.Losses(ctx, q, loss); err != nil {
 		return err
 	}
-	for i := range q {
-		f := (loss[i] - p.Loss) / (beta * beta) * float64(d) / float64(q)
-		for j, x := range p.X {
-			g[j] += float32(f * (float64(batch[i*d+j]) - float64(x)))
+	weights := loss
+	for i, l := range loss {
+		weights[i] = (l - p.Loss) / (beta * beta) * float64(d) / float64(q)
+	}
+	r.sum = combine(g, r.sum, weights, func(i, j int) float64 { return float64(batch[i*d+j]) - float64(p.X[j]) })
+	return nil
+}
+
+// combine writes to g the sum of rows, each times its weight. It adds in float32, from
+// which no weight is too small or too large, and returns the memory for that.
+func combine(g []float64, sum []float32, weights []float64, row func(i, j int) float64) []float32 {
+	if len(sum) != len(g) {
+		sum = make([]float32, len(g))
+	}
+	clear(sum)
+	e := exponent(weights)
+	for i, w := range weights {
+		w = math.Ldexp(w, -e)
+		for j := range sum {
+			sum[j] += float32(w * row(i, j))
 		}
 	}
-	return nil
+	for j, v := range sum {
+		g[j] = math.Ldexp(float64(v), e)
+	}
+	return sum
 }
 
 // NES is the antithetic Gaussian estimator of natural evolution strategies
@@ -179,10 +206,11 @@ type NES struct {
 	Rand    *rand.Rand
 
 	draws []float32 // of all pairs
+	sum   []float32
 }
 
 // Estimate implements Estimator.
-func (e *NES) Estimate(ctx context.Context, o *Objective, p Point, g []float32) error {
+func (e *NES) Estimate(ctx context.Context, o *Objective, p Point, g []float64) error {
 	n, d, sigma := e.Queries, len(p.X), e.Sigma
 	if n == 0 {
 		n = 50
@@ -209,15 +237,14 @@ func (e *NES) Estimate(ctx context.Context, o *Objective, p Point, g []float32) 
 	if _, err := o.Losses(ctx, n, loss); err != nil {
 		return err
 	}
-	clear(g)
-	for i := 0; i < n; i += 2 {
+	weights := make([]float64, n/2)
+	for i := range weights {
 		// With σ known, half the distance between the probes is the draw that clipping left.
-		f := (loss[i] - loss[i+1]) / (float64(n) * sigma * sigma) / 2
-		plus, minus := batch[i*d:(i+1)*d], batch[(i+1)*d:(i+2)*d]
-		for j := range g {
-			g[j] += float32(f * (float64(plus[j]) - float64(minus[j])))
-		}
+		weights[i] = (loss[2*i] - loss[2*i+1]) / (float64(n) * sigma * sigma) / 2
 	}
+	e.sum = combine(g, e.sum, weights, func(i, j int) float64 {
+		return float64(batch[2*i*d+j]) - float64(batch[(2*i+1)*d+j])
+	})
 	return nil
 }
 

@@ -44,7 +44,7 @@ func flat(n int, v float32) []float32 {
 	return x
 }
 
-var unitMargin = Loss{Kind: Margin, Scale: 1}
+var unitMargin = Margin{}
 
 // TestDifferencesAreExactOnALinearLoss also covers pixels at both bounds, where
 // a probe must not leave [0,1].
@@ -61,7 +61,7 @@ func TestDifferencesAreExactOnALinearLoss(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g := make([]float32, 40)
+		g := make([]float64, 40)
 		if err := (Differences{Step: 1e-3, Central: central}).Estimate(context.Background(), o, Point{x, f}, g); err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +92,7 @@ func inBounds(t *testing.T, v Scorer) Scorer {
 func TestVanishingStepsAreErrors(t *testing.T) {
 	calls := 0
 	o := NewObjective(dotVictim([]float64{1, 2}, &calls), Untargeted(0), unitMargin)
-	err := (Differences{Step: 1e-9}).Estimate(context.Background(), o, Point{flat(2, 0.5), 1}, make([]float32, 2))
+	err := (Differences{Step: 1e-9}).Estimate(context.Background(), o, Point{flat(2, 0.5), 1}, make([]float64, 2))
 	if err == nil || !strings.Contains(err.Error(), "take a larger one") || calls > 0 {
 		t.Errorf("%v after %d queries", err, calls)
 	}
@@ -144,7 +144,7 @@ func cosine(t *testing.T, e Estimator, w []float64, trials int) float64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := make([]float32, len(w))
+	g := make([]float64, len(w))
 	var sum float64
 	for range trials {
 		if err := e.Estimate(context.Background(), o, Point{x, f}, g); err != nil {
@@ -243,7 +243,7 @@ func TestRandomDirectionsAreUnbiased(t *testing.T) {
 	for name, e := range map[string]Estimator{
 		"random": &RandomDirections{Directions: 50, Rand: r, Smoothing: 1e-2}, "nes": &NES{Queries: 100, Rand: r, Sigma: 1e-2}} {
 		mean := make([]float64, 8)
-		g := make([]float32, 8)
+		g := make([]float64, 8)
 		for range 1000 {
 			if err := e.Estimate(context.Background(), o, Point{x, f}, g); err != nil {
 				t.Fatal(err)
@@ -296,7 +296,7 @@ func TestCertainPriorCanBeMoved(t *testing.T) {
 	calls := 0
 	w := []float64{1e6, -1e6, 1e6, -1e6}
 	p := &Prior{LR: 100, Exponential: true, Explore: 1, Rand: rand.New(rand.NewPCG(4, 4))}
-	x, g := flat(4, 0.5), make([]float32, 4)
+	x, g := flat(4, 0.5), make([]float64, 4)
 	step := func() {
 		if err := p.Estimate(context.Background(), NewObjective(dotVictim(w, &calls), Untargeted(0), unitMargin), Point{X: x}, g); err != nil {
 			t.Fatal(err)
@@ -305,7 +305,7 @@ func TestCertainPriorCanBeMoved(t *testing.T) {
 	for range 20 {
 		step()
 	}
-	before := append([]float32(nil), g...)
+	before := append([]float64(nil), g...)
 	for i := range w {
 		w[i] = -w[i]
 	}

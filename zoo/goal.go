@@ -4,9 +4,9 @@ import "fmt"
 
 // A Goal says what an attack on one sample wants.
 type Goal struct {
-	Label    int  // the true class, y
-	Targeted bool // whether the victim must answer Target, or merely anything but Label
-	Target   int  // the wanted class, t, when Targeted
+	Label    int  `json:"label"`              // the true class, y
+	Targeted bool `json:"targeted,omitempty"` // whether the victim must answer Target, or merely anything but Label
+	Target   int  `json:"target,omitempty"`   // the wanted class, t, when Targeted
 }
 
 // Untargeted wants any class but y.

@@ -85,44 +85,56 @@ func (l *Ledger) charge(a Account, n int) int {
 	}
 }
 
-// granted is what both kinds of meter do before a call: charge, cut the batch
-// to what was granted, and remember the shortfall.
-func (l *Ledger) granted(a Account, x *tensor.Tensor, n int) (*tensor.Tensor, int, error) {
-	got := l.charge(a, n)
-	if got == n {
-		return x, n, nil
+// MeterScores returns v, checked as [Checked] does, with every query charged to an
+// account of l. A call that would overrun the attack's budget is cut: the samples that
+// fit are evaluated, in order, and the error is a *BudgetError. The result is an
+// [Evaluator].
+func MeterScores(l *Ledger, a Account, v Scorer) Scorer {
+	if _, ok := v.(Evaluator); !ok { // who evaluates also checks
+		v = Checked(v)
 	}
-	short := &BudgetError{Budget: l.Budget, Answered: got, Asked: n}
-	if got == 0 {
-		return nil, 0, short
-	}
-	return x.Slice(0, got), got, short
+	return &scoreMeter{meter{l, a, v.Info()}, v}
 }
 
-// MeterScores returns v with every query charged to an account of l. A call
-// that would overrun the attack's budget is cut: the samples that fit are
-// evaluated, in order, and the error is a *BudgetError.
-func MeterScores(l *Ledger, a Account, v Scorer) Scorer { return &scoreMeter{l, a, v, v.Info()} }
-
-type scoreMeter struct {
+// A meter charges one kind of call to an account.
+type meter struct {
 	l    *Ledger
 	a    Account
-	v    Scorer
 	info Info
 }
 
-func (m *scoreMeter) Info() Info { return m.info }
+func (m *meter) Info() Info { return m.info }
 
-func (m *scoreMeter) Scores(ctx context.Context, x *tensor.Tensor, out []float64) error {
-	if err := checkBatch(m.info, x, len(out), m.info.Classes); err != nil {
-		return err
+// admit checks a call, which has room for answers of perSample values a sample, and
+// charges it. It returns how many samples may be sent, and the error to return if these
+// are answered.
+func (m *meter) admit(ctx context.Context, x *tensor.Tensor, room, perSample int) (part *tensor.Tensor, n int, short error, err error) {
+	if err := checkBatch(m.info, x, room, perSample); err != nil {
+		return nil, 0, nil, err
 	}
 	if err := ctx.Err(); err != nil {
-		return err
+		return nil, 0, nil, err
 	}
-	x, n, short := m.l.granted(m.a, x, x.Dim(0))
+	n = m.l.charge(m.a, x.Dim(0))
+	if n == x.Dim(0) {
+		return x, n, nil, nil
+	}
+	short = &BudgetError{Budget: m.l.Budget, Answered: n, Asked: x.Dim(0)}
 	if n == 0 {
-		return short
+		return nil, 0, nil, short
+	}
+	return x.Slice(0, n), n, short, nil
+}
+
+type scoreMeter struct {
+	meter
+	v Scorer
+}
+
+func (m *scoreMeter) Scores(ctx context.Context, x *tensor.Tensor, out []float64) error {
+	x, n, short, err := m.admit(ctx, x, len(out), m.info.Classes)
+	if err != nil {
+		return err
 	}
 	if err := m.v.Scores(ctx, x, out[:n*m.info.Classes]); err != nil {
 		return err
@@ -130,28 +142,32 @@ func (m *scoreMeter) Scores(ctx context.Context, x *tensor.Tensor, out []float64
 	return short
 }
 
-// MeterLabels is MeterScores for a Labeler.
-func MeterLabels(l *Ledger, a Account, v Labeler) Labeler { return &labelMeter{l, a, v, v.Info()} }
-
-type labelMeter struct {
-	l    *Ledger
-	a    Account
-	v    Labeler
-	info Info
+// Evaluate implements Evaluator.
+func (m *scoreMeter) Evaluate(ctx context.Context, x *tensor.Tensor, loss Loss, g Goal, out []Evaluation) error {
+	x, n, short, err := m.admit(ctx, x, len(out), 1)
+	if err != nil {
+		return err
+	}
+	if err := Evaluate(ctx, m.v, x, loss, g, out[:n]); err != nil {
+		return err
+	}
+	return short
 }
 
-func (m *labelMeter) Info() Info { return m.info }
+// MeterLabels is MeterScores for a Labeler.
+func MeterLabels(l *Ledger, a Account, v Labeler) Labeler {
+	return &labelMeter{meter{l, a, v.Info()}, CheckedLabels(v)}
+}
+
+type labelMeter struct {
+	meter
+	v Labeler
+}
 
 func (m *labelMeter) Labels(ctx context.Context, x *tensor.Tensor, out []int) error {
-	if err := checkBatch(m.info, x, len(out), 1); err != nil {
+	x, n, short, err := m.admit(ctx, x, len(out), 1)
+	if err != nil {
 		return err
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	x, n, short := m.l.granted(m.a, x, x.Dim(0))
-	if n == 0 {
-		return short
 	}
 	if err := m.v.Labels(ctx, x, out[:n]); err != nil {
 		return err
@@ -162,7 +178,8 @@ func (m *labelMeter) Labels(ctx context.Context, x *tensor.Tensor, out []int) er
 // MeterGradients is MeterScores for a white box. A gradient costs one query, as
 // its forward pass does.
 func MeterGradients(l *Ledger, a Account, v Differentiable) Differentiable {
-	return &gradientMeter{scoreMeter{l, a, v, v.Info()}, v}
+	v = CheckedGradients(v)
+	return &gradientMeter{scoreMeter{meter{l, a, v.Info()}, v}, v}
 }
 
 type gradientMeter struct {
@@ -170,16 +187,10 @@ type gradientMeter struct {
 	v Differentiable
 }
 
-func (m *gradientMeter) Gradients(ctx context.Context, x *tensor.Tensor, loss Loss, goals []Goal, out []float64, grad *tensor.Tensor) error {
-	if err := checkBatch(m.info, x, len(out), m.info.Classes); err != nil {
+func (m *gradientMeter) Gradients(ctx context.Context, x *tensor.Tensor, loss DifferentiableLoss, goals []Goal, out []float64, grad *tensor.Tensor) error {
+	x, n, short, err := m.admit(ctx, x, len(out), m.info.Classes)
+	if err != nil {
 		return err
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	x, n, short := m.l.granted(m.a, x, x.Dim(0))
-	if n == 0 {
-		return short
 	}
 	if err := m.v.Gradients(ctx, x, loss, goals[:n], out[:n*m.info.Classes], grad.Slice(0, n)); err != nil {
 		return err

@@ -1,114 +1,134 @@
 package zoo
 
-import (
-	"fmt"
-	"math"
-)
+import "math"
 
-// LossKind names the function an attack minimises.
-type LossKind uint8
-
-// The losses. All are written to be minimised, whatever the goal.
-const (
-	// Hinge is the C&W margin max(z_y - max_k z_k + κ, 0), k ≠ y, on
-	// log-probabilities; targeted, max(max_k z_k - z_t + κ, 0), k ≠ t. It is 0
-	// exactly when the goal is achieved with confidence κ, and so is its gradient.
-	Hinge LossKind = iota
-	// Margin is Hinge without the cut at 0 and without κ.
-	Margin
-	// CrossEntropy is log p_y untargeted and -log p_t targeted.
-	CrossEntropy
-)
-
-var lossKinds = [...]string{"hinge", "margin", "cross-entropy"}
-
-// String names the kind.
-func (k LossKind) String() string {
-	if int(k) < len(lossKinds) {
-		return lossKinds[k]
-	}
-	return fmt.Sprintf("LossKind(%d)", k)
+// A Loss is what an attack minimises. It is computed in float64 from the scores of one
+// sample. Hinge, Margin and CrossEntropy are losses; any package may add others.
+//
+// # Which loss for which victim
+//
+// Margins are differences of log-odds. They order images the same way when the victim's
+// logits are multiplied by a constant. Cross-entropy does not, but it is computed such
+// that it tells images apart up to margins of some 700 in logits. A victim whose answers
+// are probabilities in float32 serves either loss: both read what is left for the other
+// classes. A victim that rounds its probabilities to a few decimals answers 1 and zeros
+// for a confident image, and no loss can tell such images apart: take an attack on
+// labels, or one that starts far from the clean image. [Preflight] warns of it.
+type Loss interface {
+	// Name names the loss. In a campaign's options the loss is its name and its fields.
+	Name() string
+	// Value returns the loss of one sample's scores; smaller is nearer to the goal.
+	// Scores that differ by a constant, if they are logits, have the same value.
+	Value(scores []float64, kind ScoreKind, g Goal) float64
 }
 
-// MarshalText writes the name.
-func (k LossKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
-
-// UnmarshalText reads what MarshalText wrote.
-func (k *LossKind) UnmarshalText(b []byte) error {
-	for i, name := range lossKinds {
-		if string(b) == name {
-			*k = LossKind(i)
-			return nil
-		}
-	}
-	return fmt.Errorf("zoo: unknown loss %q (have %v)", b, lossKinds)
+// A DifferentiableLoss is a Loss that attacks on white boxes can use.
+type DifferentiableLoss interface {
+	Loss
+	// Gradient writes to dst the derivative of the loss with respect to each logit, up
+	// to a positive factor. It is 0 where the loss is flat.
+	Gradient(dst, logits []float64, g Goal)
 }
 
-// A Loss is what an attack minimises, computed in float64 from a victim's
-// scores. The zero value is the loss of the Meta Attack: Hinge with κ = 0,
-// scaled by 0.5.
-type Loss struct {
-	Kind  LossKind
-	Kappa float64 // confidence demanded by Hinge (κ)
-	Scale float64 // factor on the loss (c); 0 means 0.5
+// Hinge is the C&W margin max(z_y - max_k z_k + κ, 0), k ≠ y, on log-probabilities z;
+// targeted, max(max_k z_k - z_t + κ, 0), k ≠ t (Carlini and Wagner, 2017). It is 0
+// exactly when the goal is achieved with confidence κ, and so is its gradient.
+type Hinge struct {
+	Kappa float64 // κ, the confidence demanded
+	Scale float64 // factor on the loss; 0 means 1
 }
 
-// tiny keeps the logarithm of a probability that underflowed finite.
-const tiny = 1e-30
-
-func (l Loss) scale() float64 {
-	if l.Scale == 0 {
-		return 0.5
-	}
-	return l.Scale
+// Margin is Hinge without the cut at 0 and without κ.
+type Margin struct {
+	Scale float64 // factor on the loss; 0 means 1
 }
 
-// Value returns the loss of one score vector. Logits and log-probabilities give
-// the same value: the log-partition cancels in a difference, and CrossEntropy
-// subtracts it.
-func (l Loss) Value(scores []float64, kind ScoreKind, g Goal) float64 {
-	if l.Kind == CrossEntropy {
-		if g.Targeted {
-			return -l.scale() * logProb(scores, kind, g.Target)
-		}
-		return l.scale() * logProb(scores, kind, g.Label)
-	}
-	plus, minus := l.rivals(scores, g)
-	m := logScore(scores[plus], kind) - logScore(scores[minus], kind)
-	if l.Kind == Hinge {
-		m = max(m+l.Kappa, 0)
-	}
-	return l.scale() * m
+// CrossEntropy is log p_y untargeted and -log p_t targeted. Where p_y is near 1 it is
+// computed from the other classes, so that a confident victim is not a flat one.
+type CrossEntropy struct {
+	Scale float64 // factor on the loss; 0 means 1
 }
 
-// Gradient writes to dst the derivative of Value with respect to each logit (or
-// log-probability taken as a logit: the two differ by a constant that the
-// softmax removes).
-func (l Loss) Gradient(dst, logits []float64, g Goal) {
+// Name implements Loss.
+func (Hinge) Name() string { return "hinge" }
+
+// Name implements Loss.
+func (Margin) Name() string { return "margin" }
+
+// Name implements Loss.
+func (CrossEntropy) Name() string { return "cross-entropy" }
+
+func scale(s float64) float64 {
+	if s == 0 {
+		return 1
+	}
+	return s
+}
+
+// Value implements Loss.
+func (l Hinge) Value(scores []float64, kind ScoreKind, g Goal) float64 {
+	return scale(l.Scale) * max(margin(scores, kind, g)+l.Kappa, 0)
+}
+
+// Value implements Loss.
+func (l Margin) Value(scores []float64, kind ScoreKind, g Goal) float64 {
+	return scale(l.Scale) * margin(scores, kind, g)
+}
+
+// Value implements Loss.
+func (l CrossEntropy) Value(scores []float64, kind ScoreKind, g Goal) float64 {
+	if g.Targeted {
+		return -scale(l.Scale) * logProb(scores, kind, g.Target)
+	}
+	return scale(l.Scale) * logProb(scores, kind, g.Label)
+}
+
+// Gradient implements DifferentiableLoss.
+func (l Hinge) Gradient(dst, logits []float64, g Goal) {
+	if l.Value(logits, Logits, g) > 0 {
+		(Margin{}).Gradient(dst, logits, g)
+		return
+	}
 	clear(dst)
-	if l.Kind == CrossEntropy {
-		c, sign := g.Label, 1.0
-		if g.Targeted {
-			c, sign = g.Target, -1
-		}
-		lse := logSumExp(logits)
-		for i, z := range logits {
-			dst[i] = -sign * l.scale() * math.Exp(z-lse)
-		}
-		dst[c] += sign * l.scale()
-		return
+}
+
+// Gradient implements DifferentiableLoss.
+func (Margin) Gradient(dst, logits []float64, g Goal) {
+	clear(dst)
+	down, up := rivals(logits, g)
+	dst[down], dst[up] = 1, -1
+}
+
+// Gradient implements DifferentiableLoss. The true class's entry is minus the sum of the
+// others', which are taken relative to the largest of them: none vanishes because the
+// victim is confident.
+func (l CrossEntropy) Gradient(dst, logits []float64, g Goal) {
+	c, sign := g.Label, 1.0
+	if g.Targeted {
+		c, sign = g.Target, -1
 	}
-	plus, minus := l.rivals(logits, g)
-	if l.Kind == Hinge && logits[plus]-logits[minus]+l.Kappa <= 0 {
-		return
+	top := logits[topBut(logits, c)]
+	var sum float64
+	for i, z := range logits {
+		if i != c {
+			q := math.Exp(z - top)
+			dst[i] = -sign * q
+			sum += q
+		}
 	}
-	dst[plus] = l.scale()
-	dst[minus] = -l.scale()
+	dst[c] = sign * sum
+}
+
+// margin is the difference of the log-scores of the class that the goal wants down and
+// the one that it wants up.
+func margin(scores []float64, kind ScoreKind, g Goal) float64 {
+	down, up := rivals(scores, g)
+	return logScore(scores[down], kind) - logScore(scores[up], kind)
 }
 
 // rivals returns the class whose score the margin wants down and the one it
 // wants up.
-func (l Loss) rivals(scores []float64, g Goal) (down, up int) {
+func rivals(scores []float64, g Goal) (down, up int) {
 	if g.Targeted {
 		return topBut(scores, g.Target), g.Target
 	}
@@ -126,22 +146,69 @@ func topBut(scores []float64, c int) int {
 	return best
 }
 
+// tiny keeps the logarithm of a probability that underflowed finite, and least that of
+// one that is stated as minus infinity.
+const (
+	tiny  = 1e-30
+	least = -745
+)
+
 // logScore maps a score to a scale on which differences are log-odds.
 func logScore(s float64, kind ScoreKind) float64 {
 	if kind == Probabilities {
 		return math.Log(max(s, 0) + tiny)
 	}
 	if kind == LogProbabilities {
-		return max(s, math.Log(tiny)) // that of a class left out may be -Inf
+		return max(s, least) // that of a class left out may be -Inf
 	}
 	return s
 }
 
+// whole is how far from 1 the sum of probabilities may be when none is left out: the
+// rounding of float32.
+const whole = 1e-6
+
+// logProb is log p_c. A probability above one half is told by what is left for the
+// others, which rounding has spared, unless the victim leaves classes out.
 func logProb(scores []float64, kind ScoreKind, c int) float64 {
 	if kind == Logits {
-		return scores[c] - logSumExp(scores)
+		// exp(z_i - z_c) over i ≠ c, relative to the largest z.
+		top := scores[topBut(scores, c)]
+		if d := scores[c] - top; d <= 0 {
+			var sum float64
+			for _, z := range scores {
+				sum += math.Exp(z - top)
+			}
+			return d - math.Log(sum)
+		}
+		var rest float64
+		for i, z := range scores {
+			if i != c {
+				rest += math.Exp(z - scores[c])
+			}
+		}
+		return -math.Log1p(rest)
 	}
-	return logScore(scores[c], kind)
+	own := logScore(scores[c], kind)
+	if own < -math.Ln2 {
+		return own
+	}
+	p, rest := scores[c], 0.0
+	if kind == LogProbabilities {
+		p = math.Exp(p)
+	}
+	for i, s := range scores {
+		if i != c {
+			if kind == LogProbabilities {
+				s = math.Exp(s)
+			}
+			rest += max(s, 0)
+		}
+	}
+	if math.Abs(p+rest-1) > whole {
+		return own
+	}
+	return math.Log1p(-rest)
 }
 
 func logSumExp(z []float64) float64 {
@@ -154,4 +221,21 @@ func logSumExp(z []float64) float64 {
 		s += math.Exp(v - m)
 	}
 	return m + math.Log(s)
+}
+
+// Cotangent writes to dst the gradient of the loss with respect to the logits of one
+// sample, scaled such that its largest entry in size is 1: what a white box carries back
+// to the pixels in float32. A flat loss gives zeros. scratch is as long as dst.
+func Cotangent(dst []float32, scratch []float64, loss DifferentiableLoss, logits []float64, g Goal) {
+	loss.Gradient(scratch, logits, g)
+	var top float64
+	for _, d := range scratch {
+		top = max(top, math.Abs(d))
+	}
+	for i, d := range scratch {
+		if top > 0 {
+			d /= top
+		}
+		dst[i] = float32(d)
+	}
 }

@@ -1,10 +1,8 @@
 package zoo
 
 import (
-	"encoding/json"
 	"math"
 	"math/rand/v2"
-	"strings"
 	"testing"
 )
 
@@ -18,13 +16,13 @@ func TestLossesAgreeAcrossKinds(t *testing.T) {
 			logp[i] = v - lse
 			p[i] = math.Exp(logp[i])
 		}
-		for _, l := range []Loss{{}, {Kappa: 3}, unitMargin, {Kind: CrossEntropy, Scale: 2}} {
+		for _, l := range []DifferentiableLoss{Hinge{}, Hinge{Kappa: 3, Scale: .5}, Margin{}, CrossEntropy{Scale: 2}} {
 			for _, g := range []Goal{Untargeted(2), Targeted(1, 4)} {
 				a, b, c := l.Value(z, Logits, g), l.Value(logp, LogProbabilities, g), l.Value(p, Probabilities, g)
 				if !(math.Abs(a-b) <= 1e-12) || !(math.Abs(a-c) <= 1e-9) {
 					t.Fatalf("%+v %v: %v from logits, %v from log-probabilities, %v from probabilities", l, g, a, b, c)
 				}
-				if hinge := l.Kind == Hinge && l.Kappa == 0; hinge && (a == 0) != g.Achieved(Top(z)) {
+				if l == (Hinge{}) && (a == 0) != g.Achieved(Top(z)) {
 					t.Fatalf("hinge %v while achieved is %v", a, g.Achieved(Top(z)))
 				}
 				checkLossGradient(t, l, z, g)
@@ -33,47 +31,81 @@ func TestLossesAgreeAcrossKinds(t *testing.T) {
 	}
 }
 
-func checkLossGradient(t *testing.T, l Loss, z []float64, g Goal) {
+// checkLossGradient compares directions: a gradient is told up to a positive factor.
+func checkLossGradient(t *testing.T, l DifferentiableLoss, z []float64, g Goal) {
 	t.Helper()
 	const h = 1e-6
-	grad := make([]float64, len(z))
+	grad, diff := make([]float64, len(z)), make([]float64, len(z))
 	l.Gradient(grad, z, g)
 	for i := range z {
 		old := z[i]
 		z[i] = old + h
 		up := l.Value(z, Logits, g)
 		z[i] = old - h
-		down := l.Value(z, Logits, g)
+		diff[i] = (up - l.Value(z, Logits, g)) / (2 * h)
 		z[i] = old
-		if d := (up - down) / (2 * h); !(math.Abs(d-grad[i]) <= 1e-5) {
-			t.Fatalf("%+v %v: gradient %d is %v, difference %v", l, g, i, grad[i], d)
+	}
+	normalizeMax(grad)
+	normalizeMax(diff)
+	for i := range grad {
+		if !(math.Abs(diff[i]-grad[i]) <= 1e-5) {
+			t.Fatalf("%+v %v: gradient %v, differences %v", l, g, grad, diff)
 		}
 	}
 }
 
-func TestLossOfUnderflowedProbabilityIsFinite(t *testing.T) {
-	if v := (Loss{}).Value([]float64{1, 0}, Probabilities, Untargeted(0)); math.IsInf(v, 0) || v < 30 {
-		t.Errorf("hinge %v", v)
+func normalizeMax(v []float64) {
+	var top float64
+	for _, x := range v {
+		top = max(top, math.Abs(x))
 	}
-	if v := (Loss{}).Value([]float64{0, math.Inf(-1)}, LogProbabilities, Untargeted(0)); math.IsInf(v, 0) || v < 30 {
-		t.Errorf("hinge %v", v)
+	for i := range v {
+		v[i] /= max(top, 1e-300)
 	}
 }
 
-func TestOptionsMarshal(t *testing.T) {
-	b, err := json.Marshal(struct {
-		Loss Loss
-		Info Info
-	}{Loss{Kind: CrossEntropy, Kappa: 2}, Info{Scores: Probabilities}})
-	if err != nil || !strings.Contains(string(b), `"cross-entropy"`) || !strings.Contains(string(b), `"probabilities"`) {
-		t.Fatalf("%s, %v", b, err)
+// Closed forms: log p of margins m against two classes at m and m+1.
+func TestConfidentCrossEntropy(t *testing.T) {
+	for _, m := range []float64{1, 20, 35, 40, 60, 300, 700} {
+		z := []float64{m, 0, -1}
+		rest := math.Exp(-m) + math.Exp(-m-1)
+		if got, want := (CrossEntropy{}).Value(z, Logits, Untargeted(0)), -math.Log1p(rest); !(math.Abs(got-want) <= 1e-14*math.Abs(want)) || got == 0 {
+			t.Errorf("margin %v: loss %g, want %g", m, got, want)
+		}
+		if got, want := (CrossEntropy{}).Value(z, Logits, Targeted(1, 0)), math.Log1p(rest); !(math.Abs(got-want) <= 1e-14*want) || got == 0 {
+			t.Errorf("margin %v: loss towards the class %g, want %g", m, got, want)
+		}
+		// Probabilities as float32 has them: that of the true class is 1.
+		p := []float64{float64(float32(1 / (1 + rest))), float64(float32(math.Exp(-m) / (1 + rest))), float64(float32(math.Exp(-m-1) / (1 + rest)))}
+		if got, want := (CrossEntropy{}).Value(p, Probabilities, Untargeted(0)), -math.Log1p(rest); m <= 60 && !(math.Abs(got-want) <= 1e-6*math.Abs(want)) {
+			t.Errorf("margin %v: loss %g of float32 probabilities, want %g", m, got, want)
+		}
+		logs := []float64{-math.Log1p(rest), -m - math.Log1p(rest), -m - 1 - math.Log1p(rest)}
+		if got, want := (CrossEntropy{}).Value(logs, LogProbabilities, Untargeted(0)), -math.Log1p(rest); !(math.Abs(got-want) <= 1e-12*math.Abs(want)) {
+			t.Errorf("margin %v: loss %g of log-probabilities, want %g", m, got, want)
+		}
+		// The gradient: 1, and -p of the others relative to each other.
+		g, scratch := make([]float32, 3), make([]float64, 3)
+		Cotangent(g, scratch, CrossEntropy{}, z, Untargeted(0))
+		e := math.Exp(-1)
+		for i, want := range []float64{1, -1 / (1 + e), -e / (1 + e)} {
+			if !(math.Abs(float64(g[i])-want) <= 1e-6) {
+				t.Errorf("margin %v: cotangent %v, entry %d should be %v", m, g, i, want)
+			}
+		}
 	}
-	var back struct {
-		Loss Loss
-		Info Info
+	// A victim that tells only the leading class: nothing is known of the rest but 1 - p.
+	if got, want := (CrossEntropy{}).Value([]float64{.9, 0, 0}, Probabilities, Untargeted(0)), math.Log(.9); !(math.Abs(got-want) <= 1e-9) {
+		t.Errorf("loss %v of a leading probability of .9, want %v", got, want)
 	}
-	if err := json.Unmarshal(b, &back); err != nil || back.Loss.Kind != CrossEntropy || back.Info.Scores != Probabilities {
-		t.Errorf("%+v, %v", back, err)
+}
+
+func TestLossOfUnderflowedProbabilityIsFinite(t *testing.T) {
+	if v := (Hinge{}).Value([]float64{1, 0}, Probabilities, Untargeted(0)); math.IsInf(v, 0) || v < 30 {
+		t.Errorf("hinge %v", v)
+	}
+	if v := (Hinge{}).Value([]float64{0, math.Inf(-1)}, LogProbabilities, Untargeted(0)); math.IsInf(v, 0) || v < 30 {
+		t.Errorf("hinge %v", v)
 	}
 }
 
@@ -82,11 +114,11 @@ func TestOptionsMarshal(t *testing.T) {
 func TestTiedRivals(t *testing.T) {
 	z := []float64{1, 3, 3, 3}
 	g := make([]float64, 4)
-	unitMargin.Gradient(g, z, Untargeted(0))
+	(Margin{}).Gradient(g, z, Untargeted(0))
 	if g[0] != 1 || g[1] != -1 || g[2] != 0 || g[3] != 0 {
 		t.Errorf("untargeted: %v", g)
 	}
-	unitMargin.Gradient(g, z, Targeted(0, 2))
+	(Margin{}).Gradient(g, z, Targeted(0, 2))
 	if g[1] != 1 || g[2] != -1 || g[3] != 0 {
 		t.Errorf("targeted: %v", g)
 	}

@@ -42,7 +42,8 @@ type Meta struct {
 	net    nn.Module
 	tape   *autograd.Tape
 	t      int
-	chosen []int // S
+	chosen []int     // S
+	map32  []float32 // the last prediction
 	wide   []float64
 	target *tensor.Tensor
 	mask   *tensor.Tensor
@@ -78,58 +79,69 @@ func (m *Meta) forward(shape []int, x []float32) autograd.Var {
 }
 
 // Estimate implements Estimator.
-func (m *Meta) Estimate(ctx context.Context, o *Objective, p Point, g []float32) error {
+func (m *Meta) Estimate(ctx context.Context, o *Objective, p Point, g []float64) error {
 	shape := o.Info().Shape
 	q := min(cmp.Or(m.Coordinates, 128), len(g))
 	interval := cmp.Or(m.Interval, 5)
+	if m.map32 == nil {
+		m.map32 = make([]float32, len(g))
+	}
 	m.t++
 	since := m.t - cmp.Or(m.First, interval)
 	measures := since >= 0 && since%interval == 0
 	if !measures || m.chosen == nil { // else the last prediction says where to measure
-		if err := m.Predict(shape, p.X, g); err != nil {
+		if err := m.Predict(shape, p.X, m.map32); err != nil {
 			return err
 		}
-		m.choose(p.X, g, q)
+		m.choose(p.X, m.map32, q)
 	}
-	if !measures {
-		m.keep(g)
-		return nil
+	answer := m.map32
+	if measures {
+		measured, err := m.measure(ctx, o, p, q)
+		if err != nil {
+			return err
+		}
+		if measured { // else nothing was learned here: the prediction stands
+			answer = m.target.Data()
+		}
 	}
-	return m.measure(ctx, o, p, g, q)
+	clear(g)
+	for _, c := range m.chosen {
+		g[c] = float64(answer[c])
+	}
+	return nil
 }
 
-// measure is a step with queries.
-func (m *Meta) measure(ctx context.Context, o *Objective, p Point, g []float32, q int) error {
+// measure asks for differences, tunes the network by them and predicts anew. It reports
+// whether the differences told anything; they are then in m.target.
+func (m *Meta) measure(ctx context.Context, o *Objective, p Point, q int) (bool, error) {
 	shape := o.Info().Shape
 	m.wide = grow(m.wide, len(m.chosen))
 	diff := Differences{Step: m.Step, Central: m.Central}
 	if err := diff.Along(ctx, o, p, m.chosen, m.wide, nil); err != nil {
-		return err
+		return false, err
 	}
 	if m.target == nil {
-		m.target, m.mask = tensor.New(len(g)), tensor.New(len(g))
+		m.target, m.mask = tensor.New(len(p.X)), tensor.New(len(p.X))
 	}
 	clear(m.target.Data())
 	clear(m.mask.Data())
+	e := exponent(m.wide) // the scale is normalised away
 	for i, c := range m.chosen {
-		m.target.Data()[c] = float32(m.wide[i])
+		m.target.Data()[c] = float32(math.Ldexp(m.wide[i], -e))
 		m.mask.Data()[c] = 1
 	}
 	measured := Normalize(m.target.Data())
 	if measured {
 		if err := m.tune(shape, p.X); err != nil {
-			return err
+			return false, err
 		}
 	}
-	if err := m.Predict(shape, p.X, g); err != nil {
-		return err
+	if err := m.Predict(shape, p.X, m.map32); err != nil {
+		return false, err
 	}
-	m.choose(p.X, g, q)
-	if measured { // else nothing was learned here: the prediction stands
-		copy(g, m.target.Data())
-	}
-	m.keep(g)
-	return nil
+	m.choose(p.X, m.map32, q)
+	return measured, nil
 }
 
 // tune fits the network to the target on the masked coordinates.
@@ -161,19 +173,6 @@ func (m *Meta) choose(x, g []float32, q int) {
 		m.chosen = make([]int, q)
 	}
 	kernel.TopKAbs(m.chosen, g, q)
-}
-
-// keep zeroes g off the chosen coordinates.
-func (m *Meta) keep(g []float32) {
-	kept := m.wide[:0]
-	for _, c := range m.chosen {
-		kept = append(kept, float64(g[c]))
-	}
-	clear(g)
-	for i, c := range m.chosen {
-		g[c] = float32(kept[i])
-	}
-	m.wide = kept
 }
 
 // Normalize divides g by its standard deviation over all entries, as the meta

@@ -67,7 +67,7 @@ func TestMetaStep(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			g := make([]float32, 784)
+			g := make([]float64, 784)
 			for step := range 6 {
 				before := slices.Clone(est.chosen)
 				calls = 0
@@ -110,7 +110,7 @@ func TestMetaStep(t *testing.T) {
 	}
 }
 
-func nonzero(g []float32) int {
+func nonzero(g []float64) int {
 	n := 0
 	for _, v := range g {
 		if v != 0 {
@@ -132,7 +132,7 @@ func TestMetaSurvivesAFlatLoss(t *testing.T) {
 	est := NewMeta(models.MetaAttackerMNIST(5))
 	est.Interval = 1
 	o := NewObjective(v, Untargeted(0), unitMargin)
-	g := make([]float32, 784)
+	g := make([]float64, 784)
 	for range 3 {
 		if err := est.Estimate(context.Background(), o, Point{randomImages(1, 784).Data(), 1}, g); err != nil {
 			t.Fatal(err)
@@ -197,8 +197,8 @@ func TestMetaMask(t *testing.T) {
 	}
 	est := NewMeta(models.MetaAttackerMNIST(5))
 	est.Mask = true
-	g := make([]float32, 784)
-	if err := est.Estimate(context.Background(), NewObjective(v, Untargeted(0), Loss{}), Point{x, 1}, g); err != nil {
+	g := make([]float64, 784)
+	if err := est.Estimate(context.Background(), NewObjective(v, Untargeted(0), Hinge{Scale: .5}), Point{x, 1}, g); err != nil {
 		t.Fatal(err)
 	}
 	for i, u := range g {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 
 	"github.com/mettleml/mettle/autograd"
@@ -22,15 +23,14 @@ type MetaTask struct {
 // labelBatch is how many images are differentiated at a time.
 const labelBatch = 100
 
-// GradientTask makes a lesson of a white box: the gradients of the zero Loss,
-// untargeted, each normalised by Normalize (thesis section 2.3). Images that the
-// model gets wrong have no gradient; they are left out, and their number is
-// returned.
+// GradientTask makes a lesson of a white box: the gradients of Hinge, untargeted, each
+// normalised by Normalize (thesis section 2.3). Images that the model gets wrong have no
+// gradient; they are left out, and their number is returned.
 func GradientTask(ctx context.Context, v Differentiable, x *tensor.Tensor, labels []int) (task MetaTask, wrong int, err error) {
 	info := v.Info()
 	return makeTask(info, x, labels, func(batch *tensor.Tensor, goals []Goal, g *tensor.Tensor) error {
 		out := make([]float64, len(goals)*info.Classes)
-		return v.Gradients(ctx, batch, Loss{}, goals, out, g)
+		return v.Gradients(ctx, batch, Hinge{}, goals, out, g)
 	})
 }
 
@@ -39,9 +39,10 @@ func GradientTask(ctx context.Context, v Differentiable, x *tensor.Tensor, label
 // image (the ablation of thesis section 2.4.5).
 func EstimatedTask(ctx context.Context, v Scorer, x *tensor.Tensor, labels []int) (task MetaTask, wrong int, err error) {
 	n := v.Info().Size()
+	wide := make([]float64, n)
 	return makeTask(v.Info(), x, labels, func(batch *tensor.Tensor, goals []Goal, g *tensor.Tensor) error {
 		for i, goal := range goals {
-			o := NewObjective(v, goal, Loss{})
+			o := NewObjective(v, goal, Hinge{Scale: 0.5})
 			p := Point{X: batch.Data()[i*n : (i+1)*n]}
 			var err error
 			if p.Loss, _, err = o.At(ctx, p.X); err != nil {
@@ -51,8 +52,12 @@ func EstimatedTask(ctx context.Context, v Scorer, x *tensor.Tensor, labels []int
 				clear(g.Data()[i*n : (i+1)*n])
 				continue
 			}
-			if err := (Differences{Central: true}).Estimate(ctx, o, p, g.Data()[i*n:(i+1)*n]); err != nil {
+			if err := (Differences{Central: true}).Estimate(ctx, o, p, wide); err != nil {
 				return err
+			}
+			e := exponent(wide)
+			for j, v := range wide {
+				g.Data()[i*n+j] = float32(math.Ldexp(v, -e))
 			}
 		}
 		return nil

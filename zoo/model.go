@@ -149,7 +149,7 @@ func (m *Model) convert(out []float64) {
 }
 
 // Gradients implements Differentiable.
-func (m *Model) Gradients(ctx context.Context, x *tensor.Tensor, loss Loss, goals []Goal, out []float64, grad *tensor.Tensor) error {
+func (m *Model) Gradients(ctx context.Context, x *tensor.Tensor, loss DifferentiableLoss, goals []Goal, out []float64, grad *tensor.Tensor) error {
 	if err := checkBatch(m.info, x, len(out), m.info.Classes); err != nil {
 		return err
 	}
@@ -173,10 +173,7 @@ func (m *Model) Gradients(ctx context.Context, x *tensor.Tensor, loss Loss, goal
 	dz := tensor.New(x.Dim(0), k)
 	r.cotangent = grow(r.cotangent, k)
 	for i, g := range goals {
-		loss.Gradient(r.cotangent, out[i*k:(i+1)*k], g)
-		for j, d := range r.cotangent {
-			dz.Data()[i*k+j] = float32(d)
-		}
+		Cotangent(dz.Data()[i*k:(i+1)*k], r.cotangent, loss, out[i*k:(i+1)*k], g)
 	}
 	dx := r.grad.Gradients(autograd.Sum(autograd.Mul(z, r.grad.Input(dz))), in).Of(in)
 	m.convert(out)

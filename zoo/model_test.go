@@ -82,7 +82,7 @@ func TestModelGradients(t *testing.T) {
 	}
 	x := randomImages(4, 2, 3, 6, 6)
 	goals := []Goal{Untargeted(1), Targeted(0, 3)}
-	for _, loss := range []Loss{{Kappa: 100}, {Kind: CrossEntropy, Scale: 1}} {
+	for _, loss := range []DifferentiableLoss{Hinge{Kappa: 100}, CrossEntropy{}} {
 		g := tensor.New(x.Shape()...)
 		out := make([]float64, 10)
 		if err := m.Gradients(context.Background(), x, loss, goals, out, g); err != nil {
@@ -94,17 +94,27 @@ func TestModelGradients(t *testing.T) {
 			if p.Loss, _, err = o.At(context.Background(), p.X); err != nil {
 				t.Fatal(err)
 			}
-			fd := make([]float32, len(p.X))
+			fd := make([]float64, len(p.X))
 			if err := (Differences{Step: 1e-2, Central: true}).Estimate(context.Background(), o, p, fd); err != nil {
 				t.Fatal(err)
 			}
+			// The gradient is that of the loss over its largest derivative in size with
+			// respect to a logit.
+			factor := 1.0
+			if _, ok := loss.(CrossEntropy); ok {
+				c := goal.Label
+				if goal.Targeted {
+					c = goal.Target
+				}
+				factor = 1 - math.Exp(logProb(out[i*5:i*5+5], Logits, c))
+			}
 			var top float64
 			for _, v := range fd {
-				top = max(top, math.Abs(float64(v)))
+				top = max(top, math.Abs(v))
 			}
 			for j, v := range g.Slice(i, i+1).Data() {
-				if !(math.Abs(float64(v-fd[j])) <= 5e-3*top) {
-					t.Fatalf("loss %+v, sample %d, pixel %d: gradient %v, difference %v", loss, i, j, v, fd[j])
+				if !(math.Abs(factor*float64(v)-fd[j]) <= 5e-3*top) {
+					t.Fatalf("loss %+v, sample %d, pixel %d: gradient %v times %v, difference %v", loss, i, j, v, factor, fd[j])
 				}
 			}
 		}
@@ -172,7 +182,7 @@ func TestModelIsShared(t *testing.T) {
 					t.Error("other scores under concurrency", err)
 				}
 				goals := []Goal{Untargeted(0), Untargeted(1), Untargeted(2)}
-				if err := m.Gradients(context.Background(), x, Loss{}, goals, out, g); err != nil || widest(out, want) != 0 {
+				if err := m.Gradients(context.Background(), x, Hinge{}, goals, out, g); err != nil || widest(out, want) != 0 {
 					t.Error("other scores beside gradients", err)
 				}
 			}

@@ -33,7 +33,7 @@ type Objective struct {
 	size   int
 	images *tensor.Tensor // [capacity, sample...]
 	params []float32      // with a Space: [capacity, Dim]
-	scores []float64
+	evals  []Evaluation
 }
 
 // NewObjective returns the objective of reaching goal on the victim, over pixels.
@@ -58,7 +58,7 @@ func (o *Objective) Dim() int {
 func (o *Objective) Batch(n int) []float32 {
 	if o.images == nil || o.images.Dim(0) < n {
 		o.images = tensor.New(append([]int{n}, o.info.Shape...)...)
-		o.scores = make([]float64, n*o.info.Classes)
+		o.evals = make([]Evaluation, n)
 	}
 	if o.Space != nil {
 		need := n * o.Dim() // which may have grown since the last call
@@ -71,35 +71,36 @@ func (o *Objective) Batch(n int) []float32 {
 }
 
 // Losses evaluates the first n vectors of the room last returned by Batch and
-// writes their losses. It returns their scores too, n rows of Info().Classes,
-// valid until the next call. When the budget ends within the batch, the losses
-// that were answered are written and the error wraps ErrBudget.
-func (o *Objective) Losses(ctx context.Context, n int, loss []float64) ([]float64, error) {
+// writes their losses, penalties included. It returns what the victim answered too: its
+// class and the loss without the penalty, for each vector that was answered, valid until
+// the next call. When the budget ends within the batch, the losses that were answered
+// are written and the error wraps ErrBudget.
+func (o *Objective) Losses(ctx context.Context, n int, loss []float64) ([]Evaluation, error) {
 	if o.Space != nil {
 		d := o.Dim()
 		for i := range n {
 			o.Space.Render(o.Image(i), o.params[i*d:(i+1)*d])
 		}
 	}
-	k, most := o.info.Classes, n
+	most := n
 	if o.info.Batch > 0 {
 		most = o.info.Batch
 	}
-	scores := o.scores[:n*k]
+	evals := o.evals[:n]
 	got := 0
 	var err error
 	for got < n && err == nil {
 		end := min(got+most, n)
-		err = o.Victim.Scores(ctx, o.images.Slice(got, end), scores[got*k:end*k])
+		err = Evaluate(ctx, o.Victim, o.images.Slice(got, end), o.Loss, o.Goal, evals[got:end])
 		got += answered(err, end-got)
 	}
-	for i := range got {
-		loss[i] = o.Loss.Value(scores[i*k:(i+1)*k], o.info.Scores, o.Goal)
+	for i, e := range evals[:got] {
+		loss[i] = e.Loss
 		if o.Penalty != nil {
 			loss[i] += o.Penalty(o.Image(i))
 		}
 	}
-	return scores[:got*k], err
+	return evals[:got], err
 }
 
 // Image is the i-th image of the last batch, after Losses.
@@ -115,9 +116,9 @@ func (o *Objective) At(ctx context.Context, params []float32) (loss float64, lab
 	}
 	copy(o.Batch(1), params)
 	var l [1]float64
-	scores, err := o.Losses(ctx, 1, l[:])
+	e, err := o.Losses(ctx, 1, l[:])
 	if err != nil {
 		return 0, 0, err
 	}
-	return l[0], Top(scores), nil
+	return l[0], e[0].Label, nil
 }

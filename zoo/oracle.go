@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/mettleml/mettle/internal/kernel"
 	"github.com/mettleml/mettle/tensor"
 )
 
@@ -108,10 +109,49 @@ type Labeler interface {
 // A Differentiable victim is a white box: it also returns input gradients.
 // Gradients writes to grad, shaped like x, the derivative of each sample's loss
 // with respect to its own pixels, and to out the scores of the same forward
-// pass, as Scores would. goals has one entry for each sample.
+// pass, as Scores would. goals has one entry for each sample. Each sample's derivative
+// is scaled by a positive factor of its own, that of [Cotangent]: in float32 the
+// gradient of a flat loss would vanish, and its direction is what counts.
 type Differentiable interface {
 	Scorer
-	Gradients(ctx context.Context, x *tensor.Tensor, loss Loss, goals []Goal, out []float64, grad *tensor.Tensor) error
+	Gradients(ctx context.Context, x *tensor.Tensor, loss DifferentiableLoss, goals []Goal, out []float64, grad *tensor.Tensor) error
+}
+
+// An Evaluation is what a loss makes of a victim's scores for one sample.
+type Evaluation struct {
+	Loss  float64
+	Label int // the class of the largest score, the lowest such class on a tie
+}
+
+// An Evaluator is a Scorer that reduces its answers to evaluations itself. The victim
+// that an attack is handed is one: what a campaign has to write down of a call then does
+// not grow with the number of classes.
+type Evaluator interface {
+	Scorer
+	// Evaluate asks about the samples of x as Scores does and writes an Evaluation of
+	// each to out.
+	Evaluate(ctx context.Context, x *tensor.Tensor, loss Loss, g Goal, out []Evaluation) error
+}
+
+// Evaluate asks v about the samples of x and writes what the loss makes of each answer
+// to out. A nil loss is 0 everywhere. When the budget ends within the call the evaluations that were answered are
+// written, and the error is a *BudgetError.
+func Evaluate(ctx context.Context, v Scorer, x *tensor.Tensor, loss Loss, g Goal, out []Evaluation) error {
+	if e, ok := v.(Evaluator); ok {
+		return e.Evaluate(ctx, x, loss, g, out)
+	}
+	info := v.Info()
+	k := info.Classes
+	scores := make([]float64, len(out)*k)
+	err := v.Scores(ctx, x, scores)
+	for i := range answered(err, len(out)) {
+		row := scores[i*k : (i+1)*k]
+		out[i] = Evaluation{Label: Top(row)}
+		if loss != nil {
+			out[i].Loss = loss.Value(row, info.Scores, g)
+		}
+	}
+	return err
 }
 
 // ErrBadVictim is in the chain of every error that says a victim broke its own
@@ -154,10 +194,9 @@ func checkBatch(info Info, x *tensor.Tensor, out, perSample int) error {
 	return nil
 }
 
-// ScorerFunc makes a Scorer of a function. The scores it writes are checked
-// against info at every call.
+// ScorerFunc makes a Scorer of a function. Its answers are checked as [Checked] does.
 func ScorerFunc(info Info, f func(ctx context.Context, x *tensor.Tensor, out []float64) error) Scorer {
-	return &funcScorer{info, f}
+	return Checked(&funcScorer{info, f})
 }
 
 type funcScorer struct {
@@ -168,21 +207,43 @@ type funcScorer struct {
 func (s *funcScorer) Info() Info { return s.info }
 
 func (s *funcScorer) Scores(ctx context.Context, x *tensor.Tensor, out []float64) error {
+	return s.f(ctx, x, out)
+}
+
+// Checked returns v with every call checked: the samples have the shape that v takes, v
+// sets every score, and the scores keep to the description ([CheckScores]). Meters do
+// this to the victims that they are given.
+func Checked(v Scorer) Scorer {
+	if c, ok := v.(*checkedScorer); ok {
+		return c
+	}
+	return &checkedScorer{v, v.Info()}
+}
+
+type checkedScorer struct {
+	v    Scorer
+	info Info
+}
+
+func (s *checkedScorer) Info() Info { return s.info }
+
+func (s *checkedScorer) Scores(ctx context.Context, x *tensor.Tensor, out []float64) error {
 	if err := checkBatch(s.info, x, len(out), s.info.Classes); err != nil {
 		return err
 	}
 	for i := range out {
 		out[i] = math.NaN()
 	}
-	if err := s.f(ctx, x, out); err != nil {
+	if err := s.v.Scores(ctx, x, out); err != nil {
 		return err
 	}
 	return CheckScores(s.info, out)
 }
 
-// LabelerFunc makes a Labeler of a function. A label out of range is an error.
+// LabelerFunc makes a Labeler of a function. Its answers are checked as [CheckedLabels]
+// does.
 func LabelerFunc(info Info, f func(ctx context.Context, x *tensor.Tensor, out []int) error) Labeler {
-	return &funcLabeler{info, f}
+	return CheckedLabels(&funcLabeler{info, f})
 }
 
 type funcLabeler struct {
@@ -193,13 +254,33 @@ type funcLabeler struct {
 func (l *funcLabeler) Info() Info { return l.info }
 
 func (l *funcLabeler) Labels(ctx context.Context, x *tensor.Tensor, out []int) error {
+	return l.f(ctx, x, out)
+}
+
+// CheckedLabels is [Checked] for a Labeler: a label that is not set or not a class is an
+// error that wraps ErrBadVictim.
+func CheckedLabels(v Labeler) Labeler {
+	if c, ok := v.(*checkedLabeler); ok {
+		return c
+	}
+	return &checkedLabeler{v, v.Info()}
+}
+
+type checkedLabeler struct {
+	v    Labeler
+	info Info
+}
+
+func (l *checkedLabeler) Info() Info { return l.info }
+
+func (l *checkedLabeler) Labels(ctx context.Context, x *tensor.Tensor, out []int) error {
 	if err := checkBatch(l.info, x, len(out), 1); err != nil {
 		return err
 	}
 	for i := range out {
 		out[i] = -1
 	}
-	if err := l.f(ctx, x, out); err != nil {
+	if err := l.v.Labels(ctx, x, out); err != nil {
 		return err
 	}
 	return checkLabels(l.info, out)
@@ -215,6 +296,39 @@ func checkLabels(info Info, labels []int) error {
 	return nil
 }
 
+// CheckedGradients is [Checked] for a white box: a gradient with NaN or an infinity in
+// it is an error that wraps ErrBadVictim.
+func CheckedGradients(v Differentiable) Differentiable {
+	if c, ok := v.(*checkedGradients); ok {
+		return c
+	}
+	return &checkedGradients{checkedScorer{v, v.Info()}, v}
+}
+
+type checkedGradients struct {
+	checkedScorer
+	v Differentiable
+}
+
+func (d *checkedGradients) Gradients(ctx context.Context, x *tensor.Tensor, loss DifferentiableLoss, goals []Goal, out []float64, grad *tensor.Tensor) error {
+	if err := checkBatch(d.info, x, len(out), d.info.Classes); err != nil {
+		return err
+	}
+	if len(goals) != x.Dim(0) || grad.Len() != x.Len() {
+		return fmt.Errorf("zoo: %d goals and a gradient of shape %v for a batch of shape %v", len(goals), grad.Shape(), x.Shape())
+	}
+	for i := range out {
+		out[i] = math.NaN()
+	}
+	if err := d.v.Gradients(ctx, x, loss, goals, out, grad); err != nil {
+		return err
+	}
+	if sum := kernel.SumSquares(grad.Data()); math.IsNaN(sum) || math.IsInf(sum, 0) {
+		return fmt.Errorf("zoo: victim %q: a gradient is not finite: %w", d.info.Name, ErrBadVictim)
+	}
+	return CheckScores(d.info, out)
+}
+
 // LabelsOf turns a Scorer into a Labeler that answers with the class of the
 // largest score, the lowest such class on a tie.
 func LabelsOf(s Scorer) Labeler { return &topLabel{s} }
@@ -224,12 +338,10 @@ type topLabel struct{ s Scorer }
 func (t *topLabel) Info() Info { return t.s.Info() }
 
 func (t *topLabel) Labels(ctx context.Context, x *tensor.Tensor, out []int) error {
-	k := t.s.Info().Classes
-	scores := make([]float64, len(out)*k)
-	err := t.s.Scores(ctx, x, scores)
-	n := answered(err, len(out))
-	for i := range n {
-		out[i] = Top(scores[i*k : (i+1)*k])
+	evals := make([]Evaluation, len(out))
+	err := Evaluate(ctx, t.s, x, nil, Goal{}, evals)
+	for i := range answered(err, len(out)) {
+		out[i] = evals[i].Label
 	}
 	return err
 }

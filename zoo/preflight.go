@@ -29,6 +29,7 @@ type PreflightReport struct {
 	Queries  int // it spent
 	Samples  int
 	Correct  int     // samples the victim gets right
+	Flat     int     // of them, those for which all that is left for other classes is 0: no loss tells such images apart
 	Repeat   float64 // largest difference of a score when the same sample is asked twice
 	Batch    float64 // largest difference between a sample alone and among others
 	Probes   int     // steps tried
@@ -93,8 +94,12 @@ func (p Preflight) Run(ctx context.Context, v Scorer, x *tensor.Tensor, labels [
 		return nil, err
 	}
 	for i, y := range labels {
-		if Top(first[i*k:(i+1)*k]) == y {
+		row := first[i*k : (i+1)*k]
+		if Top(row) == y {
 			r.Correct++
+			if (CrossEntropy{}).Value(row, info.Scores, Untargeted(y)) == 0 {
+				r.Flat++
+			}
 		}
 	}
 	again := min(n, preflightRepeat)
@@ -222,6 +227,9 @@ func (r *PreflightReport) judge(step float64) {
 		r.warn("the victim gets none of the %d samples right: check its preprocessing, and the order of the classes", r.Samples)
 	case 2*r.Correct < r.Samples:
 		r.warn("the victim gets only %d of %d samples right: check its preprocessing", r.Correct, r.Samples)
+	}
+	if r.Flat > 0 {
+		r.warn("the victim is so sure of %d of the %d samples it gets right that nothing is left for other classes, in the precision it answers in: a loss is flat there, and attacks on scores see nothing; ask it for logits or more digits, or take an attack on labels", r.Flat, r.Correct)
 	}
 	if r.Repeat > 0 {
 		r.warn("the same sample asked twice gets scores that differ by up to %.2g: finite differences see noise, and a success may not repeat", r.Repeat)

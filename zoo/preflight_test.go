@@ -161,3 +161,26 @@ func TestPreflightOfTrainingMode(t *testing.T) {
 		}
 	}
 }
+
+// A victim that rounds its probabilities says 1 and 0: the loss is flat.
+func TestPreflightWarnsOfAFlatLoss(t *testing.T) {
+	info := Info{Name: "sure", Shape: []int{1, 2, 2}, Classes: 2, Scores: Probabilities}
+	for digits, flat := range map[int]int{2: 3, 0: 0} {
+		v := DegradeScores(ScorerFunc(info, func(_ context.Context, x *tensor.Tensor, out []float64) error {
+			for i := range x.Dim(0) {
+				out[2*i+1] = 1e-5 * float64(x.Index(i).Data()[0])
+				out[2*i] = 1 - out[2*i+1]
+			}
+			return nil
+		}), Degrade{Digits: digits})
+		x := tensor.New(3, 1, 2, 2)
+		x.Fill(.5)
+		r, err := Preflight{}.Run(context.Background(), v, x, []int{0, 0, 0})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if warned := strings.Contains(strings.Join(r.Warnings, "\n"), "a loss is flat"); r.Flat != flat || warned != (flat > 0) {
+			t.Errorf("%d digits: %d of 3 samples are flat, want %d; warned: %v", digits, r.Flat, flat, warned)
+		}
+	}
+}

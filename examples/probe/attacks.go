@@ -22,20 +22,16 @@ type setup struct {
 	preset   string          // of the meta attack
 	decoder  *attack.Learned // of AutoZOOM, nil if there is none for the samples
 	ball     cast.Ball
-	start    attack.Start // may find its image later than it is bound
 	targeted bool
 	budget   int
 	step     float64 // of finite differences, 0 for that of the attacks
 }
 
 // newSetup opens what the flags name for a victim.
-func newSetup(c *config, v zoo.Scorer, start attack.Start) (s setup, err error) {
+func newSetup(c *config, v zoo.Scorer) (s setup, err error) {
 	shape := v.Info().Shape
 	s = setup{victim: v, preset: cmp.Or(c.preset, cast.Preset(shape)), ball: cast.BallFor(shape), targeted: c.goal == "targeted", budget: c.budget, step: c.step}
 	s.ball.L2 = cmp.Or(c.eps, s.ball.L2)
-	if s.targeted { // else noise will do
-		s.start = start
-	}
 	gray28 := slices.Equal(shape, []int{1, 28, 28})
 	switch {
 	case c.attacker != "":
@@ -62,79 +58,59 @@ type unfit string
 
 func (u unfit) Error() string { return string(u) }
 
-// An entry of the catalogue makes an attack, on scores or on labels.
+// An entry of the catalogue makes an attack with the settings that suit a setup.
 type entry struct {
 	name, what string
-	scores     func(s setup) (attack.ScoreAttack, error)
-	labels     func(s setup) (attack.LabelAttack, error)
+	make       func(s setup) (attack.Attack, error)
 }
 
-func (e *entry) job(s setup) (attack.Job, error) {
-	if e.labels != nil {
-		a, err := e.labels(s)
-		if err != nil {
-			return attack.Job{}, err
-		}
-		return attack.WithLabels(a, zoo.LabelsOf(s.victim)), nil
-	}
-	a, err := e.scores(s)
-	if err != nil {
-		return attack.Job{}, err
-	}
-	return attack.WithScores(a, s.victim), nil
-}
-
-// scores is an attack on scores that fits any samples.
-func scores(name, what string, make func(s setup) attack.ScoreAttack) entry {
-	return entry{name: name, what: what, scores: func(s setup) (attack.ScoreAttack, error) { return make(s), nil }}
+// whatever is an attack that fits any samples.
+func whatever(name, what string, make func(s setup) attack.Attack) entry {
+	return entry{name, what, func(s setup) (attack.Attack, error) { return make(s), nil }}
 }
 
 // inBall is one that stays in a ball.
-func inBall(name, what string, make func(b cast.Ball) attack.ScoreAttack) entry {
-	return entry{name: name, what: what + ": scores, L2 ball", scores: func(s setup) (attack.ScoreAttack, error) { return make(s.ball), nil }}
-}
-
-// labels is an attack on labels that wants an image to begin from.
-func labels(name, what string, make func(start attack.Start) attack.LabelAttack) entry {
-	return entry{name: name, what: what + ": labels, least L2", labels: func(s setup) (attack.LabelAttack, error) { return make(s.start), nil }}
+func inBall(name, what string, make func(b cast.Ball) attack.Attack) entry {
+	return entry{name, what + ": scores, L2 ball", func(s setup) (attack.Attack, error) { return make(s.ball), nil }}
 }
 
 // catalogue lists the attacks by the names of -attack.
 var catalogue = []entry{
-	{name: "meta", what: "Meta Attack: scores, least L2", scores: func(s setup) (attack.ScoreAttack, error) {
+	{"meta", "Meta Attack: scores, least L2", func(s setup) (attack.Attack, error) {
 		if s.attacker == nil {
 			return nil, unfit("the meta attacker that comes with the library is trained for 28x28 gray images; give another by -attacker")
 		}
-		a, err := attack.MetaPreset(s.preset, s.attacker)
+		a, err := attack.PresetOf[attack.Meta](s.preset)
+		a.Network = s.attacker
 		if s.targeted {
 			a.Steps = cast.TargetedSteps
 		}
 		a.H = s.step
 		return a, err
 	}},
-	scores("zoo", "ZOO: scores, least L2", func(s setup) attack.ScoreAttack {
+	whatever("zoo", "ZOO: scores, least L2", func(s setup) attack.Attack {
 		a := cast.ZOO(s.ball.Box)
 		a.H = s.step
 		return a
 	}),
-	scores("autozoom", "AutoZOOM, bilinear: scores, least L2", func(s setup) attack.ScoreAttack { return cast.AutoZOOM(nil, s.ball.Box, s.budget) }),
-	{name: "autozoom-ae", what: "AutoZOOM, decoder of an auto-encoder: scores, least L2", scores: func(s setup) (attack.ScoreAttack, error) {
+	whatever("autozoom", "AutoZOOM, bilinear: scores, least L2", func(s setup) attack.Attack { return cast.AutoZOOM(nil, s.ball.Box, s.budget) }),
+	{"autozoom-ae", "AutoZOOM, decoder of an auto-encoder: scores, least L2", func(s setup) (attack.Attack, error) {
 		if s.decoder == nil {
 			return nil, unfit("the auto-encoder that comes with the library is trained for 28x28 gray images; give another by -decoder")
 		}
 		return cast.AutoZOOM(s.decoder, s.ball.Box, s.budget), nil
 	}},
-	inBall("bandits", "Bandits-TD", func(b cast.Ball) attack.ScoreAttack { return attack.Bandits{Eps: b.L2, Tile: b.Tile} }),
-	inBall("nes", "NES", func(b cast.Ball) attack.ScoreAttack { return attack.NES{Eps: b.L2} }),
-	inBall("square", "Square", func(b cast.Ball) attack.ScoreAttack { return attack.Square{Eps: b.L2} }),
-	scores("simba", "SimBA: scores, L2 grows", func(setup) attack.ScoreAttack { return attack.SimBA{} }),
-	scores("simba-dct", "SimBA-DCT: scores, L2 grows", func(setup) attack.ScoreAttack { return attack.SimBA{DCT: true} }),
-	inBall("signhunter", "SignHunter", func(b cast.Ball) attack.ScoreAttack { return attack.SignHunter{Eps: b.L2} }),
-	labels("boundary", "Boundary", func(s attack.Start) attack.LabelAttack { return attack.Boundary{Start: s} }),
-	labels("opt", "Opt", func(s attack.Start) attack.LabelAttack { return attack.Opt{Start: s} }),
-	labels("sign-opt", "Sign-OPT", func(s attack.Start) attack.LabelAttack { return attack.SignOpt{Start: s} }),
-	labels("hopskipjump", "HopSkipJump", func(s attack.Start) attack.LabelAttack { return attack.HopSkipJump{Start: s} }),
-	{name: "rays", what: "RayS: labels, least Linf, untargeted only", labels: func(s setup) (attack.LabelAttack, error) {
+	inBall("bandits", "Bandits-TD", func(b cast.Ball) attack.Attack { return attack.Bandits{Eps: b.L2, Tile: b.Tile} }),
+	inBall("nes", "NES", func(b cast.Ball) attack.Attack { return attack.NES{Eps: b.L2} }),
+	inBall("square", "Square", func(b cast.Ball) attack.Attack { return attack.Square{Eps: b.L2} }),
+	whatever("simba", "SimBA: scores, L2 grows", func(setup) attack.Attack { return attack.SimBA{} }),
+	whatever("simba-dct", "SimBA-DCT: scores, L2 grows", func(setup) attack.Attack { return attack.SimBA{DCT: true} }),
+	inBall("signhunter", "SignHunter", func(b cast.Ball) attack.Attack { return attack.SignHunter{Eps: b.L2} }),
+	whatever("boundary", "Boundary: labels, least L2", func(setup) attack.Attack { return attack.Boundary{} }),
+	whatever("opt", "Opt: labels, least L2", func(setup) attack.Attack { return attack.Opt{} }),
+	whatever("sign-opt", "Sign-OPT: labels, least L2", func(setup) attack.Attack { return attack.SignOpt{} }),
+	whatever("hopskipjump", "HopSkipJump: labels, least L2", func(setup) attack.Attack { return attack.HopSkipJump{} }),
+	{"rays", "RayS: labels, least Linf, untargeted only", func(s setup) (attack.Attack, error) {
 		if s.targeted {
 			return nil, unfit("it has no image of the wanted class to begin from, and hardly ever finds one")
 		}
@@ -203,7 +179,7 @@ func smallestStep(tasks []task, difference float64) float64 {
 func bind(picks []choice, s setup) (tasks []task, left []string, err error) {
 	for _, c := range picks {
 		i := slices.IndexFunc(catalogue, func(e entry) bool { return e.name == c.name })
-		job, err := catalogue[i].job(s)
+		a, err := catalogue[i].make(s)
 		var u unfit
 		switch {
 		case errors.As(err, &u) && !c.byName:
@@ -213,7 +189,11 @@ func bind(picks []choice, s setup) (tasks []task, left []string, err error) {
 		case err != nil:
 			return nil, nil, err
 		default:
-			tasks = append(tasks, task{c.name, job, catalogue[i].labels != nil})
+			job, err := attack.Bind(a, s.victim)
+			if err != nil {
+				return nil, nil, err
+			}
+			tasks = append(tasks, task{c.name, job, attack.NeedsOf(a) == attack.Labels})
 		}
 	}
 	return tasks, left, nil

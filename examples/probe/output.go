@@ -148,7 +148,7 @@ func (p *probe) save(dir string) error {
 				continue
 			}
 			base := filepath.Join(sub, fmt.Sprintf("%s-%d-as-%d", r.Name, r.Label, r.Answer))
-			x := tensor.FromSlice(r.Adversarial, p.victim.Shape...)
+			x := r.Adversarial.Tensor()
 			if err := tensor.SaveNPY(base+".npy", x, tensor.F32); err != nil {
 				return err
 			}

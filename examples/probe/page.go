@@ -73,7 +73,7 @@ func (p *probe) page() (*report.Page, error) {
 func (p *probe) remarks() []string {
 	var all []string
 	for _, r := range p.results {
-		a, err := attack.MetaPreset(p.preset, nil)
+		a, err := attack.PresetOf[attack.Meta](p.preset)
 		if r.Attack != "meta" || err != nil {
 			continue
 		}
@@ -181,7 +181,7 @@ func (p *probe) gallery() ([]report.Tile, error) {
 			}
 			n++
 			clean := p.samples[rec.Index].X
-			adv := tensor.FromSlice(rec.Adversarial, shape...)
+			adv := rec.Adversarial.Tensor()
 			t := report.Tile{Title: fmt.Sprintf("%s: %d → %d, L2 %.2f at query %d", r.Attack, rec.Label, rec.Answer, rec.Best.L2, rec.Best.Queries)}
 			for _, x := range []struct {
 				caption string

@@ -127,7 +127,7 @@ func TestColour(t *testing.T) {
 		return nil
 	})
 	c := &config{goal: "untargeted", budget: 10, attacker: saved(t, "meta-cifar", 0), decoder: saved(t, "autozoom-cifar", 0)}
-	s, err := newSetup(c, v, nil)
+	s, err := newSetup(c, v)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func TestColour(t *testing.T) {
 		}
 	}
 	c.eps, c.preset = 0.5, "paper"
-	if s, err = newSetup(c, v, nil); err != nil || s.ball.L2 != 0.5 || s.preset != "paper" {
+	if s, err = newSetup(c, v); err != nil || s.ball.L2 != 0.5 || s.preset != "paper" {
 		t.Errorf("-eps 0.5 -preset paper: %+v, %s (%v)", s.ball, s.preset, err)
 	}
 	for shape, want := range map[[3]int]string{{1, 28, 28}: "paper", {1, 64, 64}: "paper", {3, 32, 32}: "paper-cifar10", {3, 64, 64}: "paper-tiny", {3, 224, 224}: "paper-tiny"} {
@@ -165,7 +165,7 @@ func TestColour(t *testing.T) {
 func TestSettings(t *testing.T) {
 	v := zoo.ScorerFunc(zoo.Info{Name: "v", Shape: []int{3, 32, 32}, Classes: 2}, nil)
 	c := &config{goal: "targeted", budget: 10, step: 0.01, attacker: saved(t, "meta-cifar", 0), decoder: saved(t, "autozoom-cifar", 0)}
-	s, err := newSetup(c, v, nil)
+	s, err := newSetup(c, v)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,9 +174,9 @@ func TestSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, want := range []string{`"Steps":300,"H":0.01,`, `"H":0.01`, `"Box":"tanh"`, `"Box":"tanh"`} {
-		got, err := json.Marshal(tasks[i].job.About().Options)
-		if err != nil || !strings.Contains(string(got), want) || !strings.Contains(string(got), `"Box":"tanh"`) {
-			t.Errorf("%s: %s lacks %s or the tanh box (%v)", tasks[i].name, got, want, err)
+		got := tasks[i].job.Options()
+		if !strings.Contains(string(got), want) || !strings.Contains(string(got), `"Box":"tanh"`) {
+			t.Errorf("%s: %s lacks %s or the tanh box", tasks[i].name, got, want)
 		}
 	}
 	for _, c := range []struct {

@@ -55,7 +55,7 @@ func (c *config) check() error {
 	if c.preset == "" {
 		return nil
 	}
-	_, err := attack.MetaPreset(c.preset, nil)
+	_, err := attack.PresetOf[attack.Meta](c.preset)
 	return err
 }
 
@@ -85,7 +85,7 @@ func run(ctx context.Context, c *config) error {
 	if r, ok := v.(*oip.Client); ok && r.FixedBatch() > 1 {
 		p.note("the model takes %d images a request, no fewer: requests are filled up with copies, which are not counted here but may be charged; -gather %[1]d joins the queries of images, and -batch 1 sends fewer all the same", r.FixedBatch())
 	}
-	s, err := newSetup(c, p.counter, p.start)
+	s, err := newSetup(c, p.counter)
 	if err != nil {
 		return err
 	}
@@ -120,9 +120,14 @@ func run(ctx context.Context, c *config) error {
 	return p.report()
 }
 
-// start gives targeted attacks on labels an image of the wanted class to begin from,
-// once it is there.
-func (p *probe) start(g zoo.Goal) *tensor.Tensor { return p.starts[g.Target] }
+// start gives targeted attacks on labels an image of the wanted class to begin from. For
+// others noise will do.
+func (p *probe) start(g zoo.Goal) *tensor.Tensor {
+	if !g.Targeted {
+		return nil
+	}
+	return p.starts[g.Target]
+}
 
 // stopped reports what is finished although err ended the run.
 func (p *probe) stopped(err error, rest []task) error {
@@ -204,7 +209,7 @@ func (p *probe) lookCost() string {
 // attack runs one campaign.
 func (p *probe) attack(ctx context.Context, name string, job attack.Job) error {
 	c := attack.Campaign{Job: job, Targeted: p.c.goal == "targeted", Budget: p.c.budget, Seed: p.c.seed,
-		Workers: p.c.workers, Gather: p.c.gather, Fsync: p.c.fsync}
+		Workers: p.c.workers, Gather: p.c.gather, Fsync: p.c.fsync, Start: p.start}
 	if p.c.journal != "" {
 		c.Journal = besides(p.c.journal, name)
 	}

@@ -21,9 +21,11 @@ type arm struct {
 	slow   bool   // few images will do
 	n      int    // images, if -rows says so
 	net    string // what tells the network it uses from others
-	scores attack.ScoreAttack
-	labels func(start attack.Start) attack.LabelAttack // or this one
+	attack attack.Attack
 }
+
+// onLabels reports whether the arm's attack sees labels only.
+func (a *arm) onLabels() bool { return attack.NeedsOf(a.attack) == attack.Labels }
 
 // The budgets of the rows, in queries an image.
 const (
@@ -31,49 +33,26 @@ const (
 	large = 50000 // of the attacks that the thesis gives tens of thousands
 )
 
-// job binds the arm to a victim.
-func (a *arm) job(v zoo.Scorer, start attack.Start) attack.Job {
-	if a.labels != nil {
-		return attack.WithLabels(a.labels(start), zoo.LabelsOf(v))
-	}
-	return attack.WithScores(a.scores, v)
-}
-
-// about describes the arm's attack, and options are its settings as they go into
-// the key of a cell.
-func (a *arm) about() attack.About {
-	if a.labels != nil {
-		return a.labels(nil).About()
-	}
-	return a.scores.About()
-}
-
-func (a *arm) options() any {
-	if a.labels != nil {
-		return a.labels(nil)
-	}
-	return a.scores
-}
-
 // baselines are the rows that need no network of their own.
 func (b *book) baselines() []arm {
 	r := cast.BallFor(b.test.Shape())
 	return []arm{
-		{name: "zoo", title: "ZOO", budget: large, slow: true, scores: cast.ZOO(r.Box)},
-		{name: "boundary", title: "Boundary", budget: large, slow: true, labels: func(s attack.Start) attack.LabelAttack { return attack.Boundary{Start: s, Steps: large} }},
-		{name: "opt", title: "Opt", budget: large, slow: true, labels: func(s attack.Start) attack.LabelAttack { return attack.Opt{Start: s} }},
-		{name: "autozoom", title: "AutoZOOM, bilinear", budget: usual, scores: cast.AutoZOOM(nil, r.Box, usual)},
-		{name: "bandits", title: fmt.Sprintf("Bandits-TD, L2 ≤ %g", r.L2), budget: usual, scores: attack.Bandits{Eps: r.L2, Tile: r.Tile}},
-		{name: "square-linf", title: fmt.Sprintf("Square, Linf ≤ %.3g", r.Linf), budget: usual, scores: attack.Square{Norm: attack.Linf, Eps: r.Linf}},
-		{name: "square-l2", title: fmt.Sprintf("Square, L2 ≤ %g", r.L2), budget: usual, scores: attack.Square{Eps: r.L2}},
-		{name: "hopskipjump", title: "HopSkipJump", budget: usual, labels: func(s attack.Start) attack.LabelAttack { return attack.HopSkipJump{Start: s} }},
+		{name: "zoo", title: "ZOO", budget: large, slow: true, attack: cast.ZOO(r.Box)},
+		{name: "boundary", title: "Boundary", budget: large, slow: true, attack: attack.Boundary{Steps: large}},
+		{name: "opt", title: "Opt", budget: large, slow: true, attack: attack.Opt{}},
+		{name: "autozoom", title: "AutoZOOM, bilinear", budget: usual, attack: cast.AutoZOOM(nil, r.Box, usual)},
+		{name: "bandits", title: fmt.Sprintf("Bandits-TD, L2 ≤ %g", r.L2), budget: usual, attack: attack.Bandits{Eps: r.L2, Tile: r.Tile}},
+		{name: "square-linf", title: fmt.Sprintf("Square, Linf ≤ %.3g", r.Linf), budget: usual, attack: attack.Square{Norm: attack.Linf, Eps: r.Linf}},
+		{name: "square-l2", title: fmt.Sprintf("Square, L2 ≤ %g", r.L2), budget: usual, attack: attack.Square{Eps: r.L2}},
+		{name: "hopskipjump", title: "HopSkipJump", budget: usual, attack: attack.HopSkipJump{}},
 	}
 }
 
 // meta is a row of the Meta Attack.
 func meta(name, title, preset string, n *network) (arm, error) {
-	a, err := attack.MetaPreset(preset, n.net)
-	return arm{name: name, title: title, budget: usual, net: n.hash, scores: a}, err
+	a, err := attack.PresetOf[attack.Meta](preset)
+	a.Network = n.net
+	return arm{name: name, title: title, budget: usual, net: n.hash, attack: a}, err
 }
 
 // autoEncoder is the row of AutoZOOM with the decoder that was trained for the
@@ -89,7 +68,7 @@ func (b *book) autoEncoder() (arm, error) {
 		return arm{}, err
 	}
 	return arm{name: "autozoom-ae", title: "AutoZOOM, auto-encoder", budget: usual, net: hash,
-		scores: cast.AutoZOOM(d, cast.BallFor(b.test.Shape()).Box, usual)}, nil
+		attack: cast.AutoZOOM(d, cast.BallFor(b.test.Shape()).Box, usual)}, nil
 }
 
 // A network is a meta attacker.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"github.com/mettleml/mettle/attack"
@@ -53,9 +54,9 @@ func (b *book) plan(arms []arm, victims []*victim, n int) {
 
 // attack runs an arm on n images of each victim, or takes what the cells hold.
 func (b *book) attack(ctx context.Context, a arm, targeted bool, victims []*victim, n int) (*result, error) {
-	if m, ok := a.scores.(attack.Meta); ok && targeted {
+	if m, ok := a.attack.(attack.Meta); ok && targeted {
 		m.Steps = cast.TargetedSteps
-		a.scores = m
+		a.attack = m
 	}
 	r := &result{arm: a, targeted: targeted, budget: a.budget, victims: victims}
 	if b.c.budget > 0 {
@@ -80,27 +81,36 @@ func (b *book) attack(ctx context.Context, a arm, targeted bool, victims []*vict
 // piece is one cell: the attack on samples lo to hi of a victim.
 func (b *book) piece(ctx context.Context, r *result, v *victim, lo, hi int) ([]attack.Record, error) {
 	a, goal := r.arm, goalName(r.targeted)
+	options, err := attack.EncodeOptions(a.attack)
+	if err != nil {
+		return nil, err
+	}
 	key := struct {
 		What, Attack     string
-		Options          any
+		Options          json.RawMessage
 		Net, Goal        string
 		Budget           int
 		Seed             uint64
 		Victim, Data     string
 		From, To, Format int
-	}{"attack", a.about().Name, a.options(), a.net, goal, r.budget, b.c.seed, v.hash, b.data, lo, hi, 1}
+	}{"attack", a.attack.About().Name, options, a.net, goal, r.budget, b.c.seed, v.hash, b.data, lo, hi, 2}
 	return cell(b.cells, v.name+"-"+a.name+"-"+goal, key, func() ([]attack.Record, error) {
 		victim := meter.Count(v.model)
 		m := meter.New(fmt.Sprintf("cell %d of %d: %s, %s, %s, images %d to %d", b.cell, b.planned, v.name, a.name, goal, lo, hi), victim, hi-lo, r.budget)
 		defer m.Stop()
-		c := attack.Campaign{Job: a.job(victim, v.start), Targeted: r.targeted, Budget: r.budget, Seed: b.c.seed,
-			Workers: b.c.workers, Gather: gather, Progress: m.Progress}
+		job, err := attack.Bind(a.attack, victim)
+		if err != nil {
+			return nil, err
+		}
+		c := attack.Campaign{Job: job, Targeted: r.targeted, Budget: r.budget, Seed: b.c.seed,
+			Workers: b.c.workers, Gather: gather, Progress: m.Progress, Start: v.start}
 		res, err := c.Run(ctx, v.samples[lo:hi])
 		if err != nil {
 			return nil, err
 		}
 		for i := range res.Records {
 			res.Records[i].Trace = thin(res.Records[i].Trace)
+			res.Records[i].Adversarial = nil // no table shows it
 		}
 		return res.Records, nil
 	})

@@ -27,8 +27,8 @@ func (b *book) comparison(ctx context.Context, targeted bool) error {
 	if err != nil {
 		return err
 	}
-	scored := slices.DeleteFunc(slices.Clone(results), func(r *result) bool { return r.arm.labels != nil })
-	labelled := slices.DeleteFunc(slices.Clone(results), func(r *result) bool { return r.arm.labels == nil })
+	scored := slices.DeleteFunc(slices.Clone(results), func(r *result) bool { return r.arm.onLabels() })
+	labelled := slices.DeleteFunc(slices.Clone(results), func(r *result) bool { return !r.arm.onLabels() })
 	if len(scored) > 0 {
 		b.text("Attacks on scores. Queries are counted up to the first success, over successes (“over all”: the mean over all images, a failure counting as the budget), and “first L2” is its distance. The other distances, and what is verified, are of the best success, found “at query”; for an attack that stops at its first success the two are one.")
 		b.table(b.success(scored))

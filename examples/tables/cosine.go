@@ -36,7 +36,7 @@ func (b *book) table26(ctx context.Context) error {
 		return err
 	}
 	random := b.random()
-	preset, err := attack.MetaPreset(b.cast.Preset, trained.net)
+	preset, err := attack.PresetOf[attack.Meta](b.cast.Preset)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func likenesses(ctx context.Context, v *victim, samples []attack.Sample, trained
 		goals[i] = zoo.Untargeted(s.Label)
 	}
 	truth, one, batch, blind := tensor.New(x.Shape()...), tensor.New(x.Shape()...), tensor.New(x.Shape()...), tensor.New(x.Shape()...)
-	if err := v.model.Gradients(ctx, x, preset.Loss, goals, make([]float64, len(samples)*v.model.Info().Classes), truth); err != nil {
+	if err := v.model.Gradients(ctx, x, zoo.Hinge{}, goals, make([]float64, len(samples)*v.model.Info().Classes), truth); err != nil {
 		return nil, err
 	}
 	zoo.Predict(random, blind, x, 1)
@@ -146,14 +146,14 @@ func compareMaps(ctx context.Context, v *victim, x *tensor.Tensor, goal zoo.Goal
 	est := zoo.NewMeta(trained)
 	est.Coordinates, est.Interval, est.Central, est.Step = preset.Coordinates, 1, preset.Central, preset.H
 	est.Tune, est.LR, est.Mask = preset.Tune, preset.TuneLR, preset.Mask
-	o := zoo.NewObjective(v.model, goal, preset.Loss)
+	o := zoo.NewObjective(v.model, goal, zoo.Hinge{Scale: 0.5})
 	p := zoo.Point{X: x.Data()}
 	var err error
 	if p.Loss, _, err = o.At(ctx, p.X); err != nil {
 		return nil, err
 	}
 	tuned := make([]float32, len(truth))
-	if err := est.Estimate(ctx, o, p, tuned); err != nil {
+	if err := est.Estimate(ctx, o, p, make([]float64, len(truth))); err != nil {
 		return nil, err
 	}
 	if err := est.Predict(x.Shape(), p.X, tuned); err != nil {

@@ -84,12 +84,12 @@ func (b *book) figure23(ctx context.Context) error {
 		var arms []arm
 		for _, q := range sweepQ {
 			for _, beta := range sweepBeta {
-				preset, err := attack.MetaPreset(b.cast.Preset, trained.net)
+				preset, err := attack.PresetOf[attack.Meta](b.cast.Preset)
 				if err != nil {
 					return err
 				}
-				preset.Coordinates, preset.LR = q, beta
-				arms = append(arms, arm{name: fmt.Sprintf("meta-q%d-b%g", q, beta), budget: usual, net: trained.hash, scores: preset})
+				preset.Network, preset.Coordinates, preset.LR = trained.net, q, beta
+				arms = append(arms, arm{name: fmt.Sprintf("meta-q%d-b%g", q, beta), budget: usual, net: trained.hash, attack: preset})
 			}
 		}
 		b.plan(arms, victims, n)

@@ -32,15 +32,16 @@ func (b *book) frugal(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	chosen, err := attack.MetaPreset("frugal", trained.net)
+	chosen, err := attack.PresetOf[attack.Meta]("frugal")
 	if err != nil {
 		return err
 	}
+	chosen.Network = trained.net
 	arms := []arm{paper}
 	try := func(title string, change func(m *attack.Meta)) {
 		m := chosen
 		change(&m)
-		arms = append(arms, arm{name: fmt.Sprint("frugal-", len(arms)), title: title, budget: usual, net: trained.hash, scores: m})
+		arms = append(arms, arm{name: fmt.Sprint("frugal-", len(arms)), title: title, budget: usual, net: trained.hash, attack: m})
 	}
 	try("frugal", func(*attack.Meta) {})
 	try("without mask", func(m *attack.Meta) { m.Mask = false })
@@ -69,7 +70,7 @@ func (b *book) frugal(ctx context.Context) error {
 			if first == nil {
 				first = r
 			}
-			m := a.scores.(attack.Meta)
+			m := a.attack.(attack.Meta)
 			q, d := compare(pairs(r, first, queriesOf), b.c.seed), compare(pairs(r, first, distanceOf), b.c.seed)
 			t.Rows = append(t.Rows, []string{a.title, orElse(m.Coordinates, 128), orElse(m.Interval, 5), orElse(m.LR, 0.01),
 				whole(q.a), three(q.ratio), between(q.ratiCI, three), three(d.a), three(d.ratio), between(d.ratiCI, three), fmt.Sprint(q.n)})

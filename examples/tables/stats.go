@@ -12,7 +12,7 @@ import (
 func (r *result) summaries() []attack.Summary {
 	var s []attack.Summary
 	for _, records := range r.records {
-		s = append(s, attack.Summarize(r.arm.about(), goalName(r.targeted), r.budget, records))
+		s = append(s, attack.Summarize(r.arm.attack.About(), goalName(r.targeted), r.budget, records))
 	}
 	return s
 }

@@ -1,0 +1,195 @@
+package attack
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/mettleml/mettle/tensor"
+	"github.com/mettleml/mettle/zoo"
+)
+
+// A Kind is an attack as the registry knows it: how a program finds it by name and
+// builds it from JSON.
+type Kind struct {
+	Name string // as on a command line
+	What string // what it is, in a few words
+	// Aim is what the attack seeks: a success in a ball, or the least distance.
+	Aim Aim
+	// New returns the attack with default options, a struct.
+	New func() Attack
+	// Presets are named options, such as those of a paper.
+	Presets []Preset
+}
+
+// A Preset is named options of an attack.
+type Preset struct {
+	Name   string
+	What   string // whose settings these are, and for which data
+	Attack Attack // without the networks it may need
+}
+
+// Aim says what an attack seeks.
+type Aim uint8
+
+// The aims.
+const (
+	InBall        Aim = iota // a success in a ball of radius Eps; it stops at the first
+	SmallDistance            // a success near the clean sample
+)
+
+// An Attack is a ScoreAttack, a LabelAttack or a GradientAttack.
+type Attack interface{ About() About }
+
+// Needs says what an attack has to see of a victim.
+type Needs uint8
+
+// What an attack may need.
+const (
+	Scores Needs = iota
+	Labels
+	Gradients
+)
+
+var needsNames = [...]string{"scores", "labels", "gradients"}
+
+// String names what is needed.
+func (n Needs) String() string { return needsNames[n] }
+
+// NeedsOf returns what a has to see. It panics if a is no attack of a kind that is known
+// here.
+func NeedsOf(a Attack) Needs {
+	switch a.(type) {
+	case ScoreAttack:
+		return Scores
+	case LabelAttack:
+		return Labels
+	case GradientAttack:
+		return Gradients
+	}
+	tensor.Panic("attack.NeedsOf", fmt.Sprintf("%T has none of the methods AttackScores, AttackLabels and AttackGradients", a))
+	return 0
+}
+
+// Bind binds an attack to a victim that shows what it needs: labels are the leading
+// class of scores. There is an error if the victim shows too little.
+func Bind(a Attack, victim any) (Job, error) {
+	scorer, scores := victim.(zoo.Scorer)
+	switch a := a.(type) {
+	case ScoreAttack:
+		if scores {
+			return WithScores(a, scorer), nil
+		}
+	case LabelAttack:
+		if v, ok := victim.(zoo.Labeler); ok {
+			return WithLabels(a, v), nil
+		}
+		if scores {
+			return WithLabels(a, zoo.LabelsOf(scorer)), nil
+		}
+	case GradientAttack:
+		if v, ok := victim.(zoo.Differentiable); ok {
+			return WithGradients(a, v), nil
+		}
+	}
+	return Job{}, fmt.Errorf("attack: %s needs a victim with %v, which %T is not", a.About().Name, NeedsOf(a), victim)
+}
+
+var kinds []Kind
+
+// Register adds a kind of attack to the registry. It is called while programs start, as
+// by an init function. It panics if the name is taken, or if New returns no struct that
+// is an attack.
+func Register(k Kind) {
+	if _, ok := Find(k.Name); ok {
+		tensor.Panic("attack.Register", fmt.Sprintf("%s is registered twice", k.Name))
+	}
+	if a := k.New(); reflect.TypeOf(a).Kind() != reflect.Struct {
+		tensor.Panic("attack.Register", fmt.Sprintf("%s: a %T is no struct", k.Name, a))
+	} else {
+		NeedsOf(a)
+	}
+	kinds = append(kinds, k)
+}
+
+// Kinds returns all registered attacks in the order of their registration.
+func Kinds() []Kind { return slices.Clone(kinds) }
+
+// Find returns the attack of a name. It is not ok if there is none.
+func Find(name string) (k Kind, ok bool) {
+	i := slices.IndexFunc(kinds, func(k Kind) bool { return k.Name == name })
+	if i < 0 {
+		return Kind{}, false
+	}
+	return kinds[i], true
+}
+
+// A Spec describes an attack in JSON, as programs and machines pass it on:
+//
+//	{"attack": "meta", "preset": "frugal", "options": {"Network": "mine", "Steps": 500}}
+//
+// Options are the fields of the attack's struct ([EncodeOptions]); they go on top of the
+// preset's, or of the defaults.
+type Spec struct {
+	Attack  string          `json:"attack"`
+	Preset  string          `json:"preset,omitempty"`
+	Options json.RawMessage `json:"options,omitempty"`
+}
+
+// Build returns the attack that s describes. Networks that its options name are found by
+// networks, which may be nil if there are none.
+func (s Spec) Build(networks Networks) (Attack, error) {
+	k, ok := Find(s.Attack)
+	if !ok {
+		var names []string
+		for _, k := range kinds {
+			names = append(names, k.Name)
+		}
+		return nil, fmt.Errorf("attack: no attack %q (there are %s)", s.Attack, strings.Join(names, ", "))
+	}
+	a := k.New()
+	if s.Preset != "" {
+		var err error
+		if a, err = k.Preset(s.Preset); err != nil {
+			return nil, err
+		}
+	}
+	v := reflect.New(reflect.TypeOf(a))
+	v.Elem().Set(reflect.ValueOf(a))
+	if len(s.Options) > 0 {
+		if err := DecodeOptions(s.Options, v.Interface(), networks); err != nil {
+			return nil, err
+		}
+	}
+	return v.Elem().Interface().(Attack), nil
+}
+
+// Preset returns the attack with the options of a name.
+func (k Kind) Preset(name string) (Attack, error) {
+	var names []string
+	for _, p := range k.Presets {
+		if p.Name == name {
+			return p.Attack, nil
+		}
+		names = append(names, p.Name)
+	}
+	return nil, fmt.Errorf("attack: no preset %q of %s (there are %s)", name, k.Name, strings.Join(names, ", "))
+}
+
+// Reopen builds the attack that a result came from, by the name and the options it was
+// given in the registry.
+func (r *Result) Reopen(networks Networks) (Attack, error) {
+	for _, k := range kinds {
+		// An attack of one kind may go by several names: bandits-t, bandits-td.
+		a, err := Spec{Attack: k.Name, Options: r.Options}.Build(networks)
+		if err == nil && a.About().Name == r.Attack {
+			return a, nil
+		}
+		if k.Name == r.Attack {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("attack: no registered attack calls itself %q and has these options", r.Attack)
+}
