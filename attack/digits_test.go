@@ -2,6 +2,7 @@ package attack
 
 import (
 	"context"
+	"flag"
 	"math"
 	"math/rand/v2"
 	"path/filepath"
@@ -15,6 +16,8 @@ import (
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 )
+
+var slow = flag.Bool("slow", false, "run the comparison of attackers on a hundred pairs")
 
 // digits are the first MNIST test images, which the probe example ships, and the
 // pretrained victim for them. The meta attacker has seen neither.
@@ -156,7 +159,10 @@ func TestMetaEndToEnd(t *testing.T) {
 		}
 		return res
 	}
-	const pairs = 100
+	pairs := 20
+	if *slow {
+		pairs = 100
+	}
 	trained := run(Meta{Network: pretrained.MetaAttackerMNIST()}, pairs, 10000)
 	random := run(Meta{Network: models.MetaAttackerMNIST(9)}, pairs, 10000)
 	s := trained.Summary()

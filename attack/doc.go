@@ -42,6 +42,17 @@
 // at a number of queries ([Record.At]), the others by queries at the first success. A
 // targeted attack on labels needs a [Start].
 //
+// # Confident victims
+//
+// Logits times a constant make the same decisions with more confidence. Square, RayS,
+// HopSkipJump and the other attacks on labels, Meta, and any attack with [zoo.Margin] for
+// a loss find the same then. Cross-entropy, the loss of SimBA, SignHunter, FGSM and PGD,
+// weighs the other classes by their probabilities, which changes little. The following
+// weigh the loss against something else, and so depend on the scale of the logits: NES its
+// gradient against those before it, Bandits against the length of what it explores, and
+// ZOO, AutoZOOM and CarliniWagner against the distance. With [zoo.Margin], NES does not.
+// [zoo.Loss] says which loss serves a victim that rounds its answers.
+//
 // Left out are Simulator (Ma, Chen and Yong, 2021) and P-RGF (Cheng et al., 2019):
 // they need a surrogate trained for the victim's task.
 //

@@ -72,16 +72,15 @@ func (j *Job) Options() json.RawMessage { return j.options }
 
 // check reports what makes the job unusable.
 func (j *Job) check() error {
-	if j.err != nil {
-		return j.err
-	}
 	if err := j.info.Check(); err != nil {
 		return err
 	}
 	if c, ok := j.attack.(Checker); ok {
-		return c.Check(j.info.Shape)
+		if err := c.Check(j.info.Shape); err != nil {
+			return err
+		}
 	}
-	return nil
+	return j.err
 }
 
 func newJob(a Attack, info zoo.Info) Job {

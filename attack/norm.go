@@ -68,12 +68,15 @@ func distances(x, y []float32) (l0 int, l2, linf float64) {
 // distance is at most eps.
 func (n Norm) Project(x, center []float32, eps float64) {
 	if n == L2 {
-		if d := n.Distance(x, center); d > eps {
-			// The factor is a hair short, so that rounding to float32 stays inside.
-			f := float32(eps / d * (1 - 1e-6))
+		// The factor is a hair short, so that rounding to float32 stays inside, and shorter
+		// where it does not.
+		short := 1e-6
+		for d := n.Distance(x, center); d > eps; d = n.Distance(x, center) {
+			f := float32(eps / d * (1 - min(short, 1)))
 			for i, c := range center {
 				x[i] = c + float32(f*(x[i]-c))
 			}
+			short *= 4
 		}
 	}
 	for i, c := range center {

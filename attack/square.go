@@ -102,7 +102,7 @@ func (s *squareSearch) corner(side int) (top, left int) {
 	return s.rand.IntN(s.h - side + 1), s.rand.IntN(s.w - side + 1)
 }
 
-// set writes pixel i as the clean one displaced by d and clipped.
+// set writes pixel i as the clean one displaced by d, no farther, and clipped.
 func (s *squareSearch) set(x []float32, i int, d float64) { x[i] = displaced(s.clean[i], d) }
 
 func clip01(v float64) float32 { return float32(min(max(v, 0), 1)) }
@@ -180,7 +180,7 @@ func peak(b []float64, rows, cols int, sign float64) {
 func (s *squareSearch) scale(x []float32, d []float64) {
 	normalise(d)
 	for i, v := range d {
-		s.set(x, i, s.eps*v)
+		x[i] = clip01(float64(s.clean[i]) + s.eps*v)
 	}
 }
 
