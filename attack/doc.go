@@ -7,7 +7,28 @@
 // need. [WithScores], [WithLabels] or [WithGradients] binds it to a victim of package
 // zoo that answers as the attack needs, which makes a [Job]; a [Campaign] runs the job
 // over many samples and returns a [Result] with a [Record] of each; [Summarize] makes a
-// row of a table of them. Pixels and distances are in units of [0,1].
+// row of a table of them. Pixels and distances are in units of [0,1]. An option of 0
+// means its default; [Zero] is one of exactly 0.
+//
+// Programs build attacks from a name and JSON by the registry ([Kinds], [Spec]), in which
+// the presets of papers stand too.
+//
+// # An attack of your own
+//
+// A type with the methods About and AttackScores (or AttackLabels, AttackGradients) is an
+// attack, and a campaign treats it as ours. What such a method needs is exported: the loop
+// of the attacks that estimate gradients ([Descent]), steps in a ball ([BallStep],
+// [Norm.Project]), the estimators of package zoo, and [Try], which asks and records
+// successes. A loss, a decoder or a noise of your own goes into the options of any attack
+// that takes one. What an attack hides must be stated ([Hider]); [Register] and
+// [RegisterPart] let programs find it by name.
+//
+// # A campaign on many machines
+//
+// [Campaign.Plan] cuts a campaign into units that run anywhere ([Plan.Run], after
+// [Campaign.Adopt] on another machine), each with a [Log] of its own such as a [Journal].
+// [Plan.Merge] makes the result of theirs, in any order: the records are those of one run
+// to the byte.
 //
 // # Which attack
 //

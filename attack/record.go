@@ -71,7 +71,7 @@ type Summary struct {
 	SuccessRate      float64  `json:"success_rate"`
 	SuccessCI        Interval `json:"success_rate_ci95"` // Wilson's
 	QueriesMean      float64  `json:"queries_mean"`      // at the first success
-	QueriesCI        Interval `json:"queries_mean_ci95"` // mean ± 1.96 standard errors
+	QueriesCI        Interval `json:"queries_mean_ci95"` // mean times and over exp(1.96 standard errors / mean), which is never below 0
 	QueriesMedian    float64  `json:"queries_median"`
 	QueriesMeanAll   float64  `json:"queries_mean_all"`
 	QueriesMedianAll float64  `json:"queries_median_all"`
@@ -79,7 +79,7 @@ type Summary struct {
 	BestQueries      float64  `json:"best_queries_mean"` // at the best success
 	L0Mean           float64  `json:"l0_mean"`           // of the best success, as are those that follow
 	L2Mean           float64  `json:"l2_mean"`
-	L2CI             Interval `json:"l2_mean_ci95"`
+	L2CI             Interval `json:"l2_mean_ci95"` // mean ± 1.96 standard errors
 	LinfMean         float64  `json:"linf_mean"`
 	VerifiedRate     float64  `json:"verified_rate"` // of all samples
 	Verified8Rate    float64  `json:"verified8_rate"`
@@ -162,7 +162,7 @@ func Summarize(about About, goal string, budget int, records []Record) Summary {
 	s.SuccessCI = wilson(won, n)
 	s.QueriesMeanAll, _ = meanCI(all)
 	s.QueriesMedianAll = median(all)
-	s.QueriesMean, s.QueriesCI = meanCI(first)
+	s.QueriesMean, s.QueriesCI = positiveCI(first)
 	s.QueriesMedian = median(first)
 	s.FirstL2Mean, _ = meanCI(firstL2)
 	s.BestQueries, _ = meanCI(best)
@@ -201,6 +201,17 @@ func meanCI(v []float64) (float64, Interval) {
 		half = z95 * math.Sqrt(sq/(n-1)/n)
 	}
 	return mean, Interval{mean - half, mean + half}
+}
+
+// positiveCI is the mean of what is positive and its interval on the logarithmic scale:
+// a few counts of which one is large do not reach below 0, as a normal interval does.
+func positiveCI(v []float64) (float64, Interval) {
+	mean, ci := meanCI(v)
+	if mean <= 0 {
+		return mean, ci
+	}
+	f := math.Exp((ci.Hi - mean) / mean)
+	return mean, Interval{mean / f, mean * f}
 }
 
 func median(v []float64) float64 {

@@ -2,6 +2,7 @@ package attack
 
 import (
 	"encoding/json"
+	"math"
 	"reflect"
 	"slices"
 	"testing"
@@ -56,5 +57,32 @@ func TestSummaryAsJSON(t *testing.T) {
 		if !slices.Contains(first, name) {
 			t.Errorf("a row has no %q", name)
 		}
+	}
+}
+
+// TestQueriesIntervalIsPositive: of counts of which one is large the interval does not
+// reach below 0, and of many alike ones it is the normal one.
+func TestQueriesIntervalIsPositive(t *testing.T) {
+	records := func(queries ...int) (r []Record) {
+		for _, q := range queries {
+			r = append(r, Record{Stop: StopSuccess, Success: true, First: Point{Queries: q}})
+		}
+		return r
+	}
+	s := Summarize(About{}, "", 10000, records(1, 1, 1, 2, 900))
+	if m := s.QueriesMean; !(s.QueriesCI.Lo > 0 && s.QueriesCI.Lo < m && s.QueriesCI.Hi > m) || m != 181 {
+		t.Errorf("mean %v, interval %v", m, s.QueriesCI)
+	}
+	var many []int
+	for i := range 400 {
+		many = append(many, 90+i%21)
+	}
+	s = Summarize(About{}, "", 10000, records(many...))
+	var all []float64
+	for _, q := range many {
+		all = append(all, float64(q))
+	}
+	if _, normal := meanCI(all); !(math.Abs(s.QueriesCI.Lo-normal.Lo) < 0.01 && math.Abs(s.QueriesCI.Hi-normal.Hi) < 0.01) {
+		t.Errorf("interval %v, the normal one is %v", s.QueriesCI, normal)
 	}
 }
