@@ -120,7 +120,7 @@ func (c *Campaign) goalName() string {
 
 // check reports what makes the campaign unusable on any samples.
 func (c *Campaign) check() error {
-	if err := c.Job.check(); err != nil {
+	if err := c.Job.Check(); err != nil {
 		return err
 	}
 	switch {
@@ -300,7 +300,7 @@ func (r *campaignRun) one(ctx context.Context, i int) error {
 // Attack attacks one sample by itself, and shares no state with other samples. A sample
 // that the victim gets wrong is skipped.
 func (j *Job) Attack(ctx context.Context, s Sample, goal zoo.Goal, budget int, seed uint64) (*Record, error) {
-	if err := j.check(); err != nil {
+	if err := j.Check(); err != nil {
 		return nil, err
 	}
 	start := time.Now()

@@ -70,8 +70,9 @@ func (j *Job) Victim() zoo.Info { return j.info }
 // Options are the attack's options in JSON, as a campaign's result states them.
 func (j *Job) Options() json.RawMessage { return j.options }
 
-// check reports what makes the job unusable.
-func (j *Job) check() error {
+// Check reports what makes the job unusable: a victim's description, or options of the
+// attack that cannot be on its samples. A campaign begins with it.
+func (j *Job) Check() error {
 	if err := j.info.Check(); err != nil {
 		return err
 	}

@@ -156,12 +156,19 @@ func (s Spec) Build(networks Networks) (Attack, error) {
 			return nil, err
 		}
 	}
+	return WithOptions(a, s.Options, networks)
+}
+
+// WithOptions returns the attack a, a struct, with the options that the JSON names in
+// place of its own ([DecodeOptions]). Nil options change nothing.
+func WithOptions(a Attack, options json.RawMessage, networks Networks) (Attack, error) {
+	if len(options) == 0 {
+		return a, nil
+	}
 	v := reflect.New(reflect.TypeOf(a))
 	v.Elem().Set(reflect.ValueOf(a))
-	if len(s.Options) > 0 {
-		if err := DecodeOptions(s.Options, v.Interface(), networks); err != nil {
-			return nil, err
-		}
+	if err := DecodeOptions(options, v.Interface(), networks); err != nil {
+		return nil, err
 	}
 	return v.Elem().Interface().(Attack), nil
 }

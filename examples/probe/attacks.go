@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -24,7 +25,8 @@ type setup struct {
 	ball     cast.Ball
 	targeted bool
 	budget   int
-	step     float64 // of finite differences, 0 for that of the attacks
+	step     float64                    // of finite differences, 0 for that of the attacks
+	options  map[string]json.RawMessage // that were given for attacks by name
 }
 
 // newSetup opens what the flags name for a victim.
@@ -32,6 +34,11 @@ func newSetup(c *config, v zoo.Scorer) (s setup, err error) {
 	shape := v.Info().Shape
 	s = setup{victim: v, preset: cmp.Or(c.preset, cast.Preset(shape)), ball: cast.BallFor(shape), targeted: c.goal == "targeted", budget: c.budget, step: c.step}
 	s.ball.L2 = cmp.Or(c.eps, s.ball.L2)
+	if c.options != "" {
+		if err := json.Unmarshal([]byte(c.options), &s.options); err != nil {
+			return s, fmt.Errorf("-options: %w", err)
+		}
+	}
 	gray28 := slices.Equal(shape, []int{1, 28, 28})
 	switch {
 	case c.attacker != "":
@@ -189,11 +196,22 @@ func bind(picks []choice, s setup) (tasks []task, left []string, err error) {
 		case err != nil:
 			return nil, nil, err
 		default:
+			if a, err = attack.WithOptions(a, s.options[c.name], nil); err != nil {
+				return nil, nil, fmt.Errorf("-options: %s: %w", c.name, err)
+			}
 			job, err := attack.Bind(a, s.victim)
+			if err == nil {
+				err = job.Check()
+			}
 			if err != nil {
 				return nil, nil, err
 			}
 			tasks = append(tasks, task{c.name, job, attack.NeedsOf(a) == attack.Labels})
+		}
+	}
+	for name := range s.options {
+		if !slices.ContainsFunc(tasks, func(t task) bool { return t.name == name }) {
+			return nil, nil, fmt.Errorf("-options names %q, which is not among the attacks", name)
 		}
 	}
 	return tasks, left, nil

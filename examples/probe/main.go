@@ -22,6 +22,7 @@ import (
 	"os"
 	"os/signal"
 
+	"github.com/mettleml/mettle/attack"
 	"github.com/mettleml/mettle/tensor"
 )
 
@@ -32,6 +33,7 @@ type config struct {
 	goal, attacks              string
 	budget                     int
 	preset, attacker, decoder  string
+	options                    string
 	eps, step, within, noise   float64
 	remote                     remote
 	report, json, out, journal string
@@ -59,7 +61,8 @@ func parse(c *config) {
 	g.StringVar(&c.attacks, "attack", "", "attacks, separated by commas; all for every one, list to see them (default "+usual+"); of all and of the default those that do not fit are left out")
 	g.StringVar(&c.goal, "goal", "untargeted", "untargeted, or targeted (the class after the true one)")
 	g.IntVar(&c.budget, "budget", 5000, "queries an attack may spend on an image")
-	g.Float64Var(&c.eps, "eps", 0, "L2 radius for the attacks that stay in a ball; 0: 2 for gray images, 1 for colour")
+	g.Float64Var(&c.eps, "eps", 0, "L2 radius for the attacks that stay in a ball; 0 if given means exactly 0, else 2 for gray images and 1 for colour")
+	g.StringVar(&c.options, "options", "", `options of attacks that go before all others, as JSON: {"square": {"P": 0.2}, "meta": {"Loss": "margin"}}; the names are the fields of the attack's struct`)
 	g.Float64Var(&c.step, "step", 0, "of the finite differences of meta and zoo; take a larger one for a victim that rounds its scores or its pixels (UINT8: 0.004 or more); 0: 1e-4")
 	g.StringVar(&c.attacker, "attacker", "", "meta attacker, as examples/train -stage meta writes it; default: the one that comes with the library, for 28x28 gray images")
 	g.StringVar(&c.preset, "preset", "", "of the meta attack: paper, paper-cifar10, paper-tiny or frugal; default: paper for gray images, for colour the one for images of about that size")
@@ -91,6 +94,11 @@ func parse(c *config) {
 		}
 	}
 	flag.Parse()
+	flag.Visit(func(f *flag.Flag) {
+		if f.Name == "eps" && c.eps == 0 {
+			c.eps = attack.Zero
+		}
+	})
 }
 
 func main() {

@@ -94,8 +94,8 @@ func (p *probe) report() error {
 	return errors.Join(errs...)
 }
 
-// spent says what all queries were for, those of earlier runs of the journals among
-// them.
+// spent says what all queries were for, those of earlier runs of the journals and those on
+// images that were not finished among them.
 func (p *probe) spent() string {
 	var attacks, clean, verify int
 	for _, res := range p.results {
@@ -105,8 +105,14 @@ func (p *probe) spent() string {
 			verify += r.Verify
 		}
 	}
-	return fmt.Sprintf("%d by the attacks, %d to check clean images before them, %d to verify; %d to find the images, %d for the pre-flight, %d for images to begin from",
-		attacks, clean, verify, p.look.Tried, p.look.Checks, p.look.Search)
+	text := fmt.Sprintf("%d in all: %d by the attacks, %d to check clean images before them, %d to verify", p.sent+p.look.spent(), attacks, clean, verify)
+	if rest := p.got - attacks - clean - verify; rest > 0 {
+		text += fmt.Sprintf(", %d on images that were not finished", rest)
+	}
+	if lost := p.sent - p.got; lost > 0 {
+		text += fmt.Sprintf(", %d that were not answered, which the victim may have charged all the same", lost)
+	}
+	return text + fmt.Sprintf("; %d to find the images, %d for the pre-flight, %d for images to begin from", p.look.Tried, p.look.Checks, p.look.Search)
 }
 
 func (p *probe) writePage() error {

@@ -100,7 +100,7 @@ func (p *probe) protocol() []report.Fact {
 		{Name: "budget", Value: fmt.Sprintf("%d queries an image and attack; the attack is cut off there", p.c.budget)},
 		{Name: "queries in all", Value: p.spent()},
 		{Name: "verified", Value: "a separate pass over the best success, as float32 and rounded to 8 bits"},
-		{Name: "intervals", Value: "95 %: Wilson's for rates, 1.96 standard errors for means"},
+		{Name: "intervals", Value: "95 %: Wilson's for rates, 1.96 standard errors for mean distances, the same on the logarithmic scale for mean queries"},
 		{Name: "seed", Value: fmt.Sprint(p.c.seed)},
 		{Name: "program", Value: fmt.Sprintf("Mettle, kernels %s, %s %s/%s", kernel.Active().Name, runtime.Version(), runtime.GOOS, runtime.GOARCH)},
 	}

@@ -28,6 +28,8 @@ type probe struct {
 	look    look
 	starts  map[int]*tensor.Tensor // of wanted classes
 	results []*attack.Result
+	sent    int      // queries of all campaigns, finished or not, and over all runs of their journals
+	got     int      // answers to them
 	notes   []string // warnings, and what was left out or not finished
 	began   time.Time
 }
@@ -219,29 +221,47 @@ func (p *probe) attack(ctx context.Context, name string, job attack.Job) error {
 	m.Stop()
 	if res != nil {
 		res.Attack = name
+		p.sent, p.got = p.sent+res.Intents, p.got+res.Answers
 		res.Records = slices.DeleteFunc(res.Records, func(r attack.Record) bool { return r.Stop == "" })
 		if len(res.Records) > 0 {
 			p.results = append(p.results, res)
 		}
 	}
-	if err != nil {
-		if errors.Is(err, context.Canceled) && c.Journal != "" {
-			fmt.Printf("the queries paid for are in %s; the same command goes on from there\n", c.Journal)
+	if res != nil {
+		if unsure := unsureOf(res); unsure != "" {
+			p.note("%s: %s", name, unsure)
 		}
-		return err
 	}
-	if twice := chargedTwice(res); twice != "" {
-		fmt.Println(" ", twice)
+	switch {
+	case errors.Is(err, context.Canceled) && c.Journal != "":
+		fmt.Printf("the queries paid for are in %s; the same command goes on from there\n", c.Journal)
+	case err != nil && c.Journal == "" && res != nil:
+		fmt.Printf("without -journal the answers to %d queries on images that were not finished are lost; with it the same command would have gone on from here\n", unfinished(res))
 	}
-	return nil
+	return err
 }
 
-// chargedTwice says how many queries of a journal the victim may have served twice, ""
-// if there is no reason to.
-func chargedTwice(res *attack.Result) string {
-	lost := res.Intents - res.Answers
-	if lost == 0 && res.Resumed == 0 {
-		return ""
+// unfinished is how many answers were had on images whose attack did not end.
+func unfinished(res *attack.Result) int {
+	n := res.Answers
+	for _, r := range res.Records {
+		n -= r.Queries + r.Clean + r.Verify
 	}
-	return fmt.Sprintf("resumed %d times; %d of %d queries were possibly charged twice", res.Resumed, lost, res.Intents)
+	return n
+}
+
+// unsureOf says for how many queries no answer came although the victim may have charged
+// them, "" if there is no reason to.
+func unsureOf(res *attack.Result) string {
+	text := ""
+	if res.Resumed > 0 {
+		text = fmt.Sprintf("resumed %d times", res.Resumed)
+	}
+	if lost := res.Intents - res.Answers; lost > 0 {
+		if text != "" {
+			text += "; "
+		}
+		text += fmt.Sprintf("of %d queries sent %d were not answered, and may have been charged all the same", res.Intents, lost)
+	}
+	return text
 }

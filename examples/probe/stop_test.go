@@ -168,6 +168,40 @@ func TestWhatIsFinishedIsReported(t *testing.T) {
 		if _, err := os.Stat(p.c.json); err != nil {
 			t.Error(err)
 		}
+		// All that the victim was asked is told, on images that were not finished too.
+		if want := fmt.Sprintf("%d in all:", int(queries.Load())+p.look.spent()); p.sent != int(queries.Load()) || !strings.Contains(p.spent(), want) {
+			t.Errorf("by hand %v: the victim was asked %d times: %s", byHand, queries.Load(), p.spent())
+		}
+		if !strings.Contains(p.spent(), "on images that were not finished") {
+			t.Errorf("by hand %v: %s", byHand, p.spent())
+		}
+	}
+}
+
+// TestOptions: options given as JSON go before what the program would set, and what is
+// wrong with them is said before the first query.
+func TestOptions(t *testing.T) {
+	h, address := serve(t, reddish())
+	for options, say := range map[string]string{
+		`{"square": {"P": 2}}`: "Square.P is 2", `{"square": {"p": 0.2, "Loss": "cross-entropy"}}`: "", `{"simba": {}}`: `names "simba"`,
+		`{"square": {"Q": 2}}`: `no option "Q"`, `{"square": 3}`: "an object of options is due", `[]`: "-options",
+	} {
+		c := small(t)
+		c.victim, c.data, c.attacks, c.n, c.budget, c.options = address, pictures(t), "square", 2, 20, options
+		before := h.Served()
+		err := run(context.Background(), c)
+		if say == "" {
+			if p := page(t, c); err != nil || !strings.Contains(p, "cross-entropy") {
+				t.Errorf("%s: %v, or the page does not say the loss", options, err)
+			}
+		} else if err == nil || !strings.Contains(err.Error(), say) || h.Served() > before {
+			t.Errorf("%s: %v after %d queries; want an error that says %q", options, err, h.Served()-before, say)
+		}
+	}
+	c := small(t)
+	c.victim, c.data, c.attacks, c.eps = address, pictures(t), "square", 300
+	if err := run(context.Background(), c); err == nil || !strings.Contains(err.Error(), "Eps is 300") {
+		t.Error(err)
 	}
 }
 
