@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"math"
+	"math/rand/v2"
 
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
@@ -97,7 +98,7 @@ func (a PGD) AttackGradients(ctx context.Context, v zoo.Differentiable, t *Try) 
 	clean := t.Clean.Data()
 	x := t.start()
 	if !a.NoRandom {
-		scatter(x, a.Norm, a.Eps, t)
+		scatter(x, a.Norm, a.Eps, t.Rand(0))
 		a.Norm.Project(x, clean, a.Eps)
 	}
 	b := newWhiteBox(v, t, a.Loss)
@@ -116,8 +117,7 @@ func (a PGD) AttackGradients(ctx context.Context, v zoo.Differentiable, t *Try) 
 }
 
 // scatter moves x to a uniformly random point of the ball round it.
-func scatter(x []float32, n Norm, eps float64, t *Try) {
-	r := t.Rand(0)
+func scatter(x []float32, n Norm, eps float64, r *rand.Rand) {
 	if n == Linf {
 		for i := range x {
 			x[i] += float32(eps * (2*r.Float64() - 1))
