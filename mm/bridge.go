@@ -1,13 +1,11 @@
 package mm
 
-import (
-	"gonum.org/v1/gonum/optimize"
-)
+import "gonum.org/v1/gonum/optimize"
 
-// Batch hands f, the smooth part, to the full-batch methods of gonum's optimize
-// package, such as L-BFGS. A regulariser is only possible where it is smooth: it
-// is added when it is Ridge, and Batch returns false for any other that is not
-// nil or Zero.
+// Batch turns a smooth problem into one for the full-batch methods of gonum's optimize
+// package, such as L-BFGS. It returns false unless the regulariser is nil, Zero or
+// Ridge: the others are not smooth. The functions panic for a point of the wrong
+// length.
 func Batch(p Problem) (optimize.Problem, bool) {
 	ridge := 0.0
 	if p.Reg != nil {

@@ -9,8 +9,8 @@ import "math"
 //
 //	F(θ⁺) ≤ F(θ) + ‖e‖²/(2L) − (1/(ητ) − L) ‖Δ‖²,
 //
-// the one-step inequality of section 4 with c = L (1/(2η) replaces 1/(ητ) and τ = 1
-// when h is not convex). A surrogate method with statistic s̄ has, with ŝ the exact
+// which is step 3 of the proof in the package documentation with c = L. If h is not
+// convex, 1/(2η) replaces 1/(ητ) and τ = 1. A surrogate method with statistic s̄ has, with ŝ the exact
 // mean statistic at θ and D(x) = g(x;s̄) − g(x;ŝ),
 //
 //	F(θ⁺) ≤ F(θ) + D(θ) − D(θ⁺) − (ρ/2)(2/τ−1) ‖Δ‖²,
@@ -34,9 +34,9 @@ func newCertifier(r *run, st stepper) (*certifier, error) {
 	}
 	switch s := st.(type) {
 	case *statStepper:
-		c.stat = s
-		c.oracle = newOracle(r.f, statistics(s.family), r.set.Concurrent)
-		c.exact = make([]float64, s.family.StatDim())
+		c.follow(r, s)
+	case *searcher:
+		c.follow(r, s.statStepper)
 	case *gradStepper:
 		l, err := r.lipschitz()
 		if err != nil {
@@ -46,6 +46,12 @@ func newCertifier(r *run, st stepper) (*certifier, error) {
 		c.exact = make([]float64, r.p)
 	}
 	return c, nil
+}
+
+func (c *certifier) follow(r *run, s *statStepper) {
+	c.stat = s
+	c.oracle = newOracle(r.f, statistics(s.family), r.set.Concurrent)
+	c.exact = make([]float64, s.family.StatDim())
 }
 
 func (c *certifier) check(r *run, next []float64, tau float64) error {

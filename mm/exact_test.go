@@ -260,7 +260,7 @@ func TestBatchBridge(t *testing.T) {
 // sphere is the power iteration, step by step.
 func TestPCA(t *testing.T) {
 	z, _ := Spiked(300, 8, 3, 5, 57)
-	f := NewPCA(z)
+	f := must(NewPCA(z))
 	cov := mat.NewSymDense(8, nil)
 	for i := range 300 {
 		cov.SymRankOne(cov, 1.0/300, mat.NewVecDense(8, z.Row(i)))
@@ -318,7 +318,7 @@ func TestSparsePCADiagonal(t *testing.T) {
 	for j, v := range d {
 		z.Row(j)[j] = math.Sqrt(4 * v)
 	}
-	f := NewPCA(z)
+	f := must(NewPCA(z))
 	const lambda = 0.05
 	h := L1Ball{Lambda: lambda}
 	for _, m := range []Method{SPIMM{}, MM{}, SVRG{}, PAGE{}, MM{Surrogate: &DC{Sum: f}}} {
@@ -348,7 +348,7 @@ func TestSparsePCADiagonal(t *testing.T) {
 // from the coordinate of largest variance, or on the sphere, it does not.
 func TestSparsePCATrap(t *testing.T) {
 	z, u := Spiked(2000, 30, 5, 8, 58)
-	f := NewPCA(z)
+	f := must(NewPCA(z))
 	dense := make([]float64, 30)
 	for j := range dense {
 		dense[j] = 1 / math.Sqrt(30)

@@ -120,7 +120,11 @@ func ExampleTrace() {
 	z, _ := mm.Spiked(1000, 20, 4, 5, 3)
 	start := make([]float64, 20)
 	start[0] = 1 // a dense start and a large λ would end at zero
-	problem := mm.Problem{Sum: mm.NewPCA(z), Reg: mm.L1Ball{Lambda: 0.01}}
+	f, err := mm.NewPCA(z)
+	if err != nil {
+		panic(err)
+	}
+	problem := mm.Problem{Sum: f, Reg: mm.L1Ball{Lambda: 0.01}}
 	for _, method := range []mm.Method{mm.MM{}, mm.SVRG{}, mm.SPIMM{}} {
 		var trace mm.Trace
 		set := &mm.Settings{IFO: 12 * 1000, Recorder: &trace, RecordEvery: 4000}

@@ -1,30 +1,50 @@
 package mm
 
 import (
+	"errors"
 	"math"
 
 	"gonum.org/v1/gonum/mat"
 )
 
-// Factorization is the factorised form of PCA and, with an l1 regulariser on W, of
-// sparse dictionary learning (after Mairal):
+// Factorization is the factorised form of PCA,
 //
-//	f_i(W) = min_a ‖z_i − Wa‖²/2 + (Mu/2)‖a‖²,   W ∈ R^{p×k} row-major, Mu > 0.
+//	f_i(W) = min_a ‖z_i − Wa‖²/2 + (Mu/2)‖a‖²,   W ∈ R^{p×K} row-major.
 //
-// It is smooth, by Danskin's theorem, but not with one constant for all W; use it
-// with FactorMM.
+// With an l1 regulariser on W it is sparse dictionary learning (Mairal, Bach, Ponce
+// and Sapiro 2010). It is smooth by Danskin's theorem, but no constant holds for all
+// W, so it does not implement Smooth. Use it with the family FactorMM.
 type Factorization struct {
-	Z  Rows
-	K  int
+	// Z has one sample per row: n×p.
+	Z Rows
+	// K ≥ 1 is the number of columns of W.
+	K int
+	// Mu > 0 is the weight of the ridge on the codes a (μ).
 	Mu float64
 }
 
+// Validate checks the fields, except for the entries of Z.
+func (f *Factorization) Validate(_, _ int) error {
+	if f.Z == nil {
+		return errors.New("mm: Factorization without Z")
+	}
+	return firstError(atLeast("Factorization.K", f.K, 1), positive("Factorization.Mu", f.Mu))
+}
+
+// Len returns the number of samples.
 func (f *Factorization) Len() int {
+	if f.Z == nil {
+		return 0
+	}
 	n, _ := f.Z.Dims()
 	return n
 }
 
+// Dim returns p·K.
 func (f *Factorization) Dim() int {
+	if f.Z == nil {
+		return 0
+	}
 	_, p := f.Z.Dims()
 	return p * f.K
 }
@@ -57,13 +77,13 @@ func (f *Factorization) code(i int, w []float64) (a, wz []float64) {
 	return a, wz
 }
 
-// Component is ‖z‖²/2 − ⟨Wᵀz, a⟩/2 at the minimising a.
+// Component returns f_i(w), which is ‖z‖²/2 − ⟨Wᵀz, a⟩/2 at the minimising a.
 func (f *Factorization) Component(i int, w []float64) float64 {
 	a, wz := f.code(i, w)
 	return (sqRow(f.Z, i) - dot(wz, a)) / 2
 }
 
-// AddGrad adds (Wa − z)aᵀ.
+// AddGrad adds scale·(Wa − z)aᵀ, the gradient of f_i at w, to dst.
 func (f *Factorization) AddGrad(dst []float64, i int, w []float64, scale float64) {
 	k := f.K
 	a, _ := f.code(i, w)
@@ -73,22 +93,37 @@ func (f *Factorization) AddGrad(dst []float64, i int, w []float64, scale float64
 	f.Z.Do(i, func(j int, v float64) { axpy(dst[j*k:(j+1)*k], -scale*v, a) })
 }
 
-// FactorMM is the saddle-point surrogate of a Factorization: the code a of each
-// sample is held at its minimiser for the anchor,
+// FactorMM is the surrogate family of a Factorization that holds the code a of each
+// sample at its minimiser for the anchor,
 //
 //	g_i(W;κ) = ‖z_i − W a_i(κ)‖²/2 + (Mu/2)‖a_i(κ)‖².
 //
-// The statistic is a aᵀ (k², full), then z aᵀ (p·k); the minimiser solves a k×k
-// system, or an inner problem for a convex h. Its curvature moves with the anchor:
-// theorem D only where the codes stay bounded. With SMM it is online dictionary
-// learning.
+// The statistic is a aᵀ (K² numbers, the full matrix), then z aᵀ (p·K numbers). The
+// minimiser solves a K×K system, or an inner problem for a convex h that is neither
+// zero nor Ridge. With SMM it is online dictionary learning (Mairal et al. 2010).
+//
+// The curvature moves with the anchor, so theorem D holds only where the codes stay
+// bounded.
 type FactorMM struct {
+	// F is the sum, which must be the problem's.
 	F *Factorization
 }
 
-func (s *FactorMM) StatDim() int     { return s.F.K*s.F.K + s.F.Dim() }
+// Validate checks that the family fits the problem.
+func (s *FactorMM) Validate(n, p int) error {
+	if s.F == nil {
+		return errors.New("mm: FactorMM has no sum")
+	}
+	return firstError(s.F.Validate(n, p), sameSum("FactorMM", s.F, n, p))
+}
+
+// StatDim returns K² + p·K.
+func (s *FactorMM) StatDim() int { return s.F.K*s.F.K + s.F.Dim() }
+
+// Modulus returns 0: the mean surrogate need not be strongly convex.
 func (s *FactorMM) Modulus() float64 { return 0 }
 
+// AddStat adds scale·s_i(anchor) to dst.
 func (s *FactorMM) AddStat(dst []float64, i int, anchor []float64, scale float64) {
 	k := s.F.K
 	a, _ := s.F.code(i, anchor)
@@ -110,7 +145,7 @@ func (s *FactorMM) gram(stat []float64) *mat.SymDense {
 	return g
 }
 
-// Eval returns tr(W A Wᵀ)/2 − tr(WᵀB).
+// Eval returns tr(W A Wᵀ)/2 − tr(WᵀB) for the statistic (A, B).
 func (s *FactorMM) Eval(stat, w []float64) float64 {
 	k := s.F.K
 	v := -dot(stat[k*k:], w)
@@ -123,8 +158,9 @@ func (s *FactorMM) Eval(stat, w []float64) float64 {
 	return v
 }
 
-// Minimize adds 1e-10 of the largest row to the diagonal of the k×k matrix when it
-// is singular: a component that no sample uses keeps its place.
+// Minimize writes the minimiser of the mean surrogate plus h to dst. If the K×K
+// matrix is singular, it adds 1e-10 of the largest row to the diagonal, so that a
+// column of W that no sample uses stays where it is.
 func (s *FactorMM) Minimize(dst, stat, start []float64, h Regularizer) error {
 	k := s.F.K
 	a := s.gram(stat)

@@ -1,17 +1,21 @@
 package mm
 
 import (
+	"fmt"
 	"math"
 	"slices"
 )
 
 // The generators below stand in for public sets that are too big to ship. Equal
-// arguments give equal data. Rows have unit norm; labels are ±1, drawn from a
-// logistic model at margins of standard deviation 2 from a random direction.
+// arguments give equal data. Rows have unit norm. Labels are ±1, drawn from a
+// logistic model whose margins have standard deviation 2, along a random direction.
 
-// OneHot imitates a9a: 14 categorical fields in 123 binary columns, one active
-// column a field, with frequencies falling as 1/rank.
+// OneHot returns n samples that imitate the set a9a: 14 categorical fields in 123
+// binary columns, with one active column per field and frequencies that fall as
+// 1/rank. Entries are 1/√14, so rows have unit norm. The labels ±1 come from a
+// logistic model with margins of standard deviation 2. It panics unless n ≥ 1.
 func OneHot(n int, seed uint64) (*CSR, []float64) {
+	mustBe(atLeast("OneHot: n", n, 1))
 	fields := []int{5, 8, 5, 16, 5, 7, 14, 6, 5, 2, 2, 2, 5, 41}
 	r := newCounter(seed, streamData)
 	x := &CSR{Ptr: make([]int, 1, n+1)}
@@ -45,9 +49,15 @@ func harmonic(r *counter, g int, power float64) int {
 	return g - 1
 }
 
-// SparseBinary imitates w8a: binary entries, each present with the given density
-// (0.04 there, with p = 300).
+// SparseBinary returns n samples of p binary features that imitate the set w8a
+// (p = 300, density 0.04): each entry is present with probability density. Rows are
+// scaled to unit norm; a row may be empty. The labels ±1 are drawn as OneHot's. It
+// panics unless n, p ≥ 1 and density is in [0, 1].
 func SparseBinary(n, p int, density float64, seed uint64) (*CSR, []float64) {
+	mustBe(firstError(atLeast("SparseBinary: n", n, 1), atLeast("SparseBinary: p", p, 1), nonNegative("SparseBinary: density", density)))
+	if density > 1 {
+		panic(Error(fmt.Sprintf("SparseBinary: density is %g, want at most 1", density)))
+	}
 	r := newCounter(seed, streamData)
 	x := &CSR{P: p, Ptr: make([]int, 1, n+1)}
 	for range n {
@@ -63,8 +73,11 @@ func SparseBinary(n, p int, density float64, seed uint64) (*CSR, []float64) {
 	return x, labels(&r, x)
 }
 
-// Gaussian imitates ijcnn1 (p = 22): dense normal rows.
+// Gaussian returns n samples of p independent normal features, scaled to unit norm:
+// dense rows, like those of the set ijcnn1 (p = 22). The labels ±1 are drawn as
+// OneHot's. It panics unless n, p ≥ 1.
 func Gaussian(n, p int, seed uint64) (*Dense, []float64) {
+	mustBe(firstError(atLeast("Gaussian: n", n, 1), atLeast("Gaussian: p", p, 1)))
 	r := newCounter(seed, streamData)
 	x := NewDense(n, p, nil)
 	for k := range x.Data {
@@ -74,9 +87,12 @@ func Gaussian(n, p int, seed uint64) (*Dense, []float64) {
 	return x, labels(&r, x)
 }
 
-// Text imitates rcv1: about terms words a row, drawn by Zipf's law from p, weighted
-// by term frequency times log inverse document frequency.
+// Text returns n samples that imitate the set rcv1: word counts by Zipf's law over a
+// vocabulary of p words, weighted by term frequency times log inverse document
+// frequency. A row has terms words on average, repetitions included, and unit norm.
+// The labels ±1 are drawn as OneHot's. It panics unless n, p, terms ≥ 1.
 func Text(n, p, terms int, seed uint64) (*CSR, []float64) {
+	mustBe(firstError(atLeast("Text: n", n, 1), atLeast("Text: p", p, 1), atLeast("Text: terms", terms, 1)))
 	r := newCounter(seed, streamData)
 	cumulative := make([]float64, p)
 	total := 0.0
@@ -140,13 +156,16 @@ func labels(r *counter, x Rows) []float64 {
 	return y
 }
 
-// Spiked draws n rows of N(0, I + strength·uuᵀ)/√(p+strength), whose spike u, returned,
-// is a unit vector with sparse non-zeros: data for sparse PCA with a known answer.
+// Spiked returns data for sparse PCA with a known answer: n rows drawn from
+// N(0, I + strength·uuᵀ)/√(p+strength). The spike u, which it returns as well, is a
+// unit vector whose first sparse entries are ±1/√sparse. It panics unless n, p ≥ 1,
+// 1 ≤ sparse ≤ p and strength ≥ 0.
 func Spiked(n, p, sparse int, strength float64, seed uint64) (z *Dense, u []float64) {
+	mustBe(firstError(atLeast("Spiked: n", n, 1), atLeast("Spiked: sparse", sparse, 1), atLeast("Spiked: p", p, sparse), nonNegative("Spiked: strength", strength)))
 	r := newCounter(seed, streamData)
 	u = make([]float64, p)
-	for j := range min(sparse, p) {
-		u[j] = 1 / math.Sqrt(float64(min(sparse, p)))
+	for j := range sparse {
+		u[j] = 1 / math.Sqrt(float64(sparse))
 		if r.next()&1 == 0 {
 			u[j] = -u[j]
 		}
@@ -163,17 +182,21 @@ func Spiked(n, p, sparse int, strength float64, seed uint64) (z *Dense, u []floa
 	return z, u
 }
 
-// Tail is the one-dimensional sum f_i(x) = a_i (1+x²)^(−Power/2) with a_i > 0 of mean
-// 1. Its gradient falls off so slowly that a descent method from x = 1 needs
-// ε^(−(Power+2)/(Power+1)) iterations, an exponent between −1 and the worst case −2
-// that a test can look for (derived here by gradient flow).
+// Tail is the sum f_i(x) = A_i (1+x²)^(−Power/2) of one parameter, a test problem for
+// rates. Its gradient falls off so slowly that a descent method from x = 1 needs
+// ε^(−(Power+2)/(Power+1)) iterations to reach |f'| ≤ ε. This exponent lies between
+// −1 and the worst case, −2 (derived here from the gradient flow).
 type Tail struct {
-	A     []float64
+	// A has one positive weight per component.
+	A []float64
+	// Power > 0 says how fast the tail falls.
 	Power float64
 }
 
-// NewTail draws n weights in (0.5, 1.5) and makes their mean 1.
+// NewTail returns n weights drawn from (0.5, 1.5) and scaled to mean 1. It panics
+// unless n ≥ 1 and power > 0.
 func NewTail(n int, power float64, seed uint64) *Tail {
+	mustBe(firstError(atLeast("NewTail: n", n, 1), positive("NewTail: power", power)))
 	r := newCounter(seed, streamData)
 	t := &Tail{make([]float64, n), power}
 	mean := 0.0
@@ -187,18 +210,29 @@ func NewTail(n int, power float64, seed uint64) *Tail {
 	return t
 }
 
+// Validate checks both fields.
+func (t *Tail) Validate(_, _ int) error {
+	return firstError(checkWeights("Tail.A", t.A), positive("Tail.Power", t.Power))
+}
+
+// Len returns the number of components.
 func (t *Tail) Len() int { return len(t.A) }
+
+// Dim returns 1.
 func (t *Tail) Dim() int { return 1 }
 
+// Component returns f_i(x).
 func (t *Tail) Component(i int, x []float64) float64 {
 	return t.A[i] * math.Pow(1+x[0]*x[0], -t.Power/2)
 }
 
+// AddGrad adds scale·∇f_i(x) to dst.
 func (t *Tail) AddGrad(dst []float64, i int, x []float64, scale float64) {
 	dst[0] -= scale * t.A[i] * t.Power * x[0] * math.Pow(1+x[0]*x[0], -t.Power/2-1)
 }
 
-// Lipschitz: the second derivative is largest at 0, where it is −a·Power.
+// Lipschitz returns the constants: the second derivative of f_i is largest in
+// magnitude at 0, where it is −A_i·Power.
 func (t *Tail) Lipschitz() Lipschitz {
 	top, sq := 0.0, 0.0
 	for _, a := range t.A {

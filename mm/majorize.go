@@ -2,25 +2,28 @@ package mm
 
 import (
 	"errors"
+	"fmt"
 	"math"
 )
 
-// MM is the classical scheme: minimise the mean of all surrogates anchored at the
-// iterate. n IFO an iteration; the objective never increases. With the default
-// family it is the proximal gradient method.
+// MM is classical majorization-minimization (Hunter and Lange 2004): it minimises the
+// mean of all surrogates anchored at the iterate. It costs n component gradients per
+// iteration, and the objective never increases. With the default family it is the
+// proximal gradient method, which reaches ‖G‖ ≤ ε in O(n/ε²).
 type MM struct {
-	// Surrogate is the family; nil is ProxGrad.
+	// Surrogate is the family. Nil means ProxGrad.
 	Surrogate Surrogate
-	// Step of the default family; zero is 1/L.
+	// Step is the step length of the default family (η). 0 means 1/L.
 	Step float64
-	// LineSearch, for the default family only, starts each iteration from twice
-	// the last step and halves it until the surrogate majorises at its minimiser.
-	// The component values are counted in Stats.Values; no constant is needed
-	// when Step is set. Comparing values limits the accuracy of θ to about the
-	// root of the machine's.
+	// LineSearch, for the default family only, starts each iteration at twice the
+	// last step and halves it until the surrogate majorises at its minimiser. If
+	// Step is set, the search starts there and needs no constant L. Stats.Values
+	// counts the component values it computes. Comparing values limits the accuracy
+	// of θ to about 1e-8.
 	LineSearch bool
 }
 
+// String returns "MM".
 func (MM) String() string { return "MM" }
 
 func (m MM) start(r *run) (stepper, error) {
@@ -33,10 +36,10 @@ func (m MM) start(r *run) (stepper, error) {
 		return s, nil
 	}
 	if m.Surrogate != nil {
-		return nil, errors.New("mm: LineSearch is for the default family")
+		return nil, errors.New("mm: LineSearch is for the default family: leave Surrogate nil")
 	}
 	if l, ok := r.h.(StepLimiter); ok && !math.IsInf(l.MaxStep(), 1) {
-		return nil, errors.New("mm: LineSearch with a regulariser that limits the step")
+		return nil, fmt.Errorf("mm: LineSearch does not serve %T, which limits the step", r.h)
 	}
 	return &searcher{statStepper: s, family: s.family.(*ProxGrad), g: make([]float64, r.p), o: r.grad}, nil
 }
@@ -91,21 +94,25 @@ func (s *searcher) propose(dst []float64) error {
 	return nil
 }
 
-// MISO (Mairal 2015) keeps one surrogate a component, refreshes that of a random
-// one, and minimises their mean. n IFO at the start, Batch an iteration; memory
-// n·StatDim. The mean of the true majorants never increases; for non-convex sums
-// the guarantee is asymptotic. Each surrogate must majorise its own component, so
-// the default step is 1/max L_i.
+// MISO (Mairal 2015) keeps one surrogate per component, refreshes that of a random
+// component, and minimises the mean. It costs n component gradients at the start and
+// Batch per iteration, and memory for n statistics. The mean of the surrogates never
+// increases; for non-convex sums the guarantee is asymptotic.
 type MISO struct {
+	// Surrogate is the family. It must majorise every component. Nil means ProxGrad.
 	Surrogate Surrogate
-	Step      float64
-	Batch     int // zero is 1
+	// Step is the step length of the default family (η). 0 means 1/max L_i.
+	Step float64
+	// Batch is the number of surrogates refreshed per iteration, drawn with
+	// replacement, at most n. 0 means 1.
+	Batch int
 }
 
+// String returns "MISO".
 func (MISO) String() string { return "MISO" }
 
 func (m MISO) start(r *run) (stepper, error) {
-	b, err := batchSize("Batch", m.Batch, 1, r.n, false)
+	b, err := batchSize("Batch", m.Batch, 1, r.n)
 	if err != nil {
 		return nil, err
 	}
@@ -114,8 +121,8 @@ func (m MISO) start(r *run) (stepper, error) {
 		return nil, err
 	}
 	dim := len(s.stat)
-	if dim > math.MaxInt/8/r.n {
-		return nil, errors.New("mm: MISO's table would not fit in memory")
+	if err := fits("MISO's table", float64(r.n)*float64(dim), maxNumbers); err != nil {
+		return nil, err
 	}
 	table, fresh := make([]float64, r.n*dim), make([]float64, dim)
 	batch := sampler{counter: newCounter(r.set.Seed, streamBatch), n: r.n}
@@ -146,26 +153,35 @@ func (m MISO) start(r *run) (stepper, error) {
 	return s, nil
 }
 
-// SMM (Mairal 2013) averages surrogates of random components as it meets them,
-// s̄_k = (1−w_k) s̄_{k−1} + w_k s_i(θ), with w_k = √(K0+1)/√(K0+k). Batch IFO an
-// iteration, memory StatDim. Stationarity is almost sure and asymptotic; in
-// practice it is fast early and stalls at a noise floor. The default step is
-// 1/max L_i.
+// SMM is stochastic majorization-minimization (Mairal 2013). It averages the surrogates
+// of random components as it meets them,
+//
+//	s̄_k = (1−w_k) s̄_{k−1} + w_k s_i(θ_{k−1}),  w_k = √(K0+1)/√(K0+k).
+//
+// It costs Batch component gradients per iteration and memory for one statistic.
+// Stationarity is almost sure and asymptotic. In practice the method is fast early
+// and stalls at a noise floor.
 type SMM struct {
+	// Surrogate is the family. It must majorise every component. Nil means ProxGrad.
 	Surrogate Surrogate
-	Step      float64
-	Batch     int     // zero is 1
-	K0        float64 // zero is n/Batch
+	// Step is the step length of the default family (η). 0 means 1/max L_i.
+	Step float64
+	// Batch is the number of components per iteration, drawn with replacement, at
+	// most n. 0 means 1.
+	Batch int
+	// K0 delays the fall of the weights, in iterations. 0 means n/Batch.
+	K0 float64
 }
 
+// String returns "SMM".
 func (SMM) String() string { return "SMM" }
 
 func (m SMM) start(r *run) (stepper, error) {
-	b, err := batchSize("Batch", m.Batch, 1, r.n, false)
+	b, err := batchSize("Batch", m.Batch, 1, r.n)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkGiven("K0", m.K0); err != nil {
+	if err := nonNegative("K0", m.K0); err != nil {
 		return nil, err
 	}
 	s, err := newStatStepper(r, m.Surrogate, m.Step, func(l Lipschitz) float64 { return 1 / l.Max })
@@ -188,77 +204,4 @@ func (m SMM) start(r *run) (stepper, error) {
 		return nil
 	}
 	return s, nil
-}
-
-// SPIMM is SPI-MM, stochastic path-integrated majorization-minimization, of chapter
-// 6 (Zhang, Zhou, Yang and Feng, IJCAI 2019) as reconstructed here: the surrogate is
-// exact every Period iterations and carried along the path by small batches in
-// between, so it majorises in expectation up to the variance of the path.
-//
-// The zero value is the finite-sum method of theorem A (C when h is not convex,
-// D for another family): Batch = Period = ⌈√n⌉, exact refreshes, step 1/(2L) or
-// 1/(4L), with at most 3n + 3√n·K component gradients in K iterations.
-type SPIMM struct {
-	// Surrogate is the family; nil is ProxGrad, for which the iteration is that of
-	// Prox-SpiderBoost (Proposition 1).
-	Surrogate Surrogate
-	// Step of the default family. Zero is 1/(L(1+√(Period/Batch))), half of it when
-	// h is not convex.
-	Step float64
-	// Batch is b, zero is ⌈√n⌉. Batch = 1 with Period = n is outside the theorems
-	// at step 1/(2L) and often the fastest in practice.
-	Batch int
-	// Period is q, the iterations from one refresh to the next; zero is ⌈√n⌉. The
-	// theorems need Period ≤ Batch.
-	Period int
-	// RefreshProb, if positive, replaces Period by a coin (the loopless form).
-	RefreshProb float64
-	// RefreshBatch is B, drawn with replacement; zero is n and exact. B < n is the
-	// online case, which leaves an error floor of order σ²/B.
-	RefreshBatch int
-	// WithoutReplacement draws batches of distinct indices.
-	WithoutReplacement bool
-	// Rule shortens the steps; nil is Full. Only for convex h.
-	Rule StepRule
-}
-
-func (SPIMM) String() string { return "SPI-MM" }
-
-func (m SPIMM) start(r *run) (stepper, error) {
-	o := pathOptions{m.Batch, m.Period, m.RefreshBatch, m.RefreshProb, m.WithoutReplacement}
-	root := ceilPow(r.n, 0.5)
-	if err := o.resolve(r.n, root, root); err != nil {
-		return nil, err
-	}
-	if err := checkRule(m.Rule, r.h); err != nil {
-		return nil, err
-	}
-	s, err := newStatStepper(r, m.Surrogate, m.Step, func(l Lipschitz) float64 {
-		return theoryStep(l.MeanSquare, o.ratio(), r.h)
-	})
-	if err != nil {
-		return nil, err
-	}
-	if s.rules, err = needsL(r, m.Rule); err != nil {
-		return nil, err
-	}
-	p := newPath(r, s.oracle, o)
-	s.update = func() error { p.update(s.stat); return nil }
-	return s, nil
-}
-
-// needsL makes sure that L is known to a rule that uses it.
-func needsL(r *run, rule StepRule) (StepRule, error) {
-	if n, ok := rule.(Normalized); ok {
-		if err := checkGiven("Eps", n.Eps); err != nil || n.Eps == 0 || !(n.N0 >= 0) {
-			return nil, errors.New("mm: Normalized needs Eps > 0 and N0 ≥ 0")
-		}
-		if _, err := r.lipschitz(); err != nil {
-			return nil, err
-		}
-	}
-	if d, ok := rule.(Damped); ok && !(d.Gamma > 0 && d.Gamma <= 1) {
-		return nil, errors.New("mm: Damped needs Gamma in (0, 1]")
-	}
-	return rule, nil
 }

@@ -9,8 +9,11 @@ import (
 	"gonum.org/v1/gonum/optimize"
 )
 
-// A Method is one of the algorithms of this package: MM, MISO, SMM, SPIMM, and
-// their rivals. The zero value of each has the parameters of its theory.
+// A Method is one of the algorithms of this package: MM, MISO, SMM and SPIMM on
+// surrogates, and on gradients SGD, SVRG, LSVRG, SCSG, SAGA, SARAH, SPIDER,
+// SpiderBoost, ProxSARAH and PAGE. The zero value of each has the parameters of its
+// theory. A method is a value: several runs may share it. Other packages extend the
+// methods by surrogates, sums, regularisers and step rules, not by new methods.
 type Method interface {
 	// String returns the usual name.
 	String() string
@@ -49,6 +52,7 @@ type run struct {
 	n, p    int
 	set     Settings
 	lip     Lipschitz
+	lipErr  error
 	haveLip bool
 
 	k         int // iteration
@@ -63,28 +67,46 @@ type run struct {
 	extra     int64         // charged checks
 }
 
-// Minimize runs a method on a problem from x0 (the origin if nil) until a limit
-// of the settings is reached or the context ends. The result is valid whatever
-// the error: it holds what was reached. A limit is not an error; it is the
-// result's Status.
+// Minimize runs a method on a problem until a limit of the settings is reached or the
+// context ends. The run starts from x0; nil means the origin. Nil settings mean
+// Settings{}.
 //
-// It panics when the problem has no components or no parameters, or when the
-// length of x0 is not their number.
+// The result is valid whatever the error: it holds what was reached. A limit is not
+// an error; it is the result's Status. If the context ends, the error is its cause.
+// Other errors are:
+//
+//   - invalid fields of the problem, the method or the settings, found before the
+//     first iteration (see Validator);
+//   - ErrNoLipschitz, if a default step needs constants that are unknown;
+//   - a *NonFiniteError for bad data or a step that is too large;
+//   - a *CertificateError, if Settings.Certify is set;
+//   - that of an inner solver, or of the Recorder.
+//
+// Minimize panics with an Error if the context, the sum or the method is nil, if the
+// sum has no components or no parameters, and if x0 has not one entry per parameter.
 func Minimize(ctx context.Context, p Problem, x0 []float64, settings *Settings, m Method) (*Result, error) {
+	if ctx == nil || p.Sum == nil || m == nil {
+		panic(Error("Minimize: nil context, sum or method"))
+	}
 	r := newRun(ctx, p, x0, settings)
 	fail := func(err error) (*Result, error) {
 		return &Result{Location: Location{X: r.x, F: math.NaN(), Stationarity: math.NaN()}, Status: optimize.Failure}, err
 	}
-	if !allFinite(r.x) {
-		return fail(&NonFiniteError{})
+	for j, v := range r.x {
+		if !finite(v) {
+			return fail(fmt.Errorf("mm: entry %d of x0 is %g", j, v))
+		}
 	}
-	if err := r.set.check(); err != nil {
+	if err := firstError(r.set.check(), validate(r.f, r.n, r.p), validate(r.h, r.n, r.p)); err != nil {
 		return fail(err)
 	}
 	r.resume()
 	st, err := m.start(r)
 	if err != nil {
 		return fail(err)
+	}
+	if r.set.Measure == MeasureResidual && family(st) == nil {
+		return fail(fmt.Errorf("mm: MeasureResidual is for MM, MISO, SMM and SPIMM; %v has no surrogate", m))
 	}
 	return r.loop(st)
 }
@@ -96,6 +118,7 @@ func newRun(ctx context.Context, p Problem, x0 []float64, settings *Settings) *r
 	}
 	r.n, r.p = r.f.Len(), r.f.Dim()
 	if r.n <= 0 || r.p <= 0 {
+		mustBe(validate(r.f, r.n, r.p)) // says more, if it has something to say
 		panic(Error(fmt.Sprintf("Minimize: %d components of %d parameters", r.n, r.p)))
 	}
 	if r.h == nil {
@@ -103,7 +126,7 @@ func newRun(ctx context.Context, p Problem, x0 []float64, settings *Settings) *r
 	}
 	r.x = make([]float64, r.p)
 	if x0 != nil {
-		checkLen("Minimize", len(x0), r.p)
+		checkLen("Minimize: x0", len(x0), r.p)
 		copy(r.x, x0)
 	}
 	r.grad = newGradOracle(r.f, r.set.Concurrent)
@@ -119,47 +142,69 @@ func newRun(ctx context.Context, p Problem, x0 []float64, settings *Settings) *r
 	if s.Evaluate == 0 || s.Evaluate > r.n {
 		s.Evaluate = r.n
 	}
-	r.lip = s.Lipschitz
 	return r
 }
 
+// check names the first setting that is out of range.
 func (s *Settings) check() error {
-	switch {
-	case s.IFO < 0 || s.MajorIterations < 0 || s.Runtime < 0 || s.RecordEvery < 0 || s.Evaluate < 0 || s.Concurrent < 0:
-		return fmt.Errorf("mm: a limit in the settings is negative: %+v", *s)
-	case !(s.GradientThreshold >= 0) || !(s.MappingStep >= 0):
-		return fmt.Errorf("mm: threshold %g, mapping step %g", s.GradientThreshold, s.MappingStep)
-	case !(s.Lipschitz.MeanSquare >= 0) || !(s.Lipschitz.Max >= 0):
-		return fmt.Errorf("mm: Lipschitz constants %+v", s.Lipschitz)
-	}
-	return nil
-}
-
-// lipschitz returns the constants, from the settings first.
-func (r *run) lipschitz() (Lipschitz, error) {
-	if r.haveLip {
-		return r.lip, nil
-	}
-	if r.lip.MeanSquare == 0 || r.lip.Max == 0 {
-		if s, ok := r.f.(Smooth); ok {
-			l := s.Lipschitz()
-			if r.lip.MeanSquare == 0 {
-				r.lip.MeanSquare = l.MeanSquare
-			}
-			if r.lip.Max == 0 {
-				r.lip.Max = l.Max
-			}
+	for _, c := range []struct {
+		name  string
+		value int64
+	}{
+		{"IFO", s.IFO}, {"MajorIterations", int64(s.MajorIterations)}, {"Runtime", int64(s.Runtime)},
+		{"RecordEvery", s.RecordEvery}, {"Evaluate", int64(s.Evaluate)}, {"Concurrent", int64(s.Concurrent)},
+	} {
+		if c.value < 0 {
+			return fmt.Errorf("mm: Settings.%s is %d, want at least 0", c.name, c.value)
 		}
 	}
-	// One constant serves for the other where it is the safe choice.
-	if r.lip.MeanSquare == 0 {
-		r.lip.MeanSquare = r.lip.Max
+	if s.Measure < MeasureMapping || s.Measure > MeasureSubgradient {
+		return fmt.Errorf("mm: Settings.Measure is %d, which is no measure", s.Measure)
 	}
-	if r.lip.Max == 0 || !finite(r.lip.Max) || !finite(r.lip.MeanSquare) {
-		return Lipschitz{}, ErrNoLipschitz
+	if s.Output < OutputLast || s.Output > OutputRandom {
+		return fmt.Errorf("mm: Settings.Output is %d, which is no output rule", s.Output)
 	}
-	r.haveLip = true
-	return r.lip, nil
+	return firstError(
+		nonNegative("Settings.GradientThreshold", s.GradientThreshold),
+		nonNegative("Settings.MappingStep", s.MappingStep),
+		nonNegative("Settings.Lipschitz.MeanSquare", s.Lipschitz.MeanSquare),
+		nonNegative("Settings.Lipschitz.Max", s.Lipschitz.Max))
+}
+
+// lipschitz returns the constants, from the settings first. Max may be 0: unknown.
+func (r *run) lipschitz() (Lipschitz, error) {
+	if !r.haveLip {
+		r.haveLip = true
+		r.lip, r.lipErr = r.findLipschitz()
+	}
+	return r.lip, r.lipErr
+}
+
+func (r *run) findLipschitz() (Lipschitz, error) {
+	l := r.set.Lipschitz
+	smooth, ok := r.f.(Smooth)
+	if ok && (l.MeanSquare == 0 || l.Max == 0) {
+		own := smooth.Lipschitz()
+		if err := firstError(nonNegative("MeanSquare", own.MeanSquare), nonNegative("Max", own.Max)); err != nil {
+			return Lipschitz{}, fmt.Errorf("mm: the Lipschitz constants of %T are %+v: are the data finite?", r.f, own)
+		}
+		if l.MeanSquare == 0 {
+			l.MeanSquare = own.MeanSquare
+		}
+		if l.Max == 0 {
+			l.Max = own.Max
+		}
+	}
+	if l.MeanSquare == 0 {
+		l.MeanSquare = l.Max // never smaller
+	}
+	switch {
+	case l.MeanSquare != 0:
+		return l, nil
+	case ok:
+		return l, fmt.Errorf("mm: the Lipschitz constants of %T are 0, so its gradient does not depend on the parameters (data of zeros?) and no step follows from them: set the method's Step", r.f)
+	}
+	return l, ErrNoLipschitz
 }
 
 func (r *run) resume() { r.started = time.Now() }
@@ -225,7 +270,10 @@ func (r *run) loop(st stepper) (*Result, error) {
 			}
 			residual = st.modulus() * d
 			out.see(r, residual)
-			tau := shorten(st.rule(), next, r.x, d, r.lip.MeanSquare)
+			tau, err := r.shorten(st.rule(), next, d)
+			if err != nil {
+				return r.finish(st, out, optimize.Failure, err)
+			}
 			if err := cert.check(r, next, tau); err != nil {
 				return r.finish(st, out, optimize.Failure, err)
 			}
@@ -289,97 +337,4 @@ func (r *run) finish(st stepper, out *output, status optimize.Status, err error)
 	x := out.choose(r)
 	loc := r.locate(st, x)
 	return &Result{Location: loc, Stats: *r.snapshot(), Status: status}, err
-}
-
-// output keeps the iterate that the output rule asks for.
-type output struct {
-	kept     []float64
-	residual float64
-	coins    counter
-}
-
-func newOutput(r *run) *output {
-	return &output{residual: math.Inf(1), coins: newCounter(r.set.Seed, streamOutput)}
-}
-
-// see is shown each iterate before the step from it.
-func (o *output) see(r *run, residual float64) {
-	keep := false
-	switch r.set.Output {
-	case OutputBest:
-		keep = r.refreshed && residual < o.residual
-	case OutputRandom:
-		keep = o.coins.intn(r.k+1) == 0
-	}
-	if keep {
-		o.residual = residual
-		o.kept = append(o.kept[:0], r.x...)
-	}
-}
-
-func (o *output) choose(r *run) []float64 {
-	if o.kept != nil {
-		return o.kept
-	}
-	return r.x
-}
-
-// recorder decides when the user's Recorder is called.
-type recorder struct {
-	next, at int64 // at is the count of the last record
-}
-
-func (c *recorder) init(r *run, st stepper) error {
-	if r.set.Recorder == nil {
-		return nil
-	}
-	if err := r.set.Recorder.Init(); err != nil {
-		return err
-	}
-	return c.record(r, st, optimize.InitIteration)
-}
-
-func (c *recorder) due(r *run, st stepper) error {
-	if r.set.Recorder == nil || r.ifo() < c.next {
-		return nil
-	}
-	return c.record(r, st, optimize.MajorIteration)
-}
-
-func (c *recorder) last(r *run, st stepper) error {
-	if r.set.Recorder == nil || c.at == r.ifo() {
-		return nil
-	}
-	return c.record(r, st, optimize.PostIteration)
-}
-
-func (c *recorder) record(r *run, st stepper, op optimize.Operation) error {
-	r.pause()
-	defer r.resume()
-	c.at = r.ifo()
-	c.next = (c.at/r.set.RecordEvery + 1) * r.set.RecordEvery
-	loc := r.locate(st, r.x)
-	return r.set.Recorder.Record(&loc, op, r.snapshot())
-}
-
-// checker confirms small residuals by an exact evaluation, at most once a pass.
-type checker struct {
-	next int64
-}
-
-func (c *checker) stationary(r *run, st stepper, residual float64) (bool, error) {
-	tol := r.set.GradientThreshold
-	if tol == 0 || residual > tol || r.ifo() < c.next {
-		return false, nil
-	}
-	r.pause()
-	defer r.resume()
-	before := r.diag.ifo
-	v, err := r.measure(st, r.x)
-	if r.set.ChargeChecks {
-		r.extra += r.diag.ifo - before
-		r.diag.ifo = before
-	}
-	c.next = r.ifo() + int64(r.set.Evaluate)
-	return v <= tol, err
 }

@@ -38,24 +38,31 @@ type pathOptions struct {
 
 func (o *pathOptions) resolve(n, defBatch, defPeriod int) error {
 	var err error
-	if o.batch, err = batchSize("Batch", o.batch, defBatch, n, o.without); err != nil {
+	if o.batch, err = batchSize("Batch", o.batch, defBatch, n); err != nil {
 		return err
 	}
-	if o.refreshBatch, err = batchSize("RefreshBatch", o.refreshBatch, n, n, true); err != nil {
+	if o.refreshBatch, err = batchSize("RefreshBatch", o.refreshBatch, n, n); err != nil {
 		return err
 	}
-	if !(o.prob >= 0 && o.prob <= 1) {
-		return fmt.Errorf("mm: RefreshProb is %g", o.prob)
+	if err := checkProb(o.prob); err != nil {
+		return err
 	}
 	switch {
 	case o.period < 0:
-		return fmt.Errorf("mm: Period is %d", o.period)
+		return atLeast("Period", o.period, 0)
 	case o.prob > 0 && o.period > 0:
 		return fmt.Errorf("mm: both Period %d and RefreshProb %g are set", o.period, o.prob)
 	case o.period == 0 && o.prob == 0:
 		o.period = defPeriod
 	}
 	return nil
+}
+
+func checkProb(p float64) error {
+	if p >= 0 && p <= 1 {
+		return nil
+	}
+	return fmt.Errorf("mm: RefreshProb is %g, want a probability, or 0 for the default", p)
 }
 
 // ratio is q/b, with q the mean number of iterations between refreshes.

@@ -30,7 +30,7 @@ func allSums() []FiniteSum {
 	return append(sums,
 		&Components{Z: dense, K: 2, Lambda: 0.1, Delta: 0.2},
 		&Factorization{Z: dense, K: 2, Mu: 0.3},
-		must(NewPoisson(positive(20, 5, 5))),
+		must(NewPoisson(positives(20, 5, 5))),
 		NewTail(9, 0.5, 6),
 		plainSum{must(NewLogistic(dense, y, 0.1))})
 }
@@ -38,7 +38,7 @@ func allSums() []FiniteSum {
 // plainSum hides the fast paths of a sum.
 type plainSum struct{ FiniteSum }
 
-func positive(n, p int, seed uint64) (*Dense, []float64) {
+func positives(n, p int, seed uint64) (*Dense, []float64) {
 	r := newCounter(seed, streamData)
 	x := NewDense(n, p, nil)
 	y := make([]float64, n)
@@ -236,25 +236,3 @@ func TestRows(t *testing.T) {
 		}
 	}
 }
-
-func TestConstructorsErr(t *testing.T) {
-	x := NewDense(3, 2, nil)
-	nan := math.NaN()
-	for what, err := range map[string]error{
-		"labels 0/1":     second(NewLogistic(x, []float64{0, 1, 1}, 0)),
-		"too few labels": second(NewLogistic(x, []float64{1, 1}, 0)),
-		"NaN target":     second(NewLeastSquares(x, []float64{0, nan, 1})),
-		"negative alpha": second(NewLogistic(x, []float64{1, 1, 1}, -1)),
-		"no rows":        second(NewLogistic(NewDense(0, 2, nil), nil, 0)),
-		"negative count": second(NewPoisson(x, []float64{1, -1, 0})),
-		"JJ of a square": second(NewJaakkolaJordan(must(NewLeastSquares(x, []float64{1, 1, 1})))),
-		"IRLS of log":    second(NewIRLS(must(NewLogistic(x, []float64{1, 1, 1}, 0)))),
-		"metric of zero": second(NewDiagonal(NewPCA(x), []float64{1, 0})),
-	} {
-		if err == nil {
-			t.Errorf("%s: no error", what)
-		}
-	}
-}
-
-func second[T any](_ T, err error) error { return err }

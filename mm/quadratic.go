@@ -9,17 +9,18 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// Quadratic is the variable-metric surrogate
+// Quadratic is the variable-metric surrogate family
 //
 //	g_i(θ;κ) = f_i(κ) + ⟨∇f_i(κ), θ−κ⟩ + (θ−κ)ᵀB(θ−κ)/2
 //
-// with one matrix B for all components, diagonal or full, that bounds every
-// Hessian. The statistic is Bκ − ∇f_i(κ). For a fixed metric Proposition 1 holds in
-// the norm of B, and theorems A to D with L measured in it.
+// with one matrix B, diagonal or full, that bounds the Hessian of every f_i. The
+// statistic is Bκ − ∇f_i(κ), p numbers. Proposition 1 holds in the norm of B, and so
+// do theorems A to D, with L measured in that norm.
 //
-// The minimiser is a linear solve for h zero or Ridge, a coordinate-wise prox for
-// a Separable h and a diagonal B, and an inner accelerated proximal gradient
-// method for any other convex h.
+// The minimiser is a linear solve if h is zero or Ridge, a coordinate-wise proximal
+// step if B is diagonal and h Separable, and an inner accelerated proximal gradient
+// method for any other convex h. Make one by NewDiagonal, NewQuadratic, NewBohning
+// or NewJensen. Several runs may share a family.
 type Quadratic struct {
 	sum     FiniteSum
 	diag    []float64     // nil for a full metric
@@ -32,14 +33,18 @@ type Quadratic struct {
 	chol  *mat.Cholesky
 }
 
-// NewDiagonal returns the family with B = diag(b). It errs unless all b are
-// positive.
+// NewDiagonal returns the family with B = diag(b). It returns an error unless all
+// entries of b are positive and finite. It panics unless b has one entry per
+// parameter.
 func NewDiagonal(sum FiniteSum, b []float64) (*Quadratic, error) {
+	if sum == nil {
+		panic(Error("NewDiagonal: nil sum"))
+	}
 	checkLen("NewDiagonal", len(b), sum.Dim())
 	q := &Quadratic{sum: sum, diag: b, modulus: math.Inf(1)}
-	for _, v := range b {
+	for j, v := range b {
 		if !(v > 0) || !finite(v) {
-			return nil, fmt.Errorf("mm: metric entry %g", v)
+			return nil, fmt.Errorf("mm: entry %d of the diagonal metric is %g, want a finite number > 0", j, v)
 		}
 		q.modulus = min(q.modulus, v)
 		q.top = max(q.top, v)
@@ -47,29 +52,50 @@ func NewDiagonal(sum FiniteSum, b []float64) (*Quadratic, error) {
 	return q, nil
 }
 
-// NewQuadratic returns the family with a full B. It errs unless B is positive
-// definite.
+// NewQuadratic returns the family with the full matrix B = b. It returns an error
+// unless b is finite and positive definite. It panics unless b has one row per
+// parameter.
 func NewQuadratic(sum FiniteSum, b *mat.SymDense) (*Quadratic, error) {
+	if sum == nil || b == nil {
+		panic(Error("NewQuadratic: nil sum or nil matrix"))
+	}
 	p := b.SymmetricDim()
 	checkLen("NewQuadratic", p, sum.Dim())
+	for j := range p {
+		for k := j; k < p; k++ {
+			if v := b.At(j, k); !finite(v) {
+				return nil, fmt.Errorf("mm: entry (%d, %d) of the metric is %g", j, k, v)
+			}
+		}
+	}
 	var eig mat.EigenSym
 	if !eig.Factorize(b, false) {
-		return nil, errors.New("mm: the metric has no eigenvalues: not finite?")
+		return nil, errors.New("mm: the eigenvalues of the metric cannot be found")
 	}
 	v := eig.Values(nil)
 	if !(v[0] > 0) {
-		return nil, fmt.Errorf("mm: the metric's smallest eigenvalue is %g", v[0])
+		return nil, fmt.Errorf("mm: the metric is not positive definite: its smallest eigenvalue is %g", v[0])
 	}
 	return &Quadratic{sum: sum, full: b, modulus: v[0], top: v[p-1]}, nil
 }
 
-// NewBohning returns Böhning's surrogate of a linear model: B = c·XᵀX/n plus the
-// curvature of the smooth regularisers, with c the curvature of the loss (1/4 for
-// logistic regression). It majorises the mean, not each component, so it serves
-// MM and SPIMM with exact refreshes; the components' metrics differ. floor is
-// added to the diagonal when X is rank-deficient.
+// NewBohning returns Böhning's surrogate of a linear model (Böhning and Lindsay 1988,
+// Böhning 1992): B = c·XᵀX/n plus the curvature of the smooth regularisers, where c is
+// the curvature of the loss (1/4 for logistic regression). The number floor ≥ 0 is
+// added to the diagonal; a rank-deficient X needs floor > 0.
+//
+// The mean surrogate majorises f, but a g_i need not majorise its f_i. So the family
+// serves MM and SPIMM, and not MISO or SMM. NewBohning returns an error for an
+// invalid l, for floor < 0, for a B that is not positive definite, and for more
+// than 46,000 parameters.
 func NewBohning(l *Linear, floor float64) (*Quadratic, error) {
+	if err := checkMetric(l, "NewBohning", floor); err != nil {
+		return nil, err
+	}
 	n, p := l.X.Dims()
+	if err := fits("the matrix of NewBohning", float64(p)*float64(p), maxStatistic); err != nil {
+		return nil, err
+	}
 	b := mat.NewSymDense(p, nil)
 	data := b.RawSymmetric().Data
 	c := l.Loss.Curvature() / float64(n)
@@ -89,14 +115,19 @@ func NewBohning(l *Linear, floor float64) (*Quadratic, error) {
 }
 
 // NewJensen returns the separable surrogate of a linear model that Jensen's
-// inequality gives: with weights w_ij = |x_ij|/‖x_i‖₁,
+// inequality gives. With the weights w_ij = |x_ij|/‖x_i‖₁,
 //
-//	φ(x_iᵀθ) ≤ Σ_j w_ij φ((x_ij/w_ij)(θ_j−κ_j) + x_iᵀκ),
+//	φ(x_iᵀθ) ≤ Σ_j w_ij φ((x_ij/w_ij)(θ_j−κ_j) + x_iᵀκ).
 //
-// followed by the loss's curvature bound c (exact for least squares): a diagonal
-// metric B_j = c·mean_i |x_ij|·‖x_i‖₁ plus the smooth regularisers' curvature. It
-// majorises the mean. Columns without data get floor.
+// Bounding the curvature of the loss by c, which is exact for least squares, gives
+// the diagonal metric B_j = c·mean_i |x_ij|·‖x_i‖₁. The curvature of the smooth
+// regularisers and the number floor ≥ 0 are added; a column without data needs
+// floor > 0. The mean surrogate majorises f. NewJensen returns an error for an
+// invalid l, for floor < 0, and for a B_j that is not positive.
 func NewJensen(l *Linear, floor float64) (*Quadratic, error) {
+	if err := checkMetric(l, "NewJensen", floor); err != nil {
+		return nil, err
+	}
 	n, p := l.X.Dims()
 	b := make([]float64, p)
 	c := l.Loss.Curvature() / float64(n)
@@ -111,7 +142,20 @@ func NewJensen(l *Linear, floor float64) (*Quadratic, error) {
 	return NewDiagonal(l, b)
 }
 
-func (q *Quadratic) StatDim() int     { return q.sum.Dim() }
+func checkMetric(l *Linear, what string, floor float64) error {
+	if l == nil {
+		panic(Error(what + ": nil model"))
+	}
+	return firstError(l.Validate(0, 0), nonNegative(what+": floor", floor))
+}
+
+// Validate checks that the family fits the problem.
+func (q *Quadratic) Validate(n, p int) error { return sameSum("Quadratic", q.sum, n, p) }
+
+// StatDim returns p.
+func (q *Quadratic) StatDim() int { return q.sum.Dim() }
+
+// Modulus returns the smallest eigenvalue of B.
 func (q *Quadratic) Modulus() float64 { return q.modulus }
 
 // mul adds scale·Bx to dst.
@@ -132,17 +176,20 @@ func symMul(dst []float64, a *mat.SymDense, x []float64, scale float64) {
 	axpy(dst, scale, d.RawVector().Data)
 }
 
+// AddStat adds scale·s_i(anchor) to dst.
 func (q *Quadratic) AddStat(dst []float64, i int, anchor []float64, scale float64) {
 	q.sum.AddGrad(dst, i, anchor, -scale)
 	q.mul(dst, anchor, scale)
 }
 
+// AddBatchStat adds scale·Σ_{i∈idx} s_i(anchor) to dst.
 func (q *Quadratic) AddBatchStat(dst []float64, idx []int, anchor []float64, scale float64) {
 	g := gradients(q.sum)
 	g.batch(dst, idx, anchor, -scale)
 	q.mul(dst, anchor, scale*float64(len(idx)))
 }
 
+// AddStatDiff adds scale·Σ_{i∈idx} (s_i(a) − s_i(b)) to dst.
 func (q *Quadratic) AddStatDiff(dst []float64, idx []int, a, b []float64, scale float64) {
 	g := gradients(q.sum)
 	g.diff(dst, idx, a, b, -scale)
@@ -150,12 +197,15 @@ func (q *Quadratic) AddStatDiff(dst []float64, idx []int, a, b []float64, scale 
 	q.mul(dst, b, -scale*float64(len(idx)))
 }
 
+// Eval returns xᵀBx/2 − ⟨stat,x⟩.
 func (q *Quadratic) Eval(stat, x []float64) float64 {
 	bx := make([]float64, len(x))
 	q.mul(bx, x, 0.5)
 	return dot(bx, x) - dot(stat, x)
 }
 
+// Minimize writes argmin_x xᵀBx/2 − ⟨stat,x⟩ + h(x) to dst. It returns an error if
+// the inner solver does not converge.
 func (q *Quadratic) Minimize(dst, stat, start []float64, h Regularizer) error {
 	if q.diag != nil {
 		if s, ok := h.(Separable); ok {

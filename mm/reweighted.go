@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 
 	"gonum.org/v1/gonum/mat"
 )
@@ -22,14 +23,27 @@ type weightedLS struct {
 	weigh func(i int, m float64) (w, c float64)
 }
 
+// StatDim returns p(p+1)/2 + p.
 func (s *weightedLS) StatDim() int {
 	p := s.l.Dim()
 	return p*(p+1)/2 + p
 }
 
-// Modulus: the weights can be as small as the data let them.
+// Modulus returns the model's Ridge: the weights of the data can be arbitrarily
+// small.
 func (s *weightedLS) Modulus() float64 { return s.l.Ridge }
 
+// Validate checks that the family fits the problem and that a statistic has at most
+// 2³¹ numbers (about 65,000 parameters).
+func (s *weightedLS) Validate(n, p int) error {
+	if s.l == nil {
+		return errors.New("mm: a surrogate that was not made by NewJaakkolaJordan or NewIRLS")
+	}
+	return firstError(sameSum("the surrogate", s.l, n, p), s.l.Validate(n, p),
+		fits("a statistic of the surrogate", float64(p)*(float64(p)+3)/2, maxStatistic))
+}
+
+// AddStat adds scale·s_i(anchor) to dst.
 func (s *weightedLS) AddStat(dst []float64, i int, anchor []float64, scale float64) {
 	p := len(anchor)
 	w, c := s.weigh(i, s.l.X.Dot(i, anchor))
@@ -62,6 +76,7 @@ func (s *weightedLS) unpack(stat []float64) (*mat.SymDense, []float64) {
 	return a, stat[p*(p+1)/2:]
 }
 
+// Eval returns xᵀAx/2 − ⟨b,x⟩ for the statistic (A, b).
 func (s *weightedLS) Eval(stat, x []float64) float64 {
 	a, b := s.unpack(stat)
 	ax := make([]float64, len(x))
@@ -69,10 +84,10 @@ func (s *weightedLS) Eval(stat, x []float64) float64 {
 	return dot(ax, x) - dot(b, x)
 }
 
-// Minimize solves a linear system for h zero or Ridge and runs an inner solver
-// for any other convex h. A mean matrix that lost its positive definiteness, which
-// path-integrated differences of curvature can do, is lifted to the smallest
-// multiple of the identity, by powers of ten, that restores it.
+// Minimize solves a linear system if h is zero or Ridge, and runs an inner solver for
+// any other convex h. Path-integrated differences of curvature can leave a mean
+// matrix A that is not positive definite. Minimize then adds the smallest multiple
+// of the identity that makes it so, out of a sequence of powers of ten.
 func (s *weightedLS) Minimize(dst, stat, start []float64, h Regularizer) error {
 	a, b := s.unpack(stat)
 	p := len(dst)
@@ -120,17 +135,29 @@ func (s *weightedLS) Minimize(dst, stat, start []float64, h Regularizer) error {
 
 func (s *weightedLS) accepts(h Regularizer) error { return acceptsConvex(h) }
 
-// JaakkolaJordan is the variational surrogate of logistic regression,
+// JaakkolaJordan is the variational surrogate family of logistic regression (Jaakkola
+// and Jordan 2000),
 //
 //	log(1+e^{−m}) ≤ log(1+e^{−μ}) + (w/2)(m²−μ²) − (m−μ)/2,  w = tanh(μ/2)/(2μ),
 //
-// for m = y·xᵀθ anchored at μ: tighter than any fixed curvature. Its curvature
-// moves with the anchor, so Proposition 1 does not hold and theorem D only where
-// the iterates stay bounded; with SPIMM it is a heuristic.
+// for m = y·xᵀθ anchored at μ. It is tighter than any fixed curvature. The statistic
+// has p(p+1)/2 + p numbers and each iteration solves a system of order p, so it is
+// for p up to some thousands.
+//
+// The curvature moves with the anchor. So Proposition 1 does not hold, theorem D
+// holds only where the iterates stay bounded, and with SPIMM the family is a
+// heuristic. Make one by NewJaakkolaJordan.
 type JaakkolaJordan struct{ weightedLS }
 
-// NewJaakkolaJordan errs when the loss is not Logistic.
+// NewJaakkolaJordan returns the family of l. It returns an error if the loss is not
+// Logistic or l is invalid.
 func NewJaakkolaJordan(l *Linear) (*JaakkolaJordan, error) {
+	if l == nil {
+		panic(Error("NewJaakkolaJordan: nil model"))
+	}
+	if err := l.Validate(0, 0); err != nil {
+		return nil, err
+	}
 	if _, ok := l.Loss.(Logistic); !ok {
 		return nil, fmt.Errorf("mm: the Jaakkola–Jordan bound is for the logistic loss, not %T", l.Loss)
 	}
@@ -148,16 +175,25 @@ func NewJaakkolaJordan(l *Linear) (*JaakkolaJordan, error) {
 	return s, nil
 }
 
-// IRLS is iteratively reweighted least squares for least deviations,
+// IRLS is the surrogate family of iteratively reweighted least squares for absolute
+// residuals,
 //
-//	|r| ≤ r²/(2η) + η/2,  η = max(|r(κ)|, Delta),
+//	|r| ≤ r²/(2η) + η/2,  η = max(|r(κ)|, Delta).
 //
-// the variational surrogate that majorises the Huber loss with that Delta. Its
-// curvature moves with the anchor: outside theorem D, see JaakkolaJordan.
+// It majorises the loss Huber with the same Delta. The curvature moves with the
+// anchor, with the consequences that JaakkolaJordan lists; statistic and cost are
+// the same. Make one by NewIRLS.
 type IRLS struct{ weightedLS }
 
-// NewIRLS errs when the loss is not Huber.
+// NewIRLS returns the family of l. It returns an error if the loss is not Huber or l
+// is invalid.
 func NewIRLS(l *Linear) (*IRLS, error) {
+	if l == nil {
+		panic(Error("NewIRLS: nil model"))
+	}
+	if err := l.Validate(0, 0); err != nil {
+		return nil, err
+	}
 	h, ok := l.Loss.(Huber)
 	if !ok {
 		return nil, fmt.Errorf("mm: IRLS is for the Huber loss, not %T", l.Loss)
@@ -170,24 +206,40 @@ func NewIRLS(l *Linear) (*IRLS, error) {
 	return s, nil
 }
 
-// Reweighted linearises a concave penalty at the anchor (reweighted l1): with
-// Problem.Reg = Penalty = Σ φ(|θ_j|),
+// Reweighted is the surrogate family of reweighted l1 minimisation (Candès, Wakin and
+// Boyd 2008). It linearises a concave penalty h = Σ φ(|θ_j|) at the anchor,
 //
 //	φ(|θ_j|) ≤ φ(|κ_j|) + φ'(|κ_j|)(|θ_j| − |κ_j|),
 //
-// and f_i is majorised as by ProxGrad. The statistic is κ − Step·∇f_i(κ), then the
-// p slopes; the minimiser a soft threshold with these weights. The weights are
-// bounded but not smooth in the anchor: outside theorem D. The stationary points
-// are those of F.
+// and majorises f_i as ProxGrad does. The statistic is κ − Step·∇f_i(κ) (p numbers),
+// then the p slopes φ'(|κ_j|); the minimiser is a soft threshold with these weights.
+// The stationary points are those of F. The slopes are bounded but not continuous in
+// the anchor, so theorem D does not apply.
 type Reweighted struct {
-	Sum     FiniteSum
-	Step    float64
+	// Sum is the problem's sum.
+	Sum FiniteSum
+	// Step > 0 is the step length η of the quadratic part. It majorises for
+	// Step ≤ 1/L.
+	Step float64
+	// Penalty is φ. It must equal the problem's regulariser.
 	Penalty ConcavePenalty
 }
 
-func (s *Reweighted) StatDim() int     { return 2 * s.Sum.Dim() }
+// Validate checks the fields and that the family fits the problem.
+func (s *Reweighted) Validate(n, p int) error {
+	if s.Penalty == nil {
+		return errors.New("mm: Reweighted has no Penalty")
+	}
+	return firstError(sameSum("Reweighted", s.Sum, n, p), positive("Reweighted.Step", s.Step), validate(s.Penalty, n, p))
+}
+
+// StatDim returns 2p.
+func (s *Reweighted) StatDim() int { return 2 * s.Sum.Dim() }
+
+// Modulus returns 1/Step.
 func (s *Reweighted) Modulus() float64 { return 1 / s.Step }
 
+// AddStat adds scale·s_i(anchor) to dst.
 func (s *Reweighted) AddStat(dst []float64, i int, anchor []float64, scale float64) {
 	p := len(anchor)
 	(&ProxGrad{s.Sum, s.Step}).AddStat(dst[:p], i, anchor, scale)
@@ -196,7 +248,8 @@ func (s *Reweighted) AddStat(dst []float64, i int, anchor []float64, scale float
 	}
 }
 
-// Minimize does not evaluate h: the statistic holds its majoriser.
+// Minimize writes the weighted soft threshold to dst. It does not evaluate h: the
+// statistic holds the majoriser of h.
 func (s *Reweighted) Minimize(dst, stat, _ []float64, _ Regularizer) error {
 	p := len(dst)
 	for j := range dst {
@@ -205,6 +258,7 @@ func (s *Reweighted) Minimize(dst, stat, _ []float64, _ Regularizer) error {
 	return nil
 }
 
+// Eval returns the quadratic part plus Σ_j slope_j |x_j|.
 func (s *Reweighted) Eval(stat, x []float64) float64 {
 	p := len(x)
 	v := (&ProxGrad{s.Sum, s.Step}).Eval(stat[:p], x)
@@ -215,7 +269,7 @@ func (s *Reweighted) Eval(stat, x []float64) float64 {
 }
 
 func (s *Reweighted) accepts(h Regularizer) error {
-	if h != Regularizer(s.Penalty) {
+	if !reflect.DeepEqual(h, Regularizer(s.Penalty)) {
 		return fmt.Errorf("mm: Reweighted majorises %v, the problem's regulariser is %v", s.Penalty, h)
 	}
 	return nil

@@ -119,15 +119,18 @@ func (s spoiled) AddGrad(dst []float64, i int, x []float64, scale float64) {
 func TestNonFinite(t *testing.T) {
 	f := nonconvexLogistic(30, 3, 95)
 	for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
-		for _, m := range allMethods() {
-			res, err := Minimize(context.Background(), Problem{spoiled{f, bad}, nil}, nil, &Settings{Lipschitz: f.Lipschitz(), IFO: 30 * 100}, m)
-			var nf *NonFiniteError
-			if !errors.As(err, &nf) || nf.IFO == 0 {
-				t.Errorf("%v with %g: error %v", m, bad, err)
-				continue
-			}
-			if !allFinite(res.X) || res.Status != optimize.Failure {
-				t.Errorf("%v with %g: θ = %v, status %v", m, bad, res.X, res.Status)
+		// A regulariser must not hide NaN behind a threshold.
+		for _, h := range []Regularizer{nil, L1{Lambda: 0.01}, ElasticNet{L1: 0.01}, FusedLasso{TV: 0.01}} {
+			for _, m := range allMethods() {
+				res, err := Minimize(context.Background(), Problem{spoiled{f, bad}, h}, nil, &Settings{Lipschitz: f.Lipschitz(), IFO: 30 * 100}, m)
+				var nf *NonFiniteError
+				if !errors.As(err, &nf) || nf.IFO == 0 {
+					t.Errorf("%v, %T with %g: error %v", m, h, bad, err)
+					continue
+				}
+				if !allFinite(res.X) || res.Status != optimize.Failure {
+					t.Errorf("%v, %T with %g: θ = %v, status %v", m, h, bad, res.X, res.Status)
+				}
 			}
 		}
 	}
@@ -215,12 +218,14 @@ func mat3(f *Linear) float64 {
 
 func TestDegenerateProblems(t *testing.T) {
 	one := must(NewLogistic(NewDense(1, 1, []float64{1}), []float64{1}, 0.1))
-	zero := must(NewLogistic(NewDense(5, 2, nil), []float64{1, -1, 1, 1, -1}, 0.1))
+	zero := &Linear{X: NewDense(5, 2, nil), Y: []float64{1, -1, 1, 1, -1}, Loss: Logistic{}, Alpha: 0.1}
+	hole := NewDense(4, 2, []float64{0, 0, 1, 2, 0, 0, 3, 1}) // samples without a feature
+	holes := must(NewLogistic(hole, []float64{1, -1, -1, 1}, 0))
 	x, _ := Gaussian(20, 3, 97)
 	same := must(NewLogistic(x, slices.Repeat([]float64{1}, 20), 0))
 	huge := NewDense(4, 2, []float64{1e4, 0, -1e4, 1, 0, 1e4, 5, 5})
 	big := must(NewLogistic(huge, []float64{1, -1, 1, -1}, 0.1))
-	for _, f := range []*Linear{one, zero, same, big} {
+	for _, f := range []*Linear{one, zero, holes, same, big} {
 		for _, m := range allMethods() {
 			for _, h := range []Regularizer{nil, L1{Lambda: 0.01}} {
 				res, err := Minimize(context.Background(), Problem{f, h}, nil, &Settings{IFO: 400}, m)
@@ -230,54 +235,6 @@ func TestDegenerateProblems(t *testing.T) {
 			}
 		}
 	}
-}
-
-func TestRefusedOptions(t *testing.T) {
-	f := nonconvexLogistic(20, 3, 98)
-	p := Problem{f, L1{Lambda: 0.1}}
-	mcp := Problem{f, MCP{Lambda: 0.1, Gamma: 0.5}}
-	sphere := Problem{f, Sphere{}}
-	for what, c := range map[string]struct {
-		p   Problem
-		set Settings
-		m   Method
-	}{
-		"b > n without replacement":   {p, Settings{}, SPIMM{Batch: 21, WithoutReplacement: true}},
-		"negative batch":              {p, Settings{}, SPIMM{Batch: -1}},
-		"negative period":             {p, Settings{}, SPIMM{Period: -2}},
-		"refresh batch > n":           {p, Settings{}, SPIMM{RefreshBatch: 21}},
-		"probability above 1":         {p, Settings{}, SPIMM{RefreshProb: 1.5}},
-		"snapshots above 1":           {p, Settings{}, LSVRG{RefreshProb: 1.5}},
-		"period and probability":      {p, Settings{}, SPIMM{Period: 3, RefreshProb: 0.1}},
-		"negative step":               {p, Settings{}, SPIMM{Step: -1}},
-		"NaN step":                    {p, Settings{}, SGD{Step: math.NaN()}},
-		"negative L":                  {p, Settings{Lipschitz: Lipschitz{MeanSquare: -1}}, SPIMM{}},
-		"no L":                        {Problem{plainSum{f}, nil}, Settings{}, SPIMM{}},
-		"negative budget":             {p, Settings{IFO: -1}, SPIMM{}},
-		"MCP beyond its step":         {mcp, Settings{}, SPIMM{Step: 1}},
-		"MCP beyond its step, SVRG":   {mcp, Settings{}, SVRG{Step: 1}},
-		"averaging on the sphere":     {sphere, Settings{}, SPIMM{Rule: Damped{0.5}}},
-		"normalising on the sphere":   {sphere, Settings{}, SPIDER{}},
-		"damping factor 0":            {p, Settings{}, SPIMM{Rule: Damped{}}},
-		"ε = 0":                       {p, Settings{}, SPIMM{Rule: Normalized{}}},
-		"a step beside a family":      {p, Settings{}, MM{Surrogate: &ProxGrad{f, 1}, Step: 1}},
-		"linear surrogate without LM": {p, Settings{}, MM{Surrogate: &DC{Sum: f}}},
-		"EM with a regulariser":       {p, Settings{}, MM{Surrogate: &PoissonEM{}}},
-		"other penalty":               {p, Settings{}, MM{Surrogate: &Reweighted{f, 1, MCP{1, 2}}}},
-		"line search of a family":     {p, Settings{}, MM{Surrogate: &ProxGrad{f, 1}, LineSearch: true}},
-		"metric with a sphere":        {sphere, Settings{}, MM{Surrogate: must(NewBohning(f, 0))}},
-		"negative K0":                 {p, Settings{}, SMM{K0: -1}},
-	} {
-		if _, err := Minimize(context.Background(), c.p, nil, &c.set, c.m); err == nil {
-			t.Errorf("%s: no error", what)
-		}
-	}
-	defer func() {
-		if _, ok := recover().(Error); !ok {
-			t.Error("a start of the wrong length does not panic with Error")
-		}
-	}()
-	_, _ = Minimize(context.Background(), p, make([]float64, 2), nil, MM{})
 }
 
 func TestLimits(t *testing.T) {

@@ -1,35 +1,34 @@
 package mm
 
-import (
-	"errors"
-	"math"
-)
-
-// SAGA (Defazio, Bach and Lacoste-Julien 2014) corrects a batch by the gradients
-// last seen of its components and their mean,
+// SAGA (Defazio, Bach and Lacoste-Julien 2014) corrects the gradient of a batch by the
+// gradients y_i last seen of its components and their mean ȳ,
 //
 //	v = (1/b) Σ_{i∈S} (∇f_i(θ) − y_i) + ȳ.
 //
-// n IFO at the start, Batch an iteration. The table holds one number a component
-// for a Linear sum and a gradient, p numbers, for any other. The default is the
-// convex method, b = 1 with step 1/(3·max L_i); the non-convex theory (Reddi et
-// al. 2016) has b = ⌈n^⅔⌉ and step 1/(3L).
+// It costs n component gradients at the start and Batch per iteration. The table of
+// the y_i holds one number per component for a Linear sum, and p numbers for any
+// other. The zero value is the convex method. The non-convex theory (Reddi, Sra,
+// Póczos and Smola 2016) has Batch = ⌈n^⅔⌉.
 //
-// With b = 1, a Linear sum without Alpha, and h zero, L1 without weights, Ridge or
-// ElasticNet, an iteration on sparse rows costs their non-zeros: the steps that a
-// coordinate misses between visits are applied when it is next needed, in closed
-// form. They agree with the dense path up to rounding.
+// On a Linear sum with Batch 1, Alpha 0 and an h that is zero, L1 without weights,
+// Ridge or ElasticNet, an iteration on sparse rows costs their non-zeros only: a
+// coordinate catches up on the steps it missed when it is next needed, in closed
+// form. The iterates agree with the dense computation up to rounding.
 type SAGA struct {
+	// Batch is b, drawn with replacement, at most n. 0 means 1.
 	Batch int
-	Step  float64 // zero is 1/(3·max L_i) for b = 1, else 1/(3L); halved for h not convex
+	// Step is the step length (η). 0 means 1/(3·max L_i) for Batch 1 and 1/(3L) for
+	// any other, half of it if h is not convex.
+	Step float64
 	// Eager turns the closed forms off, for comparison.
 	Eager bool
 }
 
+// String returns "SAGA".
 func (SAGA) String() string { return "SAGA" }
 
 func (m SAGA) start(r *run) (stepper, error) {
-	b, err := batchSize("Batch", m.Batch, 1, r.n, false)
+	b, err := batchSize("Batch", m.Batch, 1, r.n)
 	if err != nil {
 		return nil, err
 	}
@@ -45,8 +44,8 @@ func (m SAGA) start(r *run) (stepper, error) {
 	}
 	l, linear := r.f.(*Linear)
 	if !linear {
-		if r.p > math.MaxInt/8/r.n {
-			return nil, errors.New("mm: SAGA's table would not fit in memory")
+		if err := fits("SAGA's table", float64(r.n)*float64(r.p), maxNumbers); err != nil {
+			return nil, err
 		}
 		s.est = &table{r: r, batch: newSampler(r), idx: make([]int, b),
 			old: make([]float64, r.n*r.p), fresh: make([]float64, b*r.p)}

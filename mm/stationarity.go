@@ -1,45 +1,60 @@
 package mm
 
-import (
-	"errors"
-	"math"
-)
+import "math"
 
-// Measure selects a measure of stationarity. All are norms, not squared norms.
+// Measure selects a measure of stationarity. Each is a norm, not a squared norm, and
+// is 0 exactly at the stationary points of F.
 type Measure int
 
 const (
 	// MeasureMapping is the norm of the gradient mapping,
-	// ‖x − prox_{ηh}(x − η∇f(x))‖/η: ‖∇f(x)‖ when h = 0.
+	// ‖x − prox_{ηh}(x − η∇f(x))‖/η, which is ‖∇f(x)‖ if h = 0. The step length η is
+	// Settings.MappingStep. It is the default.
 	MeasureMapping Measure = iota
-	// MeasureResidual is the MM residual of the method's own surrogate family,
-	// ρ‖x − argmin(g(·;x)+h)‖, for MM, MISO, SMM and SPIMM; it equals the gradient
-	// mapping at η = 1/ρ for ProxGrad.
+	// MeasureResidual is the residual of the method's own surrogate family,
+	// ρ‖x − argmin(ḡ(·;x)+h)‖, for MM, MISO, SMM and SPIMM only. For ProxGrad it
+	// equals the gradient mapping at η = 1/ρ.
 	MeasureResidual
 	// MeasureSubgradient bounds dist(0, ∂F) at the point x⁺ that one exact proximal
-	// step from x reaches, by ‖∇f(x⁺) − ∇f(x) + (x − x⁺)/η‖; it is meaningful for
-	// a regulariser that is not convex, where the mapping depends on a choice.
+	// step from x reaches, by ‖∇f(x⁺) − ∇f(x) + (x − x⁺)/η‖. It suits a regulariser
+	// that is not convex, where the gradient mapping depends on the choice of the
+	// proximal point.
 	MeasureSubgradient
 )
 
-// GradientMapping returns ‖x − prox_{ηh}(x − η∇f(x))‖/η for η = step.
+// GradientMapping returns the norm of the gradient mapping at x,
+// ‖x − prox_{ηh}(x − η∇f(x))‖/η for η = step. It panics unless step is positive and x
+// has one entry per parameter.
 func GradientMapping(p Problem, x []float64, step float64) float64 {
-	checkLen("GradientMapping", len(x), p.Sum.Dim())
+	checkPoint("GradientMapping", p.Sum, x, step)
 	g := make([]float64, len(x))
 	FullGrad(g, p.Sum, x)
 	proxStep(g, p.Reg, x, step)
 	return distance(g, x) / step
 }
 
-// SubgradientBound returns MeasureSubgradient at x for η = step.
+// SubgradientBound returns MeasureSubgradient at x for η = step. It panics unless
+// step is positive and x has one entry per parameter.
 func SubgradientBound(p Problem, x []float64, step float64) float64 {
+	checkPoint("SubgradientBound", p.Sum, x, step)
 	return subgradientBound(newGradOracle(p.Sum, 1), p.Sum.Len(), p.Reg, x, step)
 }
 
-// Residual returns the MM residual of a surrogate family at x.
+// Residual returns MeasureResidual of a surrogate family at x. It returns an error
+// if the family does not fit the problem or cannot be minimised with its regulariser.
+// It panics unless x has one entry per parameter.
 func Residual(s Surrogate, p Problem, x []float64) (float64, error) {
+	checkLen("Residual", len(x), p.Sum.Dim())
+	if err := validate(s, p.Sum.Len(), p.Sum.Dim()); err != nil {
+		return math.NaN(), err
+	}
 	o := newOracle(p.Sum, statistics(s), 1)
 	return residual(o, s, p.Sum.Len(), p.Reg, x)
+}
+
+func checkPoint(op string, f FiniteSum, x []float64, step float64) {
+	checkLen(op, len(x), f.Dim())
+	mustBe(positive(op+": step", step))
 }
 
 // proxStep replaces the gradient g at x by prox_{ηh}(x − ηg).
@@ -70,6 +85,9 @@ func residual(o *oracle, s Surrogate, n int, h Regularizer, x []float64) (float6
 	}
 	stat, hat := make([]float64, s.StatDim()), make([]float64, len(x))
 	o.prefixMean(stat, n, x)
+	if err := accepts(s, h); err != nil {
+		return math.NaN(), err
+	}
 	if err := s.Minimize(hat, stat, x, h); err != nil {
 		return math.NaN(), err
 	}
@@ -80,17 +98,12 @@ func residual(o *oracle, s Surrogate, n int, h Regularizer, x []float64) (float6
 	return rho * distance(hat, x), nil
 }
 
-var errNoFamily = errors.New("mm: the MM residual is defined for MM, MISO, SMM and SPIMM only")
-
 // measure evaluates the measure of the settings at x.
 func (r *run) measure(st stepper, x []float64) (float64, error) {
 	if r.set.Measure == MeasureResidual {
-		s, ok := st.(*statStepper)
-		if !ok {
-			return math.NaN(), errNoFamily
-		}
-		o := newOracle(r.f, statistics(s.family), r.set.Concurrent)
-		v, err := residual(o, s.family, r.set.Evaluate, r.h, x)
+		s := family(st)
+		o := newOracle(r.f, statistics(s), r.set.Concurrent)
+		v, err := residual(o, s, r.set.Evaluate, r.h, x)
 		r.diag.ifo += o.ifo
 		return v, err
 	}

@@ -20,7 +20,9 @@ func drive(t *testing.T, p Problem, x0 []float64, seed uint64, steps int, m Meth
 		if err := s.propose(next); err != nil {
 			t.Fatal(err)
 		}
-		shorten(s.rule(), next, r.x, distance(next, r.x), r.lip.MeanSquare)
+		if _, err := r.shorten(s.rule(), next, distance(next, r.x)); err != nil {
+			t.Fatal(err)
+		}
 		see(k, r.x, next, s.v, s.eta)
 		r.x, next = next, r.x
 		r.k++

@@ -11,11 +11,12 @@ import (
 //
 // with a statistic s_i of fixed length, g_i(κ;κ) = f_i(κ) and equal gradients there.
 // Means of surrogates, tables of them (MISO), averages (SMM) and path-integrated
-// differences (SPI-MM) are then vector arithmetic on statistics; that families be
-// additive is this package's design and not the paper's.
+// differences (SPIMM) are then vector arithmetic on statistics. That families be
+// additive is a design of ours and not of the source.
 //
-// Implement it to use a majoriser of your own with every method of the family;
-// Settings.Certify checks the majorisation as it runs.
+// Implement it to use a majoriser of your own with MM, MISO, SMM and SPIMM. While
+// these run, Settings.Certify checks the majorisation. A family may also implement
+// BatchStater and PairStater for speed, and Validator.
 type Surrogate interface {
 	// StatDim returns the length of a statistic.
 	StatDim() int
@@ -26,24 +27,32 @@ type Surrogate interface {
 	Minimize(dst, stat, start []float64, h Regularizer) error
 	// Eval returns ⟨stat,φ(x)⟩ + ψ(x). It need not include the constant.
 	Eval(stat, x []float64) float64
-	// Modulus returns the strong convexity ρ of every mean surrogate, zero if
+	// Modulus returns a strong convexity ρ that every mean surrogate has, or 0 if
 	// there is none to promise.
 	Modulus() float64
 }
 
 // A BatchStater is a Surrogate with a fast path for many components.
 type BatchStater interface {
+	// AddBatchStat adds scale·Σ_{i∈idx} s_i(anchor) to dst. An index that occurs
+	// twice counts twice.
 	AddBatchStat(dst []float64, idx []int, anchor []float64, scale float64)
 }
 
-// A PairStater is a Surrogate with a fast path for differences between anchors.
+// A PairStater is a Surrogate with a fast path for differences between two anchors.
 type PairStater interface {
 	// AddStatDiff adds scale·Σ_{i∈idx} (s_i(a) − s_i(b)) to dst.
 	AddStatDiff(dst []float64, idx []int, a, b []float64, scale float64)
 }
 
-// SurrogateValue returns g_i(x;anchor), its constant fixed by g_i(κ;κ) = f_i(κ).
+// SurrogateValue returns g_i(x;anchor), its constant fixed by g_i(κ;κ) = f_i(κ). It
+// panics unless i is in [0, n) and both points have one entry per parameter.
 func SurrogateValue(s Surrogate, f FiniteSum, i int, x, anchor []float64) float64 {
+	checkLen("SurrogateValue", len(x), f.Dim())
+	checkLen("SurrogateValue", len(anchor), f.Dim())
+	if n := f.Len(); i < 0 || i >= n {
+		panic(Error(fmt.Sprintf("SurrogateValue: component %d of %d", i, n)))
+	}
 	stat := make([]float64, s.StatDim())
 	s.AddStat(stat, i, anchor, 1)
 	return f.Component(i, anchor) + s.Eval(stat, x) - s.Eval(stat, anchor)
@@ -61,27 +70,40 @@ func statistics(s Surrogate) additive {
 	return a
 }
 
-// ProxGrad is the quadratic surrogate
+// ProxGrad is the quadratic surrogate family
 //
 //	g_i(θ;κ) = f_i(κ) + ⟨∇f_i(κ), θ−κ⟩ + ‖θ−κ‖²/(2·Step),
 //
-// with h kept exactly: the Lipschitz-gradient surrogate when h = 0, the proximal
-// gradient surrogate otherwise. Its statistic is κ − Step·∇f_i(κ), its minimiser
-// prox_{Step·h} of the mean statistic. It majorises f_i for Step ≤ 1/L_i, and the
-// mean majorises f for Step ≤ 1/L. Theorems A, B and C apply.
+// with h kept exactly: the Lipschitz-gradient surrogate of Mairal (2013, 2015) if
+// h = 0, the proximal gradient surrogate otherwise. Its statistic is
+// κ − Step·∇f_i(κ), p numbers. Its minimiser is the proximal point at step Step of the
+// mean statistic. It majorises f_i for Step ≤ 1/L_i, and the mean majorises f for
+// Step ≤ 1/L. Theorems A, B and C apply. It is the default family of every method.
 type ProxGrad struct {
-	Sum  FiniteSum
+	// Sum is the problem's sum.
+	Sum FiniteSum
+	// Step > 0 is the step length η = 1/ρ.
 	Step float64
 }
 
-func (s *ProxGrad) StatDim() int     { return s.Sum.Dim() }
+// Validate checks that the family fits the problem.
+func (s *ProxGrad) Validate(n, p int) error {
+	return firstError(sameSum("ProxGrad", s.Sum, n, p), positive("ProxGrad.Step", s.Step))
+}
+
+// StatDim returns p.
+func (s *ProxGrad) StatDim() int { return s.Sum.Dim() }
+
+// Modulus returns 1/Step.
 func (s *ProxGrad) Modulus() float64 { return 1 / s.Step }
 
+// AddStat adds scale·(anchor − Step·∇f_i(anchor)) to dst.
 func (s *ProxGrad) AddStat(dst []float64, i int, anchor []float64, scale float64) {
 	s.Sum.AddGrad(dst, i, anchor, -scale*s.Step)
 	axpy(dst, scale, anchor)
 }
 
+// AddBatchStat adds scale·Σ_{i∈idx} s_i(anchor) to dst.
 func (s *ProxGrad) AddBatchStat(dst []float64, idx []int, anchor []float64, scale float64) {
 	if b, ok := s.Sum.(BatchGrader); ok {
 		b.AddBatchGrad(dst, idx, anchor, -scale*s.Step)
@@ -93,6 +115,7 @@ func (s *ProxGrad) AddBatchStat(dst []float64, idx []int, anchor []float64, scal
 	axpy(dst, scale*float64(len(idx)), anchor)
 }
 
+// AddStatDiff adds scale·Σ_{i∈idx} (s_i(a) − s_i(b)) to dst.
 func (s *ProxGrad) AddStatDiff(dst []float64, idx []int, a, b []float64, scale float64) {
 	if d, ok := s.Sum.(PairGrader); ok {
 		d.AddGradDiff(dst, idx, a, b, -scale*s.Step)
@@ -110,11 +133,13 @@ func (s *ProxGrad) AddStatDiff(dst []float64, idx []int, a, b []float64, scale f
 	}
 }
 
+// Minimize writes the proximal point of stat at step Step to dst.
 func (s *ProxGrad) Minimize(dst, stat, _ []float64, h Regularizer) error {
 	h.Prox(dst, stat, s.Step)
 	return nil
 }
 
+// Eval returns (‖x‖²/2 − ⟨stat,x⟩)/Step.
 func (s *ProxGrad) Eval(stat, x []float64) float64 {
 	return (sqNorm(x)/2 - dot(stat, x)) / s.Step
 }
@@ -142,24 +167,19 @@ type statStepper struct {
 // with the theory's step.
 func newStatStepper(r *run, family Surrogate, step float64, theory func(Lipschitz) float64) (*statStepper, error) {
 	if family == nil {
-		if err := checkGiven("Step", step); err != nil {
+		step, err := r.step(step, theory)
+		if err != nil {
 			return nil, err
-		}
-		if step == 0 {
-			l, err := r.lipschitz()
-			if err != nil {
-				return nil, err
-			}
-			step = theory(l)
 		}
 		family = &ProxGrad{Sum: r.f, Step: step}
 	} else if step != 0 {
 		return nil, errors.New("mm: both a Surrogate and a Step are set: the step belongs to the family")
 	}
-	if c, ok := family.(interface{ accepts(Regularizer) error }); ok {
-		if err := c.accepts(r.h); err != nil {
-			return nil, err
-		}
+	if err := validate(family, r.n, r.p); err != nil {
+		return nil, err
+	}
+	if err := accepts(family, r.h); err != nil {
+		return nil, err
 	}
 	if p, ok := family.(*ProxGrad); ok {
 		if err := checkProxStep(r.h, p.Step); err != nil {
@@ -173,6 +193,25 @@ func newStatStepper(r *run, family Surrogate, step float64, theory func(Lipschit
 	s.stat = make([]float64, family.StatDim())
 	r.counted = append(r.counted, s.oracle)
 	return s, nil
+}
+
+// accepts refuses a regulariser that the family cannot be minimised with.
+func accepts(s Surrogate, h Regularizer) error {
+	if c, ok := s.(interface{ accepts(Regularizer) error }); ok {
+		return c.accepts(h)
+	}
+	return nil
+}
+
+// family returns the surrogate family of a stepper, nil if it has none.
+func family(st stepper) Surrogate {
+	switch s := st.(type) {
+	case *statStepper:
+		return s.family
+	case *searcher:
+		return s.family
+	}
+	return nil
 }
 
 func (s *statStepper) modulus() float64 {
@@ -202,40 +241,39 @@ func (s *statStepper) refresh() {
 	s.r.refreshed = true
 }
 
-func checkGiven(name string, v float64) error {
-	if !(v >= 0) || !finite(v) {
-		return fmt.Errorf("mm: %s is %g", name, v)
+// step returns the step given, or the theory's if none is given.
+func (r *run) step(given float64, theory func(Lipschitz) float64) (float64, error) {
+	if err := nonNegative("Step", given); err != nil {
+		return 0, err
 	}
-	return nil
+	if given == 0 {
+		l, err := r.lipschitz()
+		if err != nil {
+			return 0, err
+		}
+		if given = theory(l); !finite(given) {
+			return 0, fmt.Errorf("%w: the default step needs Lipschitz.Max", ErrNoLipschitz)
+		}
+	}
+	return given, checkProxStep(r.h, given)
 }
 
 func checkProxStep(h Regularizer, step float64) error {
 	if l, ok := h.(StepLimiter); ok && !(step < l.MaxStep()) {
-		return fmt.Errorf("mm: step %g: the prox of %T needs it below %g", step, h, l.MaxStep())
+		return fmt.Errorf("mm: step %g: the prox of %T needs a step below %g", step, h, l.MaxStep())
 	}
 	return nil
 }
 
-func checkRule(rule StepRule, h Regularizer) error {
-	if rule == nil || h.Convex() {
-		return nil
-	}
-	if _, ok := rule.(Full); ok {
-		return nil
-	}
-	return fmt.Errorf("mm: step rule %T averages iterates, which leaves the domain of %T (not convex)", rule, h)
-}
-
-// batchSize resolves a batch option: zero is the default, and a batch drawn
-// without replacement cannot exceed n.
-func batchSize(name string, given, def, n int, without bool) (int, error) {
+// batchSize resolves a number of components to draw: 0 means the default.
+func batchSize(name string, given, def, n int) (int, error) {
 	switch {
 	case given < 0:
-		return 0, fmt.Errorf("mm: %s is %d", name, given)
+		return 0, fmt.Errorf("mm: %s is %d, want at least 1, or 0 for the default", name, given)
 	case given == 0:
 		return def, nil
-	case without && given > n:
-		return 0, fmt.Errorf("mm: %s %d without replacement from %d components", name, given, n)
+	case given > n:
+		return 0, fmt.Errorf("mm: %s is %d, more than the %d components", name, given, n)
 	}
 	return given, nil
 }

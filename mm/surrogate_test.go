@@ -25,8 +25,8 @@ func families() []familyCase {
 	convex := must(NewLogistic(x, y, 0))
 	square := must(NewLeastSquares(x, y))
 	lad := must(newLinear(x, y, Huber{Delta: 0.2}, 0))
-	pca := NewPCA(x)
-	poisson := must(NewPoisson(positive(40, 5, 32)))
+	pca := must(NewPCA(x))
+	poisson := must(NewPoisson(positives(40, 5, 32)))
 	factor := &Factorization{Z: x, K: 2, Mu: 0.2}
 	mcp := MCP{Lambda: 0.02, Gamma: 30}
 	diag := make([]float64, 5)
