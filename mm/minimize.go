@@ -134,7 +134,7 @@ func newRun(ctx context.Context, p Problem, x0 []float64, settings *Settings) *r
 	r.diag = newGradOracle(r.f, r.set.Concurrent)
 	s := &r.set
 	if s.IFO == 0 && s.MajorIterations == 0 && s.Runtime == 0 && s.GradientThreshold == 0 {
-		s.IFO = 100 * int64(r.n)
+		s.IFO = 100 * min(int64(r.n), math.MaxInt64/100)
 	}
 	if s.RecordEvery == 0 {
 		s.RecordEvery = int64(r.n)
