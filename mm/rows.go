@@ -27,7 +27,7 @@ type Rows interface {
 
 // Dense holds n samples of p features, row-major in one slice.
 type Dense struct {
-	// N is the number of rows and P the number of columns.
+	// N and P are the numbers of rows and of columns.
 	N, P int
 	// Data holds the entries: row i is Data[i·P : (i+1)·P]. Its length is N·P.
 	Data []float64

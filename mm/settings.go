@@ -147,7 +147,7 @@ type Recorder interface {
 
 // A Point is one record of a Trace.
 type Point struct {
-	// IFO counts the component gradients so far, and Prox the proximal operators.
+	// IFO and Prox count the component gradients and the proximal operators so far.
 	IFO, Prox int64
 	// Iteration counts the iterations so far.
 	Iteration int
