@@ -117,8 +117,8 @@
 // Vectors are []float64. A destination comes first; it is overwritten, or added to if
 // the name begins with Add. The slices dst and u of a proximal operator may be the
 // same. Matrices of parameters are flattened row-major. L is Lipschitz.MeanSquare.
-// Step lengths η have the unit of 1/L. Stationarity is a norm, not its square. A
-// field that is 0 means the default that its comment states.
+// Step lengths η have the unit of 1/L. Stationarity is a norm, not its square. If the
+// comment of a field states a default, 0 means that default.
 //
 // Data, options and files that cannot be served come back as errors that name the
 // field, the row or the line. Vectors of the wrong length, nil arguments and other

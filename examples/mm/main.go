@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -11,6 +12,7 @@ import (
 
 type options struct {
 	out, data string
+	zeroBased bool
 	n, passes int
 	seed      uint64
 	table     bool
@@ -21,13 +23,20 @@ func main() {
 	var o options
 	flag.StringVar(&o.out, "out", filepath.Join(os.TempDir(), "mettle-mm"), "`directory` for the figures")
 	flag.StringVar(&o.data, "data", "", "LIBSVM `file` to use instead of generated data")
+	flag.BoolVar(&o.zeroBased, "zero-based", false, "the columns of the LIBSVM file are numbered from 0, as scikit-learn writes them")
 	flag.IntVar(&o.n, "n", 4096, "`number` of generated samples")
 	flag.IntVar(&o.passes, "passes", 30, "passes over the data")
 	flag.Uint64Var(&o.seed, "seed", 1, "seed")
 	flag.BoolVar(&o.table, "table", false, "print the comparison over several seeds instead")
 	flag.IntVar(&o.seeds, "seeds", 10, "seeds of the comparison")
 	flag.Parse()
-	if err := run(o); err != nil {
+	err := error(nil)
+	if flag.NArg() > 0 {
+		err = fmt.Errorf("unexpected argument %q: a data file is given by -data", flag.Arg(0))
+	} else {
+		err = run(o)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "mm:", err)
 		os.Exit(1)
 	}
@@ -37,8 +46,21 @@ func run(o options) error {
 	if o.n < 16 || o.passes < 1 || o.seeds < 1 {
 		return fmt.Errorf("-n %d, -passes %d or -seeds %d is too small", o.n, o.passes, o.seeds)
 	}
+	if o.zeroBased && o.data == "" {
+		return errors.New("-zero-based is about the file of -data, which is missing")
+	}
+	if o.data != "" {
+		var err error
+		if o.data, err = existing("-data", o.data); err != nil {
+			return err
+		}
+	}
 	if o.table {
 		return printTables(o)
+	}
+	var err error
+	if o.out, err = fromCaller(o.out); err != nil {
+		return err
 	}
 	if err := os.MkdirAll(o.out, 0o755); err != nil {
 		return err
@@ -98,7 +120,7 @@ func logistic(o options, seed uint64) (instance, error) {
 		}
 		return newInstance(fmt.Sprintf("Non-convex logistic regression, %d×123 one-hot rows, α = 0.001", o.n), f, nil, nil), nil
 	}
-	s, err := mm.ReadLIBSVMFile(o.data)
+	s, err := mm.ReadLIBSVMFile(o.data, mm.LIBSVMOptions{ZeroBased: o.zeroBased})
 	if err != nil {
 		return instance{}, err
 	}
@@ -145,7 +167,7 @@ func sparsePCA(o options, seed uint64) (instance, error) {
 		z, _ = mm.Spiked(o.n, 30, 6, 3, seed)
 		name = fmt.Sprintf("%d×30 with a spike", o.n)
 	} else {
-		s, err := mm.ReadLIBSVMFile(o.data)
+		s, err := mm.ReadLIBSVMFile(o.data, mm.LIBSVMOptions{ZeroBased: o.zeroBased})
 		if err != nil {
 			return instance{}, err
 		}
@@ -169,5 +191,9 @@ func sparsePCA(o options, seed uint64) (instance, error) {
 	}
 	x0 := make([]float64, p)
 	x0[top] = 1
-	return newInstance(fmt.Sprintf("Sparse PCA, %s, λ = %.2g", name, lambda), mm.NewPCA(z), mm.L1Ball{Lambda: lambda}, x0), nil
+	f, err := mm.NewPCA(z)
+	if err != nil {
+		return instance{}, err
+	}
+	return newInstance(fmt.Sprintf("Sparse PCA, %s, λ = %.2g", name, lambda), f, mm.L1Ball{Lambda: lambda}, x0), nil
 }

@@ -38,7 +38,7 @@ func runSAGA(dir string) error {
 		name  string
 		alpha float64
 	}{{"a9a-like", 1e-4}, {"dense64", 1e-4}, {"sparse20k", 1e-5}} {
-		s, err := mm.ReadLIBSVMFile(filepath.Join(dir, set.name+".svm"))
+		s, err := mm.ReadLIBSVMFile(filepath.Join(dir, set.name+".svm"), mm.LIBSVMOptions{})
 		if err != nil {
 			return err
 		}
