@@ -89,8 +89,6 @@ func (s *ConvShape) XLen() int { return s.N * s.C * volume(s.In) }
 func (s *ConvShape) YLen() int { return s.N * s.O * volume(s.Out) }
 func (s *ConvShape) WLen() int { return s.O * (s.C / s.Groups) * volume(s.Kernel) }
 
-func volume(v [3]int) int { return v[0] * v[1] * v[2] }
-
 // check panics unless the slices hold what s says; bias may be nil.
 func (s *ConvShape) check(op string, x, y, w, bias []float32, biasLen int) {
 	if s.Groups < 1 {

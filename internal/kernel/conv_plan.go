@@ -102,14 +102,6 @@ type convTap struct {
 	q      [3]int
 }
 
-func floorDiv(a, b int) (q, r int) {
-	q, r = a/b, a%b
-	if r < 0 {
-		q, r = q-1, r+b
-	}
-	return q, r
-}
-
 // reset prepares p for the groups, sizes and channels of s; data says whether
 // the source is y and the result x.
 func (p *convPlan) reset(s *ConvShape, data bool) {

@@ -162,12 +162,6 @@ func (t *gemmTask) Part(i int) {
 		cutAt(t.colStrips, t.colBlocks, cb), cutAt(t.colStrips, t.colBlocks, cb+1))
 }
 
-// cutAt returns where piece i begins when n is cut into pieces that differ by one
-// at most.
-func cutAt(n, pieces, i int) int { return n * i / pieces }
-
-func ceilDiv(a, b int) int { return (a + b - 1) / b }
-
 // block adds the stretches in hand to the strips of rows [s0, s1) of the column
 // strips [j0, j1).
 func (t *gemmTask) block(s0, s1, j0, j1 int) {

@@ -259,16 +259,6 @@ func Pad(y, x []float32, shape, before, after []int, value float32) {
 	t.run()
 }
 
-func fill(y []float32, v float32) {
-	if v == 0 {
-		clear(y)
-		return
-	}
-	for i := range y {
-		y[i] = v
-	}
-}
-
 // Flip writes x, of the given shape, to y with the listed axes reversed. It is
 // its own adjoint.
 func Flip(y, x []float32, shape []int, axes ...int) {

@@ -4,12 +4,6 @@ package kernel
 //go:generate sh -c "go run -C _asm ./nnetneon > nnet_arm64.s"
 //go:generate sh -c "go run -C _asm ./nnetneon go > nnet_stubs_arm64.go"
 
-import (
-	"math"
-
-	"github.com/mettleml/mettle/internal/parallel"
-)
-
 // nnOps are the innermost loops of pooling, normalisation, softmax, transposes
 // and block matching. Their generic forms say what they do.
 type nnOps struct {
@@ -43,49 +37,4 @@ var genericNN = nnOps{
 	expSum:       expSumGeneric,
 	sadBytes:     sadBytesGeneric,
 	sadFloats:    sadFloatsGeneric,
-}
-
-// noReLU is the floor of a loop that may apply a ReLU, where it shall not: no
-// number is at or below it.
-var noReLU = float32(math.NaN())
-
-// reluFloor returns the number below which a loop cuts off.
-func reluFloor(relu bool) float32 {
-	if relu {
-		return 0
-	}
-	return noReLU
-}
-
-// partSize is the number of elements a part of memory-bound work should hold:
-// enough to pay for handing it to another worker, small enough for a core's
-// second-level cache.
-const partSize = 32 << 10
-
-// cut returns how many of n items, each of size elements, make a part, and how
-// many parts that gives.
-func cut(n, size int) (per, parts int) {
-	per = max(1, partSize/max(size, 1))
-	return per, ceilDiv(n, per)
-}
-
-// runPooled runs v as a task of so many parts, without allocating.
-func runPooled[T any, P interface {
-	*T
-	parallel.Task
-}](free *freeList[T], parts int, v T) {
-	t := free.get()
-	*t = v
-	parallel.Run(parts, P(t))
-	var zero T
-	*t = zero
-	free.put(t)
-}
-
-// need panics with a LengthError if got, the length of the argument called name
-// of operation op, is not what the shape asks for.
-func need(op, name string, got, want int) {
-	if got != want {
-		panic(LengthError{op + ": " + name, want, got})
-	}
 }

@@ -5,9 +5,6 @@ package kernel
 //go:generate sh -c "go run -C _asm ./vecneon go > vec_table_arm64.go"
 
 import (
-	"fmt"
-	"unsafe"
-
 	"github.com/mettleml/mettle/internal/parallel"
 )
 
@@ -164,25 +161,6 @@ const (
 	reduceChunk = 1 << 15
 )
 
-// A LengthError is the panic of a kernel whose slices do not fit each other.
-type LengthError struct {
-	Op         string
-	Want, Have int
-}
-
-func (e LengthError) Error() string {
-	return fmt.Sprintf("kernel: %s: slice of length %d where %d is needed", e.Op, e.Have, e.Want)
-}
-
-// checkLen panics unless every length is n.
-func checkLen(op string, n int, lens ...int) {
-	for _, l := range lens {
-		if l != n {
-			panic(LengthError{op, n, l})
-		}
-	}
-}
-
 // A mapTask is an elementwise loop cut into chunks.
 type mapTask struct {
 	loop         mapLoop
@@ -196,11 +174,6 @@ var mapTasks freeList[mapTask]
 func (m *mapTask) Part(i int) {
 	lo := i * m.chunk
 	m.loop(min(m.chunk, m.n-lo), elem(m.dst, lo), elem(m.a, lo), elem(m.b, lo), elem(m.c, lo), m.s, m.t, m.u)
-}
-
-// elem returns the address of p[i].
-func elem[T any](p *T, i int) *T {
-	return (*T)(unsafe.Add(unsafe.Pointer(p), uintptr(i)*unsafe.Sizeof(*p)))
 }
 
 // runMap applies op to whole slices, which have equal lengths. Operands that op

@@ -80,14 +80,6 @@ func reduce(op reduceOp, a, b []float32, s float64) float64 {
 	return v
 }
 
-// grow returns a slice of length n, s itself if it is large enough.
-func grow[T any](s []T, n int) []T {
-	if cap(s) < n {
-		return make([]T, n)
-	}
-	return s[:n]
-}
-
 // Sum returns the sum of a, carried in float64 like all sums here.
 func Sum(a []float32) float64 { return reduce(opSum, a, a, 0) }
 
