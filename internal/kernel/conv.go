@@ -6,8 +6,6 @@ package kernel
 
 import (
 	"fmt"
-
-	"github.com/mettleml/mettle/internal/parallel"
 )
 
 // A ConvShape describes a convolution of N images, or volumes, with C channels
@@ -140,48 +138,12 @@ func ConvBackwardWeights(s *ConvShape, dw, dy, x []float32) {
 	}
 }
 
-// ConvBiasGrad computes db [O], the sums of dy over images and positions.
-func ConvBiasGrad(s *ConvShape, db, dy []float32) {
-	if len(db) != s.O || len(dy) != s.YLen() {
-		panic(fmt.Sprintf("kernel: ConvBiasGrad: %d images, %d channels, output %v, but dy has %d floats, db %d",
-			s.N, s.O, s.Out, len(dy), len(db)))
-	}
-	t := biasGradTasks.get()
-	t.db, t.dy, t.n, t.size = db, dy, s.N, volume(s.Out)
-	t.once = max(1, biasGradPart/max(1, s.N*t.size))
-	parallel.Run(ceilDiv(len(db), t.once), t)
-	t.db, t.dy = nil, nil
-	biasGradTasks.put(t)
-}
-
-// biasGradPart is how many numbers are worth a part of their own.
-const biasGradPart = 1 << 15
-
-// A biasGradTask sums the channels of a gradient, some in one part.
-type biasGradTask struct {
-	db, dy        []float32
-	n, size, once int
-}
-
-var biasGradTasks freeList[biasGradTask]
-
-func (t *biasGradTask) Part(i int) {
-	channels := len(t.db)
-	for o := i * t.once; o < min(channels, (i+1)*t.once); o++ {
-		var sum float64
-		for n := range t.n {
-			sum += Sum(t.dy[(n*channels+o)*t.size:][:t.size])
-		}
-		t.db[o] = float32(sum)
-	}
-}
-
 // ConvTransposeForward computes x = act(convTransposed(y, w) + bias), the
 // transposed convolution that s describes; bias has C entries or is nil.
 //
 // Its gradients are those of the convolution with the roles swapped: to its input
 // y, ConvForward(s, dy, dx, w, nil, ActNone); to the weights,
-// ConvBackwardWeights(s, dw, y, dx); to the bias, ConvTransposeBiasGrad.
+// ConvBackwardWeights(s, dw, y, dx).
 func ConvTransposeForward(s *ConvShape, x, y, w, bias []float32, act Act) {
 	s.check("ConvTransposeForward", x, y, w, bias, s.C)
 	convBackwardData(s, x, y, w, bias, act)
@@ -198,10 +160,4 @@ func convBackwardData(s *ConvShape, dx, dy, w, bias []float32, act Act) {
 	default:
 		directConv(s, dx, dy, w, bias, act, true)
 	}
-}
-
-// ConvTransposeBiasGrad computes db [C], the sums of dx over images and positions.
-func ConvTransposeBiasGrad(s *ConvShape, db, dx []float32) {
-	t := ConvShape{N: s.N, O: s.C, Out: s.In}
-	ConvBiasGrad(&t, db, dx)
 }

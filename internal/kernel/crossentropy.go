@@ -147,7 +147,7 @@ func (t *ceTask) row(logits, prob []float32, i int) float64 {
 		var all float64
 		if t.Weights == nil {
 			k := float64(t.Classes)
-			all = k*(logSum+float64(m)) - t.set.vec.reduces[opSum](t.Classes, &logits[0], &logits[0], 0)
+			all = k*(logSum+float64(m)) - t.set.vec.reduces[opSum](t.Classes, &logits[0], &logits[0])
 		} else {
 			for c, v := range logits {
 				all += t.weight(c) * (logSum + (float64(m) - float64(v)))

@@ -163,8 +163,8 @@ func (t *lnTask) gradRow(dx, dy, x, w []float32, partial []float64, mean, invStd
 		s.rowMap(opMul, g, dy, t.gamma, 0, 0)
 	}
 	m := float64(n)
-	a := s.vec.reduces[opSum](n, &g[0], &g[0], 0) / m
-	b := s.vec.reduces[opDot](n, &g[0], &h[0], 0) / m
+	a := s.vec.reduces[opSum](n, &g[0], &g[0]) / m
+	b := s.vec.reduces[opDot](n, &g[0], &h[0]) / m
 	v := float64(invStd)
-	s.vec.maps[opCombine](n, &dx[0], &g[0], &h[0], &dx[0], invStd, float32(-v*b), float32(-v*a))
+	s.vec.maps[opCombine](n, &dx[0], &g[0], &h[0], invStd, float32(-v*b), float32(-v*a))
 }

@@ -259,25 +259,6 @@ func Pad(y, x []float32, shape, before, after []int, value float32) {
 	t.run()
 }
 
-// Flip writes x, of the given shape, to y with the listed axes reversed. It is
-// its own adjoint.
-func Flip(y, x []float32, shape []int, axes ...int) {
-	strides, size := layoutOf("Flip", shape)
-	need("Flip", "x", len(x), size)
-	need("Flip", "y", len(y), size)
-	var t copyTask
-	t.n = copy(t.dim[:], shape)
-	t.dst.data, t.dst.step = y, strides
-	t.src.data, t.src.step = x, strides
-	for _, a := range axes {
-		if t.src.step[a] > 0 {
-			t.src.off += (shape[a] - 1) * strides[a]
-			t.src.step[a] = -strides[a]
-		}
-	}
-	t.run()
-}
-
 // Rot90 turns each plane of x [planes, h, w] counter-clockwise by turns times 90
 // degrees, into y [planes, h, w] or [planes, w, h]. The adjoint is Rot90 by
 // -turns with h and w those of y.

@@ -157,26 +157,12 @@ func TestPadRandom(t *testing.T) {
 	}
 }
 
-func TestFlipRollRandom(t *testing.T) {
+func TestRollRandom(t *testing.T) {
 	rng := newRand(t)
 	for range 200 {
 		shape := randomShape(rng)
 		x := normal(rng, count(shape))
 		y := guarded(len(x))
-		axes := rng.Perm(len(shape))[:rng.Intn(len(shape)+1)]
-		flipped := make([]bool, len(shape))
-		for _, a := range axes {
-			flipped[a] = true
-		}
-		Flip(y.v, x, shape, axes...)
-		checkMoved(t, fmt.Sprintf("Flip %v along %v", shape, axes), y, shape, x, 0, func(at []int) int {
-			for i, f := range flipped {
-				if f {
-					at[i] = shape[i] - 1 - at[i]
-				}
-			}
-			return offset(shape, at)
-		})
 		shift := make([]int, len(shape))
 		for i := range shift {
 			shift[i] = rng.Intn(41) - 20

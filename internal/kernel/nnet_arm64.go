@@ -38,6 +38,6 @@ func maxPool2GradWideNEON(dx, dy []float32, codes []uint8, oh, ow, xw, dz int) {
 func rowSumsNEON(y, x []float32, n int, scale float64) {
 	for i := range y {
 		row := unsafe.SliceData(x[i*n:][:n])
-		y[i] = float32(vecSumNEON(n, row, row, 0) * scale)
+		y[i] = float32(vecSumNEON(n, row, row) * scale)
 	}
 }

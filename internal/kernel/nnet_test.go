@@ -123,7 +123,6 @@ func nnCalls(rng *rand.Rand, n int) []nnCall {
 			Slice(y, halves, x, shape, zeros, steps)
 		}},
 		{"Pad", size, c * (h + 2) * (w + 4), false, func(y, x []float32, n int) { shape[0] = n; Pad(y, x, shape, around, around, 3) }},
-		{"Flip", size, size, false, func(y, x []float32, n int) { shape[0] = n; Flip(y, x, shape, 3, 2) }},
 		{"Roll", size, size, false, func(y, x []float32, n int) { shape[0] = n; Roll(y, x, shape, shift) }},
 		{"Rot90", size, size, false, func(y, x []float32, n int) { Rot90(y, x, n*c, h, w, 1) }},
 	}

@@ -27,6 +27,17 @@ func LogSoftmaxGrad(dx, dy, y []float32, n int) {
 	runRows("LogSoftmaxGrad", dx, dy, y, n, logSoftmaxGradRow)
 }
 
+// ExpSum returns the sum of exp(x - shift), each term computed in float64, and
+// writes the terms to dst unless that is nil; 0 if x is empty. dst may be x. The
+// work is done by the calling goroutine: a row is a part of somebody's task. It
+// panics with a LengthError if dst has another length than x.
+func ExpSum(dst, x []float32, shift float32) float64 {
+	if dst != nil {
+		checkLen("ExpSum", len(dst), len(x))
+	}
+	return Active().nnet.expSum(dst, x, shift)
+}
+
 // A rowTask applies a function to the rows of up to three arrays.
 type rowTask struct {
 	set     *Set
@@ -67,11 +78,11 @@ func runRows(name string, a, b, c []float32, n int, row func(set *Set, a, b, c [
 // workers. No row is empty.
 
 func (s *Set) rowMax(x []float32) float32 {
-	return float32(s.vec.reduces[opMax](len(x), &x[0], &x[0], 0))
+	return float32(s.vec.reduces[opMax](len(x), &x[0], &x[0]))
 }
 
 func (s *Set) rowMap(op mapOp, dst, a, b []float32, u, v float32) {
-	s.vec.maps[op](len(dst), &dst[0], &a[0], &b[0], &dst[0], u, v, 0)
+	s.vec.maps[op](len(dst), &dst[0], &a[0], &b[0], u, v, 0)
 }
 
 func softmaxRow(s *Set, y, x, _ []float32) {
@@ -80,7 +91,7 @@ func softmaxRow(s *Set, y, x, _ []float32) {
 }
 
 func softmaxGradRow(s *Set, dx, dy, y []float32) {
-	dot := float32(s.vec.reduces[opDot](len(y), &dy[0], &y[0], 0))
+	dot := float32(s.vec.reduces[opDot](len(y), &dy[0], &y[0]))
 	s.rowMap(opSubS, dx, dy, dy, dot, 0)
 	s.rowMap(opMul, dx, dx, y, 0, 0)
 }
@@ -93,7 +104,7 @@ func logSoftmaxRow(s *Set, y, x, _ []float32) {
 }
 
 func logSoftmaxGradRow(s *Set, dx, dy, y []float32) {
-	sum := s.vec.reduces[opSum](len(dy), &dy[0], &dy[0], 0)
+	sum := s.vec.reduces[opSum](len(dy), &dy[0], &dy[0])
 	e := partScratch(len(y))
 	s.nnet.expSum(e.f, y, 0)
 	s.rowMap(opAddScaled, dx, dy, e.f, float32(-sum), 0)

@@ -104,17 +104,44 @@ func TestSoftmaxSpecialValues(t *testing.T) {
 	})
 }
 
-func TestExpSumPrecision(t *testing.T) {
+func TestExpSum(t *testing.T) {
 	eachSet(t, func(t *testing.T) {
 		rng := newRand(t)
-		for range 2000 {
-			x := []float32{float32(rng.NormFloat64() * 20)}
+		for n := 0; n <= 257; n++ {
+			x := normal(rng, n)
+			for i := range x {
+				x[i] *= 20
+			}
 			shift := float32(rng.NormFloat64())
-			got, want := Active().nnet.expSum(nil, x, shift), math.Exp(float64(x[0])-float64(shift))
-			if math.Abs(got-want) > 1e-15*want {
-				t.Fatalf("exp(%v-%v) is %v, want %v", x[0], shift, got, want)
+			y, intact := field(n, rng.Intn(16))
+			sum := ExpSum(y, x, shift)
+			var want float64
+			for i, v := range y {
+				e := math.Exp(float64(x[i]) - float64(shift))
+				want += e
+				if ulps(v, e) > 0.50001 {
+					t.Fatalf("exp(%v-%v) is %v, want %v", x[i], shift, v, e)
+				}
+			}
+			if math.Abs(sum-want) > 1e-15*math.Sqrt(float64(n))*want {
+				t.Fatalf("the sum of %d exponentials is %v, want %v", n, sum, want)
+			}
+			if !intact() {
+				t.Fatalf("%d exponentials: wrote outside", n)
+			}
+			if again := ExpSum(nil, x, shift); again != sum {
+				t.Fatalf("%d exponentials add up to %v, to %v without a place for them", n, sum, again)
+			}
+			if again := ExpSum(x, x, shift); again != sum || sameBits(x, y) >= 0 {
+				t.Fatalf("%d exponentials in place: sum %v, aside %v", n, again, sum)
 			}
 		}
+		defer func() {
+			if err, _ := recover().(error); err == nil || err.Error() != "kernel: ExpSum: slice of length 3 where 2 is needed" {
+				t.Errorf("panic %v", err)
+			}
+		}()
+		ExpSum(make([]float32, 2), make([]float32, 3), 0)
 	})
 }
 

@@ -17,8 +17,6 @@ type vecOps struct {
 	// find returns the first i with a[i] == v, or with a[i] NaN if v is; n if
 	// there is none.
 	find func(n int, a *float32, v float32) int
-	// expSum sets dst[i] = exp(a[i]-s) and returns their sum.
-	expSum func(n int, dst, a *float32, s float32) float64
 	// accumulate adds rows of n elements, stride apart, to acc in their order;
 	// accumulateMul the products of two such arrays.
 	accumulate    func(rows, n, stride int, acc *float64, a *float32)
@@ -27,14 +25,8 @@ type vecOps struct {
 	sgd  [numSGDKinds]updateLoop
 	adam func(n int, p, g, m, v *float32, k *updateCoeffs)
 
-	toFloat16    func(n int, dst *uint16, a *float32)
-	fromFloat16  func(n int, dst *float32, a *uint16)
-	toBFloat16   func(n int, dst *uint16, a *float32)
-	fromBFloat16 func(n int, dst *float32, a *uint16)
-	toFloat64    func(n int, dst *float64, a *float32)
-	fromFloat64  func(n int, dst *float32, a *float64)
-	toBytes      func(n int, dst *byte, a *float32, unit float32)
-	fromBytes    func(n int, dst *float32, a *byte, unit float32)
+	toFloat16   func(n int, dst *uint16, a *float32)
+	fromFloat16 func(n int, dst *float32, a *uint16)
 
 	// philox fills groups of randGroup words; normals turns such words, in
 	// place, into mean + std*N(0,1).
@@ -42,11 +34,11 @@ type vecOps struct {
 	normals func(groups int, dst *float32, mean, std float32)
 }
 
-// A mapLoop sets dst[i] from a[i], b[i], c[i] (and dst[i], if the operation
+// A mapLoop sets dst[i] from a[i], b[i] (and dst[i], if the operation
 // accumulates) and the scalars, for i in [0, n). Operands that the operation
 // lacks are never read. An element's value depends on nothing but its own
 // inputs: not on its position, its alignment or n. dst may equal a source.
-type mapLoop func(n int, dst, a, b, c *float32, s, t, u float32)
+type mapLoop func(n int, dst, a, b *float32, s, t, u float32)
 
 // A mapOp names a mapLoop.
 type mapOp uint8
@@ -62,8 +54,6 @@ const (
 	opGreaterEqual
 	opLess
 	opLessEqual
-	opEqual
-	opNotEqual
 
 	opAddS // a + s
 	opSubS // a - s
@@ -77,25 +67,14 @@ const (
 	opGreaterEqualS
 	opLessS
 	opLessEqualS
-	opEqualS
-	opNotEqualS
 
 	opAxpy      // dst + s*a
 	opAddScaled // a + s*b
 	opAffine    // s*a + t
-	opAffineReLU
-	opCombine     // s*a + t*b + u
-	opAddMul      // dst + a*b
-	opAddMulS     // dst + s*a*b
-	opAddMul3     // dst + a*b*c
-	opMulAdd      // a*b + c
-	opAddDiv      // dst + a/b
-	opAddDivS     // dst + a/s
-	opAddDivIntoS // dst + s/a
-	opSubMulDiv   // dst - a*b/c
-	opLerp        // a + s*(b-a)
-	opAddReLU     // max(a+b, 0)
-	opSelect      // a != 0 ? b : c
+	opCombine   // s*a + t*b + u
+	opAddMul    // dst + a*b
+	opAddDiv    // dst + a/b
+	opLerp      // a + s*(b-a)
 
 	opExp
 	opLog
@@ -163,22 +142,22 @@ const (
 
 // A mapTask is an elementwise loop cut into chunks.
 type mapTask struct {
-	loop         mapLoop
-	n, chunk     int
-	dst, a, b, c *float32
-	s, t, u      float32
+	loop      mapLoop
+	n, chunk  int
+	dst, a, b *float32
+	s, t, u   float32
 }
 
 var mapTasks freeList[mapTask]
 
 func (m *mapTask) Part(i int) {
 	lo := i * m.chunk
-	m.loop(min(m.chunk, m.n-lo), elem(m.dst, lo), elem(m.a, lo), elem(m.b, lo), elem(m.c, lo), m.s, m.t, m.u)
+	m.loop(min(m.chunk, m.n-lo), elem(m.dst, lo), elem(m.a, lo), elem(m.b, lo), m.s, m.t, m.u)
 }
 
 // runMap applies op to whole slices, which have equal lengths. Operands that op
 // lacks are passed as dst.
-func runMap(op mapOp, dst, a, b, c []float32, s, t, u float32) {
+func runMap(op mapOp, dst, a, b []float32, s, t, u float32) {
 	n := len(dst)
 	if n == 0 {
 		return
@@ -189,28 +168,23 @@ func runMap(op mapOp, dst, a, b, c []float32, s, t, u float32) {
 		chunk = heavyChunk
 	}
 	if n < 2*chunk || parallel.Workers() == 1 {
-		loop(n, &dst[0], &a[0], &b[0], &c[0], s, t, u)
+		loop(n, &dst[0], &a[0], &b[0], s, t, u)
 		return
 	}
 	m := mapTasks.get()
-	*m = mapTask{loop, n, chunk, &dst[0], &a[0], &b[0], &c[0], s, t, u}
+	*m = mapTask{loop, n, chunk, &dst[0], &a[0], &b[0], s, t, u}
 	parallel.Run(ceilDiv(n, chunk), m)
 	*m = mapTask{}
 	mapTasks.put(m)
 }
 
-// map1 to map3 check lengths and run op with as many operands.
+// map1 and map2 check lengths and run op with as many operands.
 func map1(name string, op mapOp, dst, a []float32, s, t float32) {
 	checkLen(name, len(dst), len(a))
-	runMap(op, dst, a, dst, dst, s, t, 0)
+	runMap(op, dst, a, dst, s, t, 0)
 }
 
 func map2(name string, op mapOp, dst, a, b []float32, s, t, u float32) {
 	checkLen(name, len(dst), len(a), len(b))
-	runMap(op, dst, a, b, dst, s, t, u)
-}
-
-func map3(name string, op mapOp, dst, a, b, c []float32) {
-	checkLen(name, len(dst), len(a), len(b), len(c))
-	runMap(op, dst, a, b, c, 0, 0, 0)
+	runMap(op, dst, a, b, s, t, u)
 }

@@ -57,7 +57,7 @@ func TestFunctionAccuracy(t *testing.T) {
 			var worst float64
 			var at float32
 			check := func(x []float32) {
-				Active().vec.maps[fn.op](len(x), &y[0], &x[0], &y[0], &y[0], 0, 0, 0)
+				Active().vec.maps[fn.op](len(x), &y[0], &x[0], &y[0], 0, 0, 0)
 				for i, v := range x {
 					if u := ulps(y[i], fn.f(float64(v))); u > worst {
 						worst, at = u, v

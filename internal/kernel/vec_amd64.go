@@ -22,7 +22,6 @@ func vecSetAVX2() vecOps {
 		}
 		return vecFindEqualAVX2(n, a, x)
 	}
-	v.expSum = vecExpSumAVX2
 	v.accumulate = vecAccumulateAVX2
 	v.accumulateMul = vecAccumulateMulAVX2
 
@@ -32,13 +31,6 @@ func vecSetAVX2() vecOps {
 		sgdNesterov: func(n int, p, g, v *float32, k *updateCoeffs) { vecSGDNesterovAVX2(n, p, g, v, &k.weightDecay) },
 	}
 	v.adam = func(n int, p, g, m, v *float32, k *updateCoeffs) { vecAdamAVX2(n, p, g, m, v, &k.weightDecay) }
-
-	v.toBFloat16 = blocks(vecToBFloat16AVX2, genericToBFloat16)
-	v.fromBFloat16 = blocks(vecFromBFloat16AVX2, genericFromBFloat16)
-	v.toFloat64 = blocks(vecToFloat64AVX2, genericToFloat64)
-	v.fromFloat64 = blocks(vecFromFloat64AVX2, genericFromFloat64)
-	v.toBytes = byteBlocks(vecToBytesAVX2, genericToBytes)
-	v.fromBytes = byteBlocks(vecFromBytesAVX2, genericFromBytes)
 
 	v.philox = vecPhiloxAVX2
 	v.normals = vecNormalsAVX2
@@ -55,7 +47,6 @@ func vecSetAVX512() vecOps {
 		}
 		return vecFindEqualAVX512(n, a, x)
 	}
-	v.expSum = vecExpSumAVX512
 	v.accumulate = vecAccumulateAVX512
 	v.accumulateMul = vecAccumulateMulAVX512
 
@@ -68,12 +59,6 @@ func vecSetAVX512() vecOps {
 
 	v.toFloat16 = blocks(vecToFloat16AVX512, genericToFloat16)
 	v.fromFloat16 = blocks(vecFromFloat16AVX512, genericFromFloat16)
-	v.toBFloat16 = blocks(vecToBFloat16AVX512, genericToBFloat16)
-	v.fromBFloat16 = blocks(vecFromBFloat16AVX512, genericFromBFloat16)
-	v.toFloat64 = blocks(vecToFloat64AVX512, genericToFloat64)
-	v.fromFloat64 = blocks(vecFromFloat64AVX512, genericFromFloat64)
-	v.toBytes = byteBlocks(vecToBytesAVX512, genericToBytes)
-	v.fromBytes = byteBlocks(vecFromBytesAVX512, genericFromBytes)
 
 	v.philox = vecPhiloxAVX512
 	v.normals = vecNormalsAVX512
@@ -90,19 +75,6 @@ func blocks[D, S any](whole, rest func(n int, dst *D, a *S)) func(n int, dst *D,
 		}
 		if m < n {
 			rest(n-m, elem(dst, m), elem(a, m))
-		}
-	}
-}
-
-// byteBlocks is blocks for conversions with a unit.
-func byteBlocks[D, S any](whole, rest func(n int, dst *D, a *S, unit float32)) func(n int, dst *D, a *S, unit float32) {
-	return func(n int, dst *D, a *S, unit float32) {
-		m := n &^ 15
-		if m > 0 {
-			whole(m, dst, a, unit)
-		}
-		if m < n {
-			rest(n-m, elem(dst, m), elem(a, m), unit)
 		}
 	}
 }

@@ -4,8 +4,8 @@
 
 #include "textflag.h"
 
-// func vecAddNEON(n int, dst, a, b, c *float32, s, t, u float32)
-TEXT ·vecAddNEON(SB), NOSPLIT, $0-52
+// func vecAddNEON(n int, dst, a, b *float32, s, t, u float32)
+TEXT ·vecAddNEON(SB), NOSPLIT, $0-44
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R5
 	MOVD a+16(FP), R1
@@ -45,8 +45,8 @@ one:
 done:
 	RET
 
-// func vecSubNEON(n int, dst, a, b, c *float32, s, t, u float32)
-TEXT ·vecSubNEON(SB), NOSPLIT, $0-52
+// func vecSubNEON(n int, dst, a, b *float32, s, t, u float32)
+TEXT ·vecSubNEON(SB), NOSPLIT, $0-44
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R5
 	MOVD a+16(FP), R1
@@ -86,8 +86,8 @@ one:
 done:
 	RET
 
-// func vecMulNEON(n int, dst, a, b, c *float32, s, t, u float32)
-TEXT ·vecMulNEON(SB), NOSPLIT, $0-52
+// func vecMulNEON(n int, dst, a, b *float32, s, t, u float32)
+TEXT ·vecMulNEON(SB), NOSPLIT, $0-44
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R5
 	MOVD a+16(FP), R1
@@ -127,8 +127,8 @@ one:
 done:
 	RET
 
-// func vecDivNEON(n int, dst, a, b, c *float32, s, t, u float32)
-TEXT ·vecDivNEON(SB), NOSPLIT, $0-52
+// func vecDivNEON(n int, dst, a, b *float32, s, t, u float32)
+TEXT ·vecDivNEON(SB), NOSPLIT, $0-44
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R5
 	MOVD a+16(FP), R1
@@ -168,12 +168,12 @@ one:
 done:
 	RET
 
-// func vecAddSNEON(n int, dst, a, b, c *float32, s, t, u float32)
-TEXT ·vecAddSNEON(SB), NOSPLIT, $0-52
+// func vecAddSNEON(n int, dst, a, b *float32, s, t, u float32)
+TEXT ·vecAddSNEON(SB), NOSPLIT, $0-44
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R5
 	MOVD a+16(FP), R1
-	MOVWU s+40(FP), R6
+	MOVWU s+32(FP), R6
 	VDUP R6, V28.S4
 	VEOR V31.B16, V31.B16, V31.B16
 loop4:
@@ -207,12 +207,12 @@ one:
 done:
 	RET
 
-// func vecSubSNEON(n int, dst, a, b, c *float32, s, t, u float32)
-TEXT ·vecSubSNEON(SB), NOSPLIT, $0-52
+// func vecSubSNEON(n int, dst, a, b *float32, s, t, u float32)
+TEXT ·vecSubSNEON(SB), NOSPLIT, $0-44
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R5
 	MOVD a+16(FP), R1
-	MOVWU s+40(FP), R6
+	MOVWU s+32(FP), R6
 	VDUP R6, V28.S4
 	VEOR V31.B16, V31.B16, V31.B16
 loop4:
@@ -246,12 +246,12 @@ one:
 done:
 	RET
 
-// func vecMulSNEON(n int, dst, a, b, c *float32, s, t, u float32)
-TEXT ·vecMulSNEON(SB), NOSPLIT, $0-52
+// func vecMulSNEON(n int, dst, a, b *float32, s, t, u float32)
+TEXT ·vecMulSNEON(SB), NOSPLIT, $0-44
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R5
 	MOVD a+16(FP), R1
-	MOVWU s+40(FP), R6
+	MOVWU s+32(FP), R6
 	VDUP R6, V28.S4
 	VEOR V31.B16, V31.B16, V31.B16
 loop4:
@@ -285,12 +285,12 @@ one:
 done:
 	RET
 
-// func vecDivSNEON(n int, dst, a, b, c *float32, s, t, u float32)
-TEXT ·vecDivSNEON(SB), NOSPLIT, $0-52
+// func vecDivSNEON(n int, dst, a, b *float32, s, t, u float32)
+TEXT ·vecDivSNEON(SB), NOSPLIT, $0-44
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R5
 	MOVD a+16(FP), R1
-	MOVWU s+40(FP), R6
+	MOVWU s+32(FP), R6
 	VDUP R6, V28.S4
 	VEOR V31.B16, V31.B16, V31.B16
 loop4:
@@ -324,12 +324,12 @@ one:
 done:
 	RET
 
-// func vecSubFromSNEON(n int, dst, a, b, c *float32, s, t, u float32)
-TEXT ·vecSubFromSNEON(SB), NOSPLIT, $0-52
+// func vecSubFromSNEON(n int, dst, a, b *float32, s, t, u float32)
+TEXT ·vecSubFromSNEON(SB), NOSPLIT, $0-44
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R5
 	MOVD a+16(FP), R1
-	MOVWU s+40(FP), R6
+	MOVWU s+32(FP), R6
 	VDUP R6, V28.S4
 	VEOR V31.B16, V31.B16, V31.B16
 loop4:
@@ -363,12 +363,12 @@ one:
 done:
 	RET
 
-// func vecDivIntoSNEON(n int, dst, a, b, c *float32, s, t, u float32)
-TEXT ·vecDivIntoSNEON(SB), NOSPLIT, $0-52
+// func vecDivIntoSNEON(n int, dst, a, b *float32, s, t, u float32)
+TEXT ·vecDivIntoSNEON(SB), NOSPLIT, $0-44
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R5
 	MOVD a+16(FP), R1
-	MOVWU s+40(FP), R6
+	MOVWU s+32(FP), R6
 	VDUP R6, V28.S4
 	VEOR V31.B16, V31.B16, V31.B16
 loop4:
@@ -402,8 +402,8 @@ one:
 done:
 	RET
 
-// func vecSquareNEON(n int, dst, a, b, c *float32, s, t, u float32)
-TEXT ·vecSquareNEON(SB), NOSPLIT, $0-52
+// func vecSquareNEON(n int, dst, a, b *float32, s, t, u float32)
+TEXT ·vecSquareNEON(SB), NOSPLIT, $0-44
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R5
 	MOVD a+16(FP), R1
@@ -439,8 +439,8 @@ one:
 done:
 	RET
 
-// func vecReLUNEON(n int, dst, a, b, c *float32, s, t, u float32)
-TEXT ·vecReLUNEON(SB), NOSPLIT, $0-52
+// func vecReLUNEON(n int, dst, a, b *float32, s, t, u float32)
+TEXT ·vecReLUNEON(SB), NOSPLIT, $0-44
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R5
 	MOVD a+16(FP), R1
@@ -476,55 +476,8 @@ one:
 done:
 	RET
 
-// func vecAddReLUNEON(n int, dst, a, b, c *float32, s, t, u float32)
-TEXT ·vecAddReLUNEON(SB), NOSPLIT, $0-52
-	MOVD n+0(FP), R0
-	MOVD dst+8(FP), R5
-	MOVD a+16(FP), R1
-	MOVD b+24(FP), R2
-	VEOR V31.B16, V31.B16, V31.B16
-loop4:
-	SUBS $16, R0
-	BLT less4
-	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
-	VLD1.P 64(R2), [V4.S4, V5.S4, V6.S4, V7.S4]
-	WORD $0x4e24d400 // FADD V0.4S, V0.4S, V4.4S
-	WORD $0x4e3ff400 // FMAX V0.4S, V0.4S, V31.4S
-	WORD $0x4e25d421 // FADD V1.4S, V1.4S, V5.4S
-	WORD $0x4e3ff421 // FMAX V1.4S, V1.4S, V31.4S
-	WORD $0x4e26d442 // FADD V2.4S, V2.4S, V6.4S
-	WORD $0x4e3ff442 // FMAX V2.4S, V2.4S, V31.4S
-	WORD $0x4e27d463 // FADD V3.4S, V3.4S, V7.4S
-	WORD $0x4e3ff463 // FMAX V3.4S, V3.4S, V31.4S
-	VST1.P [V0.S4, V1.S4, V2.S4, V3.S4], 64(R5)
-	B loop4
-less4:
-	ADD $16, R0
-loop1:
-	SUBS $4, R0
-	BLT less1
-	VLD1.P 16(R1), [V0.S4]
-	VLD1.P 16(R2), [V4.S4]
-	WORD $0x4e24d400 // FADD V0.4S, V0.4S, V4.4S
-	WORD $0x4e3ff400 // FMAX V0.4S, V0.4S, V31.4S
-	VST1.P [V0.S4], 16(R5)
-	B loop1
-less1:
-	ADD $4, R0
-one:
-	CBZ R0, done
-	FMOVS.P 4(R1), F0
-	FMOVS.P 4(R2), F4
-	WORD $0x4e24d400 // FADD V0.4S, V0.4S, V4.4S
-	WORD $0x4e3ff400 // FMAX V0.4S, V0.4S, V31.4S
-	FMOVS.P F0, 4(R5)
-	SUB $1, R0
-	B one
-done:
-	RET
-
-// func vecSqrtNEON(n int, dst, a, b, c *float32, s, t, u float32)
-TEXT ·vecSqrtNEON(SB), NOSPLIT, $0-52
+// func vecSqrtNEON(n int, dst, a, b *float32, s, t, u float32)
+TEXT ·vecSqrtNEON(SB), NOSPLIT, $0-44
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R5
 	MOVD a+16(FP), R1
@@ -560,8 +513,8 @@ one:
 done:
 	RET
 
-// func vecAbsNEON(n int, dst, a, b, c *float32, s, t, u float32)
-TEXT ·vecAbsNEON(SB), NOSPLIT, $0-52
+// func vecAbsNEON(n int, dst, a, b *float32, s, t, u float32)
+TEXT ·vecAbsNEON(SB), NOSPLIT, $0-44
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R5
 	MOVD a+16(FP), R1
@@ -597,8 +550,8 @@ one:
 done:
 	RET
 
-// func vecNegNEON(n int, dst, a, b, c *float32, s, t, u float32)
-TEXT ·vecNegNEON(SB), NOSPLIT, $0-52
+// func vecNegNEON(n int, dst, a, b *float32, s, t, u float32)
+TEXT ·vecNegNEON(SB), NOSPLIT, $0-44
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R5
 	MOVD a+16(FP), R1
@@ -634,13 +587,13 @@ one:
 done:
 	RET
 
-// func vecAxpyNEON(n int, dst, a, b, c *float32, s, t, u float32)
-TEXT ·vecAxpyNEON(SB), NOSPLIT, $0-52
+// func vecAxpyNEON(n int, dst, a, b *float32, s, t, u float32)
+TEXT ·vecAxpyNEON(SB), NOSPLIT, $0-44
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R5
 	MOVD a+16(FP), R1
 	MOVD dst+8(FP), R4
-	MOVWU s+40(FP), R6
+	MOVWU s+32(FP), R6
 	VDUP R6, V28.S4
 	VEOR V31.B16, V31.B16, V31.B16
 loop4:
@@ -677,13 +630,13 @@ one:
 done:
 	RET
 
-// func vecAddScaledNEON(n int, dst, a, b, c *float32, s, t, u float32)
-TEXT ·vecAddScaledNEON(SB), NOSPLIT, $0-52
+// func vecAddScaledNEON(n int, dst, a, b *float32, s, t, u float32)
+TEXT ·vecAddScaledNEON(SB), NOSPLIT, $0-44
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R5
 	MOVD a+16(FP), R1
 	MOVD b+24(FP), R2
-	MOVWU s+40(FP), R6
+	MOVWU s+32(FP), R6
 	VDUP R6, V28.S4
 	VEOR V31.B16, V31.B16, V31.B16
 loop4:
@@ -720,14 +673,14 @@ one:
 done:
 	RET
 
-// func vecAffineNEON(n int, dst, a, b, c *float32, s, t, u float32)
-TEXT ·vecAffineNEON(SB), NOSPLIT, $0-52
+// func vecAffineNEON(n int, dst, a, b *float32, s, t, u float32)
+TEXT ·vecAffineNEON(SB), NOSPLIT, $0-44
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R5
 	MOVD a+16(FP), R1
-	MOVWU s+40(FP), R6
+	MOVWU s+32(FP), R6
 	VDUP R6, V28.S4
-	MOVWU t+44(FP), R6
+	MOVWU t+36(FP), R6
 	VDUP R6, V29.S4
 	VEOR V31.B16, V31.B16, V31.B16
 loop4:
@@ -767,70 +720,17 @@ one:
 done:
 	RET
 
-// func vecAffineReLUNEON(n int, dst, a, b, c *float32, s, t, u float32)
-TEXT ·vecAffineReLUNEON(SB), NOSPLIT, $0-52
-	MOVD n+0(FP), R0
-	MOVD dst+8(FP), R5
-	MOVD a+16(FP), R1
-	MOVWU s+40(FP), R6
-	VDUP R6, V28.S4
-	MOVWU t+44(FP), R6
-	VDUP R6, V29.S4
-	VEOR V31.B16, V31.B16, V31.B16
-loop4:
-	SUBS $16, R0
-	BLT less4
-	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
-	VORR V29.B16, V29.B16, V16.B16
-	WORD $0x4e3ccc10 // FMLA V16.4S, V0.4S, V28.4S
-	WORD $0x4e3ff610 // FMAX V16.4S, V16.4S, V31.4S
-	VORR V29.B16, V29.B16, V17.B16
-	WORD $0x4e3ccc31 // FMLA V17.4S, V1.4S, V28.4S
-	WORD $0x4e3ff631 // FMAX V17.4S, V17.4S, V31.4S
-	VORR V29.B16, V29.B16, V18.B16
-	WORD $0x4e3ccc52 // FMLA V18.4S, V2.4S, V28.4S
-	WORD $0x4e3ff652 // FMAX V18.4S, V18.4S, V31.4S
-	VORR V29.B16, V29.B16, V19.B16
-	WORD $0x4e3ccc73 // FMLA V19.4S, V3.4S, V28.4S
-	WORD $0x4e3ff673 // FMAX V19.4S, V19.4S, V31.4S
-	VST1.P [V16.S4, V17.S4, V18.S4, V19.S4], 64(R5)
-	B loop4
-less4:
-	ADD $16, R0
-loop1:
-	SUBS $4, R0
-	BLT less1
-	VLD1.P 16(R1), [V0.S4]
-	VORR V29.B16, V29.B16, V16.B16
-	WORD $0x4e3ccc10 // FMLA V16.4S, V0.4S, V28.4S
-	WORD $0x4e3ff610 // FMAX V16.4S, V16.4S, V31.4S
-	VST1.P [V16.S4], 16(R5)
-	B loop1
-less1:
-	ADD $4, R0
-one:
-	CBZ R0, done
-	FMOVS.P 4(R1), F0
-	VORR V29.B16, V29.B16, V16.B16
-	WORD $0x4e3ccc10 // FMLA V16.4S, V0.4S, V28.4S
-	WORD $0x4e3ff610 // FMAX V16.4S, V16.4S, V31.4S
-	FMOVS.P F16, 4(R5)
-	SUB $1, R0
-	B one
-done:
-	RET
-
-// func vecCombineNEON(n int, dst, a, b, c *float32, s, t, u float32)
-TEXT ·vecCombineNEON(SB), NOSPLIT, $0-52
+// func vecCombineNEON(n int, dst, a, b *float32, s, t, u float32)
+TEXT ·vecCombineNEON(SB), NOSPLIT, $0-44
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R5
 	MOVD a+16(FP), R1
 	MOVD b+24(FP), R2
-	MOVWU s+40(FP), R6
+	MOVWU s+32(FP), R6
 	VDUP R6, V28.S4
-	MOVWU t+44(FP), R6
+	MOVWU t+36(FP), R6
 	VDUP R6, V29.S4
-	MOVWU u+48(FP), R6
+	MOVWU u+40(FP), R6
 	VDUP R6, V30.S4
 	VEOR V31.B16, V31.B16, V31.B16
 loop4:
@@ -879,8 +779,8 @@ one:
 done:
 	RET
 
-// func vecAddMulNEON(n int, dst, a, b, c *float32, s, t, u float32)
-TEXT ·vecAddMulNEON(SB), NOSPLIT, $0-52
+// func vecAddMulNEON(n int, dst, a, b *float32, s, t, u float32)
+TEXT ·vecAddMulNEON(SB), NOSPLIT, $0-44
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R5
 	MOVD a+16(FP), R1
@@ -924,166 +824,13 @@ one:
 done:
 	RET
 
-// func vecAddMulSNEON(n int, dst, a, b, c *float32, s, t, u float32)
-TEXT ·vecAddMulSNEON(SB), NOSPLIT, $0-52
+// func vecLerpNEON(n int, dst, a, b *float32, s, t, u float32)
+TEXT ·vecLerpNEON(SB), NOSPLIT, $0-44
 	MOVD n+0(FP), R0
 	MOVD dst+8(FP), R5
 	MOVD a+16(FP), R1
 	MOVD b+24(FP), R2
-	MOVD dst+8(FP), R4
-	MOVWU s+40(FP), R6
-	VDUP R6, V28.S4
-	VEOR V31.B16, V31.B16, V31.B16
-loop4:
-	SUBS $16, R0
-	BLT less4
-	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
-	VLD1.P 64(R2), [V4.S4, V5.S4, V6.S4, V7.S4]
-	VLD1.P 64(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
-	WORD $0x6e3cdc00 // FMUL V0.4S, V0.4S, V28.4S
-	WORD $0x4e24cc08 // FMLA V8.4S, V0.4S, V4.4S
-	WORD $0x6e3cdc21 // FMUL V1.4S, V1.4S, V28.4S
-	WORD $0x4e25cc29 // FMLA V9.4S, V1.4S, V5.4S
-	WORD $0x6e3cdc42 // FMUL V2.4S, V2.4S, V28.4S
-	WORD $0x4e26cc4a // FMLA V10.4S, V2.4S, V6.4S
-	WORD $0x6e3cdc63 // FMUL V3.4S, V3.4S, V28.4S
-	WORD $0x4e27cc6b // FMLA V11.4S, V3.4S, V7.4S
-	VST1.P [V8.S4, V9.S4, V10.S4, V11.S4], 64(R5)
-	B loop4
-less4:
-	ADD $16, R0
-loop1:
-	SUBS $4, R0
-	BLT less1
-	VLD1.P 16(R1), [V0.S4]
-	VLD1.P 16(R2), [V4.S4]
-	VLD1.P 16(R4), [V8.S4]
-	WORD $0x6e3cdc00 // FMUL V0.4S, V0.4S, V28.4S
-	WORD $0x4e24cc08 // FMLA V8.4S, V0.4S, V4.4S
-	VST1.P [V8.S4], 16(R5)
-	B loop1
-less1:
-	ADD $4, R0
-one:
-	CBZ R0, done
-	FMOVS.P 4(R1), F0
-	FMOVS.P 4(R2), F4
-	FMOVS.P 4(R4), F8
-	WORD $0x6e3cdc00 // FMUL V0.4S, V0.4S, V28.4S
-	WORD $0x4e24cc08 // FMLA V8.4S, V0.4S, V4.4S
-	FMOVS.P F8, 4(R5)
-	SUB $1, R0
-	B one
-done:
-	RET
-
-// func vecAddMul3NEON(n int, dst, a, b, c *float32, s, t, u float32)
-TEXT ·vecAddMul3NEON(SB), NOSPLIT, $0-52
-	MOVD n+0(FP), R0
-	MOVD dst+8(FP), R5
-	MOVD a+16(FP), R1
-	MOVD b+24(FP), R2
-	MOVD c+32(FP), R3
-	MOVD dst+8(FP), R4
-	VEOR V31.B16, V31.B16, V31.B16
-loop4:
-	SUBS $16, R0
-	BLT less4
-	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
-	VLD1.P 64(R2), [V4.S4, V5.S4, V6.S4, V7.S4]
-	VLD1.P 64(R3), [V12.S4, V13.S4, V14.S4, V15.S4]
-	VLD1.P 64(R4), [V8.S4, V9.S4, V10.S4, V11.S4]
-	WORD $0x6e24dc00 // FMUL V0.4S, V0.4S, V4.4S
-	WORD $0x4e2ccc08 // FMLA V8.4S, V0.4S, V12.4S
-	WORD $0x6e25dc21 // FMUL V1.4S, V1.4S, V5.4S
-	WORD $0x4e2dcc29 // FMLA V9.4S, V1.4S, V13.4S
-	WORD $0x6e26dc42 // FMUL V2.4S, V2.4S, V6.4S
-	WORD $0x4e2ecc4a // FMLA V10.4S, V2.4S, V14.4S
-	WORD $0x6e27dc63 // FMUL V3.4S, V3.4S, V7.4S
-	WORD $0x4e2fcc6b // FMLA V11.4S, V3.4S, V15.4S
-	VST1.P [V8.S4, V9.S4, V10.S4, V11.S4], 64(R5)
-	B loop4
-less4:
-	ADD $16, R0
-loop1:
-	SUBS $4, R0
-	BLT less1
-	VLD1.P 16(R1), [V0.S4]
-	VLD1.P 16(R2), [V4.S4]
-	VLD1.P 16(R3), [V12.S4]
-	VLD1.P 16(R4), [V8.S4]
-	WORD $0x6e24dc00 // FMUL V0.4S, V0.4S, V4.4S
-	WORD $0x4e2ccc08 // FMLA V8.4S, V0.4S, V12.4S
-	VST1.P [V8.S4], 16(R5)
-	B loop1
-less1:
-	ADD $4, R0
-one:
-	CBZ R0, done
-	FMOVS.P 4(R1), F0
-	FMOVS.P 4(R2), F4
-	FMOVS.P 4(R3), F12
-	FMOVS.P 4(R4), F8
-	WORD $0x6e24dc00 // FMUL V0.4S, V0.4S, V4.4S
-	WORD $0x4e2ccc08 // FMLA V8.4S, V0.4S, V12.4S
-	FMOVS.P F8, 4(R5)
-	SUB $1, R0
-	B one
-done:
-	RET
-
-// func vecMulAddNEON(n int, dst, a, b, c *float32, s, t, u float32)
-TEXT ·vecMulAddNEON(SB), NOSPLIT, $0-52
-	MOVD n+0(FP), R0
-	MOVD dst+8(FP), R5
-	MOVD a+16(FP), R1
-	MOVD b+24(FP), R2
-	MOVD c+32(FP), R3
-	VEOR V31.B16, V31.B16, V31.B16
-loop4:
-	SUBS $16, R0
-	BLT less4
-	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
-	VLD1.P 64(R2), [V4.S4, V5.S4, V6.S4, V7.S4]
-	VLD1.P 64(R3), [V12.S4, V13.S4, V14.S4, V15.S4]
-	WORD $0x4e24cc0c // FMLA V12.4S, V0.4S, V4.4S
-	WORD $0x4e25cc2d // FMLA V13.4S, V1.4S, V5.4S
-	WORD $0x4e26cc4e // FMLA V14.4S, V2.4S, V6.4S
-	WORD $0x4e27cc6f // FMLA V15.4S, V3.4S, V7.4S
-	VST1.P [V12.S4, V13.S4, V14.S4, V15.S4], 64(R5)
-	B loop4
-less4:
-	ADD $16, R0
-loop1:
-	SUBS $4, R0
-	BLT less1
-	VLD1.P 16(R1), [V0.S4]
-	VLD1.P 16(R2), [V4.S4]
-	VLD1.P 16(R3), [V12.S4]
-	WORD $0x4e24cc0c // FMLA V12.4S, V0.4S, V4.4S
-	VST1.P [V12.S4], 16(R5)
-	B loop1
-less1:
-	ADD $4, R0
-one:
-	CBZ R0, done
-	FMOVS.P 4(R1), F0
-	FMOVS.P 4(R2), F4
-	FMOVS.P 4(R3), F12
-	WORD $0x4e24cc0c // FMLA V12.4S, V0.4S, V4.4S
-	FMOVS.P F12, 4(R5)
-	SUB $1, R0
-	B one
-done:
-	RET
-
-// func vecLerpNEON(n int, dst, a, b, c *float32, s, t, u float32)
-TEXT ·vecLerpNEON(SB), NOSPLIT, $0-52
-	MOVD n+0(FP), R0
-	MOVD dst+8(FP), R5
-	MOVD a+16(FP), R1
-	MOVD b+24(FP), R2
-	MOVWU s+40(FP), R6
+	MOVWU s+32(FP), R6
 	VDUP R6, V28.S4
 	VEOR V31.B16, V31.B16, V31.B16
 loop4:
@@ -1126,8 +873,8 @@ one:
 done:
 	RET
 
-// func vecSumNEON(n int, a, b *float32, s float64) float64
-TEXT ·vecSumNEON(SB), NOSPLIT, $0-40
+// func vecSumNEON(n int, a, b *float32) float64
+TEXT ·vecSumNEON(SB), NOSPLIT, $0-32
 	MOVD n+0(FP), R0
 	MOVD a+8(FP), R1
 	VEOR V16.B16, V16.B16, V16.B16
@@ -1161,11 +908,11 @@ done:
 	WORD $0x4e73d652 // FADD V18.2D, V18.2D, V19.2D
 	WORD $0x4e72d610 // FADD V16.2D, V16.2D, V18.2D
 	WORD $0x7e70da00 // FADDP D0, V16.2D
-	FMOVD F0, ret+32(FP)
+	FMOVD F0, ret+24(FP)
 	RET
 
-// func vecSumSquaresNEON(n int, a, b *float32, s float64) float64
-TEXT ·vecSumSquaresNEON(SB), NOSPLIT, $0-40
+// func vecSumSquaresNEON(n int, a, b *float32) float64
+TEXT ·vecSumSquaresNEON(SB), NOSPLIT, $0-32
 	MOVD n+0(FP), R0
 	MOVD a+8(FP), R1
 	VEOR V16.B16, V16.B16, V16.B16
@@ -1199,11 +946,11 @@ done:
 	WORD $0x4e73d652 // FADD V18.2D, V18.2D, V19.2D
 	WORD $0x4e72d610 // FADD V16.2D, V16.2D, V18.2D
 	WORD $0x7e70da00 // FADDP D0, V16.2D
-	FMOVD F0, ret+32(FP)
+	FMOVD F0, ret+24(FP)
 	RET
 
-// func vecDotNEON(n int, a, b *float32, s float64) float64
-TEXT ·vecDotNEON(SB), NOSPLIT, $0-40
+// func vecDotNEON(n int, a, b *float32) float64
+TEXT ·vecDotNEON(SB), NOSPLIT, $0-32
 	MOVD n+0(FP), R0
 	MOVD a+8(FP), R1
 	MOVD b+16(FP), R2
@@ -1245,5 +992,5 @@ done:
 	WORD $0x4e73d652 // FADD V18.2D, V18.2D, V19.2D
 	WORD $0x4e72d610 // FADD V16.2D, V16.2D, V18.2D
 	WORD $0x7e70da00 // FADDP D0, V16.2D
-	FMOVD F0, ret+32(FP)
+	FMOVD F0, ret+24(FP)
 	RET

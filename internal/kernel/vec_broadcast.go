@@ -20,10 +20,7 @@ const (
 	OpGreaterEqual
 	OpLess
 	OpLessEqual
-	OpEqual
-	OpNotEqual
 	OpAddMul // dst += a*b
-	OpAddDiv // dst += a/b
 
 	numBinaryOps
 )
@@ -41,10 +38,7 @@ var binaryForms = [numBinaryOps]struct{ vv, vs, sv mapOp }{
 	OpGreaterEqual: {opGreaterEqual, opGreaterEqualS, opLessEqualS},
 	OpLess:         {opLess, opLessS, opGreaterS},
 	OpLessEqual:    {opLessEqual, opLessEqualS, opGreaterEqualS},
-	OpEqual:        {opEqual, opEqualS, opEqualS},
-	OpNotEqual:     {opNotEqual, opNotEqualS, opNotEqualS},
 	OpAddMul:       {opAddMul, opAxpy, opAxpy},
-	OpAddDiv:       {opAddDiv, opAddDivS, opAddDivIntoS},
 }
 
 // maxDims bounds the rank of a broadcast after adjacent axes are merged.
@@ -223,11 +217,11 @@ func (t *broadcastTask) Part(i int) {
 		w.next(&t.dims)
 		switch {
 		case inner.a != 0 && inner.b != 0:
-			v.maps[forms.vv](n, d, x, y, d, 0, 0, 0)
+			v.maps[forms.vv](n, d, x, y, 0, 0, 0)
 		case inner.a != 0:
-			v.maps[forms.vs](n, d, x, d, d, *y, 0, 0)
+			v.maps[forms.vs](n, d, x, d, *y, 0, 0)
 		case inner.b != 0:
-			v.maps[forms.sv](n, d, y, d, d, *x, 0, 0)
+			v.maps[forms.sv](n, d, y, d, *x, 0, 0)
 		default:
 			fillFrom(v.maps[forms.vs], n, d, *x, *y)
 		}
@@ -243,7 +237,7 @@ func fillFrom(loop mapLoop, n int, dst *float32, x, y float32) {
 	}
 	for i := 0; i < n; i += width {
 		d := elem(dst, i)
-		loop(min(width, n-i), d, &s.f[0], d, d, y, 0, 0)
+		loop(min(width, n-i), d, &s.f[0], d, y, 0, 0)
 	}
 	putScratch(s)
 }

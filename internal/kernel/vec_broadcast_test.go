@@ -57,7 +57,7 @@ func TestBroadcast(t *testing.T) {
 				for i, got := range dst {
 					x, y := broadcastAt(a, aShape, shape, i), broadcastAt(b, bShape, shape, i)
 					want := []float32{before[i]}
-					Active().vec.maps[binaryForms[op].vv](1, &want[0], &x, &y, &want[0], 0, 0, 0)
+					Active().vec.maps[binaryForms[op].vv](1, &want[0], &x, &y, 0, 0, 0)
 					if got != want[0] {
 						t.Fatalf("operation %d, shapes %v, %v to %v: element %d is %v, want %v", op, aShape, bShape, shape, i, got, want[0])
 					}

@@ -22,9 +22,6 @@ func (t *convertTask[D, S]) Part(i int) {
 var (
 	toHalfTasks   freeList[convertTask[uint16, float32]]
 	fromHalfTasks freeList[convertTask[float32, uint16]]
-	toWideTasks   freeList[convertTask[float64, float32]]
-	fromWideTasks freeList[convertTask[float32, float64]]
-	byteTasks     freeList[byteTask]
 )
 
 func convert[D, S any](name string, tasks *freeList[convertTask[D, S]], loop func(n int, dst *D, src *S), dst []D, src []S) {
@@ -47,66 +44,4 @@ func ToFloat16(dst []uint16, src []float32) {
 // FromFloat16 widens IEEE half precision, exactly.
 func FromFloat16(dst []float32, src []uint16) {
 	convert("FromFloat16", &fromHalfTasks, Active().vec.fromFloat16, dst, src)
-}
-
-// ToBFloat16 rounds src to bfloat16, stored as bits.
-func ToBFloat16(dst []uint16, src []float32) {
-	convert("ToBFloat16", &toHalfTasks, Active().vec.toBFloat16, dst, src)
-}
-
-// FromBFloat16 widens bfloat16, exactly.
-func FromBFloat16(dst []float32, src []uint16) {
-	convert("FromBFloat16", &fromHalfTasks, Active().vec.fromBFloat16, dst, src)
-}
-
-// ToFloat64 widens src, exactly.
-func ToFloat64(dst []float64, src []float32) {
-	convert("ToFloat64", &toWideTasks, Active().vec.toFloat64, dst, src)
-}
-
-// FromFloat64 rounds src to single precision.
-func FromFloat64(dst []float32, src []float64) {
-	convert("FromFloat64", &fromWideTasks, Active().vec.fromFloat64, dst, src)
-}
-
-// ToBytes sets dst = src*unit rounded and limited to 0..255; NaN becomes 0.
-// With unit 255 pixels in [0,1] become bytes.
-func ToBytes(dst []byte, src []float32, unit float32) {
-	checkLen("ToBytes", len(dst), len(src))
-	runBytes(byteTask{to: Active().vec.toBytes, bytes: dst, floats: src, unit: unit})
-}
-
-// FromBytes sets dst = src / unit. With unit 255 bytes become pixels in [0,1].
-func FromBytes(dst []float32, src []byte, unit float32) {
-	checkLen("FromBytes", len(dst), len(src))
-	runBytes(byteTask{from: Active().vec.fromBytes, bytes: src, floats: dst, unit: unit})
-}
-
-type byteTask struct {
-	to     func(n int, dst *byte, a *float32, unit float32)
-	from   func(n int, dst *float32, a *byte, unit float32)
-	bytes  []byte
-	floats []float32
-	unit   float32
-}
-
-func runBytes(b byteTask) {
-	if len(b.bytes) == 0 {
-		return
-	}
-	t := byteTasks.get()
-	*t = b
-	parallel.Run(ceilDiv(len(t.bytes), lightChunk), t)
-	*t = byteTask{}
-	byteTasks.put(t)
-}
-
-func (t *byteTask) Part(i int) {
-	lo := i * lightChunk
-	n := min(lightChunk, len(t.bytes)-lo)
-	if t.to != nil {
-		t.to(n, &t.bytes[lo], &t.floats[lo], t.unit)
-	} else {
-		t.from(n, &t.floats[lo], &t.bytes[lo], t.unit)
-	}
 }

@@ -10,21 +10,14 @@ var genericVec = vecOps{
 	reduces: genericReduces,
 
 	find:          genericFind,
-	expSum:        genericExpSum,
 	accumulate:    genericAccumulate,
 	accumulateMul: genericAccumulateMul,
 
 	sgd:  [numSGDKinds]updateLoop{sgdPlain: genericSGD, sgdMomentum: genericSGDMomentum, sgdNesterov: genericSGDNesterov},
 	adam: genericAdam,
 
-	toFloat16:    genericToFloat16,
-	fromFloat16:  genericFromFloat16,
-	toBFloat16:   genericToBFloat16,
-	fromBFloat16: genericFromBFloat16,
-	toFloat64:    genericToFloat64,
-	fromFloat64:  genericFromFloat64,
-	toBytes:      genericToBytes,
-	fromBytes:    genericFromBytes,
+	toFloat16:   genericToFloat16,
+	fromFloat16: genericFromFloat16,
 
 	philox:  genericPhilox,
 	normals: genericNormals,
@@ -44,8 +37,6 @@ var genericMaps = [numMapOps]mapLoop{
 	opGreaterEqual: loop2(func(a, b float32) float32 { return mask(a >= b) }),
 	opLess:         loop2(func(a, b float32) float32 { return mask(a < b) }),
 	opLessEqual:    loop2(func(a, b float32) float32 { return mask(a <= b) }),
-	opEqual:        loop2(func(a, b float32) float32 { return mask(a == b) }),
-	opNotEqual:     loop2(func(a, b float32) float32 { return mask(a != b) }),
 
 	opAddS:          loopAddS,
 	opSubS:          loop1(func(a, s, _ float32) float32 { return a - s }),
@@ -59,30 +50,14 @@ var genericMaps = [numMapOps]mapLoop{
 	opGreaterEqualS: loop1(func(a, s, _ float32) float32 { return mask(a >= s) }),
 	opLessS:         loop1(func(a, s, _ float32) float32 { return mask(a < s) }),
 	opLessEqualS:    loop1(func(a, s, _ float32) float32 { return mask(a <= s) }),
-	opEqualS:        loop1(func(a, s, _ float32) float32 { return mask(a == s) }),
-	opNotEqualS:     loop1(func(a, s, _ float32) float32 { return mask(a != s) }),
 
-	opAxpy:        loopAxpy,
-	opAddScaled:   loop5(func(_, a, b, s, _, _ float32) float32 { return a + float32(s*b) }),
-	opAffine:      loop1(affine),
-	opAffineReLU:  loop1(func(a, s, t float32) float32 { return relu(affine(a, s, t)) }),
-	opCombine:     loop5(func(_, a, b, s, t, u float32) float32 { return float32(s*a) + float32(float32(t*b)+u) }),
-	opAddMul:      loopAddMul,
-	opAddMulS:     loop5(func(d, a, b, s, _, _ float32) float32 { return d + float32(float32(s*a)*b) }),
-	opAddMul3:     loop4(func(d, a, b, c float32) float32 { return d + float32(float32(a*b)*c) }),
-	opMulAdd:      loop4(func(_, a, b, c float32) float32 { return float32(a*b) + c }),
-	opAddDiv:      loop5(func(d, a, b, _, _, _ float32) float32 { return d + a/b }),
-	opAddDivS:     loop5(func(d, a, _, s, _, _ float32) float32 { return d + a/s }),
-	opAddDivIntoS: loop5(func(d, a, _, s, _, _ float32) float32 { return d + s/a }),
-	opSubMulDiv:   loop4(func(d, a, b, c float32) float32 { return d - float32(a*b)/c }),
-	opLerp:        loop5(func(_, a, b, s, _, _ float32) float32 { return a + float32(s*(b-a)) }),
-	opAddReLU:     loop2(func(a, b float32) float32 { return relu(a + b) }),
-	opSelect: loop4(func(_, m, a, b float32) float32 {
-		if m != 0 {
-			return a
-		}
-		return b
-	}),
+	opAxpy:      loopAxpy,
+	opAddScaled: loop3(func(_, a, b, s, _, _ float32) float32 { return a + float32(s*b) }),
+	opAffine:    loop1(affine),
+	opCombine:   loop3(func(_, a, b, s, t, u float32) float32 { return float32(s*a) + float32(float32(t*b)+u) }),
+	opAddMul:    loopAddMul,
+	opAddDiv:    loop3(func(d, a, b, _, _, _ float32) float32 { return d + a/b }),
+	opLerp:      loop3(func(_, a, b, s, _, _ float32) float32 { return a + float32(s*(b-a)) }),
 
 	opExp:        loop1(func(a, _, _ float32) float32 { return float32(math.Exp(float64(a))) }),
 	opLog:        loop1(func(a, _, _ float32) float32 { return float32(math.Log(float64(a))) }),
@@ -139,9 +114,9 @@ var genericMaps = [numMapOps]mapLoop{
 	}),
 }
 
-// loop1 to loop5 make a loop of a formula.
+// loop1 to loop3 make a loop of a formula.
 func loop1(f func(a, s, t float32) float32) mapLoop {
-	return func(n int, dst, a, _, _ *float32, s, t, _ float32) {
+	return func(n int, dst, a, _ *float32, s, t, _ float32) {
 		d, x := unsafe.Slice(dst, n), unsafe.Slice(a, n)
 		for i := range d {
 			d[i] = f(x[i], s, t)
@@ -150,7 +125,7 @@ func loop1(f func(a, s, t float32) float32) mapLoop {
 }
 
 func loop2(f func(a, b float32) float32) mapLoop {
-	return func(n int, dst, a, b, _ *float32, _, _, _ float32) {
+	return func(n int, dst, a, b *float32, _, _, _ float32) {
 		d, x, y := unsafe.Slice(dst, n), unsafe.Slice(a, n), unsafe.Slice(b, n)
 		for i := range d {
 			d[i] = f(x[i], y[i])
@@ -158,17 +133,8 @@ func loop2(f func(a, b float32) float32) mapLoop {
 	}
 }
 
-func loop4(f func(d, a, b, c float32) float32) mapLoop {
-	return func(n int, dst, a, b, c *float32, _, _, _ float32) {
-		d, x, y, z := unsafe.Slice(dst, n), unsafe.Slice(a, n), unsafe.Slice(b, n), unsafe.Slice(c, n)
-		for i := range d {
-			d[i] = f(d[i], x[i], y[i], z[i])
-		}
-	}
-}
-
-func loop5(f func(d, a, b, s, t, u float32) float32) mapLoop {
-	return func(n int, dst, a, b, _ *float32, s, t, u float32) {
+func loop3(f func(d, a, b, s, t, u float32) float32) mapLoop {
+	return func(n int, dst, a, b *float32, s, t, u float32) {
 		d, x, y := unsafe.Slice(dst, n), unsafe.Slice(a, n), unsafe.Slice(b, n)
 		for i := range d {
 			d[i] = f(d[i], x[i], y[i], s, t, u)
@@ -177,70 +143,70 @@ func loop5(f func(d, a, b, s, t, u float32) float32) mapLoop {
 }
 
 func loopGrad(f func(dy, v, s, t float32) float32) mapLoop {
-	return loop5(func(_, dy, v, s, t, _ float32) float32 { return f(dy, v, s, t) })
+	return loop3(func(_, dy, v, s, t, _ float32) float32 { return f(dy, v, s, t) })
 }
 
 func loopGradAcc(f func(dy, v, s, t float32) float32) mapLoop {
-	return loop5(func(d, dy, v, s, t, _ float32) float32 { return d + f(dy, v, s, t) })
+	return loop3(func(d, dy, v, s, t, _ float32) float32 { return d + f(dy, v, s, t) })
 }
 
-func loopAdd(n int, dst, a, b, _ *float32, _, _, _ float32) {
+func loopAdd(n int, dst, a, b *float32, _, _, _ float32) {
 	d, x, y := unsafe.Slice(dst, n), unsafe.Slice(a, n), unsafe.Slice(b, n)
 	for i := range d {
 		d[i] = x[i] + y[i]
 	}
 }
 
-func loopSub(n int, dst, a, b, _ *float32, _, _, _ float32) {
+func loopSub(n int, dst, a, b *float32, _, _, _ float32) {
 	d, x, y := unsafe.Slice(dst, n), unsafe.Slice(a, n), unsafe.Slice(b, n)
 	for i := range d {
 		d[i] = x[i] - y[i]
 	}
 }
 
-func loopMul(n int, dst, a, b, _ *float32, _, _, _ float32) {
+func loopMul(n int, dst, a, b *float32, _, _, _ float32) {
 	d, x, y := unsafe.Slice(dst, n), unsafe.Slice(a, n), unsafe.Slice(b, n)
 	for i := range d {
 		d[i] = x[i] * y[i]
 	}
 }
 
-func loopAddS(n int, dst, a, _, _ *float32, s, _, _ float32) {
+func loopAddS(n int, dst, a, _ *float32, s, _, _ float32) {
 	d, x := unsafe.Slice(dst, n), unsafe.Slice(a, n)
 	for i := range d {
 		d[i] = x[i] + s
 	}
 }
 
-func loopMulS(n int, dst, a, _, _ *float32, s, _, _ float32) {
+func loopMulS(n int, dst, a, _ *float32, s, _, _ float32) {
 	d, x := unsafe.Slice(dst, n), unsafe.Slice(a, n)
 	for i := range d {
 		d[i] = x[i] * s
 	}
 }
 
-func loopAxpy(n int, dst, a, _, _ *float32, s, _, _ float32) {
+func loopAxpy(n int, dst, a, _ *float32, s, _, _ float32) {
 	d, x := unsafe.Slice(dst, n), unsafe.Slice(a, n)
 	for i := range d {
 		d[i] += float32(s * x[i])
 	}
 }
 
-func loopAddMul(n int, dst, a, b, _ *float32, _, _, _ float32) {
+func loopAddMul(n int, dst, a, b *float32, _, _, _ float32) {
 	d, x, y := unsafe.Slice(dst, n), unsafe.Slice(a, n), unsafe.Slice(b, n)
 	for i := range d {
 		d[i] += float32(x[i] * y[i])
 	}
 }
 
-func loopReLU(n int, dst, a, _, _ *float32, _, _, _ float32) {
+func loopReLU(n int, dst, a, _ *float32, _, _, _ float32) {
 	d, x := unsafe.Slice(dst, n), unsafe.Slice(a, n)
 	for i := range d {
 		d[i] = relu(x[i])
 	}
 }
 
-func loopReLUGrad(n int, dst, a, b, _ *float32, _, _, _ float32) {
+func loopReLUGrad(n int, dst, a, b *float32, _, _, _ float32) {
 	d, x, y := unsafe.Slice(dst, n), unsafe.Slice(a, n), unsafe.Slice(b, n)
 	for i := range d {
 		d[i] = reluGrad(x[i], y[i], 0, 0)

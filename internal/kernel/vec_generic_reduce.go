@@ -6,38 +6,36 @@ import (
 )
 
 var genericReduces = [numReduceOps]reduceLoop{
-	opSum:        sumOf(func(a, _, _ float64) float64 { return a }),
-	opSumAbs:     sumOf(func(a, _, _ float64) float64 { return math.Abs(a) }),
-	opSumSquares: sumOf(func(a, _, _ float64) float64 { return a * a }),
-	opSumDevSq:   sumOf(func(a, _, s float64) float64 { return (a - s) * (a - s) }),
-	opDot:        sumOf(func(a, b, _ float64) float64 { return a * b }),
-	opDist1:      sumOf(func(a, b, _ float64) float64 { return math.Abs(a - b) }),
-	opDist2:      sumOf(func(a, b, _ float64) float64 { return (a - b) * (a - b) }),
-	opMax:        extremeOf(maximum, func(a, _ float32) float32 { return a }),
-	opMin:        extremeOf(minimum, func(a, _ float32) float32 { return a }),
-	opMaxAbs:     extremeOf(maximum, func(a, _ float32) float32 { return abs(a) }),
-	opDistInf:    extremeOf(maximum, func(a, b float32) float32 { return abs(a - b) }),
+	opSum:        sumOf(func(a, _ float64) float64 { return a }),
+	opSumAbs:     sumOf(func(a, _ float64) float64 { return math.Abs(a) }),
+	opSumSquares: sumOf(func(a, _ float64) float64 { return a * a }),
+	opDot:        sumOf(func(a, b float64) float64 { return a * b }),
+	opDist1:      sumOf(func(a, b float64) float64 { return math.Abs(a - b) }),
+	opDist2:      sumOf(func(a, b float64) float64 { return (a - b) * (a - b) }),
+	opMax:        extremeOf(maximum, func(a float32) float32 { return a }),
+	opMin:        extremeOf(minimum, func(a float32) float32 { return a }),
+	opMaxAbs:     extremeOf(maximum, abs),
 }
 
 // sumOf makes a loop that adds f over the elements, in four interleaved sums.
-func sumOf(f func(a, b, s float64) float64) reduceLoop {
-	return func(n int, a, b *float32, s float64) float64 {
+func sumOf(f func(a, b float64) float64) reduceLoop {
+	return func(n int, a, b *float32) float64 {
 		x, y := unsafe.Slice(a, n), unsafe.Slice(b, n)
 		var sums [4]float64
 		for i := range x {
-			sums[i%4] += f(float64(x[i]), float64(y[i]), s)
+			sums[i%4] += f(float64(x[i]), float64(y[i]))
 		}
 		return (sums[0] + sums[1]) + (sums[2] + sums[3])
 	}
 }
 
 // extremeOf makes a loop that folds f over the elements by pick.
-func extremeOf(pick, f func(a, b float32) float32) reduceLoop {
-	return func(n int, a, b *float32, _ float64) float64 {
-		x, y := unsafe.Slice(a, n), unsafe.Slice(b, n)
-		m := f(x[0], y[0])
-		for i := range x {
-			m = pick(m, f(x[i], y[i]))
+func extremeOf(pick func(a, b float32) float32, f func(a float32) float32) reduceLoop {
+	return func(n int, a, _ *float32) float64 {
+		x := unsafe.Slice(a, n)
+		m := f(x[0])
+		for _, v := range x {
+			m = pick(m, f(v))
 		}
 		return float64(m)
 	}
@@ -50,16 +48,6 @@ func genericFind(n int, a *float32, v float32) int {
 		}
 	}
 	return n
-}
-
-func genericExpSum(n int, dst, a *float32, s float32) float64 {
-	d, x := unsafe.Slice(dst, n), unsafe.Slice(a, n)
-	var sum float64
-	for i := range d {
-		d[i] = float32(math.Exp(float64(x[i] - s)))
-		sum += float64(d[i])
-	}
-	return sum
 }
 
 func genericAccumulate(rows, n, stride int, acc *float64, a *float32) {

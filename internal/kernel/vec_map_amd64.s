@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func vecAddAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecAddAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecAddAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecAddAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -67,13 +67,13 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecAddSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecAddSAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecAddSAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecAddSAVX2(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Y0
+	VBROADCASTSS s+32(FP), Y0
 	XORQ         BX, BX
 	SUBQ         $0x20, AX
 	JLT          rest
@@ -124,9 +124,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSubAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSubAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecSubAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecSubAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -187,13 +187,13 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSubSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSubSAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecSubSAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecSubSAVX2(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Y0
+	VBROADCASTSS s+32(FP), Y0
 	XORQ         BX, BX
 	SUBQ         $0x20, AX
 	JLT          rest
@@ -244,9 +244,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecMulAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecMulAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecMulAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecMulAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -307,13 +307,13 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecMulSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecMulSAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecMulSAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecMulSAVX2(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Y0
+	VBROADCASTSS s+32(FP), Y0
 	XORQ         BX, BX
 	SUBQ         $0x20, AX
 	JLT          rest
@@ -364,9 +364,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecDivAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecDivAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecDivAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecDivAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -427,13 +427,13 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecDivSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecDivSAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecDivSAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecDivSAVX2(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Y0
+	VBROADCASTSS s+32(FP), Y0
 	XORQ         BX, BX
 	SUBQ         $0x20, AX
 	JLT          rest
@@ -484,9 +484,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecMaximumAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecMaximumAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecMaximumAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecMaximumAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -559,13 +559,13 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecMaximumSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecMaximumSAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecMaximumSAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecMaximumSAVX2(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Y0
+	VBROADCASTSS s+32(FP), Y0
 	XORQ         BX, BX
 	SUBQ         $0x20, AX
 	JLT          rest
@@ -628,9 +628,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecMinimumAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecMinimumAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecMinimumAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecMinimumAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -703,13 +703,13 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecMinimumSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecMinimumSAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecMinimumSAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecMinimumSAVX2(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Y0
+	VBROADCASTSS s+32(FP), Y0
 	XORQ         BX, BX
 	SUBQ         $0x20, AX
 	JLT          rest
@@ -772,9 +772,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecGreaterAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecGreaterAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecGreaterAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecGreaterAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -844,13 +844,13 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecGreaterSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecGreaterSAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecGreaterSAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecGreaterSAVX2(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Y0
+	VBROADCASTSS s+32(FP), Y0
 	XORQ         BX, BX
 	SUBQ         $0x20, AX
 	JLT          rest
@@ -910,9 +910,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecGreaterEqualAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecGreaterEqualAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecGreaterEqualAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecGreaterEqualAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -982,13 +982,13 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecGreaterEqualSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecGreaterEqualSAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecGreaterEqualSAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecGreaterEqualSAVX2(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Y0
+	VBROADCASTSS s+32(FP), Y0
 	XORQ         BX, BX
 	SUBQ         $0x20, AX
 	JLT          rest
@@ -1048,9 +1048,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecLessAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecLessAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecLessAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecLessAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -1120,13 +1120,13 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecLessSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecLessSAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecLessSAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecLessSAVX2(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Y0
+	VBROADCASTSS s+32(FP), Y0
 	XORQ         BX, BX
 	SUBQ         $0x20, AX
 	JLT          rest
@@ -1186,9 +1186,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecLessEqualAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecLessEqualAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecLessEqualAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecLessEqualAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -1258,13 +1258,13 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecLessEqualSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecLessEqualSAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecLessEqualSAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecLessEqualSAVX2(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Y0
+	VBROADCASTSS s+32(FP), Y0
 	XORQ         BX, BX
 	SUBQ         $0x20, AX
 	JLT          rest
@@ -1324,289 +1324,13 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecEqualAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSubFromSAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecEqualAVX2(SB), NOSPLIT, $0-52
-	MOVQ    n+0(FP), AX
-	MOVQ    dst+8(FP), CX
-	MOVQ    a+16(FP), DX
-	MOVQ    b+24(FP), BX
-	XORQ    SI, SI
-	SUBQ    $0x20, AX
-	JLT     rest
-	PCALIGN $0x40
-
-loop:
-	VMOVUPS      (DX)(SI*4), Y0
-	VMOVUPS      32(DX)(SI*4), Y1
-	VMOVUPS      64(DX)(SI*4), Y2
-	VMOVUPS      96(DX)(SI*4), Y3
-	VMOVUPS      (BX)(SI*4), Y4
-	VMOVUPS      32(BX)(SI*4), Y5
-	VMOVUPS      64(BX)(SI*4), Y6
-	VMOVUPS      96(BX)(SI*4), Y7
-	VCMPPS       $0x00, Y4, Y0, Y0
-	VCMPPS       $0x00, Y5, Y1, Y1
-	VCMPPS       $0x00, Y6, Y2, Y2
-	VCMPPS       $0x00, Y7, Y3, Y3
-	VBROADCASTSS vecConstants<>+0(SB), Y4
-	VANDPS       Y4, Y0, Y0
-	VANDPS       Y4, Y1, Y1
-	VANDPS       Y4, Y2, Y2
-	VANDPS       Y4, Y3, Y3
-	VMOVUPS      Y0, (CX)(SI*4)
-	VMOVUPS      Y1, 32(CX)(SI*4)
-	VMOVUPS      Y2, 64(CX)(SI*4)
-	VMOVUPS      Y3, 96(CX)(SI*4)
-	ADDQ         $0x20, SI
-	SUBQ         $0x20, AX
-	JGE          loop
-
-rest:
-	ADDQ $0x20, AX
-	JEQ  done
-
-single:
-	CMPQ         AX, $0x08
-	JLT          tail
-	VMOVUPS      (DX)(SI*4), Y0
-	VMOVUPS      (BX)(SI*4), Y1
-	VCMPPS       $0x00, Y1, Y0, Y0
-	VBROADCASTSS vecConstants<>+0(SB), Y1
-	VANDPS       Y1, Y0, Y0
-	VMOVUPS      Y0, (CX)(SI*4)
-	ADDQ         $0x08, SI
-	SUBQ         $0x08, AX
-	JNE          single
-	JMP          done
-
-tail:
-	LEAQ         vecTailMasks<>+32(SB), DI
-	SHLQ         $0x02, AX
-	SUBQ         AX, DI
-	VMOVDQU      (DI), Y0
-	VMASKMOVPS   (DX)(SI*4), Y0, Y1
-	VMASKMOVPS   (BX)(SI*4), Y0, Y2
-	VCMPPS       $0x00, Y2, Y1, Y1
-	VBROADCASTSS vecConstants<>+0(SB), Y2
-	VANDPS       Y2, Y1, Y1
-	VMASKMOVPS   Y1, Y0, (CX)(SI*4)
-
-done:
-	VZEROUPPER
-	RET
-
-// func vecEqualSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-// Requires: AVX
-TEXT ·vecEqualSAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecSubFromSAVX2(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Y0
-	XORQ         BX, BX
-	SUBQ         $0x20, AX
-	JLT          rest
-	PCALIGN      $0x40
-
-loop:
-	VMOVUPS      (DX)(BX*4), Y1
-	VMOVUPS      32(DX)(BX*4), Y2
-	VMOVUPS      64(DX)(BX*4), Y3
-	VMOVUPS      96(DX)(BX*4), Y4
-	VCMPPS       $0x00, Y0, Y1, Y1
-	VCMPPS       $0x00, Y0, Y2, Y2
-	VCMPPS       $0x00, Y0, Y3, Y3
-	VCMPPS       $0x00, Y0, Y4, Y4
-	VBROADCASTSS vecConstants<>+0(SB), Y5
-	VANDPS       Y5, Y1, Y1
-	VANDPS       Y5, Y2, Y2
-	VANDPS       Y5, Y3, Y3
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y1, (CX)(BX*4)
-	VMOVUPS      Y2, 32(CX)(BX*4)
-	VMOVUPS      Y3, 64(CX)(BX*4)
-	VMOVUPS      Y4, 96(CX)(BX*4)
-	ADDQ         $0x20, BX
-	SUBQ         $0x20, AX
-	JGE          loop
-
-rest:
-	ADDQ $0x20, AX
-	JEQ  done
-
-single:
-	CMPQ         AX, $0x08
-	JLT          tail
-	VMOVUPS      (DX)(BX*4), Y1
-	VCMPPS       $0x00, Y0, Y1, Y1
-	VBROADCASTSS vecConstants<>+0(SB), Y2
-	VANDPS       Y2, Y1, Y1
-	VMOVUPS      Y1, (CX)(BX*4)
-	ADDQ         $0x08, BX
-	SUBQ         $0x08, AX
-	JNE          single
-	JMP          done
-
-tail:
-	LEAQ         vecTailMasks<>+32(SB), SI
-	SHLQ         $0x02, AX
-	SUBQ         AX, SI
-	VMOVDQU      (SI), Y1
-	VMASKMOVPS   (DX)(BX*4), Y1, Y2
-	VCMPPS       $0x00, Y0, Y2, Y0
-	VBROADCASTSS vecConstants<>+0(SB), Y2
-	VANDPS       Y2, Y0, Y0
-	VMASKMOVPS   Y0, Y1, (CX)(BX*4)
-
-done:
-	VZEROUPPER
-	RET
-
-// func vecNotEqualAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-// Requires: AVX
-TEXT ·vecNotEqualAVX2(SB), NOSPLIT, $0-52
-	MOVQ    n+0(FP), AX
-	MOVQ    dst+8(FP), CX
-	MOVQ    a+16(FP), DX
-	MOVQ    b+24(FP), BX
-	XORQ    SI, SI
-	SUBQ    $0x20, AX
-	JLT     rest
-	PCALIGN $0x40
-
-loop:
-	VMOVUPS      (DX)(SI*4), Y0
-	VMOVUPS      32(DX)(SI*4), Y1
-	VMOVUPS      64(DX)(SI*4), Y2
-	VMOVUPS      96(DX)(SI*4), Y3
-	VMOVUPS      (BX)(SI*4), Y4
-	VMOVUPS      32(BX)(SI*4), Y5
-	VMOVUPS      64(BX)(SI*4), Y6
-	VMOVUPS      96(BX)(SI*4), Y7
-	VCMPPS       $0x04, Y4, Y0, Y0
-	VCMPPS       $0x04, Y5, Y1, Y1
-	VCMPPS       $0x04, Y6, Y2, Y2
-	VCMPPS       $0x04, Y7, Y3, Y3
-	VBROADCASTSS vecConstants<>+0(SB), Y4
-	VANDPS       Y4, Y0, Y0
-	VANDPS       Y4, Y1, Y1
-	VANDPS       Y4, Y2, Y2
-	VANDPS       Y4, Y3, Y3
-	VMOVUPS      Y0, (CX)(SI*4)
-	VMOVUPS      Y1, 32(CX)(SI*4)
-	VMOVUPS      Y2, 64(CX)(SI*4)
-	VMOVUPS      Y3, 96(CX)(SI*4)
-	ADDQ         $0x20, SI
-	SUBQ         $0x20, AX
-	JGE          loop
-
-rest:
-	ADDQ $0x20, AX
-	JEQ  done
-
-single:
-	CMPQ         AX, $0x08
-	JLT          tail
-	VMOVUPS      (DX)(SI*4), Y0
-	VMOVUPS      (BX)(SI*4), Y1
-	VCMPPS       $0x04, Y1, Y0, Y0
-	VBROADCASTSS vecConstants<>+0(SB), Y1
-	VANDPS       Y1, Y0, Y0
-	VMOVUPS      Y0, (CX)(SI*4)
-	ADDQ         $0x08, SI
-	SUBQ         $0x08, AX
-	JNE          single
-	JMP          done
-
-tail:
-	LEAQ         vecTailMasks<>+32(SB), DI
-	SHLQ         $0x02, AX
-	SUBQ         AX, DI
-	VMOVDQU      (DI), Y0
-	VMASKMOVPS   (DX)(SI*4), Y0, Y1
-	VMASKMOVPS   (BX)(SI*4), Y0, Y2
-	VCMPPS       $0x04, Y2, Y1, Y1
-	VBROADCASTSS vecConstants<>+0(SB), Y2
-	VANDPS       Y2, Y1, Y1
-	VMASKMOVPS   Y1, Y0, (CX)(SI*4)
-
-done:
-	VZEROUPPER
-	RET
-
-// func vecNotEqualSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-// Requires: AVX
-TEXT ·vecNotEqualSAVX2(SB), NOSPLIT, $0-52
-	MOVQ         n+0(FP), AX
-	MOVQ         dst+8(FP), CX
-	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Y0
-	XORQ         BX, BX
-	SUBQ         $0x20, AX
-	JLT          rest
-	PCALIGN      $0x40
-
-loop:
-	VMOVUPS      (DX)(BX*4), Y1
-	VMOVUPS      32(DX)(BX*4), Y2
-	VMOVUPS      64(DX)(BX*4), Y3
-	VMOVUPS      96(DX)(BX*4), Y4
-	VCMPPS       $0x04, Y0, Y1, Y1
-	VCMPPS       $0x04, Y0, Y2, Y2
-	VCMPPS       $0x04, Y0, Y3, Y3
-	VCMPPS       $0x04, Y0, Y4, Y4
-	VBROADCASTSS vecConstants<>+0(SB), Y5
-	VANDPS       Y5, Y1, Y1
-	VANDPS       Y5, Y2, Y2
-	VANDPS       Y5, Y3, Y3
-	VANDPS       Y5, Y4, Y4
-	VMOVUPS      Y1, (CX)(BX*4)
-	VMOVUPS      Y2, 32(CX)(BX*4)
-	VMOVUPS      Y3, 64(CX)(BX*4)
-	VMOVUPS      Y4, 96(CX)(BX*4)
-	ADDQ         $0x20, BX
-	SUBQ         $0x20, AX
-	JGE          loop
-
-rest:
-	ADDQ $0x20, AX
-	JEQ  done
-
-single:
-	CMPQ         AX, $0x08
-	JLT          tail
-	VMOVUPS      (DX)(BX*4), Y1
-	VCMPPS       $0x04, Y0, Y1, Y1
-	VBROADCASTSS vecConstants<>+0(SB), Y2
-	VANDPS       Y2, Y1, Y1
-	VMOVUPS      Y1, (CX)(BX*4)
-	ADDQ         $0x08, BX
-	SUBQ         $0x08, AX
-	JNE          single
-	JMP          done
-
-tail:
-	LEAQ         vecTailMasks<>+32(SB), SI
-	SHLQ         $0x02, AX
-	SUBQ         AX, SI
-	VMOVDQU      (SI), Y1
-	VMASKMOVPS   (DX)(BX*4), Y1, Y2
-	VCMPPS       $0x04, Y0, Y2, Y0
-	VBROADCASTSS vecConstants<>+0(SB), Y2
-	VANDPS       Y2, Y0, Y0
-	VMASKMOVPS   Y0, Y1, (CX)(BX*4)
-
-done:
-	VZEROUPPER
-	RET
-
-// func vecSubFromSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-// Requires: AVX
-TEXT ·vecSubFromSAVX2(SB), NOSPLIT, $0-52
-	MOVQ         n+0(FP), AX
-	MOVQ         dst+8(FP), CX
-	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Y0
+	VBROADCASTSS s+32(FP), Y0
 	XORQ         BX, BX
 	SUBQ         $0x20, AX
 	JLT          rest
@@ -1657,13 +1381,13 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecDivIntoSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecDivIntoSAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecDivIntoSAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecDivIntoSAVX2(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Y0
+	VBROADCASTSS s+32(FP), Y0
 	XORQ         BX, BX
 	SUBQ         $0x20, AX
 	JLT          rest
@@ -1714,13 +1438,13 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecAxpyAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecAxpyAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, FMA3
-TEXT ·vecAxpyAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecAxpyAVX2(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Y0
+	VBROADCASTSS s+32(FP), Y0
 	XORQ         BX, BX
 	SUBQ         $0x20, AX
 	JLT          rest
@@ -1783,14 +1507,14 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecAddScaledAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecAddScaledAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, FMA3
-TEXT ·vecAddScaledAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecAddScaledAVX2(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
 	MOVQ         b+24(FP), BX
-	VBROADCASTSS s+40(FP), Y0
+	VBROADCASTSS s+32(FP), Y0
 	XORQ         SI, SI
 	SUBQ         $0x20, AX
 	JLT          rest
@@ -1853,14 +1577,14 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecAffineAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecAffineAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, FMA3
-TEXT ·vecAffineAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecAffineAVX2(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Y0
-	VBROADCASTSS t+44(FP), Y1
+	VBROADCASTSS s+32(FP), Y0
+	VBROADCASTSS t+36(FP), Y1
 	XORQ         BX, BX
 	SUBQ         $0x20, AX
 	JLT          rest
@@ -1917,89 +1641,16 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecAffineReLUAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecCombineAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, FMA3
-TEXT ·vecAffineReLUAVX2(SB), NOSPLIT, $0-52
-	MOVQ         n+0(FP), AX
-	MOVQ         dst+8(FP), CX
-	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Y0
-	VBROADCASTSS t+44(FP), Y1
-	XORQ         BX, BX
-	SUBQ         $0x20, AX
-	JLT          rest
-	PCALIGN      $0x40
-
-loop:
-	VMOVUPS     (DX)(BX*4), Y2
-	VMOVUPS     32(DX)(BX*4), Y3
-	VMOVUPS     64(DX)(BX*4), Y4
-	VMOVUPS     96(DX)(BX*4), Y5
-	VMOVAPS     Y1, Y6
-	VMOVAPS     Y1, Y7
-	VMOVAPS     Y1, Y8
-	VMOVAPS     Y1, Y9
-	VFMADD231PS Y2, Y0, Y6
-	VFMADD231PS Y3, Y0, Y7
-	VFMADD231PS Y4, Y0, Y8
-	VFMADD231PS Y5, Y0, Y9
-	VXORPS      Y2, Y2, Y2
-	VMAXPS      Y6, Y2, Y3
-	VMAXPS      Y7, Y2, Y4
-	VMAXPS      Y8, Y2, Y5
-	VMAXPS      Y9, Y2, Y2
-	VMOVUPS     Y3, (CX)(BX*4)
-	VMOVUPS     Y4, 32(CX)(BX*4)
-	VMOVUPS     Y5, 64(CX)(BX*4)
-	VMOVUPS     Y2, 96(CX)(BX*4)
-	ADDQ        $0x20, BX
-	SUBQ        $0x20, AX
-	JGE         loop
-
-rest:
-	ADDQ $0x20, AX
-	JEQ  done
-
-single:
-	CMPQ        AX, $0x08
-	JLT         tail
-	VMOVUPS     (DX)(BX*4), Y2
-	VMOVAPS     Y1, Y3
-	VFMADD231PS Y2, Y0, Y3
-	VXORPS      Y2, Y2, Y2
-	VMAXPS      Y3, Y2, Y2
-	VMOVUPS     Y2, (CX)(BX*4)
-	ADDQ        $0x08, BX
-	SUBQ        $0x08, AX
-	JNE         single
-	JMP         done
-
-tail:
-	LEAQ        vecTailMasks<>+32(SB), SI
-	SHLQ        $0x02, AX
-	SUBQ        AX, SI
-	VMOVDQU     (SI), Y2
-	VMASKMOVPS  (DX)(BX*4), Y2, Y3
-	VMOVAPS     Y1, Y1
-	VFMADD231PS Y3, Y0, Y1
-	VXORPS      Y0, Y0, Y0
-	VMAXPS      Y1, Y0, Y0
-	VMASKMOVPS  Y0, Y2, (CX)(BX*4)
-
-done:
-	VZEROUPPER
-	RET
-
-// func vecCombineAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-// Requires: AVX, FMA3
-TEXT ·vecCombineAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecCombineAVX2(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
 	MOVQ         b+24(FP), BX
-	VBROADCASTSS s+40(FP), Y0
-	VBROADCASTSS t+44(FP), Y1
-	VBROADCASTSS u+48(FP), Y2
+	VBROADCASTSS s+32(FP), Y0
+	VBROADCASTSS t+36(FP), Y1
+	VBROADCASTSS u+40(FP), Y2
 	XORQ         SI, SI
 	SUBQ         $0x20, AX
 	JLT          rest
@@ -2074,9 +1725,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecAddMulAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecAddMulAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, FMA3
-TEXT ·vecAddMulAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecAddMulAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -2149,255 +1800,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecAddMulSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-// Requires: AVX, FMA3
-TEXT ·vecAddMulSAVX2(SB), NOSPLIT, $0-52
-	MOVQ         n+0(FP), AX
-	MOVQ         dst+8(FP), CX
-	MOVQ         a+16(FP), DX
-	MOVQ         b+24(FP), BX
-	VBROADCASTSS s+40(FP), Y0
-	XORQ         SI, SI
-	SUBQ         $0x20, AX
-	JLT          rest
-	PCALIGN      $0x40
-
-loop:
-	VMOVUPS     (CX)(SI*4), Y1
-	VMOVUPS     32(CX)(SI*4), Y2
-	VMOVUPS     64(CX)(SI*4), Y3
-	VMOVUPS     96(CX)(SI*4), Y4
-	VMOVUPS     (DX)(SI*4), Y5
-	VMOVUPS     32(DX)(SI*4), Y6
-	VMOVUPS     64(DX)(SI*4), Y7
-	VMOVUPS     96(DX)(SI*4), Y8
-	VMOVUPS     (BX)(SI*4), Y9
-	VMOVUPS     32(BX)(SI*4), Y10
-	VMOVUPS     64(BX)(SI*4), Y11
-	VMOVUPS     96(BX)(SI*4), Y12
-	VMULPS      Y5, Y0, Y5
-	VMULPS      Y6, Y0, Y6
-	VMULPS      Y7, Y0, Y7
-	VMULPS      Y8, Y0, Y8
-	VMOVAPS     Y1, Y1
-	VMOVAPS     Y2, Y2
-	VMOVAPS     Y3, Y3
-	VMOVAPS     Y4, Y4
-	VFMADD231PS Y9, Y5, Y1
-	VFMADD231PS Y10, Y6, Y2
-	VFMADD231PS Y11, Y7, Y3
-	VFMADD231PS Y12, Y8, Y4
-	VMOVUPS     Y1, (CX)(SI*4)
-	VMOVUPS     Y2, 32(CX)(SI*4)
-	VMOVUPS     Y3, 64(CX)(SI*4)
-	VMOVUPS     Y4, 96(CX)(SI*4)
-	ADDQ        $0x20, SI
-	SUBQ        $0x20, AX
-	JGE         loop
-
-rest:
-	ADDQ $0x20, AX
-	JEQ  done
-
-single:
-	CMPQ        AX, $0x08
-	JLT         tail
-	VMOVUPS     (CX)(SI*4), Y1
-	VMOVUPS     (DX)(SI*4), Y2
-	VMOVUPS     (BX)(SI*4), Y3
-	VMULPS      Y2, Y0, Y2
-	VMOVAPS     Y1, Y1
-	VFMADD231PS Y3, Y2, Y1
-	VMOVUPS     Y1, (CX)(SI*4)
-	ADDQ        $0x08, SI
-	SUBQ        $0x08, AX
-	JNE         single
-	JMP         done
-
-tail:
-	LEAQ        vecTailMasks<>+32(SB), DI
-	SHLQ        $0x02, AX
-	SUBQ        AX, DI
-	VMOVDQU     (DI), Y1
-	VMASKMOVPS  (CX)(SI*4), Y1, Y2
-	VMASKMOVPS  (DX)(SI*4), Y1, Y3
-	VMASKMOVPS  (BX)(SI*4), Y1, Y4
-	VMULPS      Y3, Y0, Y0
-	VMOVAPS     Y2, Y2
-	VFMADD231PS Y4, Y0, Y2
-	VMASKMOVPS  Y2, Y1, (CX)(SI*4)
-
-done:
-	VZEROUPPER
-	RET
-
-// func vecAddMul3AVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-// Requires: AVX, FMA3
-TEXT ·vecAddMul3AVX2(SB), NOSPLIT, $0-52
-	MOVQ    n+0(FP), AX
-	MOVQ    dst+8(FP), CX
-	MOVQ    a+16(FP), DX
-	MOVQ    b+24(FP), BX
-	MOVQ    c+32(FP), SI
-	XORQ    DI, DI
-	SUBQ    $0x20, AX
-	JLT     rest
-	PCALIGN $0x40
-
-loop:
-	VMOVUPS     (CX)(DI*4), Y0
-	VMOVUPS     32(CX)(DI*4), Y1
-	VMOVUPS     64(CX)(DI*4), Y2
-	VMOVUPS     96(CX)(DI*4), Y3
-	VMOVUPS     (DX)(DI*4), Y4
-	VMOVUPS     32(DX)(DI*4), Y5
-	VMOVUPS     64(DX)(DI*4), Y6
-	VMOVUPS     96(DX)(DI*4), Y7
-	VMOVUPS     (BX)(DI*4), Y8
-	VMOVUPS     32(BX)(DI*4), Y9
-	VMOVUPS     64(BX)(DI*4), Y10
-	VMOVUPS     96(BX)(DI*4), Y11
-	VMOVUPS     (SI)(DI*4), Y12
-	VMOVUPS     32(SI)(DI*4), Y13
-	VMOVUPS     64(SI)(DI*4), Y14
-	VMOVUPS     96(SI)(DI*4), Y15
-	VMULPS      Y8, Y4, Y4
-	VMULPS      Y9, Y5, Y5
-	VMULPS      Y10, Y6, Y6
-	VMULPS      Y11, Y7, Y7
-	VMOVAPS     Y0, Y0
-	VMOVAPS     Y1, Y1
-	VMOVAPS     Y2, Y2
-	VMOVAPS     Y3, Y3
-	VFMADD231PS Y12, Y4, Y0
-	VFMADD231PS Y13, Y5, Y1
-	VFMADD231PS Y14, Y6, Y2
-	VFMADD231PS Y15, Y7, Y3
-	VMOVUPS     Y0, (CX)(DI*4)
-	VMOVUPS     Y1, 32(CX)(DI*4)
-	VMOVUPS     Y2, 64(CX)(DI*4)
-	VMOVUPS     Y3, 96(CX)(DI*4)
-	ADDQ        $0x20, DI
-	SUBQ        $0x20, AX
-	JGE         loop
-
-rest:
-	ADDQ $0x20, AX
-	JEQ  done
-
-single:
-	CMPQ        AX, $0x08
-	JLT         tail
-	VMOVUPS     (CX)(DI*4), Y0
-	VMOVUPS     (DX)(DI*4), Y1
-	VMOVUPS     (BX)(DI*4), Y2
-	VMOVUPS     (SI)(DI*4), Y3
-	VMULPS      Y2, Y1, Y1
-	VMOVAPS     Y0, Y0
-	VFMADD231PS Y3, Y1, Y0
-	VMOVUPS     Y0, (CX)(DI*4)
-	ADDQ        $0x08, DI
-	SUBQ        $0x08, AX
-	JNE         single
-	JMP         done
-
-tail:
-	LEAQ        vecTailMasks<>+32(SB), R8
-	SHLQ        $0x02, AX
-	SUBQ        AX, R8
-	VMOVDQU     (R8), Y0
-	VMASKMOVPS  (CX)(DI*4), Y0, Y1
-	VMASKMOVPS  (DX)(DI*4), Y0, Y2
-	VMASKMOVPS  (BX)(DI*4), Y0, Y3
-	VMASKMOVPS  (SI)(DI*4), Y0, Y4
-	VMULPS      Y3, Y2, Y2
-	VMOVAPS     Y1, Y1
-	VFMADD231PS Y4, Y2, Y1
-	VMASKMOVPS  Y1, Y0, (CX)(DI*4)
-
-done:
-	VZEROUPPER
-	RET
-
-// func vecMulAddAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-// Requires: AVX, FMA3
-TEXT ·vecMulAddAVX2(SB), NOSPLIT, $0-52
-	MOVQ    n+0(FP), AX
-	MOVQ    dst+8(FP), CX
-	MOVQ    a+16(FP), DX
-	MOVQ    b+24(FP), BX
-	MOVQ    c+32(FP), SI
-	XORQ    DI, DI
-	SUBQ    $0x20, AX
-	JLT     rest
-	PCALIGN $0x40
-
-loop:
-	VMOVUPS     (DX)(DI*4), Y0
-	VMOVUPS     32(DX)(DI*4), Y1
-	VMOVUPS     64(DX)(DI*4), Y2
-	VMOVUPS     96(DX)(DI*4), Y3
-	VMOVUPS     (BX)(DI*4), Y4
-	VMOVUPS     32(BX)(DI*4), Y5
-	VMOVUPS     64(BX)(DI*4), Y6
-	VMOVUPS     96(BX)(DI*4), Y7
-	VMOVUPS     (SI)(DI*4), Y8
-	VMOVUPS     32(SI)(DI*4), Y9
-	VMOVUPS     64(SI)(DI*4), Y10
-	VMOVUPS     96(SI)(DI*4), Y11
-	VMOVAPS     Y8, Y8
-	VMOVAPS     Y9, Y9
-	VMOVAPS     Y10, Y10
-	VMOVAPS     Y11, Y11
-	VFMADD231PS Y4, Y0, Y8
-	VFMADD231PS Y5, Y1, Y9
-	VFMADD231PS Y6, Y2, Y10
-	VFMADD231PS Y7, Y3, Y11
-	VMOVUPS     Y8, (CX)(DI*4)
-	VMOVUPS     Y9, 32(CX)(DI*4)
-	VMOVUPS     Y10, 64(CX)(DI*4)
-	VMOVUPS     Y11, 96(CX)(DI*4)
-	ADDQ        $0x20, DI
-	SUBQ        $0x20, AX
-	JGE         loop
-
-rest:
-	ADDQ $0x20, AX
-	JEQ  done
-
-single:
-	CMPQ        AX, $0x08
-	JLT         tail
-	VMOVUPS     (DX)(DI*4), Y0
-	VMOVUPS     (BX)(DI*4), Y1
-	VMOVUPS     (SI)(DI*4), Y2
-	VMOVAPS     Y2, Y2
-	VFMADD231PS Y1, Y0, Y2
-	VMOVUPS     Y2, (CX)(DI*4)
-	ADDQ        $0x08, DI
-	SUBQ        $0x08, AX
-	JNE         single
-	JMP         done
-
-tail:
-	LEAQ        vecTailMasks<>+32(SB), R8
-	SHLQ        $0x02, AX
-	SUBQ        AX, R8
-	VMOVDQU     (R8), Y0
-	VMASKMOVPS  (DX)(DI*4), Y0, Y1
-	VMASKMOVPS  (BX)(DI*4), Y0, Y2
-	VMASKMOVPS  (SI)(DI*4), Y0, Y3
-	VMOVAPS     Y3, Y3
-	VFMADD231PS Y2, Y1, Y3
-	VMASKMOVPS  Y3, Y0, (CX)(DI*4)
-
-done:
-	VZEROUPPER
-	RET
-
-// func vecAddDivAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecAddDivAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecAddDivAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecAddDivAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -2470,240 +1875,14 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecAddDivSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-// Requires: AVX
-TEXT ·vecAddDivSAVX2(SB), NOSPLIT, $0-52
-	MOVQ         n+0(FP), AX
-	MOVQ         dst+8(FP), CX
-	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Y0
-	XORQ         BX, BX
-	SUBQ         $0x20, AX
-	JLT          rest
-	PCALIGN      $0x40
-
-loop:
-	VMOVUPS (CX)(BX*4), Y1
-	VMOVUPS 32(CX)(BX*4), Y2
-	VMOVUPS 64(CX)(BX*4), Y3
-	VMOVUPS 96(CX)(BX*4), Y4
-	VMOVUPS (DX)(BX*4), Y5
-	VMOVUPS 32(DX)(BX*4), Y6
-	VMOVUPS 64(DX)(BX*4), Y7
-	VMOVUPS 96(DX)(BX*4), Y8
-	VDIVPS  Y0, Y5, Y5
-	VDIVPS  Y0, Y6, Y6
-	VDIVPS  Y0, Y7, Y7
-	VDIVPS  Y0, Y8, Y8
-	VADDPS  Y5, Y1, Y1
-	VADDPS  Y6, Y2, Y2
-	VADDPS  Y7, Y3, Y3
-	VADDPS  Y8, Y4, Y4
-	VMOVUPS Y1, (CX)(BX*4)
-	VMOVUPS Y2, 32(CX)(BX*4)
-	VMOVUPS Y3, 64(CX)(BX*4)
-	VMOVUPS Y4, 96(CX)(BX*4)
-	ADDQ    $0x20, BX
-	SUBQ    $0x20, AX
-	JGE     loop
-
-rest:
-	ADDQ $0x20, AX
-	JEQ  done
-
-single:
-	CMPQ    AX, $0x08
-	JLT     tail
-	VMOVUPS (CX)(BX*4), Y1
-	VMOVUPS (DX)(BX*4), Y2
-	VDIVPS  Y0, Y2, Y2
-	VADDPS  Y2, Y1, Y1
-	VMOVUPS Y1, (CX)(BX*4)
-	ADDQ    $0x08, BX
-	SUBQ    $0x08, AX
-	JNE     single
-	JMP     done
-
-tail:
-	LEAQ       vecTailMasks<>+32(SB), SI
-	SHLQ       $0x02, AX
-	SUBQ       AX, SI
-	VMOVDQU    (SI), Y1
-	VMASKMOVPS (CX)(BX*4), Y1, Y2
-	VMASKMOVPS (DX)(BX*4), Y1, Y3
-	VDIVPS     Y0, Y3, Y0
-	VADDPS     Y0, Y2, Y0
-	VMASKMOVPS Y0, Y1, (CX)(BX*4)
-
-done:
-	VZEROUPPER
-	RET
-
-// func vecAddDivIntoSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-// Requires: AVX
-TEXT ·vecAddDivIntoSAVX2(SB), NOSPLIT, $0-52
-	MOVQ         n+0(FP), AX
-	MOVQ         dst+8(FP), CX
-	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Y0
-	XORQ         BX, BX
-	SUBQ         $0x20, AX
-	JLT          rest
-	PCALIGN      $0x40
-
-loop:
-	VMOVUPS (CX)(BX*4), Y1
-	VMOVUPS 32(CX)(BX*4), Y2
-	VMOVUPS 64(CX)(BX*4), Y3
-	VMOVUPS 96(CX)(BX*4), Y4
-	VMOVUPS (DX)(BX*4), Y5
-	VMOVUPS 32(DX)(BX*4), Y6
-	VMOVUPS 64(DX)(BX*4), Y7
-	VMOVUPS 96(DX)(BX*4), Y8
-	VDIVPS  Y5, Y0, Y5
-	VDIVPS  Y6, Y0, Y6
-	VDIVPS  Y7, Y0, Y7
-	VDIVPS  Y8, Y0, Y8
-	VADDPS  Y5, Y1, Y1
-	VADDPS  Y6, Y2, Y2
-	VADDPS  Y7, Y3, Y3
-	VADDPS  Y8, Y4, Y4
-	VMOVUPS Y1, (CX)(BX*4)
-	VMOVUPS Y2, 32(CX)(BX*4)
-	VMOVUPS Y3, 64(CX)(BX*4)
-	VMOVUPS Y4, 96(CX)(BX*4)
-	ADDQ    $0x20, BX
-	SUBQ    $0x20, AX
-	JGE     loop
-
-rest:
-	ADDQ $0x20, AX
-	JEQ  done
-
-single:
-	CMPQ    AX, $0x08
-	JLT     tail
-	VMOVUPS (CX)(BX*4), Y1
-	VMOVUPS (DX)(BX*4), Y2
-	VDIVPS  Y2, Y0, Y2
-	VADDPS  Y2, Y1, Y1
-	VMOVUPS Y1, (CX)(BX*4)
-	ADDQ    $0x08, BX
-	SUBQ    $0x08, AX
-	JNE     single
-	JMP     done
-
-tail:
-	LEAQ       vecTailMasks<>+32(SB), SI
-	SHLQ       $0x02, AX
-	SUBQ       AX, SI
-	VMOVDQU    (SI), Y1
-	VMASKMOVPS (CX)(BX*4), Y1, Y2
-	VMASKMOVPS (DX)(BX*4), Y1, Y3
-	VDIVPS     Y3, Y0, Y0
-	VADDPS     Y0, Y2, Y0
-	VMASKMOVPS Y0, Y1, (CX)(BX*4)
-
-done:
-	VZEROUPPER
-	RET
-
-// func vecSubMulDivAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-// Requires: AVX
-TEXT ·vecSubMulDivAVX2(SB), NOSPLIT, $0-52
-	MOVQ    n+0(FP), AX
-	MOVQ    dst+8(FP), CX
-	MOVQ    a+16(FP), DX
-	MOVQ    b+24(FP), BX
-	MOVQ    c+32(FP), SI
-	XORQ    DI, DI
-	SUBQ    $0x20, AX
-	JLT     rest
-	PCALIGN $0x40
-
-loop:
-	VMOVUPS (CX)(DI*4), Y0
-	VMOVUPS 32(CX)(DI*4), Y1
-	VMOVUPS 64(CX)(DI*4), Y2
-	VMOVUPS 96(CX)(DI*4), Y3
-	VMOVUPS (DX)(DI*4), Y4
-	VMOVUPS 32(DX)(DI*4), Y5
-	VMOVUPS 64(DX)(DI*4), Y6
-	VMOVUPS 96(DX)(DI*4), Y7
-	VMOVUPS (BX)(DI*4), Y8
-	VMOVUPS 32(BX)(DI*4), Y9
-	VMOVUPS 64(BX)(DI*4), Y10
-	VMOVUPS 96(BX)(DI*4), Y11
-	VMOVUPS (SI)(DI*4), Y12
-	VMOVUPS 32(SI)(DI*4), Y13
-	VMOVUPS 64(SI)(DI*4), Y14
-	VMOVUPS 96(SI)(DI*4), Y15
-	VMULPS  Y8, Y4, Y4
-	VMULPS  Y9, Y5, Y5
-	VMULPS  Y10, Y6, Y6
-	VMULPS  Y11, Y7, Y7
-	VDIVPS  Y12, Y4, Y4
-	VDIVPS  Y13, Y5, Y5
-	VDIVPS  Y14, Y6, Y6
-	VDIVPS  Y15, Y7, Y7
-	VSUBPS  Y4, Y0, Y0
-	VSUBPS  Y5, Y1, Y1
-	VSUBPS  Y6, Y2, Y2
-	VSUBPS  Y7, Y3, Y3
-	VMOVUPS Y0, (CX)(DI*4)
-	VMOVUPS Y1, 32(CX)(DI*4)
-	VMOVUPS Y2, 64(CX)(DI*4)
-	VMOVUPS Y3, 96(CX)(DI*4)
-	ADDQ    $0x20, DI
-	SUBQ    $0x20, AX
-	JGE     loop
-
-rest:
-	ADDQ $0x20, AX
-	JEQ  done
-
-single:
-	CMPQ    AX, $0x08
-	JLT     tail
-	VMOVUPS (CX)(DI*4), Y0
-	VMOVUPS (DX)(DI*4), Y1
-	VMOVUPS (BX)(DI*4), Y2
-	VMOVUPS (SI)(DI*4), Y3
-	VMULPS  Y2, Y1, Y1
-	VDIVPS  Y3, Y1, Y1
-	VSUBPS  Y1, Y0, Y0
-	VMOVUPS Y0, (CX)(DI*4)
-	ADDQ    $0x08, DI
-	SUBQ    $0x08, AX
-	JNE     single
-	JMP     done
-
-tail:
-	LEAQ       vecTailMasks<>+32(SB), R8
-	SHLQ       $0x02, AX
-	SUBQ       AX, R8
-	VMOVDQU    (R8), Y0
-	VMASKMOVPS (CX)(DI*4), Y0, Y1
-	VMASKMOVPS (DX)(DI*4), Y0, Y2
-	VMASKMOVPS (BX)(DI*4), Y0, Y3
-	VMASKMOVPS (SI)(DI*4), Y0, Y4
-	VMULPS     Y3, Y2, Y2
-	VDIVPS     Y4, Y2, Y2
-	VSUBPS     Y2, Y1, Y1
-	VMASKMOVPS Y1, Y0, (CX)(DI*4)
-
-done:
-	VZEROUPPER
-	RET
-
-// func vecLerpAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecLerpAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, FMA3
-TEXT ·vecLerpAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecLerpAVX2(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
 	MOVQ         b+24(FP), BX
-	VBROADCASTSS s+40(FP), Y0
+	VBROADCASTSS s+32(FP), Y0
 	XORQ         SI, SI
 	SUBQ         $0x20, AX
 	JLT          rest
@@ -2772,160 +1951,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecAddReLUAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-// Requires: AVX
-TEXT ·vecAddReLUAVX2(SB), NOSPLIT, $0-52
-	MOVQ    n+0(FP), AX
-	MOVQ    dst+8(FP), CX
-	MOVQ    a+16(FP), DX
-	MOVQ    b+24(FP), BX
-	XORQ    SI, SI
-	SUBQ    $0x20, AX
-	JLT     rest
-	PCALIGN $0x40
-
-loop:
-	VMOVUPS (DX)(SI*4), Y0
-	VMOVUPS 32(DX)(SI*4), Y1
-	VMOVUPS 64(DX)(SI*4), Y2
-	VMOVUPS 96(DX)(SI*4), Y3
-	VMOVUPS (BX)(SI*4), Y4
-	VMOVUPS 32(BX)(SI*4), Y5
-	VMOVUPS 64(BX)(SI*4), Y6
-	VMOVUPS 96(BX)(SI*4), Y7
-	VADDPS  Y4, Y0, Y0
-	VADDPS  Y5, Y1, Y1
-	VADDPS  Y6, Y2, Y2
-	VADDPS  Y7, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VMAXPS  Y0, Y4, Y0
-	VMAXPS  Y1, Y4, Y1
-	VMAXPS  Y2, Y4, Y2
-	VMAXPS  Y3, Y4, Y3
-	VMOVUPS Y0, (CX)(SI*4)
-	VMOVUPS Y1, 32(CX)(SI*4)
-	VMOVUPS Y2, 64(CX)(SI*4)
-	VMOVUPS Y3, 96(CX)(SI*4)
-	ADDQ    $0x20, SI
-	SUBQ    $0x20, AX
-	JGE     loop
-
-rest:
-	ADDQ $0x20, AX
-	JEQ  done
-
-single:
-	CMPQ    AX, $0x08
-	JLT     tail
-	VMOVUPS (DX)(SI*4), Y0
-	VMOVUPS (BX)(SI*4), Y1
-	VADDPS  Y1, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VMAXPS  Y0, Y1, Y0
-	VMOVUPS Y0, (CX)(SI*4)
-	ADDQ    $0x08, SI
-	SUBQ    $0x08, AX
-	JNE     single
-	JMP     done
-
-tail:
-	LEAQ       vecTailMasks<>+32(SB), DI
-	SHLQ       $0x02, AX
-	SUBQ       AX, DI
-	VMOVDQU    (DI), Y0
-	VMASKMOVPS (DX)(SI*4), Y0, Y1
-	VMASKMOVPS (BX)(SI*4), Y0, Y2
-	VADDPS     Y2, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	VMAXPS     Y1, Y2, Y1
-	VMASKMOVPS Y1, Y0, (CX)(SI*4)
-
-done:
-	VZEROUPPER
-	RET
-
-// func vecSelectAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-// Requires: AVX
-TEXT ·vecSelectAVX2(SB), NOSPLIT, $0-52
-	MOVQ    n+0(FP), AX
-	MOVQ    dst+8(FP), CX
-	MOVQ    a+16(FP), DX
-	MOVQ    b+24(FP), BX
-	MOVQ    c+32(FP), SI
-	XORQ    DI, DI
-	SUBQ    $0x20, AX
-	JLT     rest
-	PCALIGN $0x40
-
-loop:
-	VMOVUPS   (DX)(DI*4), Y0
-	VMOVUPS   32(DX)(DI*4), Y1
-	VMOVUPS   64(DX)(DI*4), Y2
-	VMOVUPS   96(DX)(DI*4), Y3
-	VMOVUPS   (BX)(DI*4), Y4
-	VMOVUPS   32(BX)(DI*4), Y5
-	VMOVUPS   64(BX)(DI*4), Y6
-	VMOVUPS   96(BX)(DI*4), Y7
-	VMOVUPS   (SI)(DI*4), Y8
-	VMOVUPS   32(SI)(DI*4), Y9
-	VMOVUPS   64(SI)(DI*4), Y10
-	VMOVUPS   96(SI)(DI*4), Y11
-	VXORPS    Y12, Y12, Y12
-	VCMPPS    $0x04, Y12, Y0, Y0
-	VCMPPS    $0x04, Y12, Y1, Y1
-	VCMPPS    $0x04, Y12, Y2, Y2
-	VCMPPS    $0x04, Y12, Y3, Y3
-	VBLENDVPS Y0, Y4, Y8, Y0
-	VBLENDVPS Y1, Y5, Y9, Y1
-	VBLENDVPS Y2, Y6, Y10, Y2
-	VBLENDVPS Y3, Y7, Y11, Y3
-	VMOVUPS   Y0, (CX)(DI*4)
-	VMOVUPS   Y1, 32(CX)(DI*4)
-	VMOVUPS   Y2, 64(CX)(DI*4)
-	VMOVUPS   Y3, 96(CX)(DI*4)
-	ADDQ      $0x20, DI
-	SUBQ      $0x20, AX
-	JGE       loop
-
-rest:
-	ADDQ $0x20, AX
-	JEQ  done
-
-single:
-	CMPQ      AX, $0x08
-	JLT       tail
-	VMOVUPS   (DX)(DI*4), Y0
-	VMOVUPS   (BX)(DI*4), Y1
-	VMOVUPS   (SI)(DI*4), Y2
-	VXORPS    Y3, Y3, Y3
-	VCMPPS    $0x04, Y3, Y0, Y0
-	VBLENDVPS Y0, Y1, Y2, Y0
-	VMOVUPS   Y0, (CX)(DI*4)
-	ADDQ      $0x08, DI
-	SUBQ      $0x08, AX
-	JNE       single
-	JMP       done
-
-tail:
-	LEAQ       vecTailMasks<>+32(SB), R8
-	SHLQ       $0x02, AX
-	SUBQ       AX, R8
-	VMOVDQU    (R8), Y0
-	VMASKMOVPS (DX)(DI*4), Y0, Y1
-	VMASKMOVPS (BX)(DI*4), Y0, Y2
-	VMASKMOVPS (SI)(DI*4), Y0, Y3
-	VXORPS     Y4, Y4, Y4
-	VCMPPS     $0x04, Y4, Y1, Y1
-	VBLENDVPS  Y1, Y2, Y3, Y1
-	VMASKMOVPS Y1, Y0, (CX)(DI*4)
-
-done:
-	VZEROUPPER
-	RET
-
-// func vecExpAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecExpAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·vecExpAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecExpAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -3108,9 +2136,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecLogAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecLogAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·vecLogAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecLogAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -3369,9 +2397,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecTanhAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecTanhAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·vecTanhAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecTanhAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -3561,9 +2589,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSigmoidAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSigmoidAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·vecSigmoidAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecSigmoidAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -3768,9 +2796,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSoftplusAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSoftplusAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·vecSoftplusAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecSoftplusAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -4020,9 +3048,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSignAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSignAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecSignAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecSignAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -4099,9 +3127,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSqrtAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSqrtAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecSqrtAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecSqrtAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -4155,9 +3183,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecReciprocalAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecReciprocalAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecReciprocalAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecReciprocalAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -4214,9 +3242,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecAbsAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecAbsAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecAbsAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecAbsAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -4273,9 +3301,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSquareAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSquareAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecSquareAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecSquareAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -4329,9 +3357,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecNegAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecNegAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecNegAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecNegAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -4388,9 +3416,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecReLUAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecReLUAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecReLUAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecReLUAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -4447,14 +3475,14 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecClampAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecClampAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecClampAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecClampAVX2(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Y0
-	VBROADCASTSS t+44(FP), Y1
+	VBROADCASTSS s+32(FP), Y0
+	VBROADCASTSS t+36(FP), Y1
 	XORQ         BX, BX
 	SUBQ         $0x20, AX
 	JLT          rest
@@ -4511,13 +3539,13 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecLeakyReLUAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecLeakyReLUAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecLeakyReLUAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecLeakyReLUAVX2(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Y0
+	VBROADCASTSS s+32(FP), Y0
 	XORQ         BX, BX
 	SUBQ         $0x20, AX
 	JLT          rest
@@ -4583,9 +3611,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecReLUGradAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecReLUGradAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecReLUGradAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecReLUGradAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -4655,9 +3683,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecReLUGradAccAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecReLUGradAccAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecReLUGradAccAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecReLUGradAccAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -4739,14 +3767,14 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecLeakyReLUGradAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecLeakyReLUGradAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecLeakyReLUGradAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecLeakyReLUGradAVX2(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
 	MOVQ         b+24(FP), BX
-	VBROADCASTSS s+40(FP), Y0
+	VBROADCASTSS s+32(FP), Y0
 	XORQ         SI, SI
 	SUBQ         $0x10, AX
 	JLT          rest
@@ -4806,14 +3834,14 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecLeakyReLUGradAccAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecLeakyReLUGradAccAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecLeakyReLUGradAccAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecLeakyReLUGradAccAVX2(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
 	MOVQ         b+24(FP), BX
-	VBROADCASTSS s+40(FP), Y0
+	VBROADCASTSS s+32(FP), Y0
 	XORQ         SI, SI
 	SUBQ         $0x10, AX
 	JLT          rest
@@ -4881,15 +3909,15 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecClampGradAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecClampGradAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecClampGradAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecClampGradAVX2(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
 	MOVQ         b+24(FP), BX
-	VBROADCASTSS s+40(FP), Y0
-	VBROADCASTSS t+44(FP), Y1
+	VBROADCASTSS s+32(FP), Y0
+	VBROADCASTSS t+36(FP), Y1
 	XORQ         SI, SI
 	SUBQ         $0x10, AX
 	JLT          rest
@@ -4950,15 +3978,15 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecClampGradAccAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecClampGradAccAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecClampGradAccAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecClampGradAccAVX2(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
 	MOVQ         b+24(FP), BX
-	VBROADCASTSS s+40(FP), Y0
-	VBROADCASTSS t+44(FP), Y1
+	VBROADCASTSS s+32(FP), Y0
+	VBROADCASTSS t+36(FP), Y1
 	XORQ         SI, SI
 	SUBQ         $0x10, AX
 	JLT          rest
@@ -5027,9 +4055,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSqrtGradAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSqrtGradAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecSqrtGradAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecSqrtGradAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -5099,9 +4127,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSqrtGradAccAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSqrtGradAccAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecSqrtGradAccAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecSqrtGradAccAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -5183,9 +4211,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecTanhGradAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecTanhGradAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, FMA3
-TEXT ·vecTanhGradAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecTanhGradAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -5261,9 +4289,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecTanhGradAccAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecTanhGradAccAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, FMA3
-TEXT ·vecTanhGradAccAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecTanhGradAccAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -5351,9 +4379,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSigmoidGradAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSigmoidGradAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecSigmoidGradAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecSigmoidGradAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -5429,9 +4457,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSigmoidGradAccAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSigmoidGradAccAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, FMA3
-TEXT ·vecSigmoidGradAccAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecSigmoidGradAccAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -5519,9 +4547,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecAbsGradAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecAbsGradAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecAbsGradAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecAbsGradAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -5607,9 +4635,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecAbsGradAccAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecAbsGradAccAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, FMA3
-TEXT ·vecAbsGradAccAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecAbsGradAccAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -5703,9 +4731,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSquareGradAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSquareGradAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecSquareGradAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecSquareGradAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -5772,9 +4800,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSquareGradAccAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSquareGradAccAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, FMA3
-TEXT ·vecSquareGradAccAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecSquareGradAccAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -5853,9 +4881,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecReciprocalGradAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecReciprocalGradAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX
-TEXT ·vecReciprocalGradAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecReciprocalGradAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -5931,9 +4959,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecReciprocalGradAccAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecReciprocalGradAccAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, FMA3
-TEXT ·vecReciprocalGradAccAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecReciprocalGradAccAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -6021,9 +5049,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSoftplusGradAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSoftplusGradAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·vecSoftplusGradAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecSoftplusGradAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -6237,9 +5265,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSoftplusGradAccAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSoftplusGradAccAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·vecSoftplusGradAccAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecSoftplusGradAccAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -6461,9 +5489,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecGELUGradAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecGELUGradAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·vecGELUGradAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecGELUGradAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -6791,9 +5819,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecGELUGradAccAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecGELUGradAccAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·vecGELUGradAccAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecGELUGradAccAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -7127,9 +6155,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecGELUAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecGELUAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·vecGELUAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecGELUAVX2(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -7441,14 +6469,14 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecBitsUniformAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecBitsUniformAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX2
-TEXT ·vecBitsUniformAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecBitsUniformAVX2(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Y0
-	VBROADCASTSS t+44(FP), Y1
+	VBROADCASTSS s+32(FP), Y0
+	VBROADCASTSS t+36(FP), Y1
 	XORQ         BX, BX
 	SUBQ         $0x20, AX
 	JLT          rest
@@ -7526,14 +6554,14 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecBitsBernoulliAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecBitsBernoulliAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX2
-TEXT ·vecBitsBernoulliAVX2(SB), NOSPLIT, $0-52
+TEXT ·vecBitsBernoulliAVX2(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Y0
-	VBROADCASTSS t+44(FP), Y1
+	VBROADCASTSS s+32(FP), Y0
+	VBROADCASTSS t+36(FP), Y1
 	XORQ         BX, BX
 	SUBQ         $0x20, AX
 	JLT          rest
@@ -7605,9 +6633,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecAddAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecAddAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecAddAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecAddAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -7658,13 +6686,13 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecAddSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecAddSAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecAddSAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecAddSAVX512(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Z0
+	VBROADCASTSS s+32(FP), Z0
 	XORQ         BX, BX
 	SUBQ         $0x40, AX
 	JLT          rest
@@ -7706,9 +6734,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSubAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSubAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecSubAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecSubAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -7759,13 +6787,13 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSubSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSubSAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecSubSAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecSubSAVX512(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Z0
+	VBROADCASTSS s+32(FP), Z0
 	XORQ         BX, BX
 	SUBQ         $0x40, AX
 	JLT          rest
@@ -7807,9 +6835,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecMulAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecMulAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecMulAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecMulAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -7860,13 +6888,13 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecMulSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecMulSAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecMulSAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecMulSAVX512(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Z0
+	VBROADCASTSS s+32(FP), Z0
 	XORQ         BX, BX
 	SUBQ         $0x40, AX
 	JLT          rest
@@ -7908,9 +6936,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecDivAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecDivAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecDivAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecDivAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -7961,13 +6989,13 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecDivSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecDivSAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecDivSAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecDivSAVX512(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Z0
+	VBROADCASTSS s+32(FP), Z0
 	XORQ         BX, BX
 	SUBQ         $0x40, AX
 	JLT          rest
@@ -8009,9 +7037,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecMaximumAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecMaximumAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecMaximumAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecMaximumAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -8072,13 +7100,13 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecMaximumSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecMaximumSAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecMaximumSAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecMaximumSAVX512(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Z0
+	VBROADCASTSS s+32(FP), Z0
 	XORQ         BX, BX
 	SUBQ         $0x40, AX
 	JLT          rest
@@ -8130,9 +7158,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecMinimumAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecMinimumAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecMinimumAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecMinimumAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -8193,13 +7221,13 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecMinimumSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecMinimumSAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecMinimumSAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecMinimumSAVX512(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Z0
+	VBROADCASTSS s+32(FP), Z0
 	XORQ         BX, BX
 	SUBQ         $0x40, AX
 	JLT          rest
@@ -8251,9 +7279,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecGreaterAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecGreaterAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecGreaterAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecGreaterAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -8311,13 +7339,13 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecGreaterSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecGreaterSAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecGreaterSAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecGreaterSAVX512(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Z0
+	VBROADCASTSS s+32(FP), Z0
 	XORQ         BX, BX
 	SUBQ         $0x40, AX
 	JLT          rest
@@ -8366,9 +7394,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecGreaterEqualAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecGreaterEqualAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecGreaterEqualAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecGreaterEqualAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -8426,13 +7454,13 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecGreaterEqualSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecGreaterEqualSAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecGreaterEqualSAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecGreaterEqualSAVX512(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Z0
+	VBROADCASTSS s+32(FP), Z0
 	XORQ         BX, BX
 	SUBQ         $0x40, AX
 	JLT          rest
@@ -8481,9 +7509,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecLessAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecLessAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecLessAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecLessAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -8541,13 +7569,13 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecLessSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecLessSAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecLessSAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecLessSAVX512(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Z0
+	VBROADCASTSS s+32(FP), Z0
 	XORQ         BX, BX
 	SUBQ         $0x40, AX
 	JLT          rest
@@ -8596,9 +7624,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecLessEqualAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecLessEqualAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecLessEqualAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecLessEqualAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -8656,13 +7684,13 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecLessEqualSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecLessEqualSAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecLessEqualSAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecLessEqualSAVX512(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Z0
+	VBROADCASTSS s+32(FP), Z0
 	XORQ         BX, BX
 	SUBQ         $0x40, AX
 	JLT          rest
@@ -8711,243 +7739,13 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecEqualAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSubFromSAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecEqualAVX512(SB), NOSPLIT, $0-52
-	MOVQ    n+0(FP), AX
-	MOVQ    dst+8(FP), CX
-	MOVQ    a+16(FP), DX
-	MOVQ    b+24(FP), BX
-	XORQ    SI, SI
-	SUBQ    $0x40, AX
-	JLT     rest
-	PCALIGN $0x40
-
-loop:
-	VMOVUPS      (DX)(SI*4), Z0
-	VMOVUPS      64(DX)(SI*4), Z1
-	VMOVUPS      128(DX)(SI*4), Z2
-	VMOVUPS      192(DX)(SI*4), Z3
-	VMOVUPS      (BX)(SI*4), Z4
-	VMOVUPS      64(BX)(SI*4), Z5
-	VMOVUPS      128(BX)(SI*4), Z6
-	VMOVUPS      192(BX)(SI*4), Z7
-	VCMPPS       $0x00, Z4, Z0, K1
-	VCMPPS       $0x00, Z5, Z1, K2
-	VCMPPS       $0x00, Z6, Z2, K3
-	VCMPPS       $0x00, Z7, Z3, K4
-	VBROADCASTSS vecConstants<>+0(SB), Z0
-	VMOVAPS.Z    Z0, K1, Z1
-	VMOVAPS.Z    Z0, K2, Z2
-	VMOVAPS.Z    Z0, K3, Z3
-	VMOVAPS.Z    Z0, K4, Z0
-	VMOVUPS      Z1, (CX)(SI*4)
-	VMOVUPS      Z2, 64(CX)(SI*4)
-	VMOVUPS      Z3, 128(CX)(SI*4)
-	VMOVUPS      Z0, 192(CX)(SI*4)
-	ADDQ         $0x40, SI
-	SUBQ         $0x40, AX
-	JGE          loop
-
-rest:
-	ADDQ $0x40, AX
-	JEQ  done
-	MOVL $0x0000ffff, DI
-
-tail:
-	BZHIL        AX, DI, R8
-	KMOVW        R8, K1
-	VMOVUPS.Z    (DX)(SI*4), K1, Z0
-	VMOVUPS.Z    (BX)(SI*4), K1, Z1
-	VCMPPS       $0x00, Z1, Z0, K2
-	VBROADCASTSS vecConstants<>+0(SB), Z0
-	VMOVAPS.Z    Z0, K2, Z0
-	VMOVUPS      Z0, K1, (CX)(SI*4)
-	ADDQ         $0x10, SI
-	SUBQ         $0x10, AX
-	JGT          tail
-
-done:
-	VZEROUPPER
-	RET
-
-// func vecEqualSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·vecEqualSAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecSubFromSAVX512(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Z0
-	XORQ         BX, BX
-	SUBQ         $0x40, AX
-	JLT          rest
-	PCALIGN      $0x40
-
-loop:
-	VMOVUPS      (DX)(BX*4), Z1
-	VMOVUPS      64(DX)(BX*4), Z2
-	VMOVUPS      128(DX)(BX*4), Z3
-	VMOVUPS      192(DX)(BX*4), Z4
-	VCMPPS       $0x00, Z0, Z1, K1
-	VCMPPS       $0x00, Z0, Z2, K2
-	VCMPPS       $0x00, Z0, Z3, K3
-	VCMPPS       $0x00, Z0, Z4, K4
-	VBROADCASTSS vecConstants<>+0(SB), Z1
-	VMOVAPS.Z    Z1, K1, Z2
-	VMOVAPS.Z    Z1, K2, Z3
-	VMOVAPS.Z    Z1, K3, Z4
-	VMOVAPS.Z    Z1, K4, Z1
-	VMOVUPS      Z2, (CX)(BX*4)
-	VMOVUPS      Z3, 64(CX)(BX*4)
-	VMOVUPS      Z4, 128(CX)(BX*4)
-	VMOVUPS      Z1, 192(CX)(BX*4)
-	ADDQ         $0x40, BX
-	SUBQ         $0x40, AX
-	JGE          loop
-
-rest:
-	ADDQ $0x40, AX
-	JEQ  done
-	MOVL $0x0000ffff, SI
-
-tail:
-	BZHIL        AX, SI, DI
-	KMOVW        DI, K1
-	VMOVUPS.Z    (DX)(BX*4), K1, Z1
-	VCMPPS       $0x00, Z0, Z1, K2
-	VBROADCASTSS vecConstants<>+0(SB), Z1
-	VMOVAPS.Z    Z1, K2, Z1
-	VMOVUPS      Z1, K1, (CX)(BX*4)
-	ADDQ         $0x10, BX
-	SUBQ         $0x10, AX
-	JGT          tail
-
-done:
-	VZEROUPPER
-	RET
-
-// func vecNotEqualAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·vecNotEqualAVX512(SB), NOSPLIT, $0-52
-	MOVQ    n+0(FP), AX
-	MOVQ    dst+8(FP), CX
-	MOVQ    a+16(FP), DX
-	MOVQ    b+24(FP), BX
-	XORQ    SI, SI
-	SUBQ    $0x40, AX
-	JLT     rest
-	PCALIGN $0x40
-
-loop:
-	VMOVUPS      (DX)(SI*4), Z0
-	VMOVUPS      64(DX)(SI*4), Z1
-	VMOVUPS      128(DX)(SI*4), Z2
-	VMOVUPS      192(DX)(SI*4), Z3
-	VMOVUPS      (BX)(SI*4), Z4
-	VMOVUPS      64(BX)(SI*4), Z5
-	VMOVUPS      128(BX)(SI*4), Z6
-	VMOVUPS      192(BX)(SI*4), Z7
-	VCMPPS       $0x04, Z4, Z0, K1
-	VCMPPS       $0x04, Z5, Z1, K2
-	VCMPPS       $0x04, Z6, Z2, K3
-	VCMPPS       $0x04, Z7, Z3, K4
-	VBROADCASTSS vecConstants<>+0(SB), Z0
-	VMOVAPS.Z    Z0, K1, Z1
-	VMOVAPS.Z    Z0, K2, Z2
-	VMOVAPS.Z    Z0, K3, Z3
-	VMOVAPS.Z    Z0, K4, Z0
-	VMOVUPS      Z1, (CX)(SI*4)
-	VMOVUPS      Z2, 64(CX)(SI*4)
-	VMOVUPS      Z3, 128(CX)(SI*4)
-	VMOVUPS      Z0, 192(CX)(SI*4)
-	ADDQ         $0x40, SI
-	SUBQ         $0x40, AX
-	JGE          loop
-
-rest:
-	ADDQ $0x40, AX
-	JEQ  done
-	MOVL $0x0000ffff, DI
-
-tail:
-	BZHIL        AX, DI, R8
-	KMOVW        R8, K1
-	VMOVUPS.Z    (DX)(SI*4), K1, Z0
-	VMOVUPS.Z    (BX)(SI*4), K1, Z1
-	VCMPPS       $0x04, Z1, Z0, K2
-	VBROADCASTSS vecConstants<>+0(SB), Z0
-	VMOVAPS.Z    Z0, K2, Z0
-	VMOVUPS      Z0, K1, (CX)(SI*4)
-	ADDQ         $0x10, SI
-	SUBQ         $0x10, AX
-	JGT          tail
-
-done:
-	VZEROUPPER
-	RET
-
-// func vecNotEqualSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·vecNotEqualSAVX512(SB), NOSPLIT, $0-52
-	MOVQ         n+0(FP), AX
-	MOVQ         dst+8(FP), CX
-	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Z0
-	XORQ         BX, BX
-	SUBQ         $0x40, AX
-	JLT          rest
-	PCALIGN      $0x40
-
-loop:
-	VMOVUPS      (DX)(BX*4), Z1
-	VMOVUPS      64(DX)(BX*4), Z2
-	VMOVUPS      128(DX)(BX*4), Z3
-	VMOVUPS      192(DX)(BX*4), Z4
-	VCMPPS       $0x04, Z0, Z1, K1
-	VCMPPS       $0x04, Z0, Z2, K2
-	VCMPPS       $0x04, Z0, Z3, K3
-	VCMPPS       $0x04, Z0, Z4, K4
-	VBROADCASTSS vecConstants<>+0(SB), Z1
-	VMOVAPS.Z    Z1, K1, Z2
-	VMOVAPS.Z    Z1, K2, Z3
-	VMOVAPS.Z    Z1, K3, Z4
-	VMOVAPS.Z    Z1, K4, Z1
-	VMOVUPS      Z2, (CX)(BX*4)
-	VMOVUPS      Z3, 64(CX)(BX*4)
-	VMOVUPS      Z4, 128(CX)(BX*4)
-	VMOVUPS      Z1, 192(CX)(BX*4)
-	ADDQ         $0x40, BX
-	SUBQ         $0x40, AX
-	JGE          loop
-
-rest:
-	ADDQ $0x40, AX
-	JEQ  done
-	MOVL $0x0000ffff, SI
-
-tail:
-	BZHIL        AX, SI, DI
-	KMOVW        DI, K1
-	VMOVUPS.Z    (DX)(BX*4), K1, Z1
-	VCMPPS       $0x04, Z0, Z1, K2
-	VBROADCASTSS vecConstants<>+0(SB), Z1
-	VMOVAPS.Z    Z1, K2, Z1
-	VMOVUPS      Z1, K1, (CX)(BX*4)
-	ADDQ         $0x10, BX
-	SUBQ         $0x10, AX
-	JGT          tail
-
-done:
-	VZEROUPPER
-	RET
-
-// func vecSubFromSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·vecSubFromSAVX512(SB), NOSPLIT, $0-52
-	MOVQ         n+0(FP), AX
-	MOVQ         dst+8(FP), CX
-	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Z0
+	VBROADCASTSS s+32(FP), Z0
 	XORQ         BX, BX
 	SUBQ         $0x40, AX
 	JLT          rest
@@ -8989,13 +7787,13 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecDivIntoSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecDivIntoSAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecDivIntoSAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecDivIntoSAVX512(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Z0
+	VBROADCASTSS s+32(FP), Z0
 	XORQ         BX, BX
 	SUBQ         $0x40, AX
 	JLT          rest
@@ -9037,13 +7835,13 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecAxpyAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecAxpyAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecAxpyAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecAxpyAVX512(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Z0
+	VBROADCASTSS s+32(FP), Z0
 	XORQ         BX, BX
 	SUBQ         $0x40, AX
 	JLT          rest
@@ -9095,14 +7893,14 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecAddScaledAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecAddScaledAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecAddScaledAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecAddScaledAVX512(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
 	MOVQ         b+24(FP), BX
-	VBROADCASTSS s+40(FP), Z0
+	VBROADCASTSS s+32(FP), Z0
 	XORQ         SI, SI
 	SUBQ         $0x40, AX
 	JLT          rest
@@ -9154,14 +7952,14 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecAffineAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecAffineAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecAffineAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecAffineAVX512(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Z0
-	VBROADCASTSS t+44(FP), Z1
+	VBROADCASTSS s+32(FP), Z0
+	VBROADCASTSS t+36(FP), Z1
 	XORQ         BX, BX
 	SUBQ         $0x40, AX
 	JLT          rest
@@ -9208,77 +8006,16 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecAffineReLUAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·vecAffineReLUAVX512(SB), NOSPLIT, $0-52
-	MOVQ         n+0(FP), AX
-	MOVQ         dst+8(FP), CX
-	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Z0
-	VBROADCASTSS t+44(FP), Z1
-	XORQ         BX, BX
-	SUBQ         $0x40, AX
-	JLT          rest
-	PCALIGN      $0x40
-
-loop:
-	VMOVUPS     (DX)(BX*4), Z2
-	VMOVUPS     64(DX)(BX*4), Z3
-	VMOVUPS     128(DX)(BX*4), Z4
-	VMOVUPS     192(DX)(BX*4), Z5
-	VMOVAPS     Z1, Z6
-	VMOVAPS     Z1, Z7
-	VMOVAPS     Z1, Z8
-	VMOVAPS     Z1, Z9
-	VFMADD231PS Z2, Z0, Z6
-	VFMADD231PS Z3, Z0, Z7
-	VFMADD231PS Z4, Z0, Z8
-	VFMADD231PS Z5, Z0, Z9
-	VXORPS      Z2, Z2, Z2
-	VMAXPS      Z6, Z2, Z3
-	VMAXPS      Z7, Z2, Z4
-	VMAXPS      Z8, Z2, Z5
-	VMAXPS      Z9, Z2, Z2
-	VMOVUPS     Z3, (CX)(BX*4)
-	VMOVUPS     Z4, 64(CX)(BX*4)
-	VMOVUPS     Z5, 128(CX)(BX*4)
-	VMOVUPS     Z2, 192(CX)(BX*4)
-	ADDQ        $0x40, BX
-	SUBQ        $0x40, AX
-	JGE         loop
-
-rest:
-	ADDQ $0x40, AX
-	JEQ  done
-	MOVL $0x0000ffff, SI
-
-tail:
-	BZHIL       AX, SI, DI
-	KMOVW       DI, K1
-	VMOVUPS.Z   (DX)(BX*4), K1, Z2
-	VMOVAPS     Z1, Z3
-	VFMADD231PS Z2, Z0, Z3
-	VXORPS      Z2, Z2, Z2
-	VMAXPS      Z3, Z2, Z2
-	VMOVUPS     Z2, K1, (CX)(BX*4)
-	ADDQ        $0x10, BX
-	SUBQ        $0x10, AX
-	JGT         tail
-
-done:
-	VZEROUPPER
-	RET
-
-// func vecCombineAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecCombineAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecCombineAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecCombineAVX512(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
 	MOVQ         b+24(FP), BX
-	VBROADCASTSS s+40(FP), Z0
-	VBROADCASTSS t+44(FP), Z1
-	VBROADCASTSS u+48(FP), Z2
+	VBROADCASTSS s+32(FP), Z0
+	VBROADCASTSS t+36(FP), Z1
+	VBROADCASTSS u+40(FP), Z2
 	XORQ         SI, SI
 	SUBQ         $0x40, AX
 	JLT          rest
@@ -9340,9 +8077,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecAddMulAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecAddMulAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecAddMulAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecAddMulAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -9403,216 +8140,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecAddMulSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecAddDivAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecAddMulSAVX512(SB), NOSPLIT, $0-52
-	MOVQ         n+0(FP), AX
-	MOVQ         dst+8(FP), CX
-	MOVQ         a+16(FP), DX
-	MOVQ         b+24(FP), BX
-	VBROADCASTSS s+40(FP), Z0
-	XORQ         SI, SI
-	SUBQ         $0x40, AX
-	JLT          rest
-	PCALIGN      $0x40
-
-loop:
-	VMOVUPS     (CX)(SI*4), Z1
-	VMOVUPS     64(CX)(SI*4), Z2
-	VMOVUPS     128(CX)(SI*4), Z3
-	VMOVUPS     192(CX)(SI*4), Z4
-	VMOVUPS     (DX)(SI*4), Z5
-	VMOVUPS     64(DX)(SI*4), Z6
-	VMOVUPS     128(DX)(SI*4), Z7
-	VMOVUPS     192(DX)(SI*4), Z8
-	VMOVUPS     (BX)(SI*4), Z9
-	VMOVUPS     64(BX)(SI*4), Z10
-	VMOVUPS     128(BX)(SI*4), Z11
-	VMOVUPS     192(BX)(SI*4), Z12
-	VMULPS      Z5, Z0, Z5
-	VMULPS      Z6, Z0, Z6
-	VMULPS      Z7, Z0, Z7
-	VMULPS      Z8, Z0, Z8
-	VMOVAPS     Z1, Z1
-	VMOVAPS     Z2, Z2
-	VMOVAPS     Z3, Z3
-	VMOVAPS     Z4, Z4
-	VFMADD231PS Z9, Z5, Z1
-	VFMADD231PS Z10, Z6, Z2
-	VFMADD231PS Z11, Z7, Z3
-	VFMADD231PS Z12, Z8, Z4
-	VMOVUPS     Z1, (CX)(SI*4)
-	VMOVUPS     Z2, 64(CX)(SI*4)
-	VMOVUPS     Z3, 128(CX)(SI*4)
-	VMOVUPS     Z4, 192(CX)(SI*4)
-	ADDQ        $0x40, SI
-	SUBQ        $0x40, AX
-	JGE         loop
-
-rest:
-	ADDQ $0x40, AX
-	JEQ  done
-	MOVL $0x0000ffff, DI
-
-tail:
-	BZHIL       AX, DI, R8
-	KMOVW       R8, K1
-	VMOVUPS.Z   (CX)(SI*4), K1, Z1
-	VMOVUPS.Z   (DX)(SI*4), K1, Z2
-	VMOVUPS.Z   (BX)(SI*4), K1, Z3
-	VMULPS      Z2, Z0, Z2
-	VMOVAPS     Z1, Z1
-	VFMADD231PS Z3, Z2, Z1
-	VMOVUPS     Z1, K1, (CX)(SI*4)
-	ADDQ        $0x10, SI
-	SUBQ        $0x10, AX
-	JGT         tail
-
-done:
-	VZEROUPPER
-	RET
-
-// func vecAddMul3AVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·vecAddMul3AVX512(SB), NOSPLIT, $0-52
-	MOVQ    n+0(FP), AX
-	MOVQ    dst+8(FP), CX
-	MOVQ    a+16(FP), DX
-	MOVQ    b+24(FP), BX
-	MOVQ    c+32(FP), SI
-	XORQ    DI, DI
-	SUBQ    $0x40, AX
-	JLT     rest
-	PCALIGN $0x40
-
-loop:
-	VMOVUPS     (CX)(DI*4), Z0
-	VMOVUPS     64(CX)(DI*4), Z1
-	VMOVUPS     128(CX)(DI*4), Z2
-	VMOVUPS     192(CX)(DI*4), Z3
-	VMOVUPS     (DX)(DI*4), Z4
-	VMOVUPS     64(DX)(DI*4), Z5
-	VMOVUPS     128(DX)(DI*4), Z6
-	VMOVUPS     192(DX)(DI*4), Z7
-	VMOVUPS     (BX)(DI*4), Z8
-	VMOVUPS     64(BX)(DI*4), Z9
-	VMOVUPS     128(BX)(DI*4), Z10
-	VMOVUPS     192(BX)(DI*4), Z11
-	VMOVUPS     (SI)(DI*4), Z12
-	VMOVUPS     64(SI)(DI*4), Z13
-	VMOVUPS     128(SI)(DI*4), Z14
-	VMOVUPS     192(SI)(DI*4), Z15
-	VMULPS      Z8, Z4, Z4
-	VMULPS      Z9, Z5, Z5
-	VMULPS      Z10, Z6, Z6
-	VMULPS      Z11, Z7, Z7
-	VMOVAPS     Z0, Z0
-	VMOVAPS     Z1, Z1
-	VMOVAPS     Z2, Z2
-	VMOVAPS     Z3, Z3
-	VFMADD231PS Z12, Z4, Z0
-	VFMADD231PS Z13, Z5, Z1
-	VFMADD231PS Z14, Z6, Z2
-	VFMADD231PS Z15, Z7, Z3
-	VMOVUPS     Z0, (CX)(DI*4)
-	VMOVUPS     Z1, 64(CX)(DI*4)
-	VMOVUPS     Z2, 128(CX)(DI*4)
-	VMOVUPS     Z3, 192(CX)(DI*4)
-	ADDQ        $0x40, DI
-	SUBQ        $0x40, AX
-	JGE         loop
-
-rest:
-	ADDQ $0x40, AX
-	JEQ  done
-	MOVL $0x0000ffff, R8
-
-tail:
-	BZHIL       AX, R8, R9
-	KMOVW       R9, K1
-	VMOVUPS.Z   (CX)(DI*4), K1, Z0
-	VMOVUPS.Z   (DX)(DI*4), K1, Z1
-	VMOVUPS.Z   (BX)(DI*4), K1, Z2
-	VMOVUPS.Z   (SI)(DI*4), K1, Z3
-	VMULPS      Z2, Z1, Z1
-	VMOVAPS     Z0, Z0
-	VFMADD231PS Z3, Z1, Z0
-	VMOVUPS     Z0, K1, (CX)(DI*4)
-	ADDQ        $0x10, DI
-	SUBQ        $0x10, AX
-	JGT         tail
-
-done:
-	VZEROUPPER
-	RET
-
-// func vecMulAddAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·vecMulAddAVX512(SB), NOSPLIT, $0-52
-	MOVQ    n+0(FP), AX
-	MOVQ    dst+8(FP), CX
-	MOVQ    a+16(FP), DX
-	MOVQ    b+24(FP), BX
-	MOVQ    c+32(FP), SI
-	XORQ    DI, DI
-	SUBQ    $0x40, AX
-	JLT     rest
-	PCALIGN $0x40
-
-loop:
-	VMOVUPS     (DX)(DI*4), Z0
-	VMOVUPS     64(DX)(DI*4), Z1
-	VMOVUPS     128(DX)(DI*4), Z2
-	VMOVUPS     192(DX)(DI*4), Z3
-	VMOVUPS     (BX)(DI*4), Z4
-	VMOVUPS     64(BX)(DI*4), Z5
-	VMOVUPS     128(BX)(DI*4), Z6
-	VMOVUPS     192(BX)(DI*4), Z7
-	VMOVUPS     (SI)(DI*4), Z8
-	VMOVUPS     64(SI)(DI*4), Z9
-	VMOVUPS     128(SI)(DI*4), Z10
-	VMOVUPS     192(SI)(DI*4), Z11
-	VMOVAPS     Z8, Z8
-	VMOVAPS     Z9, Z9
-	VMOVAPS     Z10, Z10
-	VMOVAPS     Z11, Z11
-	VFMADD231PS Z4, Z0, Z8
-	VFMADD231PS Z5, Z1, Z9
-	VFMADD231PS Z6, Z2, Z10
-	VFMADD231PS Z7, Z3, Z11
-	VMOVUPS     Z8, (CX)(DI*4)
-	VMOVUPS     Z9, 64(CX)(DI*4)
-	VMOVUPS     Z10, 128(CX)(DI*4)
-	VMOVUPS     Z11, 192(CX)(DI*4)
-	ADDQ        $0x40, DI
-	SUBQ        $0x40, AX
-	JGE         loop
-
-rest:
-	ADDQ $0x40, AX
-	JEQ  done
-	MOVL $0x0000ffff, R8
-
-tail:
-	BZHIL       AX, R8, R9
-	KMOVW       R9, K1
-	VMOVUPS.Z   (DX)(DI*4), K1, Z0
-	VMOVUPS.Z   (BX)(DI*4), K1, Z1
-	VMOVUPS.Z   (SI)(DI*4), K1, Z2
-	VMOVAPS     Z2, Z2
-	VFMADD231PS Z1, Z0, Z2
-	VMOVUPS     Z2, K1, (CX)(DI*4)
-	ADDQ        $0x10, DI
-	SUBQ        $0x10, AX
-	JGT         tail
-
-done:
-	VZEROUPPER
-	RET
-
-// func vecAddDivAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·vecAddDivAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecAddDivAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -9673,204 +8203,14 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecAddDivSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecLerpAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecAddDivSAVX512(SB), NOSPLIT, $0-52
-	MOVQ         n+0(FP), AX
-	MOVQ         dst+8(FP), CX
-	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Z0
-	XORQ         BX, BX
-	SUBQ         $0x40, AX
-	JLT          rest
-	PCALIGN      $0x40
-
-loop:
-	VMOVUPS (CX)(BX*4), Z1
-	VMOVUPS 64(CX)(BX*4), Z2
-	VMOVUPS 128(CX)(BX*4), Z3
-	VMOVUPS 192(CX)(BX*4), Z4
-	VMOVUPS (DX)(BX*4), Z5
-	VMOVUPS 64(DX)(BX*4), Z6
-	VMOVUPS 128(DX)(BX*4), Z7
-	VMOVUPS 192(DX)(BX*4), Z8
-	VDIVPS  Z0, Z5, Z5
-	VDIVPS  Z0, Z6, Z6
-	VDIVPS  Z0, Z7, Z7
-	VDIVPS  Z0, Z8, Z8
-	VADDPS  Z5, Z1, Z1
-	VADDPS  Z6, Z2, Z2
-	VADDPS  Z7, Z3, Z3
-	VADDPS  Z8, Z4, Z4
-	VMOVUPS Z1, (CX)(BX*4)
-	VMOVUPS Z2, 64(CX)(BX*4)
-	VMOVUPS Z3, 128(CX)(BX*4)
-	VMOVUPS Z4, 192(CX)(BX*4)
-	ADDQ    $0x40, BX
-	SUBQ    $0x40, AX
-	JGE     loop
-
-rest:
-	ADDQ $0x40, AX
-	JEQ  done
-	MOVL $0x0000ffff, SI
-
-tail:
-	BZHIL     AX, SI, DI
-	KMOVW     DI, K1
-	VMOVUPS.Z (CX)(BX*4), K1, Z1
-	VMOVUPS.Z (DX)(BX*4), K1, Z2
-	VDIVPS    Z0, Z2, Z2
-	VADDPS    Z2, Z1, Z1
-	VMOVUPS   Z1, K1, (CX)(BX*4)
-	ADDQ      $0x10, BX
-	SUBQ      $0x10, AX
-	JGT       tail
-
-done:
-	VZEROUPPER
-	RET
-
-// func vecAddDivIntoSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·vecAddDivIntoSAVX512(SB), NOSPLIT, $0-52
-	MOVQ         n+0(FP), AX
-	MOVQ         dst+8(FP), CX
-	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Z0
-	XORQ         BX, BX
-	SUBQ         $0x40, AX
-	JLT          rest
-	PCALIGN      $0x40
-
-loop:
-	VMOVUPS (CX)(BX*4), Z1
-	VMOVUPS 64(CX)(BX*4), Z2
-	VMOVUPS 128(CX)(BX*4), Z3
-	VMOVUPS 192(CX)(BX*4), Z4
-	VMOVUPS (DX)(BX*4), Z5
-	VMOVUPS 64(DX)(BX*4), Z6
-	VMOVUPS 128(DX)(BX*4), Z7
-	VMOVUPS 192(DX)(BX*4), Z8
-	VDIVPS  Z5, Z0, Z5
-	VDIVPS  Z6, Z0, Z6
-	VDIVPS  Z7, Z0, Z7
-	VDIVPS  Z8, Z0, Z8
-	VADDPS  Z5, Z1, Z1
-	VADDPS  Z6, Z2, Z2
-	VADDPS  Z7, Z3, Z3
-	VADDPS  Z8, Z4, Z4
-	VMOVUPS Z1, (CX)(BX*4)
-	VMOVUPS Z2, 64(CX)(BX*4)
-	VMOVUPS Z3, 128(CX)(BX*4)
-	VMOVUPS Z4, 192(CX)(BX*4)
-	ADDQ    $0x40, BX
-	SUBQ    $0x40, AX
-	JGE     loop
-
-rest:
-	ADDQ $0x40, AX
-	JEQ  done
-	MOVL $0x0000ffff, SI
-
-tail:
-	BZHIL     AX, SI, DI
-	KMOVW     DI, K1
-	VMOVUPS.Z (CX)(BX*4), K1, Z1
-	VMOVUPS.Z (DX)(BX*4), K1, Z2
-	VDIVPS    Z2, Z0, Z2
-	VADDPS    Z2, Z1, Z1
-	VMOVUPS   Z1, K1, (CX)(BX*4)
-	ADDQ      $0x10, BX
-	SUBQ      $0x10, AX
-	JGT       tail
-
-done:
-	VZEROUPPER
-	RET
-
-// func vecSubMulDivAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·vecSubMulDivAVX512(SB), NOSPLIT, $0-52
-	MOVQ    n+0(FP), AX
-	MOVQ    dst+8(FP), CX
-	MOVQ    a+16(FP), DX
-	MOVQ    b+24(FP), BX
-	MOVQ    c+32(FP), SI
-	XORQ    DI, DI
-	SUBQ    $0x40, AX
-	JLT     rest
-	PCALIGN $0x40
-
-loop:
-	VMOVUPS (CX)(DI*4), Z0
-	VMOVUPS 64(CX)(DI*4), Z1
-	VMOVUPS 128(CX)(DI*4), Z2
-	VMOVUPS 192(CX)(DI*4), Z3
-	VMOVUPS (DX)(DI*4), Z4
-	VMOVUPS 64(DX)(DI*4), Z5
-	VMOVUPS 128(DX)(DI*4), Z6
-	VMOVUPS 192(DX)(DI*4), Z7
-	VMOVUPS (BX)(DI*4), Z8
-	VMOVUPS 64(BX)(DI*4), Z9
-	VMOVUPS 128(BX)(DI*4), Z10
-	VMOVUPS 192(BX)(DI*4), Z11
-	VMOVUPS (SI)(DI*4), Z12
-	VMOVUPS 64(SI)(DI*4), Z13
-	VMOVUPS 128(SI)(DI*4), Z14
-	VMOVUPS 192(SI)(DI*4), Z15
-	VMULPS  Z8, Z4, Z4
-	VMULPS  Z9, Z5, Z5
-	VMULPS  Z10, Z6, Z6
-	VMULPS  Z11, Z7, Z7
-	VDIVPS  Z12, Z4, Z4
-	VDIVPS  Z13, Z5, Z5
-	VDIVPS  Z14, Z6, Z6
-	VDIVPS  Z15, Z7, Z7
-	VSUBPS  Z4, Z0, Z0
-	VSUBPS  Z5, Z1, Z1
-	VSUBPS  Z6, Z2, Z2
-	VSUBPS  Z7, Z3, Z3
-	VMOVUPS Z0, (CX)(DI*4)
-	VMOVUPS Z1, 64(CX)(DI*4)
-	VMOVUPS Z2, 128(CX)(DI*4)
-	VMOVUPS Z3, 192(CX)(DI*4)
-	ADDQ    $0x40, DI
-	SUBQ    $0x40, AX
-	JGE     loop
-
-rest:
-	ADDQ $0x40, AX
-	JEQ  done
-	MOVL $0x0000ffff, R8
-
-tail:
-	BZHIL     AX, R8, R9
-	KMOVW     R9, K1
-	VMOVUPS.Z (CX)(DI*4), K1, Z0
-	VMOVUPS.Z (DX)(DI*4), K1, Z1
-	VMOVUPS.Z (BX)(DI*4), K1, Z2
-	VMOVUPS.Z (SI)(DI*4), K1, Z3
-	VMULPS    Z2, Z1, Z1
-	VDIVPS    Z3, Z1, Z1
-	VSUBPS    Z1, Z0, Z0
-	VMOVUPS   Z0, K1, (CX)(DI*4)
-	ADDQ      $0x10, DI
-	SUBQ      $0x10, AX
-	JGT       tail
-
-done:
-	VZEROUPPER
-	RET
-
-// func vecLerpAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·vecLerpAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecLerpAVX512(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
 	MOVQ         b+24(FP), BX
-	VBROADCASTSS s+40(FP), Z0
+	VBROADCASTSS s+32(FP), Z0
 	XORQ         SI, SI
 	SUBQ         $0x40, AX
 	JLT          rest
@@ -9927,135 +8267,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecAddReLUAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·vecAddReLUAVX512(SB), NOSPLIT, $0-52
-	MOVQ    n+0(FP), AX
-	MOVQ    dst+8(FP), CX
-	MOVQ    a+16(FP), DX
-	MOVQ    b+24(FP), BX
-	XORQ    SI, SI
-	SUBQ    $0x40, AX
-	JLT     rest
-	PCALIGN $0x40
-
-loop:
-	VMOVUPS (DX)(SI*4), Z0
-	VMOVUPS 64(DX)(SI*4), Z1
-	VMOVUPS 128(DX)(SI*4), Z2
-	VMOVUPS 192(DX)(SI*4), Z3
-	VMOVUPS (BX)(SI*4), Z4
-	VMOVUPS 64(BX)(SI*4), Z5
-	VMOVUPS 128(BX)(SI*4), Z6
-	VMOVUPS 192(BX)(SI*4), Z7
-	VADDPS  Z4, Z0, Z0
-	VADDPS  Z5, Z1, Z1
-	VADDPS  Z6, Z2, Z2
-	VADDPS  Z7, Z3, Z3
-	VXORPS  Z4, Z4, Z4
-	VMAXPS  Z0, Z4, Z0
-	VMAXPS  Z1, Z4, Z1
-	VMAXPS  Z2, Z4, Z2
-	VMAXPS  Z3, Z4, Z3
-	VMOVUPS Z0, (CX)(SI*4)
-	VMOVUPS Z1, 64(CX)(SI*4)
-	VMOVUPS Z2, 128(CX)(SI*4)
-	VMOVUPS Z3, 192(CX)(SI*4)
-	ADDQ    $0x40, SI
-	SUBQ    $0x40, AX
-	JGE     loop
-
-rest:
-	ADDQ $0x40, AX
-	JEQ  done
-	MOVL $0x0000ffff, DI
-
-tail:
-	BZHIL     AX, DI, R8
-	KMOVW     R8, K1
-	VMOVUPS.Z (DX)(SI*4), K1, Z0
-	VMOVUPS.Z (BX)(SI*4), K1, Z1
-	VADDPS    Z1, Z0, Z0
-	VXORPS    Z1, Z1, Z1
-	VMAXPS    Z0, Z1, Z0
-	VMOVUPS   Z0, K1, (CX)(SI*4)
-	ADDQ      $0x10, SI
-	SUBQ      $0x10, AX
-	JGT       tail
-
-done:
-	VZEROUPPER
-	RET
-
-// func vecSelectAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·vecSelectAVX512(SB), NOSPLIT, $0-52
-	MOVQ    n+0(FP), AX
-	MOVQ    dst+8(FP), CX
-	MOVQ    a+16(FP), DX
-	MOVQ    b+24(FP), BX
-	MOVQ    c+32(FP), SI
-	XORQ    DI, DI
-	SUBQ    $0x40, AX
-	JLT     rest
-	PCALIGN $0x40
-
-loop:
-	VMOVUPS   (DX)(DI*4), Z0
-	VMOVUPS   64(DX)(DI*4), Z1
-	VMOVUPS   128(DX)(DI*4), Z2
-	VMOVUPS   192(DX)(DI*4), Z3
-	VMOVUPS   (BX)(DI*4), Z4
-	VMOVUPS   64(BX)(DI*4), Z5
-	VMOVUPS   128(BX)(DI*4), Z6
-	VMOVUPS   192(BX)(DI*4), Z7
-	VMOVUPS   (SI)(DI*4), Z8
-	VMOVUPS   64(SI)(DI*4), Z9
-	VMOVUPS   128(SI)(DI*4), Z10
-	VMOVUPS   192(SI)(DI*4), Z11
-	VXORPS    Z12, Z12, Z12
-	VCMPPS    $0x04, Z12, Z0, K1
-	VCMPPS    $0x04, Z12, Z1, K2
-	VCMPPS    $0x04, Z12, Z2, K3
-	VCMPPS    $0x04, Z12, Z3, K4
-	VBLENDMPS Z4, Z8, K1, Z13
-	VBLENDMPS Z5, Z9, K2, Z14
-	VBLENDMPS Z6, Z10, K3, Z15
-	VBLENDMPS Z7, Z11, K4, Z16
-	VMOVUPS   Z13, (CX)(DI*4)
-	VMOVUPS   Z14, 64(CX)(DI*4)
-	VMOVUPS   Z15, 128(CX)(DI*4)
-	VMOVUPS   Z16, 192(CX)(DI*4)
-	ADDQ      $0x40, DI
-	SUBQ      $0x40, AX
-	JGE       loop
-
-rest:
-	ADDQ $0x40, AX
-	JEQ  done
-	MOVL $0x0000ffff, R8
-
-tail:
-	BZHIL     AX, R8, R9
-	KMOVW     R9, K1
-	VMOVUPS.Z (DX)(DI*4), K1, Z0
-	VMOVUPS.Z (BX)(DI*4), K1, Z1
-	VMOVUPS.Z (SI)(DI*4), K1, Z2
-	VXORPS    Z3, Z3, Z3
-	VCMPPS    $0x04, Z3, Z0, K2
-	VBLENDMPS Z1, Z2, K2, Z17
-	VMOVUPS   Z17, K1, (CX)(DI*4)
-	ADDQ      $0x10, DI
-	SUBQ      $0x10, AX
-	JGT       tail
-
-done:
-	VZEROUPPER
-	RET
-
-// func vecExpAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecExpAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecExpAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecExpAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -10154,9 +8368,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecLogAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecLogAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·vecLogAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecLogAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -10332,9 +8546,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecTanhAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecTanhAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·vecTanhAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecTanhAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -10466,9 +8680,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSigmoidAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSigmoidAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·vecSigmoidAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecSigmoidAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -10583,9 +8797,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSoftplusAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSoftplusAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·vecSoftplusAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecSoftplusAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -10727,9 +8941,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSignAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSignAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·vecSignAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecSignAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -10789,9 +9003,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSqrtAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSqrtAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecSqrtAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecSqrtAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -10836,9 +9050,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecReciprocalAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecReciprocalAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecReciprocalAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecReciprocalAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -10885,9 +9099,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecAbsAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecAbsAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·vecAbsAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecAbsAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -10934,9 +9148,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSquareAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSquareAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecSquareAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecSquareAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -10981,9 +9195,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecNegAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecNegAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·vecNegAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecNegAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -11030,9 +9244,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecReLUAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecReLUAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·vecReLUAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecReLUAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -11079,14 +9293,14 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecClampAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecClampAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecClampAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecClampAVX512(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Z0
-	VBROADCASTSS t+44(FP), Z1
+	VBROADCASTSS s+32(FP), Z0
+	VBROADCASTSS t+36(FP), Z1
 	XORQ         BX, BX
 	SUBQ         $0x40, AX
 	JLT          rest
@@ -11133,13 +9347,13 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecLeakyReLUAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecLeakyReLUAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·vecLeakyReLUAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecLeakyReLUAVX512(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Z0
+	VBROADCASTSS s+32(FP), Z0
 	XORQ         BX, BX
 	SUBQ         $0x40, AX
 	JLT          rest
@@ -11193,9 +9407,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecReLUGradAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecReLUGradAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·vecReLUGradAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecReLUGradAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -11253,9 +9467,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecReLUGradAccAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecReLUGradAccAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·vecReLUGradAccAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecReLUGradAccAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -11323,14 +9537,14 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecLeakyReLUGradAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecLeakyReLUGradAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·vecLeakyReLUGradAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecLeakyReLUGradAVX512(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
 	MOVQ         b+24(FP), BX
-	VBROADCASTSS s+40(FP), Z0
+	VBROADCASTSS s+32(FP), Z0
 	XORQ         SI, SI
 	SUBQ         $0x20, AX
 	JLT          rest
@@ -11377,14 +9591,14 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecLeakyReLUGradAccAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecLeakyReLUGradAccAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·vecLeakyReLUGradAccAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecLeakyReLUGradAccAVX512(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
 	MOVQ         b+24(FP), BX
-	VBROADCASTSS s+40(FP), Z0
+	VBROADCASTSS s+32(FP), Z0
 	XORQ         SI, SI
 	SUBQ         $0x20, AX
 	JLT          rest
@@ -11437,15 +9651,15 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecClampGradAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecClampGradAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecClampGradAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecClampGradAVX512(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
 	MOVQ         b+24(FP), BX
-	VBROADCASTSS s+40(FP), Z0
-	VBROADCASTSS t+44(FP), Z1
+	VBROADCASTSS s+32(FP), Z0
+	VBROADCASTSS t+36(FP), Z1
 	XORQ         SI, SI
 	SUBQ         $0x20, AX
 	JLT          rest
@@ -11493,15 +9707,15 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecClampGradAccAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecClampGradAccAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecClampGradAccAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecClampGradAccAVX512(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
 	MOVQ         b+24(FP), BX
-	VBROADCASTSS s+40(FP), Z0
-	VBROADCASTSS t+44(FP), Z1
+	VBROADCASTSS s+32(FP), Z0
+	VBROADCASTSS t+36(FP), Z1
 	XORQ         SI, SI
 	SUBQ         $0x20, AX
 	JLT          rest
@@ -11555,9 +9769,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSqrtGradAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSqrtGradAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecSqrtGradAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecSqrtGradAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -11615,9 +9829,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSqrtGradAccAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSqrtGradAccAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecSqrtGradAccAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecSqrtGradAccAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -11685,9 +9899,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecTanhGradAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecTanhGradAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecTanhGradAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecTanhGradAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -11750,9 +9964,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecTanhGradAccAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecTanhGradAccAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecTanhGradAccAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecTanhGradAccAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -11825,9 +10039,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSigmoidGradAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSigmoidGradAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecSigmoidGradAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecSigmoidGradAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -11890,9 +10104,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSigmoidGradAccAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSigmoidGradAccAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecSigmoidGradAccAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecSigmoidGradAccAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -11965,9 +10179,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecAbsGradAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecAbsGradAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·vecAbsGradAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecAbsGradAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -12034,9 +10248,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecAbsGradAccAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecAbsGradAccAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·vecAbsGradAccAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecAbsGradAccAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -12109,9 +10323,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSquareGradAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSquareGradAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecSquareGradAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecSquareGradAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -12167,9 +10381,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSquareGradAccAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSquareGradAccAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecSquareGradAccAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecSquareGradAccAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -12235,9 +10449,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecReciprocalGradAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecReciprocalGradAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·vecReciprocalGradAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecReciprocalGradAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -12300,9 +10514,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecReciprocalGradAccAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecReciprocalGradAccAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·vecReciprocalGradAccAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecReciprocalGradAccAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -12375,9 +10589,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSoftplusGradAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSoftplusGradAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·vecSoftplusGradAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecSoftplusGradAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -12499,9 +10713,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSoftplusGradAccAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecSoftplusGradAccAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·vecSoftplusGradAccAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecSoftplusGradAccAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -12629,9 +10843,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecGELUGradAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecGELUGradAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·vecGELUGradAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecGELUGradAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -12890,9 +11104,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecGELUGradAccAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecGELUGradAccAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·vecGELUGradAccAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecGELUGradAccAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -13157,9 +11371,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecGELUAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecGELUAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·vecGELUAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecGELUAVX512(SB), NOSPLIT, $0-44
 	MOVQ    n+0(FP), AX
 	MOVQ    dst+8(FP), CX
 	MOVQ    a+16(FP), DX
@@ -13404,14 +11618,14 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecBitsUniformAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecBitsUniformAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512F, BMI2
-TEXT ·vecBitsUniformAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecBitsUniformAVX512(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Z0
-	VBROADCASTSS t+44(FP), Z1
+	VBROADCASTSS s+32(FP), Z0
+	VBROADCASTSS t+36(FP), Z1
 	XORQ         BX, BX
 	SUBQ         $0x40, AX
 	JLT          rest
@@ -13475,14 +11689,14 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecBitsBernoulliAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+// func vecBitsBernoulliAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·vecBitsBernoulliAVX512(SB), NOSPLIT, $0-52
+TEXT ·vecBitsBernoulliAVX512(SB), NOSPLIT, $0-44
 	MOVQ         n+0(FP), AX
 	MOVQ         dst+8(FP), CX
 	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+40(FP), Z0
-	VBROADCASTSS t+44(FP), Z1
+	VBROADCASTSS s+32(FP), Z0
+	VBROADCASTSS t+36(FP), Z1
 	XORQ         BX, BX
 	SUBQ         $0x40, AX
 	JLT          rest

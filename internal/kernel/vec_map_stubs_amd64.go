@@ -7,809 +7,679 @@ package kernel
 // vecAddAVX2 is opAdd by AVX2.
 //
 //go:noescape
-func vecAddAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecAddAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecAddSAVX2 is opAddS by AVX2.
 //
 //go:noescape
-func vecAddSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecAddSAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSubAVX2 is opSub by AVX2.
 //
 //go:noescape
-func vecSubAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSubAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSubSAVX2 is opSubS by AVX2.
 //
 //go:noescape
-func vecSubSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSubSAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecMulAVX2 is opMul by AVX2.
 //
 //go:noescape
-func vecMulAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecMulAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecMulSAVX2 is opMulS by AVX2.
 //
 //go:noescape
-func vecMulSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecMulSAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecDivAVX2 is opDiv by AVX2.
 //
 //go:noescape
-func vecDivAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecDivAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecDivSAVX2 is opDivS by AVX2.
 //
 //go:noescape
-func vecDivSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecDivSAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecMaximumAVX2 is opMaximum by AVX2.
 //
 //go:noescape
-func vecMaximumAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecMaximumAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecMaximumSAVX2 is opMaximumS by AVX2.
 //
 //go:noescape
-func vecMaximumSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecMaximumSAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecMinimumAVX2 is opMinimum by AVX2.
 //
 //go:noescape
-func vecMinimumAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecMinimumAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecMinimumSAVX2 is opMinimumS by AVX2.
 //
 //go:noescape
-func vecMinimumSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecMinimumSAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecGreaterAVX2 is opGreater by AVX2.
 //
 //go:noescape
-func vecGreaterAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecGreaterAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecGreaterSAVX2 is opGreaterS by AVX2.
 //
 //go:noescape
-func vecGreaterSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecGreaterSAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecGreaterEqualAVX2 is opGreaterEqual by AVX2.
 //
 //go:noescape
-func vecGreaterEqualAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecGreaterEqualAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecGreaterEqualSAVX2 is opGreaterEqualS by AVX2.
 //
 //go:noescape
-func vecGreaterEqualSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecGreaterEqualSAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecLessAVX2 is opLess by AVX2.
 //
 //go:noescape
-func vecLessAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecLessAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecLessSAVX2 is opLessS by AVX2.
 //
 //go:noescape
-func vecLessSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecLessSAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecLessEqualAVX2 is opLessEqual by AVX2.
 //
 //go:noescape
-func vecLessEqualAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecLessEqualAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecLessEqualSAVX2 is opLessEqualS by AVX2.
 //
 //go:noescape
-func vecLessEqualSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-
-// vecEqualAVX2 is opEqual by AVX2.
-//
-//go:noescape
-func vecEqualAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-
-// vecEqualSAVX2 is opEqualS by AVX2.
-//
-//go:noescape
-func vecEqualSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-
-// vecNotEqualAVX2 is opNotEqual by AVX2.
-//
-//go:noescape
-func vecNotEqualAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-
-// vecNotEqualSAVX2 is opNotEqualS by AVX2.
-//
-//go:noescape
-func vecNotEqualSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecLessEqualSAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSubFromSAVX2 is opSubFromS by AVX2.
 //
 //go:noescape
-func vecSubFromSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSubFromSAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecDivIntoSAVX2 is opDivIntoS by AVX2.
 //
 //go:noescape
-func vecDivIntoSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecDivIntoSAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecAxpyAVX2 is opAxpy by AVX2.
 //
 //go:noescape
-func vecAxpyAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecAxpyAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecAddScaledAVX2 is opAddScaled by AVX2.
 //
 //go:noescape
-func vecAddScaledAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecAddScaledAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecAffineAVX2 is opAffine by AVX2.
 //
 //go:noescape
-func vecAffineAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-
-// vecAffineReLUAVX2 is opAffineReLU by AVX2.
-//
-//go:noescape
-func vecAffineReLUAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecAffineAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecCombineAVX2 is opCombine by AVX2.
 //
 //go:noescape
-func vecCombineAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecCombineAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecAddMulAVX2 is opAddMul by AVX2.
 //
 //go:noescape
-func vecAddMulAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-
-// vecAddMulSAVX2 is opAddMulS by AVX2.
-//
-//go:noescape
-func vecAddMulSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-
-// vecAddMul3AVX2 is opAddMul3 by AVX2.
-//
-//go:noescape
-func vecAddMul3AVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-
-// vecMulAddAVX2 is opMulAdd by AVX2.
-//
-//go:noescape
-func vecMulAddAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecAddMulAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecAddDivAVX2 is opAddDiv by AVX2.
 //
 //go:noescape
-func vecAddDivAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-
-// vecAddDivSAVX2 is opAddDivS by AVX2.
-//
-//go:noescape
-func vecAddDivSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-
-// vecAddDivIntoSAVX2 is opAddDivIntoS by AVX2.
-//
-//go:noescape
-func vecAddDivIntoSAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-
-// vecSubMulDivAVX2 is opSubMulDiv by AVX2.
-//
-//go:noescape
-func vecSubMulDivAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecAddDivAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecLerpAVX2 is opLerp by AVX2.
 //
 //go:noescape
-func vecLerpAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-
-// vecAddReLUAVX2 is opAddReLU by AVX2.
-//
-//go:noescape
-func vecAddReLUAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-
-// vecSelectAVX2 is opSelect by AVX2.
-//
-//go:noescape
-func vecSelectAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecLerpAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecExpAVX2 is opExp by AVX2.
 //
 //go:noescape
-func vecExpAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecExpAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecLogAVX2 is opLog by AVX2.
 //
 //go:noescape
-func vecLogAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecLogAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecTanhAVX2 is opTanh by AVX2.
 //
 //go:noescape
-func vecTanhAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecTanhAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSigmoidAVX2 is opSigmoid by AVX2.
 //
 //go:noescape
-func vecSigmoidAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSigmoidAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSoftplusAVX2 is opSoftplus by AVX2.
 //
 //go:noescape
-func vecSoftplusAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSoftplusAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSignAVX2 is opSign by AVX2.
 //
 //go:noescape
-func vecSignAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSignAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSqrtAVX2 is opSqrt by AVX2.
 //
 //go:noescape
-func vecSqrtAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSqrtAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecReciprocalAVX2 is opReciprocal by AVX2.
 //
 //go:noescape
-func vecReciprocalAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecReciprocalAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecAbsAVX2 is opAbs by AVX2.
 //
 //go:noescape
-func vecAbsAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecAbsAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSquareAVX2 is opSquare by AVX2.
 //
 //go:noescape
-func vecSquareAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSquareAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecNegAVX2 is opNeg by AVX2.
 //
 //go:noescape
-func vecNegAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecNegAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecReLUAVX2 is opReLU by AVX2.
 //
 //go:noescape
-func vecReLUAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecReLUAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecClampAVX2 is opClamp by AVX2.
 //
 //go:noescape
-func vecClampAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecClampAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecLeakyReLUAVX2 is opLeakyReLU by AVX2.
 //
 //go:noescape
-func vecLeakyReLUAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecLeakyReLUAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecReLUGradAVX2 is opReLUGrad by AVX2.
 //
 //go:noescape
-func vecReLUGradAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecReLUGradAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecReLUGradAccAVX2 is opReLUGradAcc by AVX2.
 //
 //go:noescape
-func vecReLUGradAccAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecReLUGradAccAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecLeakyReLUGradAVX2 is opLeakyReLUGrad by AVX2.
 //
 //go:noescape
-func vecLeakyReLUGradAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecLeakyReLUGradAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecLeakyReLUGradAccAVX2 is opLeakyReLUGradAcc by AVX2.
 //
 //go:noescape
-func vecLeakyReLUGradAccAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecLeakyReLUGradAccAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecClampGradAVX2 is opClampGrad by AVX2.
 //
 //go:noescape
-func vecClampGradAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecClampGradAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecClampGradAccAVX2 is opClampGradAcc by AVX2.
 //
 //go:noescape
-func vecClampGradAccAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecClampGradAccAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSqrtGradAVX2 is opSqrtGrad by AVX2.
 //
 //go:noescape
-func vecSqrtGradAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSqrtGradAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSqrtGradAccAVX2 is opSqrtGradAcc by AVX2.
 //
 //go:noescape
-func vecSqrtGradAccAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSqrtGradAccAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecTanhGradAVX2 is opTanhGrad by AVX2.
 //
 //go:noescape
-func vecTanhGradAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecTanhGradAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecTanhGradAccAVX2 is opTanhGradAcc by AVX2.
 //
 //go:noescape
-func vecTanhGradAccAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecTanhGradAccAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSigmoidGradAVX2 is opSigmoidGrad by AVX2.
 //
 //go:noescape
-func vecSigmoidGradAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSigmoidGradAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSigmoidGradAccAVX2 is opSigmoidGradAcc by AVX2.
 //
 //go:noescape
-func vecSigmoidGradAccAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSigmoidGradAccAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecAbsGradAVX2 is opAbsGrad by AVX2.
 //
 //go:noescape
-func vecAbsGradAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecAbsGradAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecAbsGradAccAVX2 is opAbsGradAcc by AVX2.
 //
 //go:noescape
-func vecAbsGradAccAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecAbsGradAccAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSquareGradAVX2 is opSquareGrad by AVX2.
 //
 //go:noescape
-func vecSquareGradAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSquareGradAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSquareGradAccAVX2 is opSquareGradAcc by AVX2.
 //
 //go:noescape
-func vecSquareGradAccAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSquareGradAccAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecReciprocalGradAVX2 is opReciprocalGrad by AVX2.
 //
 //go:noescape
-func vecReciprocalGradAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecReciprocalGradAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecReciprocalGradAccAVX2 is opReciprocalGradAcc by AVX2.
 //
 //go:noescape
-func vecReciprocalGradAccAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecReciprocalGradAccAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSoftplusGradAVX2 is opSoftplusGrad by AVX2.
 //
 //go:noescape
-func vecSoftplusGradAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSoftplusGradAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSoftplusGradAccAVX2 is opSoftplusGradAcc by AVX2.
 //
 //go:noescape
-func vecSoftplusGradAccAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSoftplusGradAccAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecGELUGradAVX2 is opGELUGrad by AVX2.
 //
 //go:noescape
-func vecGELUGradAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecGELUGradAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecGELUGradAccAVX2 is opGELUGradAcc by AVX2.
 //
 //go:noescape
-func vecGELUGradAccAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecGELUGradAccAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecGELUAVX2 is opGELU by AVX2.
 //
 //go:noescape
-func vecGELUAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecGELUAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecBitsUniformAVX2 is opBitsUniform by AVX2.
 //
 //go:noescape
-func vecBitsUniformAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecBitsUniformAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecBitsBernoulliAVX2 is opBitsBernoulli by AVX2.
 //
 //go:noescape
-func vecBitsBernoulliAVX2(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecBitsBernoulliAVX2(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecAddAVX512 is opAdd by AVX-512.
 //
 //go:noescape
-func vecAddAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecAddAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecAddSAVX512 is opAddS by AVX-512.
 //
 //go:noescape
-func vecAddSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecAddSAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSubAVX512 is opSub by AVX-512.
 //
 //go:noescape
-func vecSubAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSubAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSubSAVX512 is opSubS by AVX-512.
 //
 //go:noescape
-func vecSubSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSubSAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecMulAVX512 is opMul by AVX-512.
 //
 //go:noescape
-func vecMulAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecMulAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecMulSAVX512 is opMulS by AVX-512.
 //
 //go:noescape
-func vecMulSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecMulSAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecDivAVX512 is opDiv by AVX-512.
 //
 //go:noescape
-func vecDivAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecDivAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecDivSAVX512 is opDivS by AVX-512.
 //
 //go:noescape
-func vecDivSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecDivSAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecMaximumAVX512 is opMaximum by AVX-512.
 //
 //go:noescape
-func vecMaximumAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecMaximumAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecMaximumSAVX512 is opMaximumS by AVX-512.
 //
 //go:noescape
-func vecMaximumSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecMaximumSAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecMinimumAVX512 is opMinimum by AVX-512.
 //
 //go:noescape
-func vecMinimumAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecMinimumAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecMinimumSAVX512 is opMinimumS by AVX-512.
 //
 //go:noescape
-func vecMinimumSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecMinimumSAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecGreaterAVX512 is opGreater by AVX-512.
 //
 //go:noescape
-func vecGreaterAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecGreaterAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecGreaterSAVX512 is opGreaterS by AVX-512.
 //
 //go:noescape
-func vecGreaterSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecGreaterSAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecGreaterEqualAVX512 is opGreaterEqual by AVX-512.
 //
 //go:noescape
-func vecGreaterEqualAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecGreaterEqualAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecGreaterEqualSAVX512 is opGreaterEqualS by AVX-512.
 //
 //go:noescape
-func vecGreaterEqualSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecGreaterEqualSAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecLessAVX512 is opLess by AVX-512.
 //
 //go:noescape
-func vecLessAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecLessAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecLessSAVX512 is opLessS by AVX-512.
 //
 //go:noescape
-func vecLessSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecLessSAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecLessEqualAVX512 is opLessEqual by AVX-512.
 //
 //go:noescape
-func vecLessEqualAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecLessEqualAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecLessEqualSAVX512 is opLessEqualS by AVX-512.
 //
 //go:noescape
-func vecLessEqualSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-
-// vecEqualAVX512 is opEqual by AVX-512.
-//
-//go:noescape
-func vecEqualAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-
-// vecEqualSAVX512 is opEqualS by AVX-512.
-//
-//go:noescape
-func vecEqualSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-
-// vecNotEqualAVX512 is opNotEqual by AVX-512.
-//
-//go:noescape
-func vecNotEqualAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-
-// vecNotEqualSAVX512 is opNotEqualS by AVX-512.
-//
-//go:noescape
-func vecNotEqualSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecLessEqualSAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSubFromSAVX512 is opSubFromS by AVX-512.
 //
 //go:noescape
-func vecSubFromSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSubFromSAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecDivIntoSAVX512 is opDivIntoS by AVX-512.
 //
 //go:noescape
-func vecDivIntoSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecDivIntoSAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecAxpyAVX512 is opAxpy by AVX-512.
 //
 //go:noescape
-func vecAxpyAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecAxpyAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecAddScaledAVX512 is opAddScaled by AVX-512.
 //
 //go:noescape
-func vecAddScaledAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecAddScaledAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecAffineAVX512 is opAffine by AVX-512.
 //
 //go:noescape
-func vecAffineAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-
-// vecAffineReLUAVX512 is opAffineReLU by AVX-512.
-//
-//go:noescape
-func vecAffineReLUAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecAffineAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecCombineAVX512 is opCombine by AVX-512.
 //
 //go:noescape
-func vecCombineAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecCombineAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecAddMulAVX512 is opAddMul by AVX-512.
 //
 //go:noescape
-func vecAddMulAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-
-// vecAddMulSAVX512 is opAddMulS by AVX-512.
-//
-//go:noescape
-func vecAddMulSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-
-// vecAddMul3AVX512 is opAddMul3 by AVX-512.
-//
-//go:noescape
-func vecAddMul3AVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-
-// vecMulAddAVX512 is opMulAdd by AVX-512.
-//
-//go:noescape
-func vecMulAddAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecAddMulAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecAddDivAVX512 is opAddDiv by AVX-512.
 //
 //go:noescape
-func vecAddDivAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-
-// vecAddDivSAVX512 is opAddDivS by AVX-512.
-//
-//go:noescape
-func vecAddDivSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-
-// vecAddDivIntoSAVX512 is opAddDivIntoS by AVX-512.
-//
-//go:noescape
-func vecAddDivIntoSAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-
-// vecSubMulDivAVX512 is opSubMulDiv by AVX-512.
-//
-//go:noescape
-func vecSubMulDivAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecAddDivAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecLerpAVX512 is opLerp by AVX-512.
 //
 //go:noescape
-func vecLerpAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-
-// vecAddReLUAVX512 is opAddReLU by AVX-512.
-//
-//go:noescape
-func vecAddReLUAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
-
-// vecSelectAVX512 is opSelect by AVX-512.
-//
-//go:noescape
-func vecSelectAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecLerpAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecExpAVX512 is opExp by AVX-512.
 //
 //go:noescape
-func vecExpAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecExpAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecLogAVX512 is opLog by AVX-512.
 //
 //go:noescape
-func vecLogAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecLogAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecTanhAVX512 is opTanh by AVX-512.
 //
 //go:noescape
-func vecTanhAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecTanhAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSigmoidAVX512 is opSigmoid by AVX-512.
 //
 //go:noescape
-func vecSigmoidAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSigmoidAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSoftplusAVX512 is opSoftplus by AVX-512.
 //
 //go:noescape
-func vecSoftplusAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSoftplusAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSignAVX512 is opSign by AVX-512.
 //
 //go:noescape
-func vecSignAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSignAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSqrtAVX512 is opSqrt by AVX-512.
 //
 //go:noescape
-func vecSqrtAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSqrtAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecReciprocalAVX512 is opReciprocal by AVX-512.
 //
 //go:noescape
-func vecReciprocalAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecReciprocalAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecAbsAVX512 is opAbs by AVX-512.
 //
 //go:noescape
-func vecAbsAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecAbsAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSquareAVX512 is opSquare by AVX-512.
 //
 //go:noescape
-func vecSquareAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSquareAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecNegAVX512 is opNeg by AVX-512.
 //
 //go:noescape
-func vecNegAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecNegAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecReLUAVX512 is opReLU by AVX-512.
 //
 //go:noescape
-func vecReLUAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecReLUAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecClampAVX512 is opClamp by AVX-512.
 //
 //go:noescape
-func vecClampAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecClampAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecLeakyReLUAVX512 is opLeakyReLU by AVX-512.
 //
 //go:noescape
-func vecLeakyReLUAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecLeakyReLUAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecReLUGradAVX512 is opReLUGrad by AVX-512.
 //
 //go:noescape
-func vecReLUGradAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecReLUGradAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecReLUGradAccAVX512 is opReLUGradAcc by AVX-512.
 //
 //go:noescape
-func vecReLUGradAccAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecReLUGradAccAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecLeakyReLUGradAVX512 is opLeakyReLUGrad by AVX-512.
 //
 //go:noescape
-func vecLeakyReLUGradAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecLeakyReLUGradAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecLeakyReLUGradAccAVX512 is opLeakyReLUGradAcc by AVX-512.
 //
 //go:noescape
-func vecLeakyReLUGradAccAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecLeakyReLUGradAccAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecClampGradAVX512 is opClampGrad by AVX-512.
 //
 //go:noescape
-func vecClampGradAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecClampGradAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecClampGradAccAVX512 is opClampGradAcc by AVX-512.
 //
 //go:noescape
-func vecClampGradAccAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecClampGradAccAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSqrtGradAVX512 is opSqrtGrad by AVX-512.
 //
 //go:noescape
-func vecSqrtGradAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSqrtGradAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSqrtGradAccAVX512 is opSqrtGradAcc by AVX-512.
 //
 //go:noescape
-func vecSqrtGradAccAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSqrtGradAccAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecTanhGradAVX512 is opTanhGrad by AVX-512.
 //
 //go:noescape
-func vecTanhGradAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecTanhGradAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecTanhGradAccAVX512 is opTanhGradAcc by AVX-512.
 //
 //go:noescape
-func vecTanhGradAccAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecTanhGradAccAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSigmoidGradAVX512 is opSigmoidGrad by AVX-512.
 //
 //go:noescape
-func vecSigmoidGradAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSigmoidGradAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSigmoidGradAccAVX512 is opSigmoidGradAcc by AVX-512.
 //
 //go:noescape
-func vecSigmoidGradAccAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSigmoidGradAccAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecAbsGradAVX512 is opAbsGrad by AVX-512.
 //
 //go:noescape
-func vecAbsGradAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecAbsGradAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecAbsGradAccAVX512 is opAbsGradAcc by AVX-512.
 //
 //go:noescape
-func vecAbsGradAccAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecAbsGradAccAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSquareGradAVX512 is opSquareGrad by AVX-512.
 //
 //go:noescape
-func vecSquareGradAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSquareGradAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSquareGradAccAVX512 is opSquareGradAcc by AVX-512.
 //
 //go:noescape
-func vecSquareGradAccAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSquareGradAccAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecReciprocalGradAVX512 is opReciprocalGrad by AVX-512.
 //
 //go:noescape
-func vecReciprocalGradAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecReciprocalGradAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecReciprocalGradAccAVX512 is opReciprocalGradAcc by AVX-512.
 //
 //go:noescape
-func vecReciprocalGradAccAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecReciprocalGradAccAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSoftplusGradAVX512 is opSoftplusGrad by AVX-512.
 //
 //go:noescape
-func vecSoftplusGradAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSoftplusGradAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecSoftplusGradAccAVX512 is opSoftplusGradAcc by AVX-512.
 //
 //go:noescape
-func vecSoftplusGradAccAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecSoftplusGradAccAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecGELUGradAVX512 is opGELUGrad by AVX-512.
 //
 //go:noescape
-func vecGELUGradAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecGELUGradAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecGELUGradAccAVX512 is opGELUGradAcc by AVX-512.
 //
 //go:noescape
-func vecGELUGradAccAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecGELUGradAccAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecGELUAVX512 is opGELU by AVX-512.
 //
 //go:noescape
-func vecGELUAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecGELUAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecBitsUniformAVX512 is opBitsUniform by AVX-512.
 //
 //go:noescape
-func vecBitsUniformAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecBitsUniformAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)
 
 // vecBitsBernoulliAVX512 is opBitsBernoulli by AVX-512.
 //
 //go:noescape
-func vecBitsBernoulliAVX512(n int, dst *float32, a *float32, b *float32, c *float32, s float32, t float32, u float32)
+func vecBitsBernoulliAVX512(n int, dst *float32, a *float32, b *float32, s float32, t float32, u float32)

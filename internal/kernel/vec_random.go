@@ -115,9 +115,9 @@ func (r *randTask) fill(dst []float32, at uint64) {
 	v.philox(n/randGroup, d, r.seed, at/randGroup)
 	switch r.kind {
 	case randUniform:
-		v.maps[opBitsUniform](n, d, d, d, d, r.s, r.t, 0)
+		v.maps[opBitsUniform](n, d, d, d, r.s, r.t, 0)
 	case randBernoulli:
-		v.maps[opBitsBernoulli](n, d, d, d, d, r.s, r.t, 0)
+		v.maps[opBitsBernoulli](n, d, d, d, r.s, r.t, 0)
 	case randNormal:
 		v.normals(n/randGroup, d, r.s, r.t)
 	}

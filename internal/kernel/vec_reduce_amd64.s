@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func vecSumAVX2(n int, a *float32, b *float32, s float64) float64
+// func vecSumAVX2(n int, a *float32, b *float32) float64
 // Requires: AVX, AVX2, MMX+, SSE2
-TEXT ·vecSumAVX2(SB), NOSPLIT, $0-40
+TEXT ·vecSumAVX2(SB), NOSPLIT, $0-32
 	MOVQ    n+0(FP), AX
 	MOVQ    a+8(FP), CX
 	XORQ    DX, DX
@@ -82,13 +82,13 @@ done:
 	VADDPD       X1, X0, X0
 	VPERMILPD    $0x01, X0, X1
 	VADDSD       X1, X0, X0
-	MOVSD        X0, ret+32(FP)
+	MOVSD        X0, ret+24(FP)
 	VZEROUPPER
 	RET
 
-// func vecSumAbsAVX2(n int, a *float32, b *float32, s float64) float64
+// func vecSumAbsAVX2(n int, a *float32, b *float32) float64
 // Requires: AVX, AVX2, MMX+, SSE2
-TEXT ·vecSumAbsAVX2(SB), NOSPLIT, $0-40
+TEXT ·vecSumAbsAVX2(SB), NOSPLIT, $0-32
 	MOVQ         n+0(FP), AX
 	MOVQ         a+8(FP), CX
 	VBROADCASTSD vecConstants64<>+0(SB), Y0
@@ -175,13 +175,13 @@ done:
 	VADDPD       X0, X1, X1
 	VPERMILPD    $0x01, X1, X0
 	VADDSD       X0, X1, X1
-	MOVSD        X1, ret+32(FP)
+	MOVSD        X1, ret+24(FP)
 	VZEROUPPER
 	RET
 
-// func vecSumSquaresAVX2(n int, a *float32, b *float32, s float64) float64
+// func vecSumSquaresAVX2(n int, a *float32, b *float32) float64
 // Requires: AVX, AVX2, MMX+, SSE2
-TEXT ·vecSumSquaresAVX2(SB), NOSPLIT, $0-40
+TEXT ·vecSumSquaresAVX2(SB), NOSPLIT, $0-32
 	MOVQ    n+0(FP), AX
 	MOVQ    a+8(FP), CX
 	XORQ    DX, DX
@@ -267,116 +267,13 @@ done:
 	VADDPD       X1, X0, X0
 	VPERMILPD    $0x01, X0, X1
 	VADDSD       X1, X0, X0
-	MOVSD        X0, ret+32(FP)
+	MOVSD        X0, ret+24(FP)
 	VZEROUPPER
 	RET
 
-// func vecSumDevSqAVX2(n int, a *float32, b *float32, s float64) float64
-// Requires: AVX, AVX2, MMX+, SSE2
-TEXT ·vecSumDevSqAVX2(SB), NOSPLIT, $0-40
-	MOVQ         n+0(FP), AX
-	MOVQ         a+8(FP), CX
-	VBROADCASTSD s+24(FP), Y0
-	XORQ         DX, DX
-	VXORPD       Y1, Y1, Y1
-	VXORPD       Y2, Y2, Y2
-	VXORPD       Y3, Y3, Y3
-	VXORPD       Y4, Y4, Y4
-	VXORPD       Y5, Y5, Y5
-	VXORPD       Y6, Y6, Y6
-	VXORPD       Y7, Y7, Y7
-	VXORPD       Y8, Y8, Y8
-	SUBQ         $0x20, AX
-	JLT          rest
-	PCALIGN      $0x40
-
-loop:
-	PREFETCHT0 4096(CX)(DX*4)
-	VCVTPS2PD  (CX)(DX*4), Y9
-	VSUBPD     Y0, Y9, Y9
-	VMULPD     Y9, Y9, Y9
-	VADDPD     Y9, Y1, Y1
-	VCVTPS2PD  16(CX)(DX*4), Y9
-	VSUBPD     Y0, Y9, Y9
-	VMULPD     Y9, Y9, Y9
-	VADDPD     Y9, Y2, Y2
-	VCVTPS2PD  32(CX)(DX*4), Y9
-	VSUBPD     Y0, Y9, Y9
-	VMULPD     Y9, Y9, Y9
-	VADDPD     Y9, Y3, Y3
-	VCVTPS2PD  48(CX)(DX*4), Y9
-	VSUBPD     Y0, Y9, Y9
-	VMULPD     Y9, Y9, Y9
-	VADDPD     Y9, Y4, Y4
-	PREFETCHT0 4160(CX)(DX*4)
-	VCVTPS2PD  64(CX)(DX*4), Y9
-	VSUBPD     Y0, Y9, Y9
-	VMULPD     Y9, Y9, Y9
-	VADDPD     Y9, Y5, Y5
-	VCVTPS2PD  80(CX)(DX*4), Y9
-	VSUBPD     Y0, Y9, Y9
-	VMULPD     Y9, Y9, Y9
-	VADDPD     Y9, Y6, Y6
-	VCVTPS2PD  96(CX)(DX*4), Y9
-	VSUBPD     Y0, Y9, Y9
-	VMULPD     Y9, Y9, Y9
-	VADDPD     Y9, Y7, Y7
-	VCVTPS2PD  112(CX)(DX*4), Y9
-	VSUBPD     Y0, Y9, Y9
-	VMULPD     Y9, Y9, Y9
-	VADDPD     Y9, Y8, Y8
-	ADDQ       $0x20, DX
-	SUBQ       $0x20, AX
-	JGE        loop
-
-rest:
-	ADDQ $0x20, AX
-
-single:
-	CMPQ      AX, $0x04
-	JLT       tail
-	VCVTPS2PD (CX)(DX*4), Y9
-	VSUBPD    Y0, Y9, Y9
-	VMULPD    Y9, Y9, Y9
-	VADDPD    Y9, Y1, Y1
-	ADDQ      $0x04, DX
-	SUBQ      $0x04, AX
-	JMP       single
-
-tail:
-	TESTQ      AX, AX
-	JEQ        done
-	LEAQ       vecTailMasks<>+32(SB), BX
-	SHLQ       $0x02, AX
-	SUBQ       AX, BX
-	VMOVDQU    (BX), Y9
-	VPMOVSXDQ  X9, Y10
-	VMASKMOVPS (CX)(DX*4), X9, X9
-	VCVTPS2PD  X9, Y9
-	VSUBPD     Y0, Y9, Y9
-	VMULPD     Y9, Y9, Y9
-	VANDPD     Y10, Y9, Y9
-	VADDPD     Y9, Y1, Y1
-
-done:
-	VADDPD       Y5, Y1, Y1
-	VADDPD       Y6, Y2, Y2
-	VADDPD       Y7, Y3, Y3
-	VADDPD       Y8, Y4, Y4
-	VADDPD       Y3, Y1, Y1
-	VADDPD       Y4, Y2, Y2
-	VADDPD       Y2, Y1, Y1
-	VEXTRACTF128 $0x01, Y1, X0
-	VADDPD       X0, X1, X1
-	VPERMILPD    $0x01, X1, X0
-	VADDSD       X0, X1, X1
-	MOVSD        X1, ret+32(FP)
-	VZEROUPPER
-	RET
-
-// func vecDotAVX2(n int, a *float32, b *float32, s float64) float64
+// func vecDotAVX2(n int, a *float32, b *float32) float64
 // Requires: AVX, AVX2, SSE2
-TEXT ·vecDotAVX2(SB), NOSPLIT, $0-40
+TEXT ·vecDotAVX2(SB), NOSPLIT, $0-32
 	MOVQ    n+0(FP), AX
 	MOVQ    a+8(FP), CX
 	MOVQ    b+16(FP), DX
@@ -472,13 +369,13 @@ done:
 	VADDPD       X1, X0, X0
 	VPERMILPD    $0x01, X0, X1
 	VADDSD       X1, X0, X0
-	MOVSD        X0, ret+32(FP)
+	MOVSD        X0, ret+24(FP)
 	VZEROUPPER
 	RET
 
-// func vecDist1AVX2(n int, a *float32, b *float32, s float64) float64
+// func vecDist1AVX2(n int, a *float32, b *float32) float64
 // Requires: AVX, AVX2, SSE2
-TEXT ·vecDist1AVX2(SB), NOSPLIT, $0-40
+TEXT ·vecDist1AVX2(SB), NOSPLIT, $0-32
 	MOVQ         n+0(FP), AX
 	MOVQ         a+8(FP), CX
 	MOVQ         b+16(FP), DX
@@ -585,13 +482,13 @@ done:
 	VADDPD       X0, X1, X1
 	VPERMILPD    $0x01, X1, X0
 	VADDSD       X0, X1, X1
-	MOVSD        X1, ret+32(FP)
+	MOVSD        X1, ret+24(FP)
 	VZEROUPPER
 	RET
 
-// func vecDist2AVX2(n int, a *float32, b *float32, s float64) float64
+// func vecDist2AVX2(n int, a *float32, b *float32) float64
 // Requires: AVX, AVX2, SSE2
-TEXT ·vecDist2AVX2(SB), NOSPLIT, $0-40
+TEXT ·vecDist2AVX2(SB), NOSPLIT, $0-32
 	MOVQ    n+0(FP), AX
 	MOVQ    a+8(FP), CX
 	MOVQ    b+16(FP), DX
@@ -697,13 +594,13 @@ done:
 	VADDPD       X1, X0, X0
 	VPERMILPD    $0x01, X0, X1
 	VADDSD       X1, X0, X0
-	MOVSD        X0, ret+32(FP)
+	MOVSD        X0, ret+24(FP)
 	VZEROUPPER
 	RET
 
-// func vecMaxAVX2(n int, a *float32, b *float32, s float64) float64
+// func vecMaxAVX2(n int, a *float32, b *float32) float64
 // Requires: AVX, SSE2
-TEXT ·vecMaxAVX2(SB), NOSPLIT, $0-40
+TEXT ·vecMaxAVX2(SB), NOSPLIT, $0-32
 	MOVQ         n+0(FP), AX
 	MOVQ         a+8(FP), CX
 	XORQ         DX, DX
@@ -788,13 +685,13 @@ done:
 
 number:
 	VCVTSS2SD X1, X1, X1
-	MOVSD     X1, ret+32(FP)
+	MOVSD     X1, ret+24(FP)
 	VZEROUPPER
 	RET
 
-// func vecMinAVX2(n int, a *float32, b *float32, s float64) float64
+// func vecMinAVX2(n int, a *float32, b *float32) float64
 // Requires: AVX, SSE2
-TEXT ·vecMinAVX2(SB), NOSPLIT, $0-40
+TEXT ·vecMinAVX2(SB), NOSPLIT, $0-32
 	MOVQ         n+0(FP), AX
 	MOVQ         a+8(FP), CX
 	XORQ         DX, DX
@@ -879,13 +776,13 @@ done:
 
 number:
 	VCVTSS2SD X1, X1, X1
-	MOVSD     X1, ret+32(FP)
+	MOVSD     X1, ret+24(FP)
 	VZEROUPPER
 	RET
 
-// func vecMaxAbsAVX2(n int, a *float32, b *float32, s float64) float64
+// func vecMaxAbsAVX2(n int, a *float32, b *float32) float64
 // Requires: AVX, SSE2
-TEXT ·vecMaxAbsAVX2(SB), NOSPLIT, $0-40
+TEXT ·vecMaxAbsAVX2(SB), NOSPLIT, $0-32
 	MOVQ         n+0(FP), AX
 	MOVQ         a+8(FP), CX
 	XORQ         DX, DX
@@ -981,131 +878,7 @@ done:
 
 number:
 	VCVTSS2SD X2, X2, X2
-	MOVSD     X2, ret+32(FP)
-	VZEROUPPER
-	RET
-
-// func vecDistInfAVX2(n int, a *float32, b *float32, s float64) float64
-// Requires: AVX, SSE2
-TEXT ·vecDistInfAVX2(SB), NOSPLIT, $0-40
-	MOVQ         n+0(FP), AX
-	MOVQ         a+8(FP), CX
-	MOVQ         b+16(FP), DX
-	XORQ         BX, BX
-	VBROADCASTSS (CX), Y0
-	VBROADCASTSS (DX), Y1
-	VSUBPS       Y1, Y0, Y2
-	VBROADCASTSS vecConstants<>+4(SB), Y3
-	VANDPS       Y3, Y2, Y2
-	VMOVAPS      Y2, Y3
-	VMOVAPS      Y2, Y4
-	VMOVAPS      Y2, Y5
-	VMOVAPS      Y2, Y2
-	VXORPS       Y6, Y6, Y6
-	SUBQ         $0x20, AX
-	JLT          rest
-	PCALIGN      $0x40
-
-loop:
-	VMOVAPS      Y0, Y7
-	VMOVUPS      (CX)(BX*4), Y7
-	VMOVAPS      Y1, Y8
-	VMOVUPS      (DX)(BX*4), Y8
-	VMOVAPS      Y0, Y9
-	VMOVUPS      32(CX)(BX*4), Y9
-	VMOVAPS      Y1, Y10
-	VMOVUPS      32(DX)(BX*4), Y10
-	VMOVAPS      Y0, Y11
-	VMOVUPS      64(CX)(BX*4), Y11
-	VMOVAPS      Y1, Y12
-	VMOVUPS      64(DX)(BX*4), Y12
-	VMOVAPS      Y0, Y13
-	VMOVUPS      96(CX)(BX*4), Y13
-	VMOVAPS      Y1, Y14
-	VMOVUPS      96(DX)(BX*4), Y14
-	VSUBPS       Y8, Y7, Y7
-	VSUBPS       Y10, Y9, Y8
-	VSUBPS       Y12, Y11, Y9
-	VSUBPS       Y14, Y13, Y10
-	VBROADCASTSS vecConstants<>+4(SB), Y11
-	VANDPS       Y11, Y7, Y7
-	VANDPS       Y11, Y8, Y8
-	VANDPS       Y11, Y9, Y9
-	VANDPS       Y11, Y10, Y10
-	VCMPPS       $0x03, Y7, Y7, Y11
-	VORPS        Y11, Y6, Y6
-	VMAXPS       Y7, Y3, Y3
-	VCMPPS       $0x03, Y8, Y8, Y7
-	VORPS        Y7, Y6, Y6
-	VMAXPS       Y8, Y4, Y4
-	VCMPPS       $0x03, Y9, Y9, Y7
-	VORPS        Y7, Y6, Y6
-	VMAXPS       Y9, Y5, Y5
-	VCMPPS       $0x03, Y10, Y10, Y7
-	VORPS        Y7, Y6, Y6
-	VMAXPS       Y10, Y2, Y2
-	ADDQ         $0x20, BX
-	SUBQ         $0x20, AX
-	JGE          loop
-
-rest:
-	ADDQ $0x20, AX
-	JEQ  done
-
-single:
-	CMPQ         AX, $0x08
-	JLT          tail
-	VMOVAPS      Y0, Y7
-	VMOVUPS      (CX)(BX*4), Y7
-	VMOVAPS      Y1, Y8
-	VMOVUPS      (DX)(BX*4), Y8
-	VSUBPS       Y8, Y7, Y7
-	VBROADCASTSS vecConstants<>+4(SB), Y8
-	VANDPS       Y8, Y7, Y7
-	VCMPPS       $0x03, Y7, Y7, Y8
-	VORPS        Y8, Y6, Y6
-	VMAXPS       Y7, Y3, Y3
-	ADDQ         $0x08, BX
-	SUBQ         $0x08, AX
-	JNE          single
-	JMP          done
-
-tail:
-	LEAQ         vecTailMasks<>+32(SB), SI
-	SHLQ         $0x02, AX
-	SUBQ         AX, SI
-	VMOVDQU      (SI), Y7
-	VMOVAPS      Y0, Y0
-	VMASKMOVPS   (CX)(BX*4), Y7, Y8
-	VBLENDVPS    Y7, Y8, Y0, Y0
-	VMOVAPS      Y1, Y1
-	VMASKMOVPS   (DX)(BX*4), Y7, Y8
-	VBLENDVPS    Y7, Y8, Y1, Y1
-	VSUBPS       Y1, Y0, Y0
-	VBROADCASTSS vecConstants<>+4(SB), Y1
-	VANDPS       Y1, Y0, Y0
-	VCMPPS       $0x03, Y0, Y0, Y1
-	VORPS        Y1, Y6, Y6
-	VMAXPS       Y0, Y3, Y3
-
-done:
-	VMAXPS       Y5, Y3, Y3
-	VMAXPS       Y2, Y4, Y4
-	VMAXPS       Y4, Y3, Y3
-	VEXTRACTF128 $0x01, Y3, X0
-	VMAXPS       X0, X3, X3
-	VPERMILPS    $0x0e, X3, X0
-	VMAXPS       X0, X3, X3
-	VPERMILPS    $0x01, X3, X0
-	VMAXPS       X0, X3, X3
-	VMOVMSKPS    Y6, AX
-	TESTL        AX, AX
-	JEQ          number
-	VMOVSS       vecConstants<>+0(SB), X3
-
-number:
-	VCVTSS2SD X3, X3, X3
-	MOVSD     X3, ret+32(FP)
+	MOVSD     X2, ret+24(FP)
 	VZEROUPPER
 	RET
 
@@ -1208,229 +981,6 @@ found:
 	TZCNTL BX, BX
 	ADDQ   BX, DX
 	MOVQ   DX, ret+24(FP)
-	VZEROUPPER
-	RET
-
-// func vecExpSumAVX2(n int, dst *float32, a *float32, s float32) float64
-// Requires: AVX, AVX2, FMA3, SSE2
-TEXT ·vecExpSumAVX2(SB), NOSPLIT, $0-40
-	MOVQ         n+0(FP), AX
-	MOVQ         dst+8(FP), CX
-	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+24(FP), Y0
-	XORQ         BX, BX
-	VXORPD       Y1, Y1, Y1
-	VXORPD       Y2, Y2, Y2
-	VXORPD       Y3, Y3, Y3
-	VXORPD       Y4, Y4, Y4
-	SUBQ         $0x10, AX
-	JLT          rest
-	PCALIGN      $0x40
-
-loop:
-	VMOVUPS      (DX)(BX*4), Y5
-	VSUBPS       Y0, Y5, Y5
-	VMOVUPS      32(DX)(BX*4), Y6
-	VSUBPS       Y0, Y6, Y6
-	VBROADCASTSS vecConstants<>+8(SB), Y7
-	VBROADCASTSS vecConstants<>+12(SB), Y8
-	VMAXPS       Y5, Y8, Y5
-	VMAXPS       Y6, Y8, Y6
-	VMINPS       Y5, Y7, Y5
-	VMINPS       Y6, Y7, Y6
-	VBROADCASTSS vecConstants<>+16(SB), Y7
-	VMULPS       Y7, Y5, Y8
-	VMULPS       Y7, Y6, Y7
-	VROUNDPS     $0x08, Y8, Y8
-	VROUNDPS     $0x08, Y7, Y7
-	VBROADCASTSS vecConstants<>+20(SB), Y9
-	VMOVAPS      Y5, Y5
-	VMOVAPS      Y6, Y6
-	VFNMADD231PS Y9, Y8, Y5
-	VFNMADD231PS Y9, Y7, Y6
-	VBROADCASTSS vecConstants<>+24(SB), Y9
-	VFNMADD231PS Y9, Y8, Y5
-	VFNMADD231PS Y9, Y7, Y6
-	VBROADCASTSS vecConstants<>+28(SB), Y9
-	VBROADCASTSS vecConstants<>+28(SB), Y10
-	VBROADCASTSS vecConstants<>+32(SB), Y11
-	VFMADD213PS  Y11, Y5, Y9
-	VFMADD213PS  Y11, Y6, Y10
-	VBROADCASTSS vecConstants<>+36(SB), Y11
-	VFMADD213PS  Y11, Y5, Y9
-	VFMADD213PS  Y11, Y6, Y10
-	VBROADCASTSS vecConstants<>+40(SB), Y11
-	VFMADD213PS  Y11, Y5, Y9
-	VFMADD213PS  Y11, Y6, Y10
-	VBROADCASTSS vecConstants<>+44(SB), Y11
-	VFMADD213PS  Y11, Y5, Y9
-	VFMADD213PS  Y11, Y6, Y10
-	VBROADCASTSS vecConstants<>+48(SB), Y11
-	VFMADD213PS  Y11, Y5, Y9
-	VFMADD213PS  Y11, Y6, Y10
-	VMULPS       Y5, Y5, Y11
-	VMULPS       Y6, Y6, Y12
-	VFMADD213PS  Y5, Y11, Y9
-	VFMADD213PS  Y6, Y12, Y10
-	VBROADCASTSS vecConstants<>+52(SB), Y5
-	VADDPS       Y5, Y9, Y6
-	VADDPS       Y5, Y10, Y5
-	VCVTPS2DQ    Y8, Y8
-	VCVTPS2DQ    Y7, Y7
-	VPSRAD       $0x01, Y8, Y9
-	VPSRAD       $0x01, Y7, Y10
-	VBROADCASTSS vecConstants<>+56(SB), Y11
-	VPADDD       Y11, Y9, Y12
-	VPADDD       Y11, Y10, Y11
-	VPSLLD       $0x17, Y12, Y12
-	VPSLLD       $0x17, Y11, Y11
-	VMULPS       Y12, Y6, Y6
-	VMULPS       Y11, Y5, Y5
-	VPSUBD       Y9, Y8, Y8
-	VPSUBD       Y10, Y7, Y7
-	VBROADCASTSS vecConstants<>+56(SB), Y9
-	VPADDD       Y9, Y8, Y8
-	VPADDD       Y9, Y7, Y7
-	VPSLLD       $0x17, Y8, Y8
-	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y8, Y6, Y6
-	VMULPS       Y7, Y5, Y5
-	VMOVUPS      Y6, (CX)(BX*4)
-	VMOVUPS      Y5, 32(CX)(BX*4)
-	VEXTRACTF128 $0x01, Y6, X7
-	VCVTPS2PD    X6, Y6
-	VCVTPS2PD    X7, Y7
-	VEXTRACTF128 $0x01, Y5, X8
-	VCVTPS2PD    X5, Y5
-	VCVTPS2PD    X8, Y8
-	VADDPD       Y6, Y1, Y1
-	VADDPD       Y7, Y2, Y2
-	VADDPD       Y5, Y3, Y3
-	VADDPD       Y8, Y4, Y4
-	ADDQ         $0x10, BX
-	SUBQ         $0x10, AX
-	JGE          loop
-
-rest:
-	ADDQ $0x10, AX
-	JEQ  done
-
-single:
-	CMPQ         AX, $0x08
-	JLT          tail
-	VMOVUPS      (DX)(BX*4), Y5
-	VSUBPS       Y0, Y5, Y5
-	VBROADCASTSS vecConstants<>+8(SB), Y6
-	VBROADCASTSS vecConstants<>+12(SB), Y7
-	VMAXPS       Y5, Y7, Y5
-	VMINPS       Y5, Y6, Y5
-	VBROADCASTSS vecConstants<>+16(SB), Y6
-	VMULPS       Y6, Y5, Y6
-	VROUNDPS     $0x08, Y6, Y6
-	VBROADCASTSS vecConstants<>+20(SB), Y7
-	VMOVAPS      Y5, Y5
-	VFNMADD231PS Y7, Y6, Y5
-	VBROADCASTSS vecConstants<>+24(SB), Y7
-	VFNMADD231PS Y7, Y6, Y5
-	VBROADCASTSS vecConstants<>+28(SB), Y7
-	VBROADCASTSS vecConstants<>+32(SB), Y8
-	VFMADD213PS  Y8, Y5, Y7
-	VBROADCASTSS vecConstants<>+36(SB), Y8
-	VFMADD213PS  Y8, Y5, Y7
-	VBROADCASTSS vecConstants<>+40(SB), Y8
-	VFMADD213PS  Y8, Y5, Y7
-	VBROADCASTSS vecConstants<>+44(SB), Y8
-	VFMADD213PS  Y8, Y5, Y7
-	VBROADCASTSS vecConstants<>+48(SB), Y8
-	VFMADD213PS  Y8, Y5, Y7
-	VMULPS       Y5, Y5, Y8
-	VFMADD213PS  Y5, Y8, Y7
-	VBROADCASTSS vecConstants<>+52(SB), Y5
-	VADDPS       Y5, Y7, Y5
-	VCVTPS2DQ    Y6, Y6
-	VPSRAD       $0x01, Y6, Y7
-	VBROADCASTSS vecConstants<>+56(SB), Y8
-	VPADDD       Y8, Y7, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y5, Y5
-	VPSUBD       Y7, Y6, Y6
-	VBROADCASTSS vecConstants<>+56(SB), Y7
-	VPADDD       Y7, Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, (CX)(BX*4)
-	VEXTRACTF128 $0x01, Y5, X6
-	VCVTPS2PD    X5, Y5
-	VCVTPS2PD    X6, Y6
-	VADDPD       Y5, Y1, Y1
-	VADDPD       Y6, Y2, Y2
-	ADDQ         $0x08, BX
-	SUBQ         $0x08, AX
-	JNE          single
-	JMP          done
-
-tail:
-	LEAQ         vecTailMasks<>+32(SB), SI
-	SHLQ         $0x02, AX
-	SUBQ         AX, SI
-	VMOVDQU      (SI), Y5
-	VMASKMOVPS   (DX)(BX*4), Y5, Y6
-	VSUBPS       Y0, Y6, Y6
-	VBROADCASTSS vecConstants<>+8(SB), Y0
-	VBROADCASTSS vecConstants<>+12(SB), Y7
-	VMAXPS       Y6, Y7, Y6
-	VMINPS       Y6, Y0, Y0
-	VBROADCASTSS vecConstants<>+16(SB), Y6
-	VMULPS       Y6, Y0, Y6
-	VROUNDPS     $0x08, Y6, Y6
-	VBROADCASTSS vecConstants<>+20(SB), Y7
-	VMOVAPS      Y0, Y0
-	VFNMADD231PS Y7, Y6, Y0
-	VBROADCASTSS vecConstants<>+24(SB), Y7
-	VFNMADD231PS Y7, Y6, Y0
-	VBROADCASTSS vecConstants<>+28(SB), Y7
-	VBROADCASTSS vecConstants<>+32(SB), Y8
-	VFMADD213PS  Y8, Y0, Y7
-	VBROADCASTSS vecConstants<>+36(SB), Y8
-	VFMADD213PS  Y8, Y0, Y7
-	VBROADCASTSS vecConstants<>+40(SB), Y8
-	VFMADD213PS  Y8, Y0, Y7
-	VBROADCASTSS vecConstants<>+44(SB), Y8
-	VFMADD213PS  Y8, Y0, Y7
-	VBROADCASTSS vecConstants<>+48(SB), Y8
-	VFMADD213PS  Y8, Y0, Y7
-	VMULPS       Y0, Y0, Y8
-	VFMADD213PS  Y0, Y8, Y7
-	VBROADCASTSS vecConstants<>+52(SB), Y0
-	VADDPS       Y0, Y7, Y0
-	VCVTPS2DQ    Y6, Y6
-	VPSRAD       $0x01, Y6, Y7
-	VBROADCASTSS vecConstants<>+56(SB), Y8
-	VPADDD       Y8, Y7, Y8
-	VPSLLD       $0x17, Y8, Y8
-	VMULPS       Y8, Y0, Y0
-	VPSUBD       Y7, Y6, Y6
-	VBROADCASTSS vecConstants<>+56(SB), Y7
-	VPADDD       Y7, Y6, Y6
-	VPSLLD       $0x17, Y6, Y6
-	VMULPS       Y6, Y0, Y0
-	VMASKMOVPS   Y0, Y5, (CX)(BX*4)
-	VANDPS       Y5, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X5
-	VCVTPS2PD    X0, Y0
-	VCVTPS2PD    X5, Y5
-	VADDPD       Y0, Y1, Y1
-	VADDPD       Y5, Y2, Y2
-
-done:
-	VADDPD       Y3, Y1, Y1
-	VADDPD       Y4, Y2, Y2
-	VADDPD       Y2, Y1, Y1
-	VEXTRACTF128 $0x01, Y1, X0
-	VADDPD       X0, X1, X1
-	VPERMILPD    $0x01, X1, X0
-	VADDSD       X0, X1, X1
-	MOVSD        X1, ret+32(FP)
 	VZEROUPPER
 	RET
 
@@ -1628,9 +1178,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecSumAVX512(n int, a *float32, b *float32, s float64) float64
+// func vecSumAVX512(n int, a *float32, b *float32) float64
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+, SSE2
-TEXT ·vecSumAVX512(SB), NOSPLIT, $0-40
+TEXT ·vecSumAVX512(SB), NOSPLIT, $0-32
 	MOVQ    n+0(FP), AX
 	MOVQ    a+8(FP), CX
 	XORQ    DX, DX
@@ -1707,13 +1257,13 @@ done:
 	VADDPD        X1, X0, X0
 	VPERMILPD     $0x01, X0, X1
 	VADDSD        X1, X0, X0
-	MOVSD         X0, ret+32(FP)
+	MOVSD         X0, ret+24(FP)
 	VZEROUPPER
 	RET
 
-// func vecSumAbsAVX512(n int, a *float32, b *float32, s float64) float64
+// func vecSumAbsAVX512(n int, a *float32, b *float32) float64
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+, SSE2
-TEXT ·vecSumAbsAVX512(SB), NOSPLIT, $0-40
+TEXT ·vecSumAbsAVX512(SB), NOSPLIT, $0-32
 	MOVQ         n+0(FP), AX
 	MOVQ         a+8(FP), CX
 	VBROADCASTSD vecConstants64<>+0(SB), Z0
@@ -1801,13 +1351,13 @@ done:
 	VADDPD        X0, X1, X1
 	VPERMILPD     $0x01, X1, X0
 	VADDSD        X0, X1, X1
-	MOVSD         X1, ret+32(FP)
+	MOVSD         X1, ret+24(FP)
 	VZEROUPPER
 	RET
 
-// func vecSumSquaresAVX512(n int, a *float32, b *float32, s float64) float64
+// func vecSumSquaresAVX512(n int, a *float32, b *float32) float64
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+, SSE2
-TEXT ·vecSumSquaresAVX512(SB), NOSPLIT, $0-40
+TEXT ·vecSumSquaresAVX512(SB), NOSPLIT, $0-32
 	MOVQ    n+0(FP), AX
 	MOVQ    a+8(FP), CX
 	XORQ    DX, DX
@@ -1894,117 +1444,13 @@ done:
 	VADDPD        X1, X0, X0
 	VPERMILPD     $0x01, X0, X1
 	VADDSD        X1, X0, X0
-	MOVSD         X0, ret+32(FP)
+	MOVSD         X0, ret+24(FP)
 	VZEROUPPER
 	RET
 
-// func vecSumDevSqAVX512(n int, a *float32, b *float32, s float64) float64
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+, SSE2
-TEXT ·vecSumDevSqAVX512(SB), NOSPLIT, $0-40
-	MOVQ         n+0(FP), AX
-	MOVQ         a+8(FP), CX
-	VBROADCASTSD s+24(FP), Z0
-	XORQ         DX, DX
-	VXORPD       Z1, Z1, Z1
-	VXORPD       Z2, Z2, Z2
-	VXORPD       Z3, Z3, Z3
-	VXORPD       Z4, Z4, Z4
-	VXORPD       Z5, Z5, Z5
-	VXORPD       Z6, Z6, Z6
-	VXORPD       Z7, Z7, Z7
-	VXORPD       Z8, Z8, Z8
-	SUBQ         $0x40, AX
-	JLT          rest
-	PCALIGN      $0x40
-
-loop:
-	PREFETCHT0 4096(CX)(DX*4)
-	VCVTPS2PD  (CX)(DX*4), Z9
-	VSUBPD     Z0, Z9, Z9
-	VMULPD     Z9, Z9, Z9
-	VADDPD     Z9, Z1, Z1
-	VCVTPS2PD  32(CX)(DX*4), Z9
-	VSUBPD     Z0, Z9, Z9
-	VMULPD     Z9, Z9, Z9
-	VADDPD     Z9, Z2, Z2
-	PREFETCHT0 4160(CX)(DX*4)
-	VCVTPS2PD  64(CX)(DX*4), Z9
-	VSUBPD     Z0, Z9, Z9
-	VMULPD     Z9, Z9, Z9
-	VADDPD     Z9, Z3, Z3
-	VCVTPS2PD  96(CX)(DX*4), Z9
-	VSUBPD     Z0, Z9, Z9
-	VMULPD     Z9, Z9, Z9
-	VADDPD     Z9, Z4, Z4
-	PREFETCHT0 4224(CX)(DX*4)
-	VCVTPS2PD  128(CX)(DX*4), Z9
-	VSUBPD     Z0, Z9, Z9
-	VMULPD     Z9, Z9, Z9
-	VADDPD     Z9, Z5, Z5
-	VCVTPS2PD  160(CX)(DX*4), Z9
-	VSUBPD     Z0, Z9, Z9
-	VMULPD     Z9, Z9, Z9
-	VADDPD     Z9, Z6, Z6
-	PREFETCHT0 4288(CX)(DX*4)
-	VCVTPS2PD  192(CX)(DX*4), Z9
-	VSUBPD     Z0, Z9, Z9
-	VMULPD     Z9, Z9, Z9
-	VADDPD     Z9, Z7, Z7
-	VCVTPS2PD  224(CX)(DX*4), Z9
-	VSUBPD     Z0, Z9, Z9
-	VMULPD     Z9, Z9, Z9
-	VADDPD     Z9, Z8, Z8
-	ADDQ       $0x40, DX
-	SUBQ       $0x40, AX
-	JGE        loop
-
-rest:
-	ADDQ $0x40, AX
-
-single:
-	CMPQ      AX, $0x08
-	JLT       tail
-	VCVTPS2PD (CX)(DX*4), Z9
-	VSUBPD    Z0, Z9, Z9
-	VMULPD    Z9, Z9, Z9
-	VADDPD    Z9, Z1, Z1
-	ADDQ      $0x08, DX
-	SUBQ      $0x08, AX
-	JMP       single
-
-tail:
-	TESTQ       AX, AX
-	JEQ         done
-	MOVL        $0x000000ff, BX
-	BZHIL       AX, BX, BX
-	KMOVW       BX, K1
-	VCVTPS2PD.Z (CX)(DX*4), K1, Z9
-	VSUBPD      Z0, Z9, Z9
-	VMULPD      Z9, Z9, Z9
-	VMOVAPD.Z   Z9, K1, Z9
-	VADDPD      Z9, Z1, Z1
-
-done:
-	VADDPD        Z5, Z1, Z1
-	VADDPD        Z6, Z2, Z2
-	VADDPD        Z7, Z3, Z3
-	VADDPD        Z8, Z4, Z4
-	VADDPD        Z3, Z1, Z1
-	VADDPD        Z4, Z2, Z2
-	VADDPD        Z2, Z1, Z1
-	VEXTRACTF64X4 $0x01, Z1, Y0
-	VADDPD        Y0, Y1, Y1
-	VEXTRACTF128  $0x01, Y1, X0
-	VADDPD        X0, X1, X1
-	VPERMILPD     $0x01, X1, X0
-	VADDSD        X0, X1, X1
-	MOVSD         X1, ret+32(FP)
-	VZEROUPPER
-	RET
-
-// func vecDotAVX512(n int, a *float32, b *float32, s float64) float64
+// func vecDotAVX512(n int, a *float32, b *float32) float64
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE2
-TEXT ·vecDotAVX512(SB), NOSPLIT, $0-40
+TEXT ·vecDotAVX512(SB), NOSPLIT, $0-32
 	MOVQ    n+0(FP), AX
 	MOVQ    a+8(FP), CX
 	MOVQ    b+16(FP), DX
@@ -2098,13 +1544,13 @@ done:
 	VADDPD        X1, X0, X0
 	VPERMILPD     $0x01, X0, X1
 	VADDSD        X1, X0, X0
-	MOVSD         X0, ret+32(FP)
+	MOVSD         X0, ret+24(FP)
 	VZEROUPPER
 	RET
 
-// func vecDist1AVX512(n int, a *float32, b *float32, s float64) float64
+// func vecDist1AVX512(n int, a *float32, b *float32) float64
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE2
-TEXT ·vecDist1AVX512(SB), NOSPLIT, $0-40
+TEXT ·vecDist1AVX512(SB), NOSPLIT, $0-32
 	MOVQ         n+0(FP), AX
 	MOVQ         a+8(FP), CX
 	MOVQ         b+16(FP), DX
@@ -2209,13 +1655,13 @@ done:
 	VADDPD        X0, X1, X1
 	VPERMILPD     $0x01, X1, X0
 	VADDSD        X0, X1, X1
-	MOVSD         X1, ret+32(FP)
+	MOVSD         X1, ret+24(FP)
 	VZEROUPPER
 	RET
 
-// func vecDist2AVX512(n int, a *float32, b *float32, s float64) float64
+// func vecDist2AVX512(n int, a *float32, b *float32) float64
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE2
-TEXT ·vecDist2AVX512(SB), NOSPLIT, $0-40
+TEXT ·vecDist2AVX512(SB), NOSPLIT, $0-32
 	MOVQ    n+0(FP), AX
 	MOVQ    a+8(FP), CX
 	MOVQ    b+16(FP), DX
@@ -2319,13 +1765,13 @@ done:
 	VADDPD        X1, X0, X0
 	VPERMILPD     $0x01, X0, X1
 	VADDSD        X1, X0, X0
-	MOVSD         X0, ret+32(FP)
+	MOVSD         X0, ret+24(FP)
 	VZEROUPPER
 	RET
 
-// func vecMaxAVX512(n int, a *float32, b *float32, s float64) float64
+// func vecMaxAVX512(n int, a *float32, b *float32) float64
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE2
-TEXT ·vecMaxAVX512(SB), NOSPLIT, $0-40
+TEXT ·vecMaxAVX512(SB), NOSPLIT, $0-32
 	MOVQ         n+0(FP), AX
 	MOVQ         a+8(FP), CX
 	XORQ         DX, DX
@@ -2401,13 +1847,13 @@ done:
 
 number:
 	VCVTSS2SD X1, X1, X1
-	MOVSD     X1, ret+32(FP)
+	MOVSD     X1, ret+24(FP)
 	VZEROUPPER
 	RET
 
-// func vecMinAVX512(n int, a *float32, b *float32, s float64) float64
+// func vecMinAVX512(n int, a *float32, b *float32) float64
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE2
-TEXT ·vecMinAVX512(SB), NOSPLIT, $0-40
+TEXT ·vecMinAVX512(SB), NOSPLIT, $0-32
 	MOVQ         n+0(FP), AX
 	MOVQ         a+8(FP), CX
 	XORQ         DX, DX
@@ -2483,13 +1929,13 @@ done:
 
 number:
 	VCVTSS2SD X1, X1, X1
-	MOVSD     X1, ret+32(FP)
+	MOVSD     X1, ret+24(FP)
 	VZEROUPPER
 	RET
 
-// func vecMaxAbsAVX512(n int, a *float32, b *float32, s float64) float64
+// func vecMaxAbsAVX512(n int, a *float32, b *float32) float64
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE2
-TEXT ·vecMaxAbsAVX512(SB), NOSPLIT, $0-40
+TEXT ·vecMaxAbsAVX512(SB), NOSPLIT, $0-32
 	MOVQ         n+0(FP), AX
 	MOVQ         a+8(FP), CX
 	XORQ         DX, DX
@@ -2574,116 +2020,7 @@ done:
 
 number:
 	VCVTSS2SD X2, X2, X2
-	MOVSD     X2, ret+32(FP)
-	VZEROUPPER
-	RET
-
-// func vecDistInfAVX512(n int, a *float32, b *float32, s float64) float64
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE2
-TEXT ·vecDistInfAVX512(SB), NOSPLIT, $0-40
-	MOVQ         n+0(FP), AX
-	MOVQ         a+8(FP), CX
-	MOVQ         b+16(FP), DX
-	XORQ         BX, BX
-	VBROADCASTSS (CX), Z0
-	VBROADCASTSS (DX), Z1
-	VSUBPS       Z1, Z0, Z2
-	VBROADCASTSS vecConstants<>+4(SB), Z3
-	VANDPS       Z3, Z2, Z2
-	VMOVAPS      Z2, Z3
-	VMOVAPS      Z2, Z4
-	VMOVAPS      Z2, Z5
-	VMOVAPS      Z2, Z2
-	VXORPS       Z6, Z6, Z6
-	SUBQ         $0x40, AX
-	JLT          rest
-	PCALIGN      $0x40
-
-loop:
-	VMOVAPS      Z0, Z7
-	VMOVUPS      (CX)(BX*4), Z7
-	VMOVAPS      Z1, Z8
-	VMOVUPS      (DX)(BX*4), Z8
-	VMOVAPS      Z0, Z9
-	VMOVUPS      64(CX)(BX*4), Z9
-	VMOVAPS      Z1, Z10
-	VMOVUPS      64(DX)(BX*4), Z10
-	VMOVAPS      Z0, Z11
-	VMOVUPS      128(CX)(BX*4), Z11
-	VMOVAPS      Z1, Z12
-	VMOVUPS      128(DX)(BX*4), Z12
-	VMOVAPS      Z0, Z13
-	VMOVUPS      192(CX)(BX*4), Z13
-	VMOVAPS      Z1, Z14
-	VMOVUPS      192(DX)(BX*4), Z14
-	VSUBPS       Z8, Z7, Z7
-	VSUBPS       Z10, Z9, Z8
-	VSUBPS       Z12, Z11, Z9
-	VSUBPS       Z14, Z13, Z10
-	VBROADCASTSS vecConstants<>+4(SB), Z11
-	VANDPS       Z11, Z7, Z7
-	VANDPS       Z11, Z8, Z8
-	VANDPS       Z11, Z9, Z9
-	VANDPS       Z11, Z10, Z10
-	VCMPPS       $0x03, Z7, Z7, K1
-	VMOVAPS      Z7, K1, Z6
-	VMAXPS       Z7, Z3, Z3
-	VCMPPS       $0x03, Z8, Z8, K1
-	VMOVAPS      Z8, K1, Z6
-	VMAXPS       Z8, Z4, Z4
-	VCMPPS       $0x03, Z9, Z9, K1
-	VMOVAPS      Z9, K1, Z6
-	VMAXPS       Z9, Z5, Z5
-	VCMPPS       $0x03, Z10, Z10, K1
-	VMOVAPS      Z10, K1, Z6
-	VMAXPS       Z10, Z2, Z2
-	ADDQ         $0x40, BX
-	SUBQ         $0x40, AX
-	JGE          loop
-
-rest:
-	ADDQ $0x40, AX
-	JEQ  done
-	MOVL $0x0000ffff, SI
-
-tail:
-	BZHIL        AX, SI, DI
-	KMOVW        DI, K1
-	VMOVAPS      Z0, Z7
-	VMOVUPS      (CX)(BX*4), K1, Z7
-	VMOVAPS      Z1, Z8
-	VMOVUPS      (DX)(BX*4), K1, Z8
-	VSUBPS       Z8, Z7, Z7
-	VBROADCASTSS vecConstants<>+4(SB), Z8
-	VANDPS       Z8, Z7, Z7
-	VCMPPS       $0x03, Z7, Z7, K1
-	VMOVAPS      Z7, K1, Z6
-	VMAXPS       Z7, Z3, Z3
-	ADDQ         $0x10, BX
-	SUBQ         $0x10, AX
-	JGT          tail
-
-done:
-	VMAXPS        Z5, Z3, Z3
-	VMAXPS        Z2, Z4, Z4
-	VMAXPS        Z4, Z3, Z3
-	VEXTRACTF64X4 $0x01, Z3, Y0
-	VMAXPS        Y0, Y3, Y3
-	VEXTRACTF128  $0x01, Y3, X0
-	VMAXPS        X0, X3, X3
-	VPERMILPS     $0x0e, X3, X0
-	VMAXPS        X0, X3, X3
-	VPERMILPS     $0x01, X3, X0
-	VMAXPS        X0, X3, X3
-	VCMPPS        $0x03, Z6, Z6, K1
-	KMOVW         K1, AX
-	TESTL         AX, AX
-	JEQ           number
-	VMOVSS        vecConstants<>+0(SB), X3
-
-number:
-	VCVTSS2SD X3, X3, X3
-	MOVSD     X3, ret+32(FP)
+	MOVSD     X2, ret+24(FP)
 	VZEROUPPER
 	RET
 
@@ -2780,141 +2117,6 @@ found:
 	TZCNTL BX, BX
 	ADDQ   BX, DX
 	MOVQ   DX, ret+24(FP)
-	VZEROUPPER
-	RET
-
-// func vecExpSumAVX512(n int, dst *float32, a *float32, s float32) float64
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, SSE2
-TEXT ·vecExpSumAVX512(SB), NOSPLIT, $0-40
-	MOVQ         n+0(FP), AX
-	MOVQ         dst+8(FP), CX
-	MOVQ         a+16(FP), DX
-	VBROADCASTSS s+24(FP), Z0
-	XORQ         BX, BX
-	VXORPD       Z1, Z1, Z1
-	VXORPD       Z2, Z2, Z2
-	VXORPD       Z3, Z3, Z3
-	VXORPD       Z4, Z4, Z4
-	SUBQ         $0x20, AX
-	JLT          rest
-	PCALIGN      $0x40
-
-loop:
-	VMOVUPS          (DX)(BX*4), Z5
-	VSUBPS           Z0, Z5, Z5
-	VMOVUPS          64(DX)(BX*4), Z6
-	VSUBPS           Z0, Z6, Z6
-	VBROADCASTSS     vecConstants<>+8(SB), Z7
-	VBROADCASTSS     vecConstants<>+12(SB), Z8
-	VMAXPS           Z5, Z8, Z5
-	VMAXPS           Z6, Z8, Z6
-	VMINPS           Z5, Z7, Z5
-	VMINPS           Z6, Z7, Z6
-	VBROADCASTSS     vecConstants<>+16(SB), Z7
-	VMULPS           Z7, Z5, Z8
-	VMULPS           Z7, Z6, Z7
-	VRNDSCALEPS      $0x08, Z8, Z8
-	VRNDSCALEPS      $0x08, Z7, Z7
-	VBROADCASTSS     vecConstants<>+20(SB), Z9
-	VMOVAPS          Z5, Z5
-	VMOVAPS          Z6, Z6
-	VFNMADD231PS     Z9, Z8, Z5
-	VFNMADD231PS     Z9, Z7, Z6
-	VBROADCASTSS     vecConstants<>+24(SB), Z9
-	VFNMADD231PS     Z9, Z8, Z5
-	VFNMADD231PS     Z9, Z7, Z6
-	VBROADCASTSS     vecConstants<>+28(SB), Z9
-	VBROADCASTSS     vecConstants<>+28(SB), Z10
-	VFMADD213PS.BCST vecConstants<>+32(SB), Z5, Z9
-	VFMADD213PS.BCST vecConstants<>+32(SB), Z6, Z10
-	VFMADD213PS.BCST vecConstants<>+36(SB), Z5, Z9
-	VFMADD213PS.BCST vecConstants<>+36(SB), Z6, Z10
-	VFMADD213PS.BCST vecConstants<>+40(SB), Z5, Z9
-	VFMADD213PS.BCST vecConstants<>+40(SB), Z6, Z10
-	VFMADD213PS.BCST vecConstants<>+44(SB), Z5, Z9
-	VFMADD213PS.BCST vecConstants<>+44(SB), Z6, Z10
-	VFMADD213PS.BCST vecConstants<>+48(SB), Z5, Z9
-	VFMADD213PS.BCST vecConstants<>+48(SB), Z6, Z10
-	VMULPS           Z5, Z5, Z11
-	VMULPS           Z6, Z6, Z12
-	VFMADD213PS      Z5, Z11, Z9
-	VFMADD213PS      Z6, Z12, Z10
-	VBROADCASTSS     vecConstants<>+52(SB), Z5
-	VADDPS           Z5, Z9, Z6
-	VADDPS           Z5, Z10, Z5
-	VSCALEFPS        Z8, Z6, Z6
-	VSCALEFPS        Z7, Z5, Z5
-	VMOVUPS          Z6, (CX)(BX*4)
-	VMOVUPS          Z5, 64(CX)(BX*4)
-	VEXTRACTF64X4    $0x01, Z6, Y7
-	VCVTPS2PD        Y6, Z6
-	VCVTPS2PD        Y7, Z7
-	VEXTRACTF64X4    $0x01, Z5, Y8
-	VCVTPS2PD        Y5, Z5
-	VCVTPS2PD        Y8, Z8
-	VADDPD           Z6, Z1, Z1
-	VADDPD           Z7, Z2, Z2
-	VADDPD           Z5, Z3, Z3
-	VADDPD           Z8, Z4, Z4
-	ADDQ             $0x20, BX
-	SUBQ             $0x20, AX
-	JGE              loop
-
-rest:
-	ADDQ $0x20, AX
-	JEQ  done
-	MOVL $0x0000ffff, SI
-
-tail:
-	BZHIL            AX, SI, DI
-	KMOVW            DI, K1
-	VMOVUPS.Z        (DX)(BX*4), K1, Z5
-	VSUBPS           Z0, Z5, Z5
-	VBROADCASTSS     vecConstants<>+8(SB), Z6
-	VBROADCASTSS     vecConstants<>+12(SB), Z7
-	VMAXPS           Z5, Z7, Z5
-	VMINPS           Z5, Z6, Z5
-	VBROADCASTSS     vecConstants<>+16(SB), Z6
-	VMULPS           Z6, Z5, Z6
-	VRNDSCALEPS      $0x08, Z6, Z6
-	VBROADCASTSS     vecConstants<>+20(SB), Z7
-	VMOVAPS          Z5, Z5
-	VFNMADD231PS     Z7, Z6, Z5
-	VBROADCASTSS     vecConstants<>+24(SB), Z7
-	VFNMADD231PS     Z7, Z6, Z5
-	VBROADCASTSS     vecConstants<>+28(SB), Z7
-	VFMADD213PS.BCST vecConstants<>+32(SB), Z5, Z7
-	VFMADD213PS.BCST vecConstants<>+36(SB), Z5, Z7
-	VFMADD213PS.BCST vecConstants<>+40(SB), Z5, Z7
-	VFMADD213PS.BCST vecConstants<>+44(SB), Z5, Z7
-	VFMADD213PS.BCST vecConstants<>+48(SB), Z5, Z7
-	VMULPS           Z5, Z5, Z8
-	VFMADD213PS      Z5, Z8, Z7
-	VBROADCASTSS     vecConstants<>+52(SB), Z5
-	VADDPS           Z5, Z7, Z5
-	VSCALEFPS        Z6, Z5, Z5
-	VMOVUPS          Z5, K1, (CX)(BX*4)
-	VMOVAPS.Z        Z5, K1, Z5
-	VEXTRACTF64X4    $0x01, Z5, Y6
-	VCVTPS2PD        Y5, Z5
-	VCVTPS2PD        Y6, Z6
-	VADDPD           Z5, Z1, Z1
-	VADDPD           Z6, Z2, Z2
-	ADDQ             $0x10, BX
-	SUBQ             $0x10, AX
-	JGT              tail
-
-done:
-	VADDPD        Z3, Z1, Z1
-	VADDPD        Z4, Z2, Z2
-	VADDPD        Z2, Z1, Z1
-	VEXTRACTF64X4 $0x01, Z1, Y0
-	VADDPD        Y0, Y1, Y1
-	VEXTRACTF128  $0x01, Y1, X0
-	VADDPD        X0, X1, X1
-	VPERMILPD     $0x01, X1, X0
-	VADDSD        X0, X1, X1
-	MOVSD         X1, ret+32(FP)
 	VZEROUPPER
 	RET
 
@@ -3107,20 +2309,7 @@ done:
 
 DATA vecConstants<>+0(SB)/4, $0x7fc00000
 DATA vecConstants<>+4(SB)/4, $0x7fffffff
-DATA vecConstants<>+8(SB)/4, $0x42b20000
-DATA vecConstants<>+12(SB)/4, $0xc2d00000
-DATA vecConstants<>+16(SB)/4, $0x3fb8aa3b
-DATA vecConstants<>+20(SB)/4, $0x3f317218
-DATA vecConstants<>+24(SB)/4, $0xb102e308
-DATA vecConstants<>+28(SB)/4, $0x394f3bf7
-DATA vecConstants<>+32(SB)/4, $0x3ab69d2f
-DATA vecConstants<>+36(SB)/4, $0x3c08896b
-DATA vecConstants<>+40(SB)/4, $0x3d2aaa7c
-DATA vecConstants<>+44(SB)/4, $0x3e2aaaaa
-DATA vecConstants<>+48(SB)/4, $0x3f000000
-DATA vecConstants<>+52(SB)/4, $0x3f800000
-DATA vecConstants<>+56(SB)/4, $0x0000007f
-GLOBL vecConstants<>(SB), RODATA|NOPTR, $60
+GLOBL vecConstants<>(SB), RODATA|NOPTR, $8
 
 DATA vecConstants64<>+0(SB)/8, $0x7fffffffffffffff
 GLOBL vecConstants64<>(SB), RODATA|NOPTR, $8

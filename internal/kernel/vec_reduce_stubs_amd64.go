@@ -7,57 +7,47 @@ package kernel
 // vecSumAVX2 is opSum by AVX2.
 //
 //go:noescape
-func vecSumAVX2(n int, a *float32, b *float32, s float64) float64
+func vecSumAVX2(n int, a *float32, b *float32) float64
 
 // vecSumAbsAVX2 is opSumAbs by AVX2.
 //
 //go:noescape
-func vecSumAbsAVX2(n int, a *float32, b *float32, s float64) float64
+func vecSumAbsAVX2(n int, a *float32, b *float32) float64
 
 // vecSumSquaresAVX2 is opSumSquares by AVX2.
 //
 //go:noescape
-func vecSumSquaresAVX2(n int, a *float32, b *float32, s float64) float64
-
-// vecSumDevSqAVX2 is opSumDevSq by AVX2.
-//
-//go:noescape
-func vecSumDevSqAVX2(n int, a *float32, b *float32, s float64) float64
+func vecSumSquaresAVX2(n int, a *float32, b *float32) float64
 
 // vecDotAVX2 is opDot by AVX2.
 //
 //go:noescape
-func vecDotAVX2(n int, a *float32, b *float32, s float64) float64
+func vecDotAVX2(n int, a *float32, b *float32) float64
 
 // vecDist1AVX2 is opDist1 by AVX2.
 //
 //go:noescape
-func vecDist1AVX2(n int, a *float32, b *float32, s float64) float64
+func vecDist1AVX2(n int, a *float32, b *float32) float64
 
 // vecDist2AVX2 is opDist2 by AVX2.
 //
 //go:noescape
-func vecDist2AVX2(n int, a *float32, b *float32, s float64) float64
+func vecDist2AVX2(n int, a *float32, b *float32) float64
 
 // vecMaxAVX2 is opMax by AVX2.
 //
 //go:noescape
-func vecMaxAVX2(n int, a *float32, b *float32, s float64) float64
+func vecMaxAVX2(n int, a *float32, b *float32) float64
 
 // vecMinAVX2 is opMin by AVX2.
 //
 //go:noescape
-func vecMinAVX2(n int, a *float32, b *float32, s float64) float64
+func vecMinAVX2(n int, a *float32, b *float32) float64
 
 // vecMaxAbsAVX2 is opMaxAbs by AVX2.
 //
 //go:noescape
-func vecMaxAbsAVX2(n int, a *float32, b *float32, s float64) float64
-
-// vecDistInfAVX2 is opDistInf by AVX2.
-//
-//go:noescape
-func vecDistInfAVX2(n int, a *float32, b *float32, s float64) float64
+func vecMaxAbsAVX2(n int, a *float32, b *float32) float64
 
 // vecFindEqualAVX2 is genericFind for numbers or for NaN by AVX2.
 //
@@ -68,11 +58,6 @@ func vecFindEqualAVX2(n int, a *float32, v float32) int
 //
 //go:noescape
 func vecFindNaNAVX2(n int, a *float32, v float32) int
-
-// vecExpSumAVX2 is genericExpSum by AVX2.
-//
-//go:noescape
-func vecExpSumAVX2(n int, dst *float32, a *float32, s float32) float64
 
 // vecAccumulateAVX2 is genericAccumulate by AVX2.
 //
@@ -87,57 +72,47 @@ func vecAccumulateMulAVX2(rows int, n int, stride int, acc *float64, a *float32,
 // vecSumAVX512 is opSum by AVX-512.
 //
 //go:noescape
-func vecSumAVX512(n int, a *float32, b *float32, s float64) float64
+func vecSumAVX512(n int, a *float32, b *float32) float64
 
 // vecSumAbsAVX512 is opSumAbs by AVX-512.
 //
 //go:noescape
-func vecSumAbsAVX512(n int, a *float32, b *float32, s float64) float64
+func vecSumAbsAVX512(n int, a *float32, b *float32) float64
 
 // vecSumSquaresAVX512 is opSumSquares by AVX-512.
 //
 //go:noescape
-func vecSumSquaresAVX512(n int, a *float32, b *float32, s float64) float64
-
-// vecSumDevSqAVX512 is opSumDevSq by AVX-512.
-//
-//go:noescape
-func vecSumDevSqAVX512(n int, a *float32, b *float32, s float64) float64
+func vecSumSquaresAVX512(n int, a *float32, b *float32) float64
 
 // vecDotAVX512 is opDot by AVX-512.
 //
 //go:noescape
-func vecDotAVX512(n int, a *float32, b *float32, s float64) float64
+func vecDotAVX512(n int, a *float32, b *float32) float64
 
 // vecDist1AVX512 is opDist1 by AVX-512.
 //
 //go:noescape
-func vecDist1AVX512(n int, a *float32, b *float32, s float64) float64
+func vecDist1AVX512(n int, a *float32, b *float32) float64
 
 // vecDist2AVX512 is opDist2 by AVX-512.
 //
 //go:noescape
-func vecDist2AVX512(n int, a *float32, b *float32, s float64) float64
+func vecDist2AVX512(n int, a *float32, b *float32) float64
 
 // vecMaxAVX512 is opMax by AVX-512.
 //
 //go:noescape
-func vecMaxAVX512(n int, a *float32, b *float32, s float64) float64
+func vecMaxAVX512(n int, a *float32, b *float32) float64
 
 // vecMinAVX512 is opMin by AVX-512.
 //
 //go:noescape
-func vecMinAVX512(n int, a *float32, b *float32, s float64) float64
+func vecMinAVX512(n int, a *float32, b *float32) float64
 
 // vecMaxAbsAVX512 is opMaxAbs by AVX-512.
 //
 //go:noescape
-func vecMaxAbsAVX512(n int, a *float32, b *float32, s float64) float64
-
-// vecDistInfAVX512 is opDistInf by AVX-512.
-//
-//go:noescape
-func vecDistInfAVX512(n int, a *float32, b *float32, s float64) float64
+func vecMaxAbsAVX512(n int, a *float32, b *float32) float64
 
 // vecFindEqualAVX512 is genericFind for numbers or for NaN by AVX-512.
 //
@@ -148,11 +123,6 @@ func vecFindEqualAVX512(n int, a *float32, v float32) int
 //
 //go:noescape
 func vecFindNaNAVX512(n int, a *float32, v float32) int
-
-// vecExpSumAVX512 is genericExpSum by AVX-512.
-//
-//go:noescape
-func vecExpSumAVX512(n int, dst *float32, a *float32, s float32) float64
 
 // vecAccumulateAVX512 is genericAccumulate by AVX-512.
 //

@@ -8,26 +8,22 @@ var vecReducesAVX2 = [numReduceOps]reduceLoop{
 	opSum:        vecSumAVX2,
 	opSumAbs:     vecSumAbsAVX2,
 	opSumSquares: vecSumSquaresAVX2,
-	opSumDevSq:   vecSumDevSqAVX2,
 	opDot:        vecDotAVX2,
 	opDist1:      vecDist1AVX2,
 	opDist2:      vecDist2AVX2,
 	opMax:        vecMaxAVX2,
 	opMin:        vecMinAVX2,
 	opMaxAbs:     vecMaxAbsAVX2,
-	opDistInf:    vecDistInfAVX2,
 }
 
 var vecReducesAVX512 = [numReduceOps]reduceLoop{
 	opSum:        vecSumAVX512,
 	opSumAbs:     vecSumAbsAVX512,
 	opSumSquares: vecSumSquaresAVX512,
-	opSumDevSq:   vecSumDevSqAVX512,
 	opDot:        vecDotAVX512,
 	opDist1:      vecDist1AVX512,
 	opDist2:      vecDist2AVX512,
 	opMax:        vecMaxAVX512,
 	opMin:        vecMinAVX512,
 	opMaxAbs:     vecMaxAbsAVX512,
-	opDistInf:    vecDistInfAVX512,
 }

@@ -351,188 +351,6 @@ done:
 	VZEROUPPER
 	RET
 
-// func vecToBFloat16AVX2(n int, dst *uint16, a *float32)
-// Requires: AVX, AVX2
-TEXT ·vecToBFloat16AVX2(SB), NOSPLIT, $0-24
-	MOVQ    n+0(FP), AX
-	MOVQ    dst+8(FP), CX
-	MOVQ    a+16(FP), DX
-	XORQ    BX, BX
-	PCALIGN $0x40
-
-loop:
-	VMOVUPS      (DX)(BX*4), Y0
-	VMOVUPS      32(DX)(BX*4), Y1
-	VPSRLD       $0x10, Y0, Y2
-	VPSRLD       $0x10, Y1, Y3
-	VBROADCASTSS vecConstants<>+0(SB), Y4
-	VANDPS       Y4, Y2, Y2
-	VANDPS       Y4, Y3, Y3
-	VBROADCASTSS vecConstants<>+4(SB), Y4
-	VPADDD       Y4, Y0, Y5
-	VPADDD       Y4, Y1, Y4
-	VPADDD       Y2, Y5, Y2
-	VPADDD       Y3, Y4, Y3
-	VPSRLD       $0x10, Y2, Y2
-	VPSRLD       $0x10, Y3, Y3
-	VPSRLD       $0x10, Y0, Y4
-	VPSRLD       $0x10, Y1, Y5
-	VBROADCASTSS vecConstants<>+8(SB), Y6
-	VORPS        Y6, Y4, Y4
-	VORPS        Y6, Y5, Y5
-	VCMPPS       $0x03, Y0, Y0, Y0
-	VCMPPS       $0x03, Y1, Y1, Y1
-	VBLENDVPS    Y0, Y4, Y2, Y0
-	VBLENDVPS    Y1, Y5, Y3, Y1
-	VPACKUSDW    Y1, Y0, Y0
-	VPERMQ       $0xd8, Y0, Y0
-	VMOVDQU      Y0, (CX)(BX*2)
-	ADDQ         $0x10, BX
-	CMPQ         BX, AX
-	JLT          loop
-	VZEROUPPER
-	RET
-
-// func vecFromBFloat16AVX2(n int, dst *float32, a *uint16)
-// Requires: AVX, AVX2
-TEXT ·vecFromBFloat16AVX2(SB), NOSPLIT, $0-24
-	MOVQ    n+0(FP), AX
-	MOVQ    dst+8(FP), CX
-	MOVQ    a+16(FP), DX
-	XORQ    BX, BX
-	PCALIGN $0x40
-
-loop:
-	VPMOVZXWD    (DX)(BX*2), Y0
-	VPMOVZXWD    16(DX)(BX*2), Y1
-	VPSLLD       $0x10, Y0, Y0
-	VPSLLD       $0x10, Y1, Y1
-	VCMPPS       $0x03, Y0, Y0, Y2
-	VCMPPS       $0x03, Y1, Y1, Y3
-	VBROADCASTSS vecConstants<>+12(SB), Y4
-	VORPS        Y4, Y0, Y5
-	VORPS        Y4, Y1, Y4
-	VBLENDVPS    Y2, Y5, Y0, Y0
-	VBLENDVPS    Y3, Y4, Y1, Y1
-	VMOVUPS      Y0, (CX)(BX*4)
-	VMOVUPS      Y1, 32(CX)(BX*4)
-	ADDQ         $0x10, BX
-	CMPQ         BX, AX
-	JLT          loop
-	VZEROUPPER
-	RET
-
-// func vecToFloat64AVX2(n int, dst *float64, a *float32)
-// Requires: AVX
-TEXT ·vecToFloat64AVX2(SB), NOSPLIT, $0-24
-	MOVQ    n+0(FP), AX
-	MOVQ    dst+8(FP), CX
-	MOVQ    a+16(FP), DX
-	XORQ    BX, BX
-	PCALIGN $0x40
-
-loop:
-	VCVTPS2PD (DX)(BX*4), Y0
-	VMOVUPD   Y0, (CX)(BX*8)
-	VCVTPS2PD 16(DX)(BX*4), Y0
-	VMOVUPD   Y0, 32(CX)(BX*8)
-	VCVTPS2PD 32(DX)(BX*4), Y0
-	VMOVUPD   Y0, 64(CX)(BX*8)
-	VCVTPS2PD 48(DX)(BX*4), Y0
-	VMOVUPD   Y0, 96(CX)(BX*8)
-	ADDQ      $0x10, BX
-	CMPQ      BX, AX
-	JLT       loop
-	VZEROUPPER
-	RET
-
-// func vecFromFloat64AVX2(n int, dst *float32, a *float64)
-// Requires: AVX
-TEXT ·vecFromFloat64AVX2(SB), NOSPLIT, $0-24
-	MOVQ    n+0(FP), AX
-	MOVQ    dst+8(FP), CX
-	MOVQ    a+16(FP), DX
-	XORQ    BX, BX
-	PCALIGN $0x40
-
-loop:
-	VMOVUPD    (DX)(BX*8), Y0
-	VCVTPD2PSY Y0, X0
-	VMOVUPS    X0, (CX)(BX*4)
-	VMOVUPD    32(DX)(BX*8), Y0
-	VCVTPD2PSY Y0, X0
-	VMOVUPS    X0, 16(CX)(BX*4)
-	VMOVUPD    64(DX)(BX*8), Y0
-	VCVTPD2PSY Y0, X0
-	VMOVUPS    X0, 32(CX)(BX*4)
-	VMOVUPD    96(DX)(BX*8), Y0
-	VCVTPD2PSY Y0, X0
-	VMOVUPS    X0, 48(CX)(BX*4)
-	ADDQ       $0x10, BX
-	CMPQ       BX, AX
-	JLT        loop
-	VZEROUPPER
-	RET
-
-// func vecToBytesAVX2(n int, dst *byte, a *float32, unit float32)
-// Requires: AVX, AVX2
-TEXT ·vecToBytesAVX2(SB), NOSPLIT, $0-28
-	MOVQ    n+0(FP), AX
-	MOVQ    dst+8(FP), CX
-	MOVQ    a+16(FP), DX
-	XORQ    BX, BX
-	PCALIGN $0x40
-
-loop:
-	VBROADCASTSS unit+24(FP), Y0
-	VMOVUPS      (DX)(BX*4), Y1
-	VMOVUPS      32(DX)(BX*4), Y2
-	VMULPS       Y0, Y1, Y1
-	VMULPS       Y0, Y2, Y0
-	VXORPS       Y2, Y2, Y2
-	VMAXPS       Y2, Y1, Y1
-	VMAXPS       Y2, Y0, Y0
-	VBROADCASTSS vecConstants<>+16(SB), Y2
-	VMINPS       Y2, Y1, Y1
-	VMINPS       Y2, Y0, Y0
-	VCVTPS2DQ    Y1, Y1
-	VCVTPS2DQ    Y0, Y0
-	VPACKUSDW    Y0, Y1, Y1
-	VPERMQ       $0xd8, Y1, Y1
-	VEXTRACTI128 $0x01, Y1, X0
-	VPACKUSWB    X0, X1, X0
-	VMOVDQU      X0, (CX)(BX*1)
-	ADDQ         $0x10, BX
-	CMPQ         BX, AX
-	JLT          loop
-	VZEROUPPER
-	RET
-
-// func vecFromBytesAVX2(n int, dst *float32, a *byte, unit float32)
-// Requires: AVX, AVX2
-TEXT ·vecFromBytesAVX2(SB), NOSPLIT, $0-28
-	MOVQ    n+0(FP), AX
-	MOVQ    dst+8(FP), CX
-	MOVQ    a+16(FP), DX
-	XORQ    BX, BX
-	PCALIGN $0x40
-
-loop:
-	VBROADCASTSS unit+24(FP), Y0
-	VPMOVZXBD    (DX)(BX*1), Y1
-	VPMOVZXBD    8(DX)(BX*1), Y2
-	VCVTDQ2PS    Y1, Y1
-	VCVTDQ2PS    Y2, Y2
-	VDIVPS       Y0, Y1, Y1
-	VDIVPS       Y0, Y2, Y0
-	VMOVUPS      Y1, (CX)(BX*4)
-	VMOVUPS      Y0, 32(CX)(BX*4)
-	ADDQ         $0x10, BX
-	CMPQ         BX, AX
-	JLT          loop
-	VZEROUPPER
-	RET
-
 // func vecPhiloxAVX2(groups int, dst *float32, seed uint64, counter uint64)
 // Requires: AVX, AVX2
 TEXT ·vecPhiloxAVX2(SB), NOSPLIT, $0-32
@@ -976,95 +794,95 @@ loop:
 	VMOVUPS      64(CX), Y3
 	VPSRLD       $0x10, Y2, Y4
 	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS vecConstants<>+20(SB), Y5
+	VBROADCASTSS vecConstants<>+0(SB), Y5
 	VANDPS       Y5, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
-	VBROADCASTSS vecConstants<>+24(SB), Y5
+	VBROADCASTSS vecConstants<>+4(SB), Y5
 	VMOVAPS      Y2, Y2
 	VFMADD231PS  Y5, Y4, Y2
-	VBROADCASTSS vecConstants<>+28(SB), Y4
+	VBROADCASTSS vecConstants<>+8(SB), Y4
 	VADDPS       Y4, Y2, Y2
-	VBROADCASTSS vecConstants<>+32(SB), Y4
+	VBROADCASTSS vecConstants<>+12(SB), Y4
 	VMULPS       Y4, Y2, Y2
-	VBROADCASTSS vecConstants<>+36(SB), Y4
+	VBROADCASTSS vecConstants<>+16(SB), Y4
 	VPSUBD       Y4, Y2, Y4
 	VPSRAD       $0x17, Y4, Y4
 	VPSLLD       $0x17, Y4, Y5
 	VPSUBD       Y5, Y2, Y2
-	VBROADCASTSS vecConstants<>+28(SB), Y5
+	VBROADCASTSS vecConstants<>+8(SB), Y5
 	VSUBPS       Y5, Y2, Y2
 	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS vecConstants<>+40(SB), Y5
+	VBROADCASTSS vecConstants<>+20(SB), Y5
+	VBROADCASTSS vecConstants<>+24(SB), Y6
+	VFMADD213PS  Y6, Y2, Y5
+	VBROADCASTSS vecConstants<>+28(SB), Y6
+	VFMADD213PS  Y6, Y2, Y5
+	VBROADCASTSS vecConstants<>+32(SB), Y6
+	VFMADD213PS  Y6, Y2, Y5
+	VBROADCASTSS vecConstants<>+36(SB), Y6
+	VFMADD213PS  Y6, Y2, Y5
+	VBROADCASTSS vecConstants<>+40(SB), Y6
+	VFMADD213PS  Y6, Y2, Y5
 	VBROADCASTSS vecConstants<>+44(SB), Y6
 	VFMADD213PS  Y6, Y2, Y5
 	VBROADCASTSS vecConstants<>+48(SB), Y6
 	VFMADD213PS  Y6, Y2, Y5
 	VBROADCASTSS vecConstants<>+52(SB), Y6
 	VFMADD213PS  Y6, Y2, Y5
-	VBROADCASTSS vecConstants<>+56(SB), Y6
-	VFMADD213PS  Y6, Y2, Y5
-	VBROADCASTSS vecConstants<>+60(SB), Y6
-	VFMADD213PS  Y6, Y2, Y5
-	VBROADCASTSS vecConstants<>+64(SB), Y6
-	VFMADD213PS  Y6, Y2, Y5
-	VBROADCASTSS vecConstants<>+68(SB), Y6
-	VFMADD213PS  Y6, Y2, Y5
-	VBROADCASTSS vecConstants<>+72(SB), Y6
-	VFMADD213PS  Y6, Y2, Y5
 	VMULPS       Y2, Y2, Y6
 	VMULPS       Y2, Y6, Y7
 	VMULPS       Y5, Y7, Y5
-	VBROADCASTSS vecConstants<>+76(SB), Y7
+	VBROADCASTSS vecConstants<>+56(SB), Y7
 	VMOVAPS      Y5, Y5
 	VFMADD231PS  Y7, Y4, Y5
-	VBROADCASTSS vecConstants<>+80(SB), Y7
+	VBROADCASTSS vecConstants<>+60(SB), Y7
 	VMOVAPS      Y5, Y5
 	VFNMADD231PS Y7, Y6, Y5
 	VADDPS       Y5, Y2, Y2
-	VBROADCASTSS vecConstants<>+84(SB), Y5
+	VBROADCASTSS vecConstants<>+64(SB), Y5
 	VMOVAPS      Y2, Y2
 	VFMADD231PS  Y5, Y4, Y2
-	VBROADCASTSS vecConstants<>+88(SB), Y4
+	VBROADCASTSS vecConstants<>+68(SB), Y4
 	VMULPS       Y4, Y2, Y2
 	VSQRTPS      Y2, Y2
 	VPSRAD       $0x08, Y3, Y3
 	VCVTDQ2PS    Y3, Y3
-	VBROADCASTSS vecConstants<>+92(SB), Y4
+	VBROADCASTSS vecConstants<>+72(SB), Y4
 	VMULPS       Y4, Y3, Y3
 	VADDPS       Y3, Y3, Y4
 	VROUNDPS     $0x08, Y4, Y4
-	VBROADCASTSS vecConstants<>+80(SB), Y5
+	VBROADCASTSS vecConstants<>+60(SB), Y5
 	VMOVAPS      Y3, Y3
 	VFNMADD231PS Y5, Y4, Y3
 	VMULPS       Y3, Y3, Y5
-	VBROADCASTSS vecConstants<>+96(SB), Y6
+	VBROADCASTSS vecConstants<>+76(SB), Y6
+	VBROADCASTSS vecConstants<>+80(SB), Y7
+	VFMADD213PS  Y7, Y5, Y6
+	VBROADCASTSS vecConstants<>+84(SB), Y7
+	VFMADD213PS  Y7, Y5, Y6
+	VBROADCASTSS vecConstants<>+88(SB), Y7
+	VFMADD213PS  Y7, Y5, Y6
+	VMULPS       Y6, Y3, Y3
+	VBROADCASTSS vecConstants<>+92(SB), Y6
+	VBROADCASTSS vecConstants<>+96(SB), Y7
+	VFMADD213PS  Y7, Y5, Y6
 	VBROADCASTSS vecConstants<>+100(SB), Y7
 	VFMADD213PS  Y7, Y5, Y6
 	VBROADCASTSS vecConstants<>+104(SB), Y7
 	VFMADD213PS  Y7, Y5, Y6
-	VBROADCASTSS vecConstants<>+108(SB), Y7
-	VFMADD213PS  Y7, Y5, Y6
-	VMULPS       Y6, Y3, Y3
-	VBROADCASTSS vecConstants<>+112(SB), Y6
-	VBROADCASTSS vecConstants<>+116(SB), Y7
-	VFMADD213PS  Y7, Y5, Y6
-	VBROADCASTSS vecConstants<>+120(SB), Y7
-	VFMADD213PS  Y7, Y5, Y6
-	VBROADCASTSS vecConstants<>+124(SB), Y7
-	VFMADD213PS  Y7, Y5, Y6
-	VBROADCASTSS vecConstants<>+28(SB), Y7
+	VBROADCASTSS vecConstants<>+8(SB), Y7
 	VFMADD213PS  Y7, Y5, Y6
 	VCVTPS2DQ    Y4, Y4
 	VPSLLD       $0x1f, Y4, Y5
 	VXORPS       Y7, Y7, Y7
 	VPCMPGTD     Y5, Y7, Y5
-	VBROADCASTSS vecConstants<>+128(SB), Y7
+	VBROADCASTSS vecConstants<>+108(SB), Y7
 	VBLENDVPS    Y5, Y6, Y3, Y8
 	VPSLLD       $0x1e, Y4, Y9
 	VANDPS       Y7, Y9, Y9
 	VXORPS       Y9, Y8, Y8
 	VBLENDVPS    Y5, Y3, Y6, Y3
-	VBROADCASTSS vecConstants<>+0(SB), Y5
+	VBROADCASTSS vecConstants<>+112(SB), Y5
 	VPADDD       Y5, Y4, Y4
 	VPSLLD       $0x1e, Y4, Y4
 	VANDPS       Y7, Y4, Y4
@@ -1081,95 +899,95 @@ loop:
 	VMOVUPS      96(CX), Y3
 	VPSRLD       $0x10, Y2, Y4
 	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS vecConstants<>+20(SB), Y5
+	VBROADCASTSS vecConstants<>+0(SB), Y5
 	VANDPS       Y5, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
-	VBROADCASTSS vecConstants<>+24(SB), Y5
+	VBROADCASTSS vecConstants<>+4(SB), Y5
 	VMOVAPS      Y2, Y2
 	VFMADD231PS  Y5, Y4, Y2
-	VBROADCASTSS vecConstants<>+28(SB), Y4
+	VBROADCASTSS vecConstants<>+8(SB), Y4
 	VADDPS       Y4, Y2, Y2
-	VBROADCASTSS vecConstants<>+32(SB), Y4
+	VBROADCASTSS vecConstants<>+12(SB), Y4
 	VMULPS       Y4, Y2, Y2
-	VBROADCASTSS vecConstants<>+36(SB), Y4
+	VBROADCASTSS vecConstants<>+16(SB), Y4
 	VPSUBD       Y4, Y2, Y4
 	VPSRAD       $0x17, Y4, Y4
 	VPSLLD       $0x17, Y4, Y5
 	VPSUBD       Y5, Y2, Y2
-	VBROADCASTSS vecConstants<>+28(SB), Y5
+	VBROADCASTSS vecConstants<>+8(SB), Y5
 	VSUBPS       Y5, Y2, Y2
 	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS vecConstants<>+40(SB), Y5
+	VBROADCASTSS vecConstants<>+20(SB), Y5
+	VBROADCASTSS vecConstants<>+24(SB), Y6
+	VFMADD213PS  Y6, Y2, Y5
+	VBROADCASTSS vecConstants<>+28(SB), Y6
+	VFMADD213PS  Y6, Y2, Y5
+	VBROADCASTSS vecConstants<>+32(SB), Y6
+	VFMADD213PS  Y6, Y2, Y5
+	VBROADCASTSS vecConstants<>+36(SB), Y6
+	VFMADD213PS  Y6, Y2, Y5
+	VBROADCASTSS vecConstants<>+40(SB), Y6
+	VFMADD213PS  Y6, Y2, Y5
 	VBROADCASTSS vecConstants<>+44(SB), Y6
 	VFMADD213PS  Y6, Y2, Y5
 	VBROADCASTSS vecConstants<>+48(SB), Y6
 	VFMADD213PS  Y6, Y2, Y5
 	VBROADCASTSS vecConstants<>+52(SB), Y6
 	VFMADD213PS  Y6, Y2, Y5
-	VBROADCASTSS vecConstants<>+56(SB), Y6
-	VFMADD213PS  Y6, Y2, Y5
-	VBROADCASTSS vecConstants<>+60(SB), Y6
-	VFMADD213PS  Y6, Y2, Y5
-	VBROADCASTSS vecConstants<>+64(SB), Y6
-	VFMADD213PS  Y6, Y2, Y5
-	VBROADCASTSS vecConstants<>+68(SB), Y6
-	VFMADD213PS  Y6, Y2, Y5
-	VBROADCASTSS vecConstants<>+72(SB), Y6
-	VFMADD213PS  Y6, Y2, Y5
 	VMULPS       Y2, Y2, Y6
 	VMULPS       Y2, Y6, Y7
 	VMULPS       Y5, Y7, Y5
-	VBROADCASTSS vecConstants<>+76(SB), Y7
+	VBROADCASTSS vecConstants<>+56(SB), Y7
 	VMOVAPS      Y5, Y5
 	VFMADD231PS  Y7, Y4, Y5
-	VBROADCASTSS vecConstants<>+80(SB), Y7
+	VBROADCASTSS vecConstants<>+60(SB), Y7
 	VMOVAPS      Y5, Y5
 	VFNMADD231PS Y7, Y6, Y5
 	VADDPS       Y5, Y2, Y2
-	VBROADCASTSS vecConstants<>+84(SB), Y5
+	VBROADCASTSS vecConstants<>+64(SB), Y5
 	VMOVAPS      Y2, Y2
 	VFMADD231PS  Y5, Y4, Y2
-	VBROADCASTSS vecConstants<>+88(SB), Y4
+	VBROADCASTSS vecConstants<>+68(SB), Y4
 	VMULPS       Y4, Y2, Y2
 	VSQRTPS      Y2, Y2
 	VPSRAD       $0x08, Y3, Y3
 	VCVTDQ2PS    Y3, Y3
-	VBROADCASTSS vecConstants<>+92(SB), Y4
+	VBROADCASTSS vecConstants<>+72(SB), Y4
 	VMULPS       Y4, Y3, Y3
 	VADDPS       Y3, Y3, Y4
 	VROUNDPS     $0x08, Y4, Y4
-	VBROADCASTSS vecConstants<>+80(SB), Y5
+	VBROADCASTSS vecConstants<>+60(SB), Y5
 	VMOVAPS      Y3, Y3
 	VFNMADD231PS Y5, Y4, Y3
 	VMULPS       Y3, Y3, Y5
-	VBROADCASTSS vecConstants<>+96(SB), Y6
+	VBROADCASTSS vecConstants<>+76(SB), Y6
+	VBROADCASTSS vecConstants<>+80(SB), Y7
+	VFMADD213PS  Y7, Y5, Y6
+	VBROADCASTSS vecConstants<>+84(SB), Y7
+	VFMADD213PS  Y7, Y5, Y6
+	VBROADCASTSS vecConstants<>+88(SB), Y7
+	VFMADD213PS  Y7, Y5, Y6
+	VMULPS       Y6, Y3, Y3
+	VBROADCASTSS vecConstants<>+92(SB), Y6
+	VBROADCASTSS vecConstants<>+96(SB), Y7
+	VFMADD213PS  Y7, Y5, Y6
 	VBROADCASTSS vecConstants<>+100(SB), Y7
 	VFMADD213PS  Y7, Y5, Y6
 	VBROADCASTSS vecConstants<>+104(SB), Y7
 	VFMADD213PS  Y7, Y5, Y6
-	VBROADCASTSS vecConstants<>+108(SB), Y7
-	VFMADD213PS  Y7, Y5, Y6
-	VMULPS       Y6, Y3, Y3
-	VBROADCASTSS vecConstants<>+112(SB), Y6
-	VBROADCASTSS vecConstants<>+116(SB), Y7
-	VFMADD213PS  Y7, Y5, Y6
-	VBROADCASTSS vecConstants<>+120(SB), Y7
-	VFMADD213PS  Y7, Y5, Y6
-	VBROADCASTSS vecConstants<>+124(SB), Y7
-	VFMADD213PS  Y7, Y5, Y6
-	VBROADCASTSS vecConstants<>+28(SB), Y7
+	VBROADCASTSS vecConstants<>+8(SB), Y7
 	VFMADD213PS  Y7, Y5, Y6
 	VCVTPS2DQ    Y4, Y4
 	VPSLLD       $0x1f, Y4, Y5
 	VXORPS       Y7, Y7, Y7
 	VPCMPGTD     Y5, Y7, Y5
-	VBROADCASTSS vecConstants<>+128(SB), Y7
+	VBROADCASTSS vecConstants<>+108(SB), Y7
 	VBLENDVPS    Y5, Y6, Y3, Y8
 	VPSLLD       $0x1e, Y4, Y9
 	VANDPS       Y7, Y9, Y9
 	VXORPS       Y9, Y8, Y8
 	VBLENDVPS    Y5, Y3, Y6, Y3
-	VBROADCASTSS vecConstants<>+0(SB), Y5
+	VBROADCASTSS vecConstants<>+112(SB), Y5
 	VPADDD       Y5, Y4, Y4
 	VPSLLD       $0x1e, Y4, Y4
 	VANDPS       Y7, Y4, Y4
@@ -1547,147 +1365,6 @@ loop:
 	VZEROUPPER
 	RET
 
-// func vecToBFloat16AVX512(n int, dst *uint16, a *float32)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·vecToBFloat16AVX512(SB), NOSPLIT, $0-24
-	MOVQ    n+0(FP), AX
-	MOVQ    dst+8(FP), CX
-	MOVQ    a+16(FP), DX
-	XORQ    BX, BX
-	PCALIGN $0x40
-
-loop:
-	VMOVUPS      (DX)(BX*4), Z0
-	VPSRLD       $0x10, Z0, Z1
-	VBROADCASTSS vecConstants<>+0(SB), Z2
-	VANDPS       Z2, Z1, Z1
-	VBROADCASTSS vecConstants<>+4(SB), Z2
-	VPADDD       Z2, Z0, Z2
-	VPADDD       Z1, Z2, Z1
-	VPSRLD       $0x10, Z1, Z1
-	VPSRLD       $0x10, Z0, Z2
-	VBROADCASTSS vecConstants<>+8(SB), Z4
-	VORPS        Z4, Z2, Z2
-	VCMPPS       $0x03, Z0, Z0, K1
-	VBLENDMPS    Z2, Z1, K1, Z3
-	VPMOVDW      Z3, (CX)(BX*2)
-	ADDQ         $0x10, BX
-	CMPQ         BX, AX
-	JLT          loop
-	VZEROUPPER
-	RET
-
-// func vecFromBFloat16AVX512(n int, dst *float32, a *uint16)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·vecFromBFloat16AVX512(SB), NOSPLIT, $0-24
-	MOVQ    n+0(FP), AX
-	MOVQ    dst+8(FP), CX
-	MOVQ    a+16(FP), DX
-	XORQ    BX, BX
-	PCALIGN $0x40
-
-loop:
-	VPMOVZXWD    (DX)(BX*2), Z0
-	VPSLLD       $0x10, Z0, Z0
-	VCMPPS       $0x03, Z0, Z0, K1
-	VBROADCASTSS vecConstants<>+12(SB), Z2
-	VORPS        Z2, Z0, Z2
-	VBLENDMPS    Z2, Z0, K1, Z1
-	VMOVUPS      Z1, (CX)(BX*4)
-	ADDQ         $0x10, BX
-	CMPQ         BX, AX
-	JLT          loop
-	VZEROUPPER
-	RET
-
-// func vecToFloat64AVX512(n int, dst *float64, a *float32)
-// Requires: AVX, AVX512F
-TEXT ·vecToFloat64AVX512(SB), NOSPLIT, $0-24
-	MOVQ    n+0(FP), AX
-	MOVQ    dst+8(FP), CX
-	MOVQ    a+16(FP), DX
-	XORQ    BX, BX
-	PCALIGN $0x40
-
-loop:
-	VCVTPS2PD (DX)(BX*4), Z0
-	VMOVUPD   Z0, (CX)(BX*8)
-	VCVTPS2PD 32(DX)(BX*4), Z0
-	VMOVUPD   Z0, 64(CX)(BX*8)
-	ADDQ      $0x10, BX
-	CMPQ      BX, AX
-	JLT       loop
-	VZEROUPPER
-	RET
-
-// func vecFromFloat64AVX512(n int, dst *float32, a *float64)
-// Requires: AVX, AVX512F
-TEXT ·vecFromFloat64AVX512(SB), NOSPLIT, $0-24
-	MOVQ    n+0(FP), AX
-	MOVQ    dst+8(FP), CX
-	MOVQ    a+16(FP), DX
-	XORQ    BX, BX
-	PCALIGN $0x40
-
-loop:
-	VMOVUPD   (DX)(BX*8), Z0
-	VCVTPD2PS Z0, Y0
-	VMOVUPS   Y0, (CX)(BX*4)
-	VMOVUPD   64(DX)(BX*8), Z0
-	VCVTPD2PS Z0, Y0
-	VMOVUPS   Y0, 32(CX)(BX*4)
-	ADDQ      $0x10, BX
-	CMPQ      BX, AX
-	JLT       loop
-	VZEROUPPER
-	RET
-
-// func vecToBytesAVX512(n int, dst *byte, a *float32, unit float32)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·vecToBytesAVX512(SB), NOSPLIT, $0-28
-	MOVQ    n+0(FP), AX
-	MOVQ    dst+8(FP), CX
-	MOVQ    a+16(FP), DX
-	XORQ    BX, BX
-	PCALIGN $0x40
-
-loop:
-	VBROADCASTSS unit+24(FP), Z0
-	VMOVUPS      (DX)(BX*4), Z1
-	VMULPS       Z0, Z1, Z0
-	VXORPS       Z1, Z1, Z1
-	VMAXPS       Z1, Z0, Z0
-	VBROADCASTSS vecConstants<>+16(SB), Z1
-	VMINPS       Z1, Z0, Z0
-	VCVTPS2DQ    Z0, Z0
-	VPMOVDB      Z0, (CX)(BX*1)
-	ADDQ         $0x10, BX
-	CMPQ         BX, AX
-	JLT          loop
-	VZEROUPPER
-	RET
-
-// func vecFromBytesAVX512(n int, dst *float32, a *byte, unit float32)
-// Requires: AVX, AVX512F
-TEXT ·vecFromBytesAVX512(SB), NOSPLIT, $0-28
-	MOVQ    n+0(FP), AX
-	MOVQ    dst+8(FP), CX
-	MOVQ    a+16(FP), DX
-	XORQ    BX, BX
-	PCALIGN $0x40
-
-loop:
-	VBROADCASTSS unit+24(FP), Z0
-	VPMOVZXBD    (DX)(BX*1), Z1
-	VCVTDQ2PS    Z1, Z1
-	VDIVPS       Z0, Z1, Z0
-	VMOVUPS      Z0, (CX)(BX*4)
-	ADDQ         $0x10, BX
-	CMPQ         BX, AX
-	JLT          loop
-	VZEROUPPER
-	RET
-
 // func vecPhiloxAVX512(groups int, dst *float32, seed uint64, counter uint64)
 // Requires: AVX, AVX512F
 TEXT ·vecPhiloxAVX512(SB), NOSPLIT, $0-32
@@ -1891,74 +1568,74 @@ loop:
 	VMOVUPS          (CX), Z2
 	VMOVUPS          64(CX), Z3
 	VCVTUDQ2PS       Z2, Z2
-	VBROADCASTSS     vecConstants<>+28(SB), Z6
+	VBROADCASTSS     vecConstants<>+8(SB), Z6
 	VADDPS           Z6, Z2, Z2
-	VBROADCASTSS     vecConstants<>+32(SB), Z6
+	VBROADCASTSS     vecConstants<>+12(SB), Z6
 	VMULPS           Z6, Z2, Z2
-	VBROADCASTSS     vecConstants<>+36(SB), Z6
+	VBROADCASTSS     vecConstants<>+16(SB), Z6
 	VPSUBD           Z6, Z2, Z6
 	VPSRAD           $0x17, Z6, Z6
 	VPSLLD           $0x17, Z6, Z7
 	VPSUBD           Z7, Z2, Z2
-	VBROADCASTSS     vecConstants<>+28(SB), Z7
+	VBROADCASTSS     vecConstants<>+8(SB), Z7
 	VSUBPS           Z7, Z2, Z2
 	VCVTDQ2PS        Z6, Z6
-	VBROADCASTSS     vecConstants<>+40(SB), Z7
+	VBROADCASTSS     vecConstants<>+20(SB), Z7
+	VFMADD213PS.BCST vecConstants<>+24(SB), Z2, Z7
+	VFMADD213PS.BCST vecConstants<>+28(SB), Z2, Z7
+	VFMADD213PS.BCST vecConstants<>+32(SB), Z2, Z7
+	VFMADD213PS.BCST vecConstants<>+36(SB), Z2, Z7
+	VFMADD213PS.BCST vecConstants<>+40(SB), Z2, Z7
 	VFMADD213PS.BCST vecConstants<>+44(SB), Z2, Z7
 	VFMADD213PS.BCST vecConstants<>+48(SB), Z2, Z7
 	VFMADD213PS.BCST vecConstants<>+52(SB), Z2, Z7
-	VFMADD213PS.BCST vecConstants<>+56(SB), Z2, Z7
-	VFMADD213PS.BCST vecConstants<>+60(SB), Z2, Z7
-	VFMADD213PS.BCST vecConstants<>+64(SB), Z2, Z7
-	VFMADD213PS.BCST vecConstants<>+68(SB), Z2, Z7
-	VFMADD213PS.BCST vecConstants<>+72(SB), Z2, Z7
 	VMULPS           Z2, Z2, Z8
 	VMULPS           Z2, Z8, Z9
 	VMULPS           Z7, Z9, Z7
-	VBROADCASTSS     vecConstants<>+76(SB), Z9
+	VBROADCASTSS     vecConstants<>+56(SB), Z9
 	VMOVAPS          Z7, Z7
 	VFMADD231PS      Z9, Z6, Z7
-	VBROADCASTSS     vecConstants<>+80(SB), Z9
+	VBROADCASTSS     vecConstants<>+60(SB), Z9
 	VMOVAPS          Z7, Z7
 	VFNMADD231PS     Z9, Z8, Z7
 	VADDPS           Z7, Z2, Z2
-	VBROADCASTSS     vecConstants<>+84(SB), Z7
+	VBROADCASTSS     vecConstants<>+64(SB), Z7
 	VMOVAPS          Z2, Z2
 	VFMADD231PS      Z7, Z6, Z2
-	VBROADCASTSS     vecConstants<>+88(SB), Z6
+	VBROADCASTSS     vecConstants<>+68(SB), Z6
 	VMULPS           Z6, Z2, Z2
 	VSQRTPS          Z2, Z2
 	VPSRAD           $0x08, Z3, Z3
 	VCVTDQ2PS        Z3, Z3
-	VBROADCASTSS     vecConstants<>+92(SB), Z6
+	VBROADCASTSS     vecConstants<>+72(SB), Z6
 	VMULPS           Z6, Z3, Z3
 	VADDPS           Z3, Z3, Z6
 	VRNDSCALEPS      $0x08, Z6, Z6
-	VBROADCASTSS     vecConstants<>+80(SB), Z7
+	VBROADCASTSS     vecConstants<>+60(SB), Z7
 	VMOVAPS          Z3, Z3
 	VFNMADD231PS     Z7, Z6, Z3
 	VMULPS           Z3, Z3, Z7
-	VBROADCASTSS     vecConstants<>+96(SB), Z8
+	VBROADCASTSS     vecConstants<>+76(SB), Z8
+	VFMADD213PS.BCST vecConstants<>+80(SB), Z7, Z8
+	VFMADD213PS.BCST vecConstants<>+84(SB), Z7, Z8
+	VFMADD213PS.BCST vecConstants<>+88(SB), Z7, Z8
+	VMULPS           Z8, Z3, Z3
+	VBROADCASTSS     vecConstants<>+92(SB), Z8
+	VFMADD213PS.BCST vecConstants<>+96(SB), Z7, Z8
 	VFMADD213PS.BCST vecConstants<>+100(SB), Z7, Z8
 	VFMADD213PS.BCST vecConstants<>+104(SB), Z7, Z8
-	VFMADD213PS.BCST vecConstants<>+108(SB), Z7, Z8
-	VMULPS           Z8, Z3, Z3
-	VBROADCASTSS     vecConstants<>+112(SB), Z8
-	VFMADD213PS.BCST vecConstants<>+116(SB), Z7, Z8
-	VFMADD213PS.BCST vecConstants<>+120(SB), Z7, Z8
-	VFMADD213PS.BCST vecConstants<>+124(SB), Z7, Z8
-	VFMADD213PS.BCST vecConstants<>+28(SB), Z7, Z8
+	VFMADD213PS.BCST vecConstants<>+8(SB), Z7, Z8
 	VCVTPS2DQ        Z6, Z6
 	VPSLLD           $0x1f, Z6, Z7
 	VXORPS           Z9, Z9, Z9
 	VPCMPGTD         Z7, Z9, K1
-	VBROADCASTSS     vecConstants<>+128(SB), Z7
+	VBROADCASTSS     vecConstants<>+108(SB), Z7
 	VBLENDMPS        Z8, Z3, K1, Z4
 	VPSLLD           $0x1e, Z6, Z9
 	VANDPS           Z7, Z9, Z9
 	VXORPS           Z9, Z4, Z9
 	VBLENDMPS        Z3, Z8, K1, Z5
-	VBROADCASTSS     vecConstants<>+0(SB), Z3
+	VBROADCASTSS     vecConstants<>+112(SB), Z3
 	VPADDD           Z3, Z6, Z3
 	VPSLLD           $0x1e, Z3, Z3
 	VANDPS           Z7, Z3, Z3
@@ -1977,40 +1654,36 @@ loop:
 	VZEROUPPER
 	RET
 
-DATA vecConstants<>+0(SB)/4, $0x00000001
-DATA vecConstants<>+4(SB)/4, $0x00007fff
-DATA vecConstants<>+8(SB)/4, $0x00000040
-DATA vecConstants<>+12(SB)/4, $0x00400000
-DATA vecConstants<>+16(SB)/4, $0x437f0000
-DATA vecConstants<>+20(SB)/4, $0x0000ffff
-DATA vecConstants<>+24(SB)/4, $0x47800000
-DATA vecConstants<>+28(SB)/4, $0x3f800000
-DATA vecConstants<>+32(SB)/4, $0x2f800000
-DATA vecConstants<>+36(SB)/4, $0x3f3504f3
-DATA vecConstants<>+40(SB)/4, $0x3d8a3b06
-DATA vecConstants<>+44(SB)/4, $0xbdef015e
-DATA vecConstants<>+48(SB)/4, $0x3df35f9d
-DATA vecConstants<>+52(SB)/4, $0xbdfe1443
-DATA vecConstants<>+56(SB)/4, $0x3e119dd4
-DATA vecConstants<>+60(SB)/4, $0xbe2aae23
-DATA vecConstants<>+64(SB)/4, $0x3e4cd23b
-DATA vecConstants<>+68(SB)/4, $0xbe800003
-DATA vecConstants<>+72(SB)/4, $0x3eaaaaa4
-DATA vecConstants<>+76(SB)/4, $0xb102e308
-DATA vecConstants<>+80(SB)/4, $0x3f000000
-DATA vecConstants<>+84(SB)/4, $0x3f317218
-DATA vecConstants<>+88(SB)/4, $0xc0000000
-DATA vecConstants<>+92(SB)/4, $0x34000000
-DATA vecConstants<>+96(SB)/4, $0xbf19a2e1
-DATA vecConstants<>+100(SB)/4, $0x402340c8
-DATA vecConstants<>+104(SB)/4, $0xc0a55e13
-DATA vecConstants<>+108(SB)/4, $0x40490fdb
-DATA vecConstants<>+112(SB)/4, $0x3e6a361a
-DATA vecConstants<>+116(SB)/4, $0xbfaad898
-DATA vecConstants<>+120(SB)/4, $0x4081e0d7
-DATA vecConstants<>+124(SB)/4, $0xc09de9e6
-DATA vecConstants<>+128(SB)/4, $0x80000000
-GLOBL vecConstants<>(SB), RODATA|NOPTR, $132
+DATA vecConstants<>+0(SB)/4, $0x0000ffff
+DATA vecConstants<>+4(SB)/4, $0x47800000
+DATA vecConstants<>+8(SB)/4, $0x3f800000
+DATA vecConstants<>+12(SB)/4, $0x2f800000
+DATA vecConstants<>+16(SB)/4, $0x3f3504f3
+DATA vecConstants<>+20(SB)/4, $0x3d8a3b06
+DATA vecConstants<>+24(SB)/4, $0xbdef015e
+DATA vecConstants<>+28(SB)/4, $0x3df35f9d
+DATA vecConstants<>+32(SB)/4, $0xbdfe1443
+DATA vecConstants<>+36(SB)/4, $0x3e119dd4
+DATA vecConstants<>+40(SB)/4, $0xbe2aae23
+DATA vecConstants<>+44(SB)/4, $0x3e4cd23b
+DATA vecConstants<>+48(SB)/4, $0xbe800003
+DATA vecConstants<>+52(SB)/4, $0x3eaaaaa4
+DATA vecConstants<>+56(SB)/4, $0xb102e308
+DATA vecConstants<>+60(SB)/4, $0x3f000000
+DATA vecConstants<>+64(SB)/4, $0x3f317218
+DATA vecConstants<>+68(SB)/4, $0xc0000000
+DATA vecConstants<>+72(SB)/4, $0x34000000
+DATA vecConstants<>+76(SB)/4, $0xbf19a2e1
+DATA vecConstants<>+80(SB)/4, $0x402340c8
+DATA vecConstants<>+84(SB)/4, $0xc0a55e13
+DATA vecConstants<>+88(SB)/4, $0x40490fdb
+DATA vecConstants<>+92(SB)/4, $0x3e6a361a
+DATA vecConstants<>+96(SB)/4, $0xbfaad898
+DATA vecConstants<>+100(SB)/4, $0x4081e0d7
+DATA vecConstants<>+104(SB)/4, $0xc09de9e6
+DATA vecConstants<>+108(SB)/4, $0x80000000
+DATA vecConstants<>+112(SB)/4, $0x00000001
+GLOBL vecConstants<>(SB), RODATA|NOPTR, $116
 
 DATA vecTailMasks<>+0(SB)/4, $0xffffffff
 DATA vecTailMasks<>+4(SB)/4, $0xffffffff

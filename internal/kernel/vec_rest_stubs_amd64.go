@@ -24,36 +24,6 @@ func vecSGDNesterovAVX2(n int, p *float32, dp *float32, v *float32, k *float32)
 //go:noescape
 func vecAdamAVX2(n int, p *float32, dp *float32, m *float32, v *float32, k *float32)
 
-// vecToBFloat16AVX2 is the conversion by AVX2.
-//
-//go:noescape
-func vecToBFloat16AVX2(n int, dst *uint16, a *float32)
-
-// vecFromBFloat16AVX2 is the conversion by AVX2.
-//
-//go:noescape
-func vecFromBFloat16AVX2(n int, dst *float32, a *uint16)
-
-// vecToFloat64AVX2 is the conversion by AVX2.
-//
-//go:noescape
-func vecToFloat64AVX2(n int, dst *float64, a *float32)
-
-// vecFromFloat64AVX2 is the conversion by AVX2.
-//
-//go:noescape
-func vecFromFloat64AVX2(n int, dst *float32, a *float64)
-
-// vecToBytesAVX2 is the conversion by AVX2.
-//
-//go:noescape
-func vecToBytesAVX2(n int, dst *byte, a *float32, unit float32)
-
-// vecFromBytesAVX2 is the conversion by AVX2.
-//
-//go:noescape
-func vecFromBytesAVX2(n int, dst *float32, a *byte, unit float32)
-
 // vecPhiloxAVX2 is genericPhilox by AVX2.
 //
 //go:noescape
@@ -93,36 +63,6 @@ func vecToFloat16AVX512(n int, dst *uint16, a *float32)
 //
 //go:noescape
 func vecFromFloat16AVX512(n int, dst *float32, a *uint16)
-
-// vecToBFloat16AVX512 is the conversion by AVX-512.
-//
-//go:noescape
-func vecToBFloat16AVX512(n int, dst *uint16, a *float32)
-
-// vecFromBFloat16AVX512 is the conversion by AVX-512.
-//
-//go:noescape
-func vecFromBFloat16AVX512(n int, dst *float32, a *uint16)
-
-// vecToFloat64AVX512 is the conversion by AVX-512.
-//
-//go:noescape
-func vecToFloat64AVX512(n int, dst *float64, a *float32)
-
-// vecFromFloat64AVX512 is the conversion by AVX-512.
-//
-//go:noescape
-func vecFromFloat64AVX512(n int, dst *float32, a *float64)
-
-// vecToBytesAVX512 is the conversion by AVX-512.
-//
-//go:noescape
-func vecToBytesAVX512(n int, dst *byte, a *float32, unit float32)
-
-// vecFromBytesAVX512 is the conversion by AVX-512.
-//
-//go:noescape
-func vecFromBytesAVX512(n int, dst *float32, a *byte, unit float32)
 
 // vecPhiloxAVX512 is genericPhilox by AVX-512.
 //

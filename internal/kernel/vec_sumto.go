@@ -190,7 +190,7 @@ func (t *sumTask) Part(i int) {
 		for o := i * t.perPart; o < min((i+1)*t.perPart, t.outer); o++ {
 			p := o * t.cols
 			if t.cols <= reduceChunk {
-				t.store(o, loop(t.cols, &t.a[p], &b[p], 0))
+				t.store(o, loop(t.cols, &t.a[p], &b[p]))
 			} else {
 				t.store(o, serialSum(loop, t.a[p:p+t.cols], b[p:p+t.cols]))
 			}
@@ -249,7 +249,7 @@ func (t *sumTask) sumRows(acc []float64, base, lo, hi, col, n int) {
 func serialSum(loop reduceLoop, a, b []float32) (sum float64) {
 	for lo := 0; lo < len(a); lo += reduceChunk {
 		n := min(reduceChunk, len(a)-lo)
-		sum += loop(n, &a[lo], &b[lo], 0)
+		sum += loop(n, &a[lo], &b[lo])
 	}
 	return sum
 }

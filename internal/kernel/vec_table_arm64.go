@@ -7,147 +7,122 @@ package kernel
 // vecAddNEON is opAdd by NEON.
 //
 //go:noescape
-func vecAddNEON(n int, dst, a, b, c *float32, s, t, u float32)
+func vecAddNEON(n int, dst, a, b *float32, s, t, u float32)
 
 // vecSubNEON is opSub by NEON.
 //
 //go:noescape
-func vecSubNEON(n int, dst, a, b, c *float32, s, t, u float32)
+func vecSubNEON(n int, dst, a, b *float32, s, t, u float32)
 
 // vecMulNEON is opMul by NEON.
 //
 //go:noescape
-func vecMulNEON(n int, dst, a, b, c *float32, s, t, u float32)
+func vecMulNEON(n int, dst, a, b *float32, s, t, u float32)
 
 // vecDivNEON is opDiv by NEON.
 //
 //go:noescape
-func vecDivNEON(n int, dst, a, b, c *float32, s, t, u float32)
+func vecDivNEON(n int, dst, a, b *float32, s, t, u float32)
 
 // vecAddSNEON is opAddS by NEON.
 //
 //go:noescape
-func vecAddSNEON(n int, dst, a, b, c *float32, s, t, u float32)
+func vecAddSNEON(n int, dst, a, b *float32, s, t, u float32)
 
 // vecSubSNEON is opSubS by NEON.
 //
 //go:noescape
-func vecSubSNEON(n int, dst, a, b, c *float32, s, t, u float32)
+func vecSubSNEON(n int, dst, a, b *float32, s, t, u float32)
 
 // vecMulSNEON is opMulS by NEON.
 //
 //go:noescape
-func vecMulSNEON(n int, dst, a, b, c *float32, s, t, u float32)
+func vecMulSNEON(n int, dst, a, b *float32, s, t, u float32)
 
 // vecDivSNEON is opDivS by NEON.
 //
 //go:noescape
-func vecDivSNEON(n int, dst, a, b, c *float32, s, t, u float32)
+func vecDivSNEON(n int, dst, a, b *float32, s, t, u float32)
 
 // vecSubFromSNEON is opSubFromS by NEON.
 //
 //go:noescape
-func vecSubFromSNEON(n int, dst, a, b, c *float32, s, t, u float32)
+func vecSubFromSNEON(n int, dst, a, b *float32, s, t, u float32)
 
 // vecDivIntoSNEON is opDivIntoS by NEON.
 //
 //go:noescape
-func vecDivIntoSNEON(n int, dst, a, b, c *float32, s, t, u float32)
+func vecDivIntoSNEON(n int, dst, a, b *float32, s, t, u float32)
 
 // vecSquareNEON is opSquare by NEON.
 //
 //go:noescape
-func vecSquareNEON(n int, dst, a, b, c *float32, s, t, u float32)
+func vecSquareNEON(n int, dst, a, b *float32, s, t, u float32)
 
 // vecReLUNEON is opReLU by NEON.
 //
 //go:noescape
-func vecReLUNEON(n int, dst, a, b, c *float32, s, t, u float32)
-
-// vecAddReLUNEON is opAddReLU by NEON.
-//
-//go:noescape
-func vecAddReLUNEON(n int, dst, a, b, c *float32, s, t, u float32)
+func vecReLUNEON(n int, dst, a, b *float32, s, t, u float32)
 
 // vecSqrtNEON is opSqrt by NEON.
 //
 //go:noescape
-func vecSqrtNEON(n int, dst, a, b, c *float32, s, t, u float32)
+func vecSqrtNEON(n int, dst, a, b *float32, s, t, u float32)
 
 // vecAbsNEON is opAbs by NEON.
 //
 //go:noescape
-func vecAbsNEON(n int, dst, a, b, c *float32, s, t, u float32)
+func vecAbsNEON(n int, dst, a, b *float32, s, t, u float32)
 
 // vecNegNEON is opNeg by NEON.
 //
 //go:noescape
-func vecNegNEON(n int, dst, a, b, c *float32, s, t, u float32)
+func vecNegNEON(n int, dst, a, b *float32, s, t, u float32)
 
 // vecAxpyNEON is opAxpy by NEON.
 //
 //go:noescape
-func vecAxpyNEON(n int, dst, a, b, c *float32, s, t, u float32)
+func vecAxpyNEON(n int, dst, a, b *float32, s, t, u float32)
 
 // vecAddScaledNEON is opAddScaled by NEON.
 //
 //go:noescape
-func vecAddScaledNEON(n int, dst, a, b, c *float32, s, t, u float32)
+func vecAddScaledNEON(n int, dst, a, b *float32, s, t, u float32)
 
 // vecAffineNEON is opAffine by NEON.
 //
 //go:noescape
-func vecAffineNEON(n int, dst, a, b, c *float32, s, t, u float32)
-
-// vecAffineReLUNEON is opAffineReLU by NEON.
-//
-//go:noescape
-func vecAffineReLUNEON(n int, dst, a, b, c *float32, s, t, u float32)
+func vecAffineNEON(n int, dst, a, b *float32, s, t, u float32)
 
 // vecCombineNEON is opCombine by NEON.
 //
 //go:noescape
-func vecCombineNEON(n int, dst, a, b, c *float32, s, t, u float32)
+func vecCombineNEON(n int, dst, a, b *float32, s, t, u float32)
 
 // vecAddMulNEON is opAddMul by NEON.
 //
 //go:noescape
-func vecAddMulNEON(n int, dst, a, b, c *float32, s, t, u float32)
-
-// vecAddMulSNEON is opAddMulS by NEON.
-//
-//go:noescape
-func vecAddMulSNEON(n int, dst, a, b, c *float32, s, t, u float32)
-
-// vecAddMul3NEON is opAddMul3 by NEON.
-//
-//go:noescape
-func vecAddMul3NEON(n int, dst, a, b, c *float32, s, t, u float32)
-
-// vecMulAddNEON is opMulAdd by NEON.
-//
-//go:noescape
-func vecMulAddNEON(n int, dst, a, b, c *float32, s, t, u float32)
+func vecAddMulNEON(n int, dst, a, b *float32, s, t, u float32)
 
 // vecLerpNEON is opLerp by NEON.
 //
 //go:noescape
-func vecLerpNEON(n int, dst, a, b, c *float32, s, t, u float32)
+func vecLerpNEON(n int, dst, a, b *float32, s, t, u float32)
 
 // vecSumNEON is opSum by NEON.
 //
 //go:noescape
-func vecSumNEON(n int, a, b *float32, s float64) float64
+func vecSumNEON(n int, a, b *float32) float64
 
 // vecSumSquaresNEON is opSumSquares by NEON.
 //
 //go:noescape
-func vecSumSquaresNEON(n int, a, b *float32, s float64) float64
+func vecSumSquaresNEON(n int, a, b *float32) float64
 
 // vecDotNEON is opDot by NEON.
 //
 //go:noescape
-func vecDotNEON(n int, a, b *float32, s float64) float64
+func vecDotNEON(n int, a, b *float32) float64
 
 // vecNEON takes from the generic set what has no assembly.
 var vecNEON = func() vecOps {
@@ -164,19 +139,14 @@ var vecNEON = func() vecOps {
 	v.maps[opDivIntoS] = vecDivIntoSNEON
 	v.maps[opSquare] = vecSquareNEON
 	v.maps[opReLU] = vecReLUNEON
-	v.maps[opAddReLU] = vecAddReLUNEON
 	v.maps[opSqrt] = vecSqrtNEON
 	v.maps[opAbs] = vecAbsNEON
 	v.maps[opNeg] = vecNegNEON
 	v.maps[opAxpy] = vecAxpyNEON
 	v.maps[opAddScaled] = vecAddScaledNEON
 	v.maps[opAffine] = vecAffineNEON
-	v.maps[opAffineReLU] = vecAffineReLUNEON
 	v.maps[opCombine] = vecCombineNEON
 	v.maps[opAddMul] = vecAddMulNEON
-	v.maps[opAddMulS] = vecAddMulSNEON
-	v.maps[opAddMul3] = vecAddMul3NEON
-	v.maps[opMulAdd] = vecMulAddNEON
 	v.maps[opLerp] = vecLerpNEON
 	v.reduces[opSum] = vecSumNEON
 	v.reduces[opSumSquares] = vecSumSquaresNEON

@@ -93,11 +93,11 @@ func ExpGrad(dx, dy, y []float32, accumulate bool) {
 
 // LogGrad is dy / x.
 func LogGrad(dx, dy, x []float32, accumulate bool) {
+	op := opDiv
 	if accumulate {
-		AddDiv(dx, dy, x)
-	} else {
-		Div(dx, dy, x)
+		op = opAddDiv
 	}
+	map2("LogGrad", op, dx, dy, x, 0, 0, 0)
 }
 
 // SqrtGrad is dy / (2y).

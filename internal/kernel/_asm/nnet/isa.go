@@ -163,10 +163,10 @@ func maskTable() Mem {
 // A channelLoop runs over n samples of arrays [n, channels, s] whose samples are
 // stride apart, row after row of s floats, in steps of so many lanes.
 type channelLoop struct {
-	n, channels, s, stride reg.GPVirtual
-	ptrs                   []reg.GPVirtual // to the rows; moved on
-	coef, sums             reg.GPVirtual   // to the channel's numbers; moved on and back
-	coefSize, sumsSize     int             // their bytes in a channel
+	n, s               reg.GPVirtual
+	ptrs               []reg.GPVirtual // to the rows; moved on
+	coef, sums         reg.GPVirtual   // to the channel's numbers; moved on and back
+	coefSize, sumsSize int             // their bytes in a channel
 
 	lanes, unroll int
 	label         string

@@ -80,15 +80,14 @@ func (e *emit) two(f func(...Op), a, b vec) vec {
 	return r
 }
 
-func (e *emit) add(a, b vec) vec    { return e.two(VADDPS, a, b) }
-func (e *emit) sub(a, b vec) vec    { return e.two(VSUBPS, a, b) }
-func (e *emit) mul(a, b vec) vec    { return e.two(VMULPS, a, b) }
-func (e *emit) div(a, b vec) vec    { return e.two(VDIVPS, a, b) }
-func (e *emit) and(a, b vec) vec    { return e.two(VANDPS, a, b) }
-func (e *emit) andNot(a, b vec) vec { return e.two(VANDNPS, a, b) } // ^a & b
-func (e *emit) or(a, b vec) vec     { return e.two(VORPS, a, b) }
-func (e *emit) xor(a, b vec) vec    { return e.two(VXORPS, a, b) }
-func (e *emit) sqrt(a vec) vec      { return e.one(VSQRTPS, a) }
+func (e *emit) add(a, b vec) vec { return e.two(VADDPS, a, b) }
+func (e *emit) sub(a, b vec) vec { return e.two(VSUBPS, a, b) }
+func (e *emit) mul(a, b vec) vec { return e.two(VMULPS, a, b) }
+func (e *emit) div(a, b vec) vec { return e.two(VDIVPS, a, b) }
+func (e *emit) and(a, b vec) vec { return e.two(VANDPS, a, b) }
+func (e *emit) or(a, b vec) vec  { return e.two(VORPS, a, b) }
+func (e *emit) xor(a, b vec) vec { return e.two(VXORPS, a, b) }
+func (e *emit) sqrt(a vec) vec   { return e.one(VSQRTPS, a) }
 
 // max is a > b ? a : b, so b if either is NaN; min likewise.
 func (e *emit) max(a, b vec) vec { return e.two(VMAXPS, a, b) }

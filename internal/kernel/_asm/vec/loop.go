@@ -10,14 +10,12 @@ import (
 type mover struct {
 	load  func(m Mem, r reg.VecVirtual)
 	store func(r reg.VecVirtual, m Mem)
-	clear func(r reg.VecVirtual)        // the lanes that are not there
 	merge func(m Mem, r reg.VecVirtual) // a load that leaves those lanes as they were
 }
 
 var whole = mover{
 	load:  func(m Mem, r reg.VecVirtual) { VMOVUPS(m, r) },
 	store: func(r reg.VecVirtual, m Mem) { VMOVUPS(r, m) },
-	clear: func(reg.VecVirtual) {},
 	merge: func(m Mem, r reg.VecVirtual) { VMOVUPS(m, r) },
 }
 
@@ -47,7 +45,6 @@ func loops(i *isa, n, at reg.Register, width int, body func(width int, move move
 		body(1, mover{
 			load:  func(m Mem, r reg.VecVirtual) { VMOVUPS_Z(m, k, r) },
 			store: func(r reg.VecVirtual, m Mem) { VMOVUPS(r, k, m) },
-			clear: func(r reg.VecVirtual) { VMOVAPS_Z(r, k, r) },
 			merge: func(m Mem, r reg.VecVirtual) { VMOVUPS(m, k, r) },
 		})
 		ADDQ(Imm(16), at)
@@ -67,7 +64,6 @@ func loops(i *isa, n, at reg.Register, width int, body func(width int, move move
 		body(1, mover{
 			load:  func(m Mem, r reg.VecVirtual) { VMASKMOVPS(m, k, r) },
 			store: func(r reg.VecVirtual, m Mem) { VMASKMOVPS(r, k, m) },
-			clear: func(r reg.VecVirtual) { VANDPS(k, r, r) },
 			merge: func(m Mem, r reg.VecVirtual) {
 				x := YMM()
 				VMASKMOVPS(m, k, x)

@@ -81,7 +81,6 @@ func generateReduces(i *isa, b *strings.Builder) {
 	table(b, "vecReduces"+i.name, "[numReduceOps]reduceLoop", entries)
 	generateFind(i, "FindEqual", equal, false)
 	generateFind(i, "FindNaN", unordered, true)
-	generateExpSum(i)
 	generateAccumulate(i, false)
 	generateAccumulate(i, true)
 }

@@ -9,10 +9,10 @@ import (
 )
 
 // args are the operands of an elementwise operation.
-type args struct{ d, a, b, c, s, t, u vec }
+type args struct{ d, a, b, s, t, u vec }
 
 // A mapSpec describes an elementwise operation: which operands it takes (letters
-// of "dabcstu") and its formula.
+// of "dabstu") and its formula.
 type mapSpec struct {
 	name    string
 	takes   string
@@ -84,8 +84,6 @@ func mapSpecs() (list []mapSpec) {
 	add(comparison("GreaterEqual", greaterEqual)...)
 	add(comparison("Less", less)...)
 	add(comparison("LessEqual", lessEqual)...)
-	add(comparison("Equal", equal)...)
-	add(comparison("NotEqual", notEqual)...)
 
 	add(
 		mapSpec{name: "SubFromS", takes: "as", formula: func(e *emit, x args) vec { return e.sub(x.s, x.a) }},
@@ -93,21 +91,10 @@ func mapSpecs() (list []mapSpec) {
 		mapSpec{name: "Axpy", takes: "das", formula: func(e *emit, x args) vec { return e.fma(x.s, x.a, x.d) }},
 		mapSpec{name: "AddScaled", takes: "abs", formula: func(e *emit, x args) vec { return e.fma(x.s, x.b, x.a) }},
 		mapSpec{name: "Affine", takes: "ast", formula: func(e *emit, x args) vec { return e.fma(x.s, x.a, x.t) }},
-		mapSpec{name: "AffineReLU", takes: "ast", formula: func(e *emit, x args) vec { return relu(e, e.fma(x.s, x.a, x.t)) }},
 		mapSpec{name: "Combine", takes: "abstu", formula: func(e *emit, x args) vec { return e.fma(x.s, x.a, e.fma(x.t, x.b, x.u)) }},
 		mapSpec{name: "AddMul", takes: "dab", formula: func(e *emit, x args) vec { return e.fma(x.a, x.b, x.d) }},
-		mapSpec{name: "AddMulS", takes: "dabs", formula: func(e *emit, x args) vec { return e.fma(e.mul(x.s, x.a), x.b, x.d) }},
-		mapSpec{name: "AddMul3", takes: "dabc", formula: func(e *emit, x args) vec { return e.fma(e.mul(x.a, x.b), x.c, x.d) }},
-		mapSpec{name: "MulAdd", takes: "abc", formula: func(e *emit, x args) vec { return e.fma(x.a, x.b, x.c) }},
 		mapSpec{name: "AddDiv", takes: "dab", formula: func(e *emit, x args) vec { return e.add(x.d, e.div(x.a, x.b)) }},
-		mapSpec{name: "AddDivS", takes: "das", formula: func(e *emit, x args) vec { return e.add(x.d, e.div(x.a, x.s)) }},
-		mapSpec{name: "AddDivIntoS", takes: "das", formula: func(e *emit, x args) vec { return e.add(x.d, e.div(x.s, x.a)) }},
-		mapSpec{name: "SubMulDiv", takes: "dabc", formula: func(e *emit, x args) vec { return e.sub(x.d, e.div(e.mul(x.a, x.b), x.c)) }},
 		mapSpec{name: "Lerp", takes: "abs", formula: func(e *emit, x args) vec { return e.fma(x.s, e.sub(x.b, x.a), x.a) }},
-		mapSpec{name: "AddReLU", takes: "ab", formula: func(e *emit, x args) vec { return relu(e, e.add(x.a, x.b)) }},
-		mapSpec{name: "Select", takes: "abc", formula: func(e *emit, x args) vec {
-			return e.choose(e.compare(notEqual, x.a, e.zero()), x.b, x.c)
-		}},
 	)
 
 	add(heavy(
@@ -180,14 +167,14 @@ func (e *emit) lessInt(a, b vec) mask {
 	return m
 }
 
-const mapSignature = "func(n int, dst, a, b, c *float32, s, t, u float32)"
+const mapSignature = "func(n int, dst, a, b *float32, s, t, u float32)"
 
 // generate writes the loop: some vectors side by side, then what is left.
 func (s *mapSpec) generate(i *isa) string {
 	f := begin(i, s.name, mapSignature, "op"+s.name)
 	n := Load(Param("n"), GP64())
 	ptr := map[string]reg.Register{"d": Load(Param("dst"), GP64())}
-	for _, p := range "abc" {
+	for _, p := range "ab" {
 		if strings.ContainsRune(s.takes, p) {
 			ptr[string(p)] = Load(Param(string(p)), GP64())
 		}
@@ -218,7 +205,7 @@ func (s *mapSpec) generate(i *isa) string {
 			}
 			return v
 		}
-		y := s.formula(e, args{get("d"), get("a"), get("b"), get("c"), get("s"), get("t"), get("u")})
+		y := s.formula(e, args{get("d"), get("a"), get("b"), get("s"), get("t"), get("u")})
 		for k := range y {
 			move.store(y[k], mem("d", k))
 		}

@@ -6,25 +6,24 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-const reduceSignature = "func(n int, a, b *float32, s float64) float64"
+const reduceSignature = "func(n int, a, b *float32) float64"
 
 // A sumSpec describes a sum: the term of one element in float64.
 type sumSpec struct {
 	name      string
 	two       bool // takes b
-	shift     bool // takes s
-	term      func(i *isa, a, b, s reg.VecVirtual) reg.VecVirtual
+	term      func(i *isa, a, b reg.VecVirtual) reg.VecVirtual
 	magnitude bool // the term's sign is dropped
 }
 
-func self(_ *isa, a, _, _ reg.VecVirtual) reg.VecVirtual { return a }
+func self(_ *isa, a, _ reg.VecVirtual) reg.VecVirtual { return a }
 
-func square64(i *isa, a, _, _ reg.VecVirtual) reg.VecVirtual {
+func square64(i *isa, a, _ reg.VecVirtual) reg.VecVirtual {
 	VMULPD(a, a, a)
 	return a
 }
 
-func difference64(_ *isa, a, b, _ reg.VecVirtual) reg.VecVirtual {
+func difference64(_ *isa, a, b reg.VecVirtual) reg.VecVirtual {
 	VSUBPD(b, a, a)
 	return a
 }
@@ -33,17 +32,13 @@ var sumSpecs = []sumSpec{
 	{name: "Sum", term: self},
 	{name: "SumAbs", term: self, magnitude: true},
 	{name: "SumSquares", term: square64},
-	{name: "SumDevSq", shift: true, term: func(i *isa, a, _, s reg.VecVirtual) reg.VecVirtual {
-		VSUBPD(s, a, a)
-		return square64(i, a, nil, nil)
-	}},
-	{name: "Dot", two: true, term: func(_ *isa, a, b, _ reg.VecVirtual) reg.VecVirtual {
+	{name: "Dot", two: true, term: func(_ *isa, a, b reg.VecVirtual) reg.VecVirtual {
 		VMULPD(b, a, a)
 		return a
 	}},
 	{name: "Dist1", two: true, term: difference64, magnitude: true},
-	{name: "Dist2", two: true, term: func(i *isa, a, b, s reg.VecVirtual) reg.VecVirtual {
-		return square64(i, difference64(i, a, b, s), nil, nil)
+	{name: "Dist2", two: true, term: func(i *isa, a, b reg.VecVirtual) reg.VecVirtual {
+		return square64(i, difference64(i, a, b), nil)
 	}},
 }
 
@@ -58,15 +53,7 @@ func (s *sumSpec) generate(i *isa) string {
 	if s.two {
 		b = pointer("b")
 	}
-	var shift, signs reg.VecVirtual
-	if s.shift {
-		p, err := Param("s").Resolve()
-		if err != nil {
-			panic(err)
-		}
-		shift = i.reg()
-		VBROADCASTSD(p.Addr, shift)
-	}
+	var signs reg.VecVirtual
 	if s.magnitude {
 		signs = i.reg()
 		VBROADCASTSD(constant64Bits(1<<63-1), signs)
@@ -91,7 +78,7 @@ func (s *sumSpec) generate(i *isa) string {
 			y = i.reg()
 			load(mem(b, k), y)
 		}
-		term := s.term(i, x, y, shift)
+		term := s.term(i, x, y)
 		if s.magnitude {
 			VANDPD(signs, term, term)
 		}
@@ -177,42 +164,28 @@ func addUp(i *isa, acc []reg.VecVirtual) reg.Register {
 // An extremeSpec describes a fold by maximum or minimum.
 type extremeSpec struct {
 	name string
-	two  bool
 	pick func(...Op)
-	of   func(e *emit, a, b vec) vec
+	of   func(e *emit, a vec) vec
 }
 
 var extremeSpecs = []extremeSpec{
-	{"Max", false, VMAXPS, func(_ *emit, a, _ vec) vec { return a }},
-	{"Min", false, VMINPS, func(_ *emit, a, _ vec) vec { return a }},
-	{"MaxAbs", false, VMAXPS, func(e *emit, a, _ vec) vec { return e.abs(a) }},
-	{"DistInf", true, VMAXPS, func(e *emit, a, b vec) vec { return e.abs(e.sub(a, b)) }},
+	{"Max", VMAXPS, func(_ *emit, a vec) vec { return a }},
+	{"Min", VMINPS, func(_ *emit, a vec) vec { return a }},
+	{"MaxAbs", VMAXPS, (*emit).abs},
 }
 
 func (s *extremeSpec) generate(i *isa) string {
 	f := begin(i, s.name, reduceSignature, "op"+s.name)
 	n, a := pointer("n"), pointer("a")
-	var b reg.GPVirtual
-	if s.two {
-		b = pointer("b")
-	}
 	at := counter()
 	const width = 4
 	// The first element fills lanes that have none.
-	first := func(p reg.GPVirtual) reg.VecVirtual {
-		r := i.reg()
-		VBROADCASTSS(Mem{Base: p}, r)
-		return r
-	}
-	firstA := first(a)
-	var firstB reg.VecVirtual
-	if s.two {
-		firstB = first(b)
-	}
+	first := i.reg()
+	VBROADCASTSS(Mem{Base: a}, first)
 	var best vec
 	{
 		e := &emit{i, 1}
-		x := s.of(e, vec{firstA}, vec{firstB})
+		x := s.of(e, vec{first})
 		best = make(vec, width)
 		for k := range best {
 			best[k] = i.reg()
@@ -223,23 +196,14 @@ func (s *extremeSpec) generate(i *isa) string {
 	nan := i.reg()
 	VXORPS(nan, nan, nan)
 
-	load := func(move mover, p reg.GPVirtual, k int, rest reg.VecVirtual) reg.VecVirtual {
-		r := i.reg()
-		m := Mem{Base: p, Index: at, Scale: 4, Disp: k * i.bytes()}
-		VMOVAPS(rest, r)
-		move.merge(m, r)
-		return r
-	}
 	body := func(count int, move mover) {
 		e := &emit{i, count}
-		x, y := make(vec, count), make(vec, count)
+		x := e.new()
 		for k := range x {
-			x[k] = load(move, a, k, firstA)
-			if s.two {
-				y[k] = load(move, b, k, firstB)
-			}
+			VMOVAPS(first, x[k])
+			move.merge(Mem{Base: a, Index: at, Scale: 4, Disp: k * i.bytes()}, x[k])
 		}
-		v := s.of(e, x, y)
+		v := s.of(e, x)
 		for k := range v {
 			if i.wide {
 				bad := K()
@@ -353,39 +317,6 @@ func generateFind(i *isa, name string, p predicate, self bool) string {
 	TZCNTL(hit, hit)
 	ADDQ(hit.As64(), at)
 	Store(at, ReturnIndex(0))
-	finish()
-	return f
-}
-
-func generateExpSum(i *isa) string {
-	f := begin(i, "ExpSum", "func(n int, dst, a *float32, s float32) float64", "genericExpSum")
-	n, dst, a := pointer("n"), pointer("dst"), pointer("a")
-	s := spreadParam(i, "s")
-	at := counter()
-	const width = 2
-	acc := make([]reg.VecVirtual, 2*width)
-	for k := range acc {
-		acc[k] = i.reg()
-		VXORPD(acc[k], acc[k], acc[k])
-	}
-	loops(i, n, at, width, func(count int, move mover) {
-		e := &emit{i, count}
-		x := e.new()
-		for k := range x {
-			move.load(Mem{Base: a, Index: at, Scale: 4, Disp: k * i.bytes()}, x[k])
-			VSUBPS(s, x[k], x[k])
-		}
-		y := e.exp(x)
-		for k := range y {
-			move.store(y[k], Mem{Base: dst, Index: at, Scale: 4, Disp: k * i.bytes()})
-			move.clear(y[k])
-		}
-		for k, w := range e.widen(y) {
-			VADDPD(w[0], acc[2*k], acc[2*k])
-			VADDPD(w[1], acc[2*k+1], acc[2*k+1])
-		}
-	})
-	Store(addUp(i, acc), ReturnIndex(0))
 	finish()
 	return f
 }

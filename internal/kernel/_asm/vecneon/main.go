@@ -15,7 +15,6 @@ const (
 	vecA   = 0
 	vecB   = 4
 	vecD   = 8
-	vecC   = 12
 	vecSum = 16 // a copy that may be added to
 	vecS   = 28
 	vecT   = 29
@@ -24,7 +23,7 @@ const (
 )
 
 // A spec describes an elementwise operation: the operands it takes (letters of
-// "abcdstu") and the code for the k-th vector, which returns the result's register.
+// "abdstu") and the code for the k-th vector, which returns the result's register.
 type spec struct {
 	name, takes string
 	code        func(k int) int
@@ -58,11 +57,6 @@ var specs = []spec{
 	{"DivIntoS", "as", into(Div, vecS, vecA)},
 	{"Square", "a", into(Mul, vecA, vecA)},
 	{"ReLU", "a", into(Max, vecA, vec0)},
-	{"AddReLU", "ab", func(k int) int {
-		Add(vecA+k, vecA+k, vecB+k)
-		Max(vecA+k, vecA+k, vec0)
-		return vecA + k
-	}},
 	{"Sqrt", "a", func(k int) int {
 		Sqrt(vecA+k, vecA+k)
 		return vecA + k
@@ -88,12 +82,6 @@ var specs = []spec{
 		MulAdd(vecSum+k, vecA+k, vecS)
 		return vecSum + k
 	}},
-	{"AffineReLU", "ast", func(k int) int {
-		Move(vecSum+k, vecT)
-		MulAdd(vecSum+k, vecA+k, vecS)
-		Max(vecSum+k, vecSum+k, vec0)
-		return vecSum + k
-	}},
 	{"Combine", "abstu", func(k int) int {
 		Move(vecSum+k, vecU)
 		MulAdd(vecSum+k, vecB+k, vecT)
@@ -103,20 +91,6 @@ var specs = []spec{
 	{"AddMul", "dab", func(k int) int {
 		MulAdd(vecD+k, vecA+k, vecB+k)
 		return vecD + k
-	}},
-	{"AddMulS", "dabs", func(k int) int {
-		Mul(vecA+k, vecA+k, vecS)
-		MulAdd(vecD+k, vecA+k, vecB+k)
-		return vecD + k
-	}},
-	{"AddMul3", "dabc", func(k int) int {
-		Mul(vecA+k, vecA+k, vecB+k)
-		MulAdd(vecD+k, vecA+k, vecC+k)
-		return vecD + k
-	}},
-	{"MulAdd", "abc", func(k int) int {
-		MulAdd(vecC+k, vecA+k, vecB+k)
-		return vecC + k
 	}},
 	{"Lerp", "abs", func(k int) int {
 		Sub(vecB+k, vecB+k, vecA+k)
@@ -132,14 +106,13 @@ var operands = []struct {
 }{
 	{"a", "a", 1, vecA},
 	{"b", "b", 2, vecB},
-	{"c", "c", 3, vecC},
 	{"d", "dst", 4, vecD},
 }
 
 func (s *spec) function() string { return "vec" + s.name + "NEON" }
 
 func (s *spec) generate() {
-	Func(s.function(), "(n int, dst, a, b, c *float32, s, t, u float32)", "is op"+s.name+" by NEON.")
+	Func(s.function(), "(n int, dst, a, b *float32, s, t, u float32)", "is op"+s.name+" by NEON.")
 	Load("n", 0)
 	Load("dst", 5)
 	for _, o := range operands {
@@ -221,7 +194,7 @@ func (s *sum) term(total, k int, upper bool) {
 }
 
 func (s *sum) generate() {
-	Func(s.function(), "(n int, a, b *float32, s float64) float64", "is op"+s.name+" by NEON.")
+	Func(s.function(), "(n int, a, b *float32) float64", "is op"+s.name+" by NEON.")
 	Load("n", 0)
 	Load("a", 1)
 	if s.takesB {
