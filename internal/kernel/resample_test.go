@@ -1,8 +1,11 @@
 package kernel
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
+	"os"
+	"slices"
 	"testing"
 )
 
@@ -133,6 +136,42 @@ func (g *GridSample) naivePosition(v float64, size int) float64 {
 		at = min(max(at, 0), n-1)
 	}
 	return at
+}
+
+// TestGridSampleOnBorders compares with what PyTorch gives for points exactly on
+// borders and pixels, where the derivative jumps (testdata/grid_border.py). A point
+// on the border counts as outside: clamped, it does not move.
+func TestGridSampleOnBorders(t *testing.T) {
+	text, err := os.ReadFile("testdata/grid_border.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []struct {
+		Align                 bool
+		Padding               string
+		Size                  int
+		Pixels                []float64
+		Image, Grid, Y, DGrid []float32
+	}
+	if err := json.Unmarshal(text, &cases); err != nil {
+		t.Fatal(err)
+	}
+	if len(cases) != 6 {
+		t.Errorf("%d cases", len(cases))
+	}
+	paddings := map[string]GridPadding{"zeros": GridZeros, "border": GridBorder, "reflection": GridReflection}
+	for _, c := range cases {
+		n := len(c.Y)
+		g := &GridSample{N: 1, C: 1, H: c.Size, W: c.Size, OutH: 1, OutW: n, AlignCorners: c.Align, Padding: paddings[c.Padding]}
+		y, dgrid := nans(n), nans(2*n)
+		g.Forward(y, c.Image, c.Grid)
+		g.GradGrid(dgrid, slices.Repeat([]float32{1}, n), c.Image, c.Grid)
+		for i := range y {
+			if d := dgrid[2*i:][:2]; y[i] != c.Y[i] || d[0] != c.DGrid[2*i] || d[1] != c.DGrid[2*i+1] {
+				t.Errorf("%s, align %v: at pixel %v %v with gradient %v, want %v and %v", c.Padding, c.Align, c.Pixels[2*i:][:2], y[i], d, c.Y[i], c.DGrid[2*i:][:2])
+			}
+		}
+	}
 }
 
 func TestGridSampleNotFinite(t *testing.T) {
