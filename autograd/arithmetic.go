@@ -5,11 +5,8 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// The operations of this file take operands whose shapes are lined up from the
-// right; one that lacks an axis, or has it with length 1, is repeated along it. So
-// [N, 1] and [M] make [N, M].
-
-// broadcast returns the shape that a and b are repeated to.
+// broadcast returns the shape that a and b are repeated to, by the rule of the
+// package comment.
 func broadcast(op string, a, b *node) (dims [MaxRank]int, rank int) {
 	rank = max(a.rank, b.rank)
 	for i := 1; i <= rank; i++ {
@@ -85,7 +82,11 @@ func giveSum(t *Tape, x, y *node) {
 	kernel.SumTo(dx, x.shape(), y.gradient(), y.shape(), add)
 }
 
-// Add returns a + b.
+// Add returns a + b, element by element. The operands broadcast: their shapes are
+// lined up at the last axes, and an operand repeats along an axis that it lacks or has
+// with length 1. So [N, C, H, W] and [C, 1, 1] make [N, C, H, W]. The gradient of a
+// repeated operand is summed over the repetitions. Add panics if two axes differ and
+// neither has length 1.
 func Add(a, b Var) Var {
 	t, y, an, bn := binary("autograd.Add", kernel.OpAdd, a, b)
 	if t.records(an, bn) {
@@ -107,7 +108,7 @@ func (*addOp) backward(t *Tape, y *node) {
 	}
 }
 
-// Sub returns a - b.
+// Sub returns a - b, element by element. It broadcasts and panics as [Add] does.
 func Sub(a, b Var) Var {
 	t, y, an, bn := binary("autograd.Sub", kernel.OpSub, a, b)
 	if t.records(an, bn) {
@@ -133,7 +134,8 @@ func (*subOp) backward(t *Tape, y *node) {
 	}
 }
 
-// Mul returns a · b, element by element.
+// Mul returns a · b, element by element ([MatMul] is the product of matrices). It
+// broadcasts and panics as [Add] does.
 func Mul(a, b Var) Var {
 	t, y, an, bn := binary("autograd.Mul", kernel.OpMul, a, b)
 	if t.records(an, bn) {
@@ -157,7 +159,8 @@ func (*mulOp) backward(t *Tape, y *node) {
 	}
 }
 
-// Div returns a / b, element by element.
+// Div returns a / b, element by element; a number divided by 0 is infinite or NaN, as
+// in IEEE arithmetic. It broadcasts and panics as [Add] does.
 func Div(a, b Var) Var {
 	t, y, an, bn := binary("autograd.Div", kernel.OpDiv, a, b)
 	if t.records(an, bn) {
@@ -186,14 +189,16 @@ func (*divOp) backward(t *Tape, y *node) {
 	}
 }
 
-// Maximum returns the larger of a and b, element by element. Where they are equal
-// the derivative goes to a.
+// Maximum returns the larger of a and b, element by element, and NaN if either is NaN.
+// Where the two are equal the derivative goes to a. It broadcasts and panics as [Add]
+// does.
 func Maximum(a, b Var) Var {
 	return choose("autograd.Maximum", kernel.OpMaximum, kernel.OpGreaterEqual, kernel.OpLess, a, b)
 }
 
-// Minimum returns the smaller of a and b, element by element. Where they are equal
-// the derivative goes to a.
+// Minimum returns the smaller of a and b, element by element, and NaN if either is
+// NaN. Where the two are equal the derivative goes to a. It broadcasts and panics as
+// [Add] does.
 func Minimum(a, b Var) Var {
 	return choose("autograd.Minimum", kernel.OpMinimum, kernel.OpLessEqual, kernel.OpGreater, a, b)
 }

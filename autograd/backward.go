@@ -7,16 +7,17 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// Gradients returns the derivatives of loss, which must hold one number. With no
-// further argument they are those with respect to every parameter that is not
-// frozen and every watched input that loss depends on; otherwise those with
-// respect to the named sources only, which may be any Vars and Params, and
-// nothing else is computed.
+// Gradients returns the derivatives of a loss, which must hold exactly one element.
+// Without further arguments they are the derivatives with respect to every watched
+// input and every parameter that the loss depends on, frozen parameters excepted. With
+// arguments they are the derivatives with respect to these sources only, any Vars and
+// Params of the tape, and nothing else is computed.
 //
-// It may be called several times, for several losses of one forward pass, before
-// Reset. It panics on an Inference tape, and if a parameter on the way has changed
-// since it entered the tape. Derivatives are of first order only: what is
-// returned is not itself recorded.
+// A program may call Gradients several times before Reset, for one loss or several.
+// Derivatives are of first order only: the tape does not record how it computed them.
+// Gradients panics if the loss does not hold one element, if it or a source is on
+// another tape, on an Inference tape, and if a parameter on the way has changed since
+// it entered the tape.
 func (t *Tape) Gradients(loss Var, wrt ...Source) *Gradients {
 	const op = "autograd.Tape.Gradients"
 	root := loss.on(op, t)

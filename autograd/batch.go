@@ -12,11 +12,13 @@ import (
 // still in a near cache when the next reads it.
 const pieceFloats = 5 << 18
 
-// PerExample returns f(x), computed in pieces along the first axis of x where that
-// is faster: on an Inference tape, for more than a few examples. f must treat
-// examples independently, keep the first axis, use no Var but its argument and the
-// parameters it enters on that Var's tape, and allow calls by several goroutines at
-// a time. An example's result has the same bits either way.
+// PerExample returns f(x) for a batch x [N, ...]. On an Inference tape and for four
+// examples or more it computes f in pieces along the first axis, several at a time,
+// because a piece stays in a processor's cache. An example's result has the same bits
+// either way. The function f must treat examples independently, keep the first axis,
+// use no Var but its argument and the parameters it enters on that Var's tape, and
+// allow calls by several goroutines. PerExample panics if f does not keep the first
+// axis.
 func PerExample(x Var, f func(x Var) Var) Var {
 	const op = "autograd.PerExample"
 	n := x.node(op)

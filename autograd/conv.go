@@ -7,17 +7,17 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// ConvOptions are the settings of a convolution. Stride, Padding, Dilation and
-// OutputPadding hold one number for each spatial dimension in the order of the
-// shape, or a single one for all of them.
+// ConvOptions are the settings of a convolution. The lists hold one number per spatial
+// dimension in the order of the shape (depth, height, width), or a single number for
+// all of them. The zero value is a convolution with stride 1 and no padding.
 type ConvOptions struct {
-	Stride   []int // nil means 1
-	Padding  []int // nil means 0
-	Dilation []int // nil means 1
-	Groups   int   // 0 means 1
+	Stride   []int // in elements, at least 1; nil means 1
+	Padding  []int // zeros on either side; nil means 0
+	Dilation []int // the distance of neighbouring taps, at least 1; nil means 1
+	Groups   int   // divides the channels of both sides; 0 means 1
 
-	// OutputPadding enlarges the result of a transposed convolution on one side;
-	// nil means 0. Other convolutions ignore it.
+	// OutputPadding enlarges the result of a transposed convolution at the end of each
+	// dimension; nil means 0. Other convolutions ignore it.
 	OutputPadding []int
 
 	// ReLU replaces negative results by 0 on their way to memory.
@@ -113,9 +113,13 @@ func outShape(n, channels, spatial int, v [3]int) (dims [5]int) {
 	return dims
 }
 
-// Conv returns the convolution (cross-correlation) of x by w plus b. In two
-// dimensions x is [N, C, H, W], w [O, C/Groups, KH, KW], b [O] or absent, and the
-// result [N, O, H', W']; one and three spatial dimensions are alike.
+// Conv returns the convolution of x by w plus b, in the sense of the field: w is not
+// flipped (cross-correlation). With two spatial dimensions x is [N, C, H, W], w [O,
+// C/Groups, KH, KW], b [O], and the result [N, O, H', W'] with H' = floor((H +
+// 2·padding - dilation·(KH-1) - 1)/stride) + 1. With one and three spatial dimensions
+// the shapes are [N, C, L] and [N, C, D, H, W] accordingly. The zero Var for b adds
+// nothing. Conv panics if the shapes do not fit each other or the options, or if the
+// kernel is larger than the padded input.
 func Conv(x, w, b Var, o ConvOptions) Var {
 	const op = "autograd.Conv"
 	xn := x.node(op)
@@ -179,10 +183,13 @@ func (o *convOp) backward(t *Tape, y *node) {
 	}
 }
 
-// ConvTranspose returns the transposed convolution of x by w plus b: the gradient of
-// a convolution to its input. In two dimensions x is [N, C, H, W], w
-// [C, O/Groups, KH, KW], b [O] or absent, and the result [N, O, H', W'] with
-// H' = (H-1)·stride - 2·padding + dilation·(KH-1) + 1 + output padding.
+// ConvTranspose returns the transposed convolution of x by w plus b: the gradient of a
+// convolution to its input (Zeiler et al., 2010). With two spatial dimensions x is [N,
+// C, H, W], w [C, O/Groups, KH, KW], b [O], and the result [N, O, H', W'] with H' =
+// (H-1)·stride - 2·padding + dilation·(KH-1) + 1 + output padding; one and three
+// spatial dimensions are alike. The zero Var for b adds nothing. ConvTranspose panics
+// if the shapes do not fit each other or the options, if an output padding reaches
+// both stride and dilation, or if nothing is left of the result.
 func ConvTranspose(x, w, b Var, o ConvOptions) Var {
 	const op = "autograd.ConvTranspose"
 	xn := x.node(op)

@@ -7,9 +7,10 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// Dropout sets each element to 0 with probability p and multiplies the rest by
-// 1/(1-p). On a tape that is not in Training mode it returns x itself. It panics
-// unless 0 <= p < 1.
+// Dropout sets each element of x to 0 with probability p and multiplies the others by
+// 1/(1-p), in the shape of x (Srivastava et al., 2014). The draws follow from the
+// tape's seed and step. On a tape that is not in Training mode Dropout returns x
+// itself. It panics unless 0 <= p < 1.
 func Dropout(x Var, p float64) Var {
 	const op = "autograd.Dropout"
 	n := x.node(op)

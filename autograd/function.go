@@ -4,8 +4,10 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Function is an operation that a user defines. One value serves one
-// application: Forward may leave in it what Backward needs.
+// A Function is an operation that a user defines. One value serves one application:
+// Forward may leave in it what Backward needs. The tensors that a method receives are
+// the tape's own memory: a method may write only what its comment names, and keeps
+// none of them after Reset.
 type Function interface {
 	// Shape returns the shape of the result for operands of the given shapes. It
 	// panics if they do not fit (tensor.Panic).
@@ -19,8 +21,9 @@ type Function interface {
 	Backward(dx []*tensor.Tensor, dy, y *tensor.Tensor, x []*tensor.Tensor)
 }
 
-// Apply applies f to operands, of which there must be at least one. [GradCheck]
-// tests a Function's Backward.
+// Apply applies f to the operands x and returns the result, in the shape that f.Shape
+// gives. [GradCheck] tests the Backward method of a Function. Apply panics without
+// operands, and wherever the methods of f panic.
 func Apply(f Function, x ...Var) Var {
 	const op = "autograd.Apply"
 	if len(x) == 0 {

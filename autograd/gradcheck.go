@@ -7,39 +7,39 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// Check holds the settings of [GradCheck].
+// Check holds the settings of [GradCheck]. The zero value means the defaults below.
 type Check struct {
-	// Step is the displacement of an element on either side; 0 means 1e-2. Twice the
-	// step is used too. The function is computed in float32, so much smaller steps
-	// drown in rounding.
+	// Step is the displacement of an element on either side; 0 means 1e-2. GradCheck
+	// also takes twice the step. The function is computed in float32, so that much
+	// smaller steps drown in rounding.
 	Step float64
 
 	// Tol is the largest allowed difference, relative to the largest entry of the
-	// derivative it belongs to; 0 means 1e-3. What rounding does to a difference of
-	// float32 results is allowed on top.
+	// derivative; 0 means 1e-3. GradCheck allows for the rounding of float32 on top.
 	Tol float64
 
-	// Params are checked as well as the operands.
+	// Params are parameters to check besides the operands.
 	Params []*Param
 
-	// Entries bounds how many elements of each tensor are displaced; they are drawn
-	// by Seed. 0 means 64.
+	// Entries is the largest number of elements to displace per tensor, drawn by Seed;
+	// 0 means 64.
 	Entries int
 
-	// Mode is the tape's: Training or Eval.
+	// Mode is the mode of the tape: Training, the default, or Eval.
 	Mode Mode
 
-	// Seed draws the weights of the elements of f's result, and what is random in
-	// f.
+	// Seed draws the weights of the elements of the result, and what is random in the
+	// function.
 	Seed uint64
 }
 
-// GradCheck compares the derivatives of f with central differences, and returns
-// an error that names the operand, the element and both numbers where they differ
-// too much. The scalar that is differentiated is the sum, in float64, of the
-// elements of f's result with random weights. f must compute the same function at
-// every call; where it has a kink, the operands must keep away from it by more
-// than twice the step.
+// GradCheck compares the derivatives of f at x with central differences. Where they
+// differ too much, the error names the operand, the element and both numbers.
+// GradCheck differentiates the sum, in float64, of the elements of the result with
+// random weights. The function f must compute the same at every call; where it has a
+// kink, the operands must keep away from it by more than twice the step. GradCheck
+// displaces the elements of x and of the parameters and puts them back. It panics
+// where f does, and with an Inference mode.
 func GradCheck(f func(x ...Var) Var, c Check, x ...*tensor.Tensor) error {
 	if c.Step == 0 {
 		c.Step = 1e-2

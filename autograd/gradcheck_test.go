@@ -131,6 +131,9 @@ func TestGradCheckOfEveryOperation(t *testing.T) {
 		{"avg pool without padding", ones(func(x Var) Var {
 			return AvgPool(x, PoolOptions{Kernel: []int{3}, Padding: []int{1}, ExcludePadding: true})
 		}), Check{}, []*tensor.Tensor{r(1, 2, 6)}},
+		{"avg pool rounded up", ones(func(x Var) Var {
+			return AvgPool(x, PoolOptions{Kernel: []int{3}, Stride: []int{2}, Ceil: true})
+		}), Check{}, []*tensor.Tensor{r(1, 2, 6, 6)}},
 		{"global avg pool", ones(GlobalAvgPool), Check{}, []*tensor.Tensor{r(2, 3, 4, 5)}},
 		{"batch norm", bn(BatchNormOptions{}), Check{Tol: 2e-3}, []*tensor.Tensor{r(4, 3, 3), r(3), r(3)}},
 		{"batch norm + residual", bn(BatchNormOptions{}), Check{Tol: 2e-3}, []*tensor.Tensor{r(4, 3, 3), r(3), r(3), r(4, 3, 3)}},

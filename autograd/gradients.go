@@ -9,8 +9,7 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Source is what a derivative can be taken with respect to: a [*Param] or a
-// [Var].
+// A Source is what a derivative can be taken with respect to: a [*Param] or a [Var].
 type Source interface {
 	source(op string, t *Tape) *node
 }
@@ -19,9 +18,9 @@ func (p *Param) source(_ string, t *Tape) *node { return t.params[p] }
 
 func (v Var) source(op string, t *Tape) *node { return v.on(op, t) }
 
-// Gradients are the derivatives of one scalar, keyed by what they were taken with
-// respect to. Those that [Tape.Gradients] returns are the tape's and valid until
-// its Reset; [Gradients.Clone] keeps them.
+// Gradients are the derivatives of one scalar, keyed by their sources. Those that
+// [Tape.Gradients] returns belong to the tape: they are valid until Reset, and every
+// method panics after it. [Gradients.Clone] keeps them.
 type Gradients struct {
 	tape *Tape // nil for a clone
 	gen  uint32
@@ -97,8 +96,8 @@ func (g *Gradients) check(op string) {
 	}
 }
 
-// Of returns the derivative with respect to s, in the shape of s, or nil if the
-// scalar does not depend on s or the derivative was not asked for.
+// Of returns the derivative with respect to s, in the shape of s. It returns nil if
+// the scalar does not depend on s or the derivative was not asked for.
 func (g *Gradients) Of(s Source) *tensor.Tensor {
 	g.check("autograd.Gradients.Of")
 	if i, ok := g.index[s]; ok {
@@ -107,8 +106,9 @@ func (g *Gradients) Of(s Source) *tensor.Tensor {
 	return nil
 }
 
-// All iterates over the derivatives, in a fixed order. Their elements may be
-// changed: clipping does.
+// All iterates over the sources and their derivatives, in an order that depends on the
+// forward pass alone. The caller may change the elements of a derivative, as gradient
+// clipping does.
 func (g *Gradients) All() iter.Seq2[Source, *tensor.Tensor] {
 	g.check("autograd.Gradients.All")
 	return func(yield func(Source, *tensor.Tensor) bool) {
@@ -126,8 +126,8 @@ func (g *Gradients) Len() int {
 	return len(g.entries)
 }
 
-// Clone returns a copy that stays valid after Reset. Only its Params can be
-// looked up then: Vars do not outlive their tape's generation.
+// Clone returns a copy that stays valid after Reset. Afterwards only parameters can be
+// looked up in it, because a Var does not outlive Reset.
 func (g *Gradients) Clone() *Gradients {
 	g.check("autograd.Gradients.Clone")
 	c := &Gradients{derivatives: &derivatives{index: make(map[Source]int, len(g.entries))}}
@@ -138,7 +138,9 @@ func (g *Gradients) Clone() *Gradients {
 	return c
 }
 
-// Dot returns the inner product of g and h over the sources they share.
+// Dot returns the inner product of g and h, in float64, over the sources that both
+// have. With the gradients of two losses it tells whether they pull in the same
+// direction.
 func (g *Gradients) Dot(h *Gradients) float64 {
 	g.check("autograd.Gradients.Dot")
 	h.check("autograd.Gradients.Dot")
@@ -156,5 +158,5 @@ func (g *Gradients) Dot(h *Gradients) float64 {
 	return sum
 }
 
-// Norm returns the Euclidean norm of all derivatives taken as one vector.
+// Norm returns the Euclidean norm of all derivatives taken as one vector, in float64.
 func (g *Gradients) Norm() float64 { return math.Sqrt(g.Dot(g)) }

@@ -7,9 +7,10 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// GatherCopy returns the entries of x along the first axis that index names, in its
-// order and as often as it names them. It copies. It keeps index, which must not
-// change before Reset.
+// GatherCopy returns entries of x [N, ...] along the first axis, index[i] in place i:
+// [len(index), ...]. An entry may occur several times, and its gradient is then the
+// sum. The tape keeps the slice index, which must not change before Reset. GatherCopy
+// panics if x is a scalar or has no such entry.
 func GatherCopy(x Var, index []int) Var {
 	const op = "autograd.GatherCopy"
 	n := x.node(op)
@@ -49,8 +50,10 @@ func (o *gatherOp) backward(t *Tape, y *node) {
 	kernel.ScatterAddRows(dx, y.gradient(), o.index, o.row)
 }
 
-// Pick returns [N] with element index[i] of row i of x [N, K]: the logit of each
-// label. It keeps index, which must not change before Reset.
+// Pick returns element index[i] of row i of x [N, K], as [N]: the logit of each label,
+// for instance. The tape keeps the slice index, which must not change before Reset.
+// Pick panics if x is no matrix, index does not have N entries, or a row has no such
+// element.
 func Pick(x Var, index []int) Var {
 	const op = "autograd.Pick"
 	n := x.node(op)
@@ -86,9 +89,10 @@ func (o *pickOp) backward(t *Tape, y *node) {
 	}
 }
 
-// MaxRow returns [N] with the largest element of each row of x [N, K] but for the
-// column except[i], which does not count; a nil except leaves none out. The
-// derivative goes to the first of equal ones. It panics if a row has nothing left.
+// MaxRow returns the largest element of each row of x [N, K], as [N]; element
+// except[i] of row i does not count. A nil except leaves nothing out. The derivative
+// goes to the first of equal elements; a NaN counts as the largest. MaxRow panics if x
+// is no matrix, except has other than N entries, or a row has nothing left.
 func MaxRow(x Var, except []int) Var {
 	const op = "autograd.MaxRow"
 	n := x.node(op)

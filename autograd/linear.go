@@ -5,8 +5,9 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// Linear returns x·wᵀ + b for x [N, in], w [out, in] and b [out] or absent; with
-// relu, negative results are replaced by 0.
+// Linear returns x·wᵀ + b for an input x [N, in], weights w [out, in] and a bias b
+// [out]; the result is [N, out]. The zero Var for b adds nothing. With relu, negative
+// results become 0. Linear panics if the shapes differ from these.
 func Linear(x, w, b Var, relu bool) Var {
 	const op = "autograd.Linear"
 	xn := x.node(op)
@@ -47,12 +48,15 @@ func (o *linearOp) backward(t *Tape, y *node) {
 	}
 }
 
-// MatMul returns the product of a [M, K] and b [K, N], or the products of the
-// items of a [B, M, K] and b [B, K, N].
+// MatMul returns the product of the matrices a [M, K] and b [K, N], which is [M, N].
+// For two batches, a [B, M, K] and b [B, K, N], it returns the product of each pair of
+// items, [B, M, N]. The operands do not broadcast: MatMul panics if the shapes differ
+// from these.
 func MatMul(a, b Var) Var { return matMul("autograd.MatMul", a, b, false) }
 
-// MatMulT returns a·bᵀ for a [M, K] and b [N, K], or for the items of a [B, M, K]
-// and b [B, N, K].
+// MatMulT returns a·bᵀ for the matrices a [M, K] and b [N, K], which is [M, N]. For
+// two batches, a [B, M, K] and b [B, N, K], it returns [B, M, N]. It panics if the
+// shapes differ from these.
 func MatMulT(a, b Var) Var { return matMul("autograd.MatMulT", a, b, true) }
 
 func matMul(op string, a, b Var, transB bool) Var {

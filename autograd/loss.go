@@ -7,12 +7,14 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// MSE returns the mean of the squared differences of a and b, accumulated in
-// float64. The shapes must be equal.
+// MSE returns the mean squared error of a and b, mean((a-b)²), as a scalar,
+// accumulated in float64. The operands do not broadcast: MSE panics if their shapes
+// differ or they have no elements.
 func MSE(a, b Var) Var { return distance("autograd.MSE", a, b, true) }
 
-// L1 returns the mean of the absolute differences of a and b, accumulated in
-// float64. The shapes must be equal; the derivative is 0 where a = b.
+// L1 returns the mean absolute difference of a and b as a scalar, accumulated in
+// float64. Its derivative is 0 where a = b. The operands do not broadcast: L1 panics
+// if their shapes differ or they have no elements.
 func L1(a, b Var) Var { return distance("autograd.L1", a, b, false) }
 
 func distance(op string, a, b Var, squared bool) Var {
@@ -65,9 +67,11 @@ func (o *distanceOp) backward(t *Tape, y *node) {
 	}
 }
 
-// KLDiv returns the Kullback-Leibler divergence of the distributions q from those
-// whose logarithms are logp, both [N, K], as a mean over rows: sum(q·(log q -
-// logp))/N. Where q is 0 its term is 0.
+// KLDiv returns the Kullback-Leibler divergence of a model from the distributions q
+// [N, K], as a scalar: the mean over rows of sum(q·(log q - logp)). The operand logp
+// [N, K] holds the logarithms of the model's probabilities, as [LogSoftmax] returns
+// them. A term is 0 where q is 0. Gradients flow to both operands. KLDiv panics if the
+// shapes differ, are no matrices, or have no rows.
 func KLDiv(logp, q Var) Var {
 	const op = "autograd.KLDiv"
 	p := logp.node(op)
@@ -107,9 +111,10 @@ func (*klDivOp) backward(t *Tape, y *node) {
 	}
 }
 
-// CosineSimilarity returns [N] with the cosine of the angle between each row of a
-// [N, K] and the same row of b: their inner product over the product of their norms,
-// each at least eps.
+// CosineSimilarity returns [N]: the cosine of the angle between each row of a [N, K]
+// and the same row of b [N, K]. It is the inner product of the rows divided by their
+// Euclidean norms; a norm below eps is replaced by eps. The rows broadcast as in
+// [Mul], so that b may be [K] or [1, K].
 func CosineSimilarity(a, b Var, eps float64) Var {
 	return SumAxes(Mul(NormalizeRows(a, eps), NormalizeRows(b, eps)), -1)
 }

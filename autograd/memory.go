@@ -101,11 +101,11 @@ func alignedFloats(n int) []float32 {
 // poisonState is 0 before the first question, then 1 for off or 2 for on.
 var poisonState atomic.Int32
 
-// SetPoison turns the debug mode on or off for the whole process: memory that a
-// tape takes back, and memory it hands out for the first time, is filled with
-// NaN, so that reading it by mistake shows. It is on by default in test binaries
-// and where the environment variable METTLE_POISON is 1, and off elsewhere. It
-// costs one pass over the recycled memory.
+// SetPoison turns a debug mode on or off for the whole process. In this mode a tape
+// fills memory with NaN when it takes it back and when it hands it out for the first
+// time, so that a stale read shows. The mode is on by default in test binaries and
+// with the environment variable METTLE_POISON=1, and off elsewhere. It costs one pass
+// over the recycled memory.
 func SetPoison(on bool) {
 	if on {
 		poisonState.Store(2)

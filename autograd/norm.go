@@ -9,29 +9,33 @@ import (
 
 // BatchNormOptions are the settings of [BatchNorm].
 type BatchNormOptions struct {
-	// Mean and Var are the running estimates [C], or nil if there are none.
+	// Mean and Var are the running estimates [C]; nil means that there are none.
 	Mean, Var *tensor.Tensor
 
-	// UseRunning normalises by the running estimates, which are constants then;
-	// otherwise by the statistics of the batch, which also move the running
-	// estimates if Update is set.
+	// UseRunning normalises by the running estimates, which count as constants. By
+	// default the mean and the biased variance of the batch normalise it.
 	UseRunning bool
-	Update     bool
 
-	Momentum float64 // the weight of the new in the running estimates
-	Eps      float64 // added to the variance
+	// Update moves the running estimates towards the statistics of the batch, with the
+	// unbiased variance. It has no effect with UseRunning.
+	Update bool
 
-	PreReLU  bool // max(x, 0) takes the place of x
-	PostReLU bool // negative results are replaced by 0
+	Momentum float64 // the weight of the batch in the running estimates; 0 leaves them alone
+	Eps      float64 // added to the variance; 0 adds nothing
 
-	// Residual, unless zero, is added to the normalised values, before PostReLU.
+	PreReLU  bool // replaces x by max(x, 0) first
+	PostReLU bool // replaces negative results by 0 last
+
+	// Residual has the shape of x and is added after the normalisation and before
+	// PostReLU. The zero Var adds nothing.
 	Residual Var
 }
 
-// BatchNorm normalises each channel of x [N, C, ...] and returns (x-mean) /
-// sqrt(variance+Eps) · gamma + beta (Ioffe and Szegedy, 2015). gamma and beta have
-// shape [C], or are zero Vars and stand for 1 and 0. With batch statistics it
-// panics if a channel has no values.
+// BatchNorm normalises each channel of x [N, C, ...] and returns
+// (x-mean)/sqrt(variance+Eps) · gamma + beta in the shape of x (Ioffe and Szegedy,
+// 2015). The scale gamma and the shift beta are [C]; the zero Var stands for 1 and 0.
+// BatchNorm panics if another shape does not fit, if running estimates are asked for
+// and missing, or if a batch without values is to give statistics.
 func BatchNorm(x, gamma, beta Var, o BatchNormOptions) Var {
 	const op = "autograd.BatchNorm"
 	n := x.node(op)
@@ -146,9 +150,11 @@ func (o *batchNormOp) backward(t *Tape, y *node) {
 	}
 }
 
-// LayerNorm normalises each row of x [..., K] by its own mean and variance and
-// returns (x-mean)/sqrt(variance+eps) · gamma + beta (Ba, Kiros and Hinton, 2016).
-// gamma and beta have shape [K], or are zero Vars and stand for 1 and 0.
+// LayerNorm normalises each row of x [..., K] by the mean and the biased variance of
+// the row, and returns (x-mean)/sqrt(variance+eps) · gamma + beta in the shape of x
+// (Ba, Kiros and Hinton, 2016). The scale gamma and the shift beta are [K]; the zero
+// Var stands for 1 and 0. LayerNorm panics if x is a scalar or another shape does not
+// fit.
 func LayerNorm(x, gamma, beta Var, eps float64) Var {
 	const op = "autograd.LayerNorm"
 	n := x.node(op)
@@ -197,8 +203,9 @@ func (o *layerNormOp) backward(t *Tape, y *node) {
 	}
 }
 
-// NormalizeRows divides each row of x [..., K] by its Euclidean norm, or by eps if
-// that is larger.
+// NormalizeRows returns each row of x [..., K] divided by its Euclidean norm, in the
+// shape of x. A norm below eps is replaced by eps, so that a row of zeros stays zero.
+// NormalizeRows panics if x is a scalar.
 func NormalizeRows(x Var, eps float64) Var {
 	const op = "autograd.NormalizeRows"
 	n := x.node(op)

@@ -6,32 +6,31 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Param is a tensor that training changes: a weight or a bias. It may be read
-// by many goroutines with tapes of their own; changing it needs it alone.
+// A Param is a tensor that training changes: a weight or a bias. Goroutines with tapes
+// of their own may read it at the same time. A change needs the parameter alone.
 //
-// Its version counts the changes. A backward pass through a parameter whose
-// version is not that of the forward pass panics instead of being wrong.
+// A parameter counts its changes as its version. A backward pass panics if the version
+// is no longer the one of the forward pass, because its result would be wrong.
 type Param struct {
 	value   *tensor.Tensor
 	version atomic.Uint64
 	frozen  atomic.Bool
 }
 
-// NewParam returns a parameter that starts as v and owns it from now on.
+// NewParam returns a parameter with the value v, which it owns from now on.
 func NewParam(v *tensor.Tensor) *Param { return &Param{value: v} }
 
-// Value returns the parameter's tensor, for reading. Whoever writes to it does so
-// inside [Param.Update].
+// Value returns the parameter's tensor, for reading. [Param.Update] writes to it.
 func (p *Param) Value() *tensor.Tensor { return p.value }
 
-// Shape returns the dimensions; they must not be modified.
+// Shape returns the dimensions. The slice must not be modified.
 func (p *Param) Shape() []int { return p.value.Shape() }
 
 // Len returns the number of elements.
 func (p *Param) Len() int { return p.value.Len() }
 
-// Update calls f with the elements, for reading and writing, and counts one
-// change.
+// Update counts one change and calls f with the elements in row-major order, for
+// reading and writing.
 func (p *Param) Update(f func(v []float32)) {
 	p.version.Add(1)
 	f(p.value.Data())
@@ -40,14 +39,14 @@ func (p *Param) Update(f func(v []float32)) {
 // Version returns the number of changes so far.
 func (p *Param) Version() uint64 { return p.version.Load() }
 
-// SetFrozen freezes the parameter or thaws it. No gradient is computed for a
-// frozen parameter, so optimisers leave it alone.
+// SetFrozen freezes or thaws the parameter. [Tape.Gradients] computes no gradient for
+// a parameter that was frozen when it entered the tape, so optimisers leave it alone.
 func (p *Param) SetFrozen(frozen bool) { p.frozen.Store(frozen) }
 
 // Frozen reports whether the parameter is frozen.
 func (p *Param) Frozen() bool { return p.frozen.Load() }
 
-// Clone returns a parameter with a copy of the value, frozen if p is.
+// Clone returns a parameter with a copy of the value and version 0, frozen if p is.
 func (p *Param) Clone() *Param {
 	q := NewParam(p.value.Clone())
 	q.SetFrozen(p.Frozen())

@@ -7,12 +7,17 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// PoolOptions are the settings of pooling. Each list holds one number for each
-// spatial dimension in the order of the shape, or a single one for all of them.
+// PoolOptions are the settings of pooling. The lists hold one number per spatial
+// dimension in the order of the shape (depth, height, width), or a single number for
+// all of them.
 type PoolOptions struct {
-	Kernel  []int
-	Stride  []int // nil means Kernel
-	Padding []int // nil means 0; at most half of Kernel
+	Kernel  []int // the size of a window, at least 1; it has no default
+	Stride  []int // the distance of windows, at least 1; nil means Kernel
+	Padding []int // on either side, at most half of Kernel; nil means 0
+
+	// Ceil rounds the size of the result up: the last window may end outside the
+	// padded input, provided that it begins inside the input or the padding before it.
+	Ceil bool
 
 	// ExcludePadding leaves the zeros of the padding out of averages.
 	ExcludePadding bool
@@ -33,7 +38,7 @@ func pool(op string, x *node, o *PoolOptions) (p kernel.Pool, dims [MaxRank]int)
 		p.Stride = sizes(op, "Stride", o.Stride, spatial, 1, 1, 1)
 	}
 	p.Padding = sizes(op, "Padding", o.Padding, spatial, 0, 0, 0)
-	p.CountPad = !o.ExcludePadding
+	p.CountPad, p.Ceil = !o.ExcludePadding, o.Ceil
 	for d := range 3 {
 		if p.In[d] == 0 || 2*p.Padding[d] > p.Kernel[d] || p.In[d]+2*p.Padding[d] < p.Kernel[d] {
 			tensor.Panic(op, fmt.Sprintf("the kernel %v with padding %v does not fit", p.Kernel, p.Padding), x.shape())
@@ -45,8 +50,11 @@ func pool(op string, x *node, o *PoolOptions) (p kernel.Pool, dims [MaxRank]int)
 	return p, dims
 }
 
-// MaxPool returns the largest element of each window of x [N, C, ...]. The
-// derivative goes to the first of equal ones.
+// MaxPool returns the largest element of each window of x [N, C, ...] with one to
+// three spatial dimensions. A result has floor((size + 2·Padding - Kernel)/Stride) + 1
+// windows along each dimension. Padding never wins, and NaN always does. The
+// derivative goes to the first of equal elements. MaxPool panics if the options do not
+// fit the shape.
 func MaxPool(x Var, o PoolOptions) Var {
 	n := x.node("autograd.MaxPool")
 	t := x.tape
@@ -74,7 +82,8 @@ func (o *maxPoolOp) backward(t *Tape, y *node) {
 	t.give(y.in[0], func(dx []float32) { kernel.MaxPoolGrad(dx, y.gradient(), o.codes, &o.p) })
 }
 
-// AvgPool returns the mean of each window of x [N, C, ...].
+// AvgPool returns the mean of each window of x [N, C, ...], in the shape that
+// [MaxPool] gives. It panics as MaxPool does.
 func AvgPool(x Var, o PoolOptions) Var {
 	n := x.node("autograd.AvgPool")
 	t := x.tape
@@ -93,8 +102,8 @@ func (o *avgPoolOp) backward(t *Tape, y *node) {
 	t.give(y.in[0], func(dx []float32) { kernel.AvgPoolGrad(dx, y.gradient(), &o.p) })
 }
 
-// GlobalAvgPool returns the mean of each plane or volume of x [N, C, ...] as
-// [N, C].
+// GlobalAvgPool returns the mean over all positions of each channel of x [N, C, ...],
+// as [N, C]. It panics if x has no spatial dimension or no positions.
 func GlobalAvgPool(x Var) Var {
 	const op = "autograd.GlobalAvgPool"
 	n := x.node(op)

@@ -7,11 +7,12 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// Sum returns the sum of all elements, accumulated in float64.
+// Sum returns the sum of all elements of x as a scalar, accumulated in float64: 0 if
+// there are none.
 func Sum(x Var) Var { return sumScaled("autograd.Sum", x, false) }
 
-// Mean returns the mean of all elements, accumulated in float64. It panics if
-// there are none.
+// Mean returns the mean of all elements of x as a scalar, accumulated in float64. It
+// panics if there are none.
 func Mean(x Var) Var { return sumScaled("autograd.Mean", x, true) }
 
 func sumScaled(op string, x Var, mean bool) Var {
@@ -47,11 +48,13 @@ func (o *sumOp) backward(t *Tape, y *node) {
 	}
 }
 
-// SumAxes returns the sums over the given axes, which the result lacks.
+// SumAxes returns the sums over the given axes, accumulated in float64. The result
+// lacks these axes: the sum of [N, C, H, W] over axes 2 and 3 is [N, C]. SumAxes
+// panics if x has no such axis or an axis is named twice.
 func SumAxes(x Var, axes ...int) Var { return sumAxes("autograd.SumAxes", x, axes, false) }
 
-// MeanAxes returns the means over the given axes, which the result lacks. It panics
-// if one of them has length 0.
+// MeanAxes returns the means over the given axes, in the shape that [SumAxes] gives.
+// It panics as SumAxes does, and if one of the axes has length 0.
 func MeanAxes(x Var, axes ...int) Var { return sumAxes("autograd.MeanAxes", x, axes, true) }
 
 func sumAxes(op string, x Var, axes []int, mean bool) Var {
@@ -113,8 +116,9 @@ func (o *sumAxesOp) backward(t *Tape, y *node) {
 	kernel.Broadcast(kernel.OpAdd, dx, x.shape(), dx, x.shape(), y.gradient(), o.kept[:x.rank])
 }
 
-// LogSumExp returns the logarithm of the sum of exponentials of each row of x
-// [..., K], with the last axis gone. It panics if K is 0.
+// LogSumExp returns the logarithm of the sum of exponentials of each row of x [...,
+// K], without the last axis: [...]. It does not overflow, and sums in float64.
+// LogSumExp panics if x is a scalar or K is 0.
 func LogSumExp(x Var) Var {
 	const op = "autograd.LogSumExp"
 	n := x.node(op)

@@ -7,7 +7,8 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A GridPadding says what a grid sampler finds outside the image.
+// A GridPadding says what [GridSample] finds outside the image. The zero value finds
+// zeros.
 type GridPadding uint8
 
 const (
@@ -17,9 +18,13 @@ const (
 )
 
 // GridSample samples x [N, C, H, W] bilinearly at the points of grid [N, H', W', 2],
-// pairs (x, y) in [-1, 1], and returns [N, C, H', W'] (Jaderberg et al., 2015). With
-// alignCorners -1 and 1 are the centres of the border pixels, otherwise their outer
-// edges. A point that is not finite yields 0.
+// and returns [N, C, H', W'] (Jaderberg et al., 2015). A point is a pair (x, y) in
+// [-1, 1], x along the width. With alignCorners the numbers -1 and 1 mean the centres
+// of the border pixels, otherwise their outer edges. A point that is not finite gives
+// 0. Gradients flow to the image and to the grid. A coordinate that the padding clamps
+// to the centre of a border pixel, or that lies exactly on it, has a gradient of 0.
+// GridSample panics if the shapes differ from these, H or W is 0, or the padding is
+// unknown.
 func GridSample(x, grid Var, padding GridPadding, alignCorners bool) Var {
 	const op = "autograd.GridSample"
 	n := x.node(op)
@@ -55,14 +60,17 @@ func (o *gridSampleOp) backward(t *Tape, y *node) {
 	}
 }
 
-// ResizeBilinear returns x [N, C, H, W] with height h and width w. With alignCorners
-// the centres of the corner pixels coincide, otherwise the corners of the images.
+// ResizeBilinear returns x [N, C, H, W] with height h and width w, [N, C, h, w], by
+// bilinear interpolation without smoothing. With alignCorners the centres of the
+// corner pixels coincide, otherwise the corners of the images. ResizeBilinear panics
+// if x has another rank or a size is 0.
 func ResizeBilinear(x Var, h, w int, alignCorners bool) Var {
 	return resize("autograd.ResizeBilinear", x, kernel.Resize{OutH: h, OutW: w, AlignCorners: alignCorners})
 }
 
-// ResizeNearest returns x [N, C, H, W] with height h and width w, taking pixel
-// floor(i·H/h) for row i and likewise for columns.
+// ResizeNearest returns x [N, C, H, W] with height h and width w, [N, C, h, w]: row i
+// comes from row floor(i·H/h), and a column likewise. ResizeNearest panics if x has
+// another rank or a size is 0.
 func ResizeNearest(x Var, h, w int) Var {
 	return resize("autograd.ResizeNearest", x, kernel.Resize{OutH: h, OutW: w, Nearest: true})
 }

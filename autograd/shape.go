@@ -8,8 +8,10 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// Reshape returns x with another shape, sharing its memory. One dimension may be
-// -1 and is then whatever makes the number of elements fit.
+// Reshape returns x in another shape with as many elements; the two share memory. One
+// dimension may be -1, and stands for the number that fits. Reshape panics if the
+// numbers of elements differ, if -1 stands for no single number, or if the shape is
+// negative or has more than [MaxRank] axes.
 func Reshape(x Var, shape ...int) Var {
 	const op = "autograd.Reshape"
 	n := x.node(op)
@@ -54,7 +56,8 @@ type reshapeOp struct{}
 
 func (*reshapeOp) backward(t *Tape, y *node) { t.pass(y.in[0], y) }
 
-// Flatten returns x [N, ...] as a matrix [N, rest], sharing its memory.
+// Flatten returns x [N, ...] as a matrix [N, rest]; the two share memory. It panics if
+// x is a scalar.
 func Flatten(x Var) Var {
 	const op = "autograd.Flatten"
 	n := x.node(op)
@@ -69,7 +72,7 @@ func Flatten(x Var) Var {
 }
 
 // PermuteCopy returns x with its axes in another order: axis i of the result is axis
-// order[i] of x. It copies.
+// order[i] of x. It copies. PermuteCopy panics unless the order names every axis once.
 func PermuteCopy(x Var, order ...int) Var {
 	const op = "autograd.PermuteCopy"
 	n := x.node(op)
@@ -102,7 +105,8 @@ func (o *permuteOp) backward(t *Tape, y *node) {
 	t.give(y.in[0], func(dx []float32) { kernel.Permute(dx, y.gradient(), y.shape(), o.inverse[:y.rank]) })
 }
 
-// TransposeCopy returns a matrix with rows and columns exchanged. It copies.
+// TransposeCopy returns the matrix x [M, N] with rows and columns exchanged, [N, M].
+// It copies. TransposeCopy panics if x is no matrix.
 func TransposeCopy(x Var) Var {
 	const op = "autograd.TransposeCopy"
 	if n := x.node(op); n.rank != 2 {
@@ -111,8 +115,9 @@ func TransposeCopy(x Var) Var {
 	return PermuteCopy(x, 1, 0)
 }
 
-// NarrowCopy returns the entries from, from+step, ... below to along one axis. A
-// step of 0 means 1; a negative one panics. It copies.
+// NarrowCopy returns the entries from, from+step, ... of x along one axis, up to but
+// not including entry to. It copies. A step of 0 means 1. NarrowCopy panics if x has
+// no such axis, unless 0 <= from <= to <= length, or if the step is negative.
 func NarrowCopy(x Var, axis, from, to, step int) Var {
 	const op = "autograd.NarrowCopy"
 	n := x.node(op)
@@ -128,7 +133,8 @@ func NarrowCopy(x Var, axis, from, to, step int) Var {
 	return slice(x.tape, n, dims, o)
 }
 
-// FlipCopy reverses x along the given axes. It copies.
+// FlipCopy returns x reversed along the given axes, in the shape of x. It copies.
+// FlipCopy panics if x has no such axis.
 func FlipCopy(x Var, axes ...int) Var {
 	const op = "autograd.FlipCopy"
 	n := x.node(op)
@@ -141,8 +147,10 @@ func FlipCopy(x Var, axes ...int) Var {
 	return slice(x.tape, n, n.dims, o)
 }
 
-// SubsampleCopy returns every step-th row and column of the last two axes of x, from
-// the first: a convolution by [[1]] with that stride. It copies.
+// SubsampleCopy returns every step-th row and column of the last two axes of x [...,
+// H, W], beginning with the first: [..., ceil(H/step), ceil(W/step)]. It is a
+// convolution by the kernel [[1]] with that stride. It copies. SubsampleCopy panics if
+// x has fewer than two axes or the step is below 1.
 func SubsampleCopy(x Var, step int) Var {
 	const op = "autograd.SubsampleCopy"
 	n := x.node(op)
@@ -186,8 +194,10 @@ func (o *sliceOp) backward(t *Tape, y *node) {
 	kernel.SetSlice(dx, x.shape(), y.gradient(), y.shape(), o.start[:x.rank], o.step[:x.rank], true)
 }
 
-// Rot90Copy turns the plane of the last two axes by quarter turns, counter-clockwise
-// with rows counted downwards. It copies.
+// Rot90Copy turns each plane of x [..., H, W] counter-clockwise by so many quarter
+// turns, with rows counted downwards. The result is [..., W, H] after an odd number of
+// turns and [..., H, W] otherwise. A negative number turns clockwise. It copies.
+// Rot90Copy panics if x has fewer than two axes.
 func Rot90Copy(x Var, turns int) Var {
 	const op = "autograd.Rot90Copy"
 	n := x.node(op)
@@ -220,8 +230,9 @@ func (o *rot90Op) backward(t *Tape, y *node) {
 	})
 }
 
-// RollCopy shifts x along an axis by so many entries; what leaves at one end enters
-// at the other. It copies.
+// RollCopy shifts x along an axis by so many entries: what leaves at one end enters at
+// the other. The result has the shape of x. It copies. RollCopy panics if x has no
+// such axis.
 func RollCopy(x Var, axis, shift int) Var {
 	n := x.node("autograd.RollCopy")
 	t := x.tape
@@ -245,9 +256,10 @@ func (o *rollOp) backward(t *Tape, y *node) {
 	t.give(y.in[0], func(dx []float32) { kernel.Roll(dx, y.gradient(), y.shape(), back[:y.rank]) })
 }
 
-// PadConstant returns x with so many entries of the value around each of its last
-// axes: pad holds a pair (before, after) for each of them, the last axis first, as
-// PyTorch has it. Negative numbers crop.
+// PadConstant returns x with so many entries of the given value added at the ends of
+// its last axes. The list pad holds a pair (before, after) per axis, the last axis
+// first, as in PyTorch. A negative number crops. It copies. PadConstant panics if the
+// list holds no pairs, holds more pairs than x has axes, or crops more than there is.
 func PadConstant(x Var, value float32, pad ...int) Var {
 	const op = "autograd.PadConstant"
 	n := x.node(op)
@@ -285,8 +297,9 @@ func (o *padOp) backward(t *Tape, y *node) {
 	})
 }
 
-// ConcatCopy joins Vars along an axis; their other dimensions must be equal. It
-// copies.
+// ConcatCopy joins the operands x along an axis; their other dimensions must be equal.
+// It copies. An operand may occur twice. ConcatCopy panics without operands, if the
+// first has no such axis, or if the other dimensions differ.
 func ConcatCopy(axis int, x ...Var) Var {
 	const op = "autograd.ConcatCopy"
 	if len(x) == 0 {

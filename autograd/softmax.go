@@ -7,12 +7,16 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// Softmax returns exp(x) over its sum for each row of x [..., K].
+// Softmax returns exp(x)/sum(exp(x)) for each row of x [..., K], in the shape of x. It
+// does not overflow, and takes exponentials and their sum in float64. It panics if x
+// is a scalar.
 func Softmax(x Var) Var {
 	return rowwise("autograd.Softmax", x, kernel.Softmax, kernel.SoftmaxGrad)
 }
 
-// LogSoftmax returns x - log(sum(exp(x))) for each row of x [..., K].
+// LogSoftmax returns x - log(sum(exp(x))) for each row of x [..., K], in the shape of
+// x: the logarithm of [Softmax], exact where that underflows. It panics if x is a
+// scalar.
 func LogSoftmax(x Var) Var {
 	return rowwise("autograd.LogSoftmax", x, kernel.LogSoftmax, kernel.LogSoftmaxGrad)
 }
@@ -42,25 +46,36 @@ func (o *rowwiseOp) backward(t *Tape, y *node) {
 	}
 }
 
-// A Reduction says how a loss joins the losses of the rows of a batch.
+// A Reduction says how the losses of the rows of a batch become one result. The zero
+// value takes their mean.
 type Reduction uint8
 
 const (
-	ReduceMean Reduction = iota // their (weighted) mean: a scalar
-	ReduceSum                   // their sum: a scalar
-	ReduceNone                  // none: [N]
+	ReduceMean Reduction = iota // the mean, weighted if there are class weights: a scalar
+	ReduceSum                   // the sum: a scalar
+	ReduceNone                  // one loss per row: [N]
 )
 
-// CrossEntropyOptions are the settings of [CrossEntropy].
+// CrossEntropyOptions are the settings of [CrossEntropy]. The zero value is the plain
+// mean over the batch.
 type CrossEntropyOptions struct {
-	Weights   []float32 // one per class; nil stands for 1. A mean is weighted with those of the labels.
-	Smoothing float64   // mixes the label with the uniform distribution; in [0, 1]
-	Reduction Reduction
+	// Weights [K] multiply the loss of each class; nil means 1. A mean divides by the
+	// sum of the weights of the labels, as PyTorch does.
+	Weights []float32
+
+	// Smoothing e in [0, 1] replaces a label by 1-e on its class plus e/K on every
+	// class (Szegedy et al., 2016); 0 means the plain label.
+	Smoothing float64
+
+	Reduction Reduction // 0 means ReduceMean
 }
 
 // CrossEntropy returns the negative log-likelihood of the labels under the softmax of
-// logits [N, K], computed in float64. It panics if a label is out of range or N
-// is 0. It keeps labels, which must not change before Reset.
+// logits [N, K], computed in float64: a scalar, or [N] with [ReduceNone]. There is one
+// label in [0, K) per row. The tape keeps the slices labels and o.Weights, which must
+// not change before Reset. CrossEntropy panics if N is 0, the number of labels is not
+// N, a label is out of range, the smoothing is outside [0, 1], or the number of
+// weights is not K.
 func CrossEntropy(logits Var, labels []int, o CrossEntropyOptions) Var {
 	const op = "autograd.CrossEntropy"
 	n := logits.node(op)
@@ -83,8 +98,10 @@ func CrossEntropy(logits Var, labels []int, o CrossEntropyOptions) Var {
 	return crossEntropy(logits.tape, n, ce, o.Reduction)
 }
 
-// SoftCrossEntropy returns -sum(target·log softmax(logits)) over each row, for target
-// distributions [N, K]. No gradient flows to the target.
+// SoftCrossEntropy returns -sum(target · log softmax(logits)) over each row, computed
+// in float64, for logits [N, K] and target distributions [N, K]: a scalar, or [N] with
+// [ReduceNone]. No gradient flows to the target. SoftCrossEntropy panics if the shapes
+// differ, are no matrices, or have no rows.
 func SoftCrossEntropy(logits Var, target Var, reduction Reduction) Var {
 	const op = "autograd.SoftCrossEntropy"
 	n := logits.node(op)

@@ -8,16 +8,16 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Mode says what a forward pass is for.
+// A Mode says what a forward pass is for. The zero value is Training.
 type Mode uint8
 
 const (
-	// Training records operations; batch normalisation uses and updates batch
-	// statistics, dropout drops.
+	// Training records operations. Layers of batch normalisation use the statistics of
+	// the batch and update the running ones, and dropout drops.
 	Training Mode = iota
 
-	// Eval records operations; batch normalisation uses running statistics,
-	// dropout does nothing. Gradients of an attack or a saliency map want this.
+	// Eval records operations. Layers of batch normalisation use running statistics, and
+	// dropout does nothing. It is the mode for the gradient of an attack or a saliency map.
 	Eval
 
 	// Inference computes as Eval does and records nothing.
@@ -32,12 +32,12 @@ func (m Mode) String() string {
 	return [...]string{"Training", "Eval", "Inference"}[m]
 }
 
-// MaxRank is the largest rank of a Var.
+// MaxRank is the largest number of axes of a Var.
 const MaxRank = 6
 
-// A Tape records what is computed from the tensors and parameters that enter it
-// and owns the memory of every result. One goroutine uses a tape at a time;
-// goroutines with tapes of their own may share parameters.
+// A Tape records the operations on the tensors and parameters that enter it, and owns
+// the memory of every result. One goroutine uses a tape at a time; goroutines with
+// tapes of their own may share parameters.
 type Tape struct {
 	mode Mode
 	seed uint64
@@ -62,8 +62,9 @@ type Tape struct {
 	need, target []bool // scratch of a backward pass
 }
 
-// NewTape returns an empty tape. The seed determines everything random that
-// operations on it do (dropout), together with the step that [Tape.Reset] counts.
+// NewTape returns an empty tape at step 0. Seed and step, which [Tape.Reset] counts,
+// determine every random draw of an operation such as [Dropout]. NewTape panics if the
+// mode is unknown.
 func NewTape(mode Mode, seed uint64) *Tape {
 	if mode > Inference {
 		tensor.Panic("autograd.NewTape", "no such mode: "+mode.String())
@@ -74,14 +75,14 @@ func NewTape(mode Mode, seed uint64) *Tape {
 // Mode returns the tape's mode.
 func (t *Tape) Mode() Mode { return t.mode }
 
-// Reset forgets all operations and takes back all memory: every Var of the tape,
-// and every tensor and slice reached through one, is invalid afterwards. It begins
-// the next step.
+// Reset forgets all operations, takes back all memory and begins the next step. Every
+// Var of the tape is invalid afterwards, and so is every tensor and slice that was
+// reached through one.
 func (t *Tape) Reset() { t.ResetTo(t.step + 1) }
 
-// ResetTo is [Tape.Reset] for a chosen step. A run that resumes at step n calls
-// ResetTo(n) where the uninterrupted run would have called Reset, and draws the
-// same random numbers.
+// ResetTo is [Tape.Reset] with a chosen step. A run that resumes at step n calls
+// ResetTo(n) where the uninterrupted run called Reset, and draws the same random
+// numbers.
 func (t *Tape) ResetTo(step uint64) {
 	t.step = step
 	t.draw = 0
@@ -98,8 +99,8 @@ func (t *Tape) ResetTo(step uint64) {
 	t.mem.reset()
 }
 
-// MemoryBytes returns how much memory the tape holds for intermediate results, in use
-// or to be reused.
+// MemoryBytes returns the number of bytes that the tape holds for results and
+// gradients, in use or free for reuse.
 func (t *Tape) MemoryBytes() int {
 	n := 0
 	for _, b := range t.mem.all {
@@ -111,7 +112,8 @@ func (t *Tape) MemoryBytes() int {
 	return n
 }
 
-// Step returns the number of Resets, or what ResetTo said.
+// Step returns the number of the current step: the number of Resets since NewTape, or
+// since ResetTo plus its argument.
 func (t *Tape) Step() uint64 { return t.step }
 
 // key returns the key of the next random draw. Draws are counted, so a key
@@ -131,20 +133,23 @@ func mix(z uint64) uint64 {
 	return z ^ z>>31
 }
 
-// Input enters a tensor that no gradient is wanted for. The tape refers to x and
-// does not copy it, so x must not change before Reset.
+// Input enters a tensor without a gradient, and returns it as a Var of the same shape.
+// The tape does not copy x, which must not change before Reset. Input panics if x has
+// more than [MaxRank] axes.
 func (t *Tape) Input(x *tensor.Tensor) Var { return t.enter(x).v(t) }
 
-// Watch enters a tensor that gradients are wanted for, such as the image of an
-// attack. The tape refers to x and does not copy it.
+// Watch enters a tensor with a gradient, such as the image of an attack, and returns
+// it as a Var of the same shape. The tape does not copy x, which must not change
+// before Reset. Watch panics if x has more than [MaxRank] axes.
 func (t *Tape) Watch(x *tensor.Tensor) Var {
 	n := t.enter(x)
 	n.needs = t.mode != Inference
 	return n.v(t)
 }
 
-// Param enters a parameter. Layers call it for their weights; it gives the same
-// Var for the same parameter until Reset.
+// Param enters a parameter and returns it as a Var of the same shape. Layers call it
+// for their weights. Until Reset, the same parameter gives the same Var. Param panics
+// if p has more than [MaxRank] axes.
 func (t *Tape) Param(p *Param) Var {
 	n := t.params[p]
 	if n == nil {
@@ -156,7 +161,7 @@ func (t *Tape) Param(p *Param) Var {
 	return n.v(t)
 }
 
-// Constant enters a single number.
+// Constant enters a single number, a scalar without a gradient.
 func (t *Tape) Constant(x float32) Var {
 	n := t.newNode()
 	n.data[0] = x
@@ -287,8 +292,9 @@ func record[T any, P interface {
 	return o
 }
 
-// MultiplyAdds returns the number of multiply-adds in the convolutions and matrix
-// products recorded since Reset: those on a way to a parameter or watched input.
+// MultiplyAdds returns the number of multiply-adds per forward pass in the
+// convolutions and matrix products recorded since Reset. Only operations on the way
+// from a parameter or a watched input are recorded, and none on an Inference tape.
 func (t *Tape) MultiplyAdds() int64 {
 	var sum int64
 	for _, n := range t.nodes[:t.used] {

@@ -6,17 +6,17 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Var is a value on a tape: an input, a parameter, or the result of an
-// operation. It is a small handle to be passed by value, and it is valid until the
-// tape's Reset: any use after that panics. The zero Var stands for an absent
-// optional operand, such as the bias of a convolution.
+// A Var is a value on a tape: an input, a parameter, or the result of an operation. It
+// is a small handle, to be passed by value. It is valid until Reset of its tape, and
+// any later use panics. The zero Var stands for an optional operand that is absent,
+// such as the bias of a convolution; elsewhere it panics.
 type Var struct {
 	tape *Tape
 	id   int
 	gen  uint32
 }
 
-// IsZero reports whether v is the zero Var.
+// IsZero reports whether v is the zero Var, an absent operand.
 func (v Var) IsZero() bool { return v.tape == nil }
 
 // node returns the node of v, or panics for op if v is not valid.
@@ -54,20 +54,21 @@ func (v Var) on(op string, t *Tape) *node {
 	return n
 }
 
-// Tape returns the tape v is on.
+// Tape returns the tape that v is on.
 func (v Var) Tape() *Tape {
 	v.node("autograd.Var.Tape")
 	return v.tape
 }
 
-// Shape returns the dimensions. They must not be modified and are valid until
+// Shape returns the dimensions. The slice must not be modified, and is valid until
 // Reset.
 func (v Var) Shape() []int { return v.node("autograd.Var.Shape").shape() }
 
-// Rank returns the number of dimensions.
+// Rank returns the number of axes: 0 for a scalar.
 func (v Var) Rank() int { return v.node("autograd.Var.Rank").rank }
 
-// Dim returns dimension axis; a negative axis counts from the end.
+// Dim returns the length of an axis; a negative axis counts from the end. It panics if
+// v has no such axis.
 func (v Var) Dim(axis int) int {
 	n := v.node("autograd.Var.Dim")
 	return n.dims[n.axis("autograd.Var.Dim", axis)]
@@ -76,19 +77,20 @@ func (v Var) Dim(axis int) int {
 // Len returns the number of elements.
 func (v Var) Len() int { return len(v.node("autograd.Var.Len").data) }
 
-// Data returns the elements in row-major order: the tape's own memory, to be
-// read and not written, valid until Reset.
+// Data returns the elements in row-major order. The slice is the tape's own memory: it
+// is for reading only, and valid until Reset.
 func (v Var) Data() []float32 { return v.node("autograd.Var.Data").data }
 
-// Value returns a view of v as a tensor: the tape's own memory, to be read and not
-// written, valid until Reset. Clone it to keep it.
+// Value returns v as a tensor on the tape's own memory: it is for reading only, and
+// valid until Reset. [tensor.Tensor.Clone] keeps it.
 func (v Var) Value() *tensor.Tensor {
 	n := v.node("autograd.Var.Value")
 	return tensor.FromSlice(n.data, n.shape()...)
 }
 
-// Scalar returns the number that v holds, and panics if v holds more than one.
-// Losses and reductions are accumulated in float64 and returned before rounding.
+// Scalar returns the number that v holds. Losses and full reductions are accumulated
+// in float64, and Scalar returns them before they are rounded. It panics unless v
+// holds exactly one element.
 func (v Var) Scalar() float64 {
 	n := v.node("autograd.Var.Scalar")
 	if len(n.data) != 1 {
@@ -100,9 +102,9 @@ func (v Var) Scalar() float64 {
 	return float64(n.data[0])
 }
 
-// Free gives the memory of v back before Reset where nothing can need it any more:
-// on an Inference tape. On a tape that records, it does nothing. Using v after
-// Free panics in Inference mode.
+// Free gives the memory of v back before Reset, on an Inference tape, where no later
+// operation needs it. Any use of v after it panics. On a tape that records, Free does
+// nothing.
 func (v Var) Free() {
 	n := v.node("autograd.Var.Free")
 	t := v.tape
