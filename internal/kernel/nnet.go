@@ -4,8 +4,8 @@ package kernel
 //go:generate sh -c "go run -C _asm ./nnetneon > nnet_arm64.s"
 //go:generate sh -c "go run -C _asm ./nnetneon go > nnet_stubs_arm64.go"
 
-// nnOps are the innermost loops of pooling, normalisation, softmax, transposes
-// and block matching. Their generic forms say what they do.
+// nnOps are the innermost loops of pooling, normalisation and softmax. Their generic
+// forms say what they do.
 type nnOps struct {
 	bnStats func(coef []float32, sums []float64, x []float32, n, channels, s, stride int, pre float32)
 	bnApply func(coef, y, x, r []float32, n, channels, s, stride int, pre, post float32)
@@ -21,9 +21,6 @@ type nnOps struct {
 	rowSums func(y, x []float32, n int, scale float64)
 
 	expSum func(dst, x []float32, shift float32) float64
-
-	sadBytes  func(a []uint8, as int, b []uint8, bs, w, h int) int
-	sadFloats func(a []float32, as int, b []float32, bs, w, h int) float32
 }
 
 var genericNN = nnOps{
@@ -35,6 +32,4 @@ var genericNN = nnOps{
 	maxPool2Grad: maxPool2GradGeneric,
 	rowSums:      rowSumsGeneric,
 	expSum:       expSumGeneric,
-	sadBytes:     sadBytesGeneric,
-	sadFloats:    sadFloatsGeneric,
 }

@@ -13,8 +13,6 @@ var avx2NN = nnOps{
 	maxPool2Grad: maxPool2GradGeneric,
 	rowSums:      rowSumsAVX2,
 	expSum:       expSumAVX2,
-	sadBytes:     sadBytesWholeAVX2,
-	sadFloats:    sadFloatsAVX2,
 }
 
 var avx512NN = nnOps{
@@ -27,18 +25,4 @@ var avx512NN = nnOps{
 	maxPoolRow:   maxPoolRowAVX512,
 	rowSums:      rowSumsAVX512,
 	expSum:       expSumAVX512,
-	sadBytes:     sadBytesAVX512,
-	sadFloats:    sadFloatsAVX512,
-}
-
-// sadBytesWholeAVX2 leaves what is over 16 columns to the generic loop.
-func sadBytesWholeAVX2(a []uint8, as int, b []uint8, bs, w, h int) int {
-	n, sum := w&^15, 0
-	if n > 0 {
-		sum = sadBytesAVX2(a, as, b, bs, n, h)
-	}
-	if n < w {
-		sum += sadBytesGeneric(a[n:], as, b[n:], bs, w-n, h)
-	}
-	return sum
 }

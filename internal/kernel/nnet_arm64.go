@@ -13,8 +13,6 @@ var neonNN = nnOps{
 	maxPool2Grad: maxPool2GradWideNEON,
 	rowSums:      rowSumsNEON,
 	expSum:       expSumNEON,
-	sadBytes:     sadBytesNEON,
-	sadFloats:    sadFloatsNEON,
 }
 
 // The assembly of the pools wants at least four windows in a row.

@@ -22,12 +22,6 @@ func expSumAVX2(dst []float32, x []float32, shift float32) float64
 // rowSumsAVX2 is rowSumsGeneric.
 func rowSumsAVX2(y []float32, x []float32, n int, scale float64)
 
-// sadFloatsAVX2 is sadFloatsGeneric.
-func sadFloatsAVX2(a []float32, as int, b []float32, bs int, w int, h int) float32
-
-// sadBytesAVX2 is sadBytesGeneric for w a multiple of 16.
-func sadBytesAVX2(a []uint8, as int, b []uint8, bs int, w int, h int) int
-
 // bnStatsAVX512 is bnStatsGeneric.
 func bnStatsAVX512(coef []float32, sums []float64, x []float32, n int, channels int, s int, stride int, pre float32)
 
@@ -45,12 +39,6 @@ func expSumAVX512(dst []float32, x []float32, shift float32) float64
 
 // rowSumsAVX512 is rowSumsGeneric.
 func rowSumsAVX512(y []float32, x []float32, n int, scale float64)
-
-// sadFloatsAVX512 is sadFloatsGeneric.
-func sadFloatsAVX512(a []float32, as int, b []float32, bs int, w int, h int) float32
-
-// sadBytesAVX512 is sadBytesGeneric.
-func sadBytesAVX512(a []uint8, as int, b []uint8, bs int, w int, h int) int
 
 // maxPool2AVX512 is maxPool2Generic.
 func maxPool2AVX512(y []float32, x []float32, codes []uint8, oh int, ow int, xw int, dz int)

@@ -38,13 +38,3 @@ func maxPool2GradNEON(dx, dy []float32, codes []uint8, oh, ow, xw, dz int)
 //
 //go:noescape
 func expSumNEON(dst, x []float32, shift float32) float64
-
-// sadBytesNEON is sadBytesGeneric.
-//
-//go:noescape
-func sadBytesNEON(a []uint8, as int, b []uint8, bs, w, h int) int
-
-// sadFloatsNEON is sadFloatsGeneric.
-//
-//go:noescape
-func sadFloatsNEON(a []float32, as int, b []float32, bs, w, h int) float32

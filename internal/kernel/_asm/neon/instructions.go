@@ -36,8 +36,7 @@ var (
 	Div       = three("FDIV", 0x6e20fc00, "4S")
 	Max       = three("FMAX", 0x4e20f400, "4S")   // NaN if one is
 	MaxNumber = three("FMAXNM", 0x4e20c400, "4S") // the other if one is NaN
-	AbsDiff   = three("FABD", 0x6ea0d400, "4S")
-	AddPairs  = three("FADDP", 0x6e20d400, "4S") // of neighbours in n, then in m
+	AddPairs  = three("FADDP", 0x6e20d400, "4S")  // of neighbours in n, then in m
 	MulAdd    = three("FMLA", 0x4e20cc00, "4S")
 	MulAddBy  = element("FMLA", 0x4f801000)
 	MulSubBy  = element("FMLS", 0x4f805000)

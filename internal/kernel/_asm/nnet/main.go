@@ -1,5 +1,5 @@
-// Command nnet generates the inner loops of normalisation, pooling, softmax,
-// transposition and block matching for AVX2 and AVX-512.
+// Command nnet generates the inner loops of normalisation, pooling and softmax for
+// AVX2 and AVX-512.
 package main
 
 import . "github.com/mmcloughlin/avo/build"
@@ -13,8 +13,6 @@ func main() {
 		bnGrad(v)
 		expSum(v)
 		rowSums(v)
-		sadFloats(v)
-		sadBytes(v)
 	}
 	maxPool2()
 	maxPool2Grad()

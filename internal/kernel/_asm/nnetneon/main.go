@@ -1,6 +1,6 @@
-// Command nnetneon writes the innermost loops of normalisation, pooling, softmax
-// and block matching for arm64 to standard output: assembly, or with the argument
-// go its declarations. Their generic forms say what they do.
+// Command nnetneon writes the innermost loops of normalisation, pooling and softmax
+// for arm64 to standard output: assembly, or with the argument go its declarations.
+// Their generic forms say what they do.
 package main
 
 import . "github.com/mettleml/mettle/internal/kernel/_asm/neon"
@@ -15,8 +15,6 @@ func generate() {
 	maxPool2()
 	maxPool2Grad()
 	expSum()
-	sadBytes()
-	sadFloats()
 }
 
 // begin begins a function that equals a generic one.
