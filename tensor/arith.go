@@ -6,11 +6,6 @@ import (
 	"github.com/mettleml/mettle/internal/kernel"
 )
 
-// The operations of this file return a new tensor and leave their operands
-// alone. Two operands are broadcast by numpy's rule: shapes are lined up from
-// the right, and an axis of length 1, or one that is missing, is repeated. They
-// panic if the shapes do not fit, or have more than 8 axes.
-
 // maxAxes bounds the rank of what is broadcast or permuted, as the kernels do.
 const maxAxes = 8
 
@@ -43,24 +38,32 @@ func (t *Tensor) broadcast(name string, op kernel.BinaryOp, u *Tensor) *Tensor {
 	return r
 }
 
-// Add returns t + u.
+// Add returns t + u, element by element. The operands broadcast: their shapes are
+// lined up at the last axes, and an operand repeats along an axis that it lacks or has
+// with length 1. So [N, C, H, W] and [C, 1, 1] give [N, C, H, W]. Add panics if two
+// axes differ and neither has length 1, or if the result has more than 8 axes.
 func (t *Tensor) Add(u *Tensor) *Tensor { return t.broadcast("tensor.Add", kernel.OpAdd, u) }
 
-// Sub returns t - u.
+// Sub returns t - u, element by element. It broadcasts and panics as [Tensor.Add]
+// does.
 func (t *Tensor) Sub(u *Tensor) *Tensor { return t.broadcast("tensor.Sub", kernel.OpSub, u) }
 
-// Mul returns t · u, element by element.
+// Mul returns t · u, element by element. It broadcasts and panics as [Tensor.Add]
+// does.
 func (t *Tensor) Mul(u *Tensor) *Tensor { return t.broadcast("tensor.Mul", kernel.OpMul, u) }
 
-// Div returns t / u.
+// Div returns t / u, element by element: infinite or NaN where u is 0. It broadcasts
+// and panics as [Tensor.Add] does.
 func (t *Tensor) Div(u *Tensor) *Tensor { return t.broadcast("tensor.Div", kernel.OpDiv, u) }
 
-// Maximum returns the larger of t and u, NaN where either is.
+// Maximum returns the larger of t and u, element by element, and NaN where either is
+// NaN. It broadcasts and panics as [Tensor.Add] does.
 func (t *Tensor) Maximum(u *Tensor) *Tensor {
 	return t.broadcast("tensor.Maximum", kernel.OpMaximum, u)
 }
 
-// Minimum returns the smaller of t and u, NaN where either is.
+// Minimum returns the smaller of t and u, element by element, and NaN where either is
+// NaN. It broadcasts and panics as [Tensor.Add] does.
 func (t *Tensor) Minimum(u *Tensor) *Tensor {
 	return t.broadcast("tensor.Minimum", kernel.OpMinimum, u)
 }
@@ -72,17 +75,18 @@ func (t *Tensor) each(f func(dst, a []float32)) *Tensor {
 	return r
 }
 
-// AddScalar returns t + v.
+// AddScalar returns t + v, element by element.
 func (t *Tensor) AddScalar(v float32) *Tensor {
 	return t.each(func(dst, a []float32) { kernel.AddScalar(dst, a, v) })
 }
 
-// Scale returns v · t.
+// Scale returns v · t, element by element.
 func (t *Tensor) Scale(v float32) *Tensor {
 	return t.each(func(dst, a []float32) { kernel.Scale(dst, a, v) })
 }
 
-// Clamp returns t limited to [lo, hi]; NaN stays NaN. It panics unless lo <= hi.
+// Clamp returns t limited to [lo, hi], element by element; NaN stays NaN. It panics
+// unless lo <= hi.
 func (t *Tensor) Clamp(lo, hi float32) *Tensor {
 	if !(lo <= hi) {
 		Panic("tensor.Clamp", "the lower limit is above the upper one", t.shape)
@@ -90,34 +94,35 @@ func (t *Tensor) Clamp(lo, hi float32) *Tensor {
 	return t.each(func(dst, a []float32) { kernel.Clamp(dst, a, lo, hi) })
 }
 
-// Neg returns -t.
+// Neg returns -t, element by element.
 func (t *Tensor) Neg() *Tensor { return t.each(kernel.Neg) }
 
-// Abs returns |t|.
+// Abs returns |t|, element by element.
 func (t *Tensor) Abs() *Tensor { return t.each(kernel.Abs) }
 
-// Sign returns 1, -1, or the element itself where it is 0, -0 or NaN.
+// Sign returns the sign of each element: 1, -1, or the element itself where it is 0,
+// -0 or NaN.
 func (t *Tensor) Sign() *Tensor { return t.each(kernel.Sign) }
 
-// Exp returns e to the power of t.
+// Exp returns e to the power t, element by element: infinite above 88.7.
 func (t *Tensor) Exp() *Tensor { return t.each(kernel.Exp) }
 
-// Log returns the natural logarithm of t.
+// Log returns the natural logarithm of t, element by element: -Inf at 0 and NaN below.
 func (t *Tensor) Log() *Tensor { return t.each(kernel.Log) }
 
-// Sqrt returns the square root of t.
+// Sqrt returns the square root of t, element by element: NaN below 0.
 func (t *Tensor) Sqrt() *Tensor { return t.each(kernel.Sqrt) }
 
-// Square returns t².
+// Square returns t², element by element.
 func (t *Tensor) Square() *Tensor { return t.each(kernel.Square) }
 
-// Tanh returns the hyperbolic tangent of t.
+// Tanh returns the hyperbolic tangent of t, element by element.
 func (t *Tensor) Tanh() *Tensor { return t.each(kernel.Tanh) }
 
-// Sigmoid returns 1 / (1 + e to the power of -t).
+// Sigmoid returns 1/(1+exp(-t)), element by element. It does not overflow.
 func (t *Tensor) Sigmoid() *Tensor { return t.each(kernel.Sigmoid) }
 
-// Apply returns f of every element, in order.
+// Apply returns f of every element. It calls f in row-major order.
 func (t *Tensor) Apply(f func(v float32) float32) *Tensor {
 	return t.each(func(dst, a []float32) {
 		for i, v := range a {
@@ -126,8 +131,8 @@ func (t *Tensor) Apply(f func(v float32) float32) *Tensor {
 	})
 }
 
-// Softmax returns the softmax along the last axis: exponentials divided by their
-// sum. It panics if t has rank 0.
+// Softmax returns exp(t)/sum(exp(t)) for each row of t [..., K], that is along the
+// last axis. It does not overflow, and panics if t has rank 0.
 func (t *Tensor) Softmax() *Tensor {
 	n := t.shape[t.axis("tensor.Softmax", -1)]
 	return t.each(func(dst, a []float32) {
@@ -137,9 +142,10 @@ func (t *Tensor) Softmax() *Tensor {
 	})
 }
 
-// MatMul returns the matrix product of t, [M, K], and u, [K, N]; or, of rank 3,
-// the products of B pairs: [B, M, K] and [B, K, N]. It panics if the shapes are
-// not these.
+// MatMul returns the product of the matrices t [M, K] and u [K, N], which is [M, N].
+// For two batches, t [B, M, K] and u [B, K, N], it returns the product of each pair of
+// items, [B, M, N]. The operands do not broadcast: MatMul panics if the shapes differ
+// from these.
 func (t *Tensor) MatMul(u *Tensor) *Tensor {
 	a, b := t.shape, u.shape
 	r := len(a)
@@ -157,9 +163,9 @@ func (t *Tensor) MatMul(u *Tensor) *Tensor {
 	return c
 }
 
-// Permute returns a copy with the axes in another order: axis i of the result is
-// axis perm[i] of t. It panics if perm is not a permutation of the axes, or if
-// there are more than 8.
+// Permute returns a copy with the axes in another order: axis i of the result is axis
+// perm[i] of t. It panics unless perm names every axis once, and if there are more
+// than 8 axes.
 func (t *Tensor) Permute(perm ...int) *Tensor {
 	shape := make([]int, len(perm))
 	seen := make([]bool, len(t.shape))
@@ -181,8 +187,8 @@ func (t *Tensor) Permute(perm ...int) *Tensor {
 	return r
 }
 
-// Concat returns the tensors of list joined along their first axis. It panics
-// if list is empty, a tensor has rank 0, or the other dimensions differ.
+// Concat returns the tensors of the list joined along their first axis. It panics if
+// the list is empty, a tensor has rank 0, or the other dimensions differ.
 func Concat(list ...*Tensor) *Tensor {
 	if len(list) == 0 {
 		Panic("tensor.Concat", "no tensors")
@@ -204,8 +210,8 @@ func Concat(list ...*Tensor) *Tensor {
 	return r
 }
 
-// Stack returns a tensor whose entries along a new first axis are the tensors of
-// list. It panics if list is empty or the shapes differ.
+// Stack returns the tensors of the list as the entries along a new first axis. It
+// panics if the list is empty or the shapes differ.
 func Stack(list ...*Tensor) *Tensor {
 	if len(list) == 0 {
 		Panic("tensor.Stack", "no tensors")

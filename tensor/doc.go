@@ -1,14 +1,18 @@
-// Package tensor holds arrays of float32 and moves them in and out of files,
-// images and text.
+// Package tensor holds arrays of float32, and reads and writes them as files, images
+// and text.
 //
 // # What a tensor is
 //
-// A [Tensor] is a shape and a slice: contiguous, row-major, float32. The last
-// index moves fastest. A tensor of rank 0 holds one number. Any dimension may be
-// 0, and the tensor is then empty. Views exist along the first axis only
-// ([Tensor.Slice], [Tensor.Index]), because there they are contiguous too; they
-// share memory with the tensor they came from, as [Tensor.Reshape] and
-// [FromSlice] do. [Tensor.Clone] copies.
+// A [Tensor] is a shape and a slice of float32. The elements are contiguous and
+// row-major: the last index moves fastest. A tensor of rank 0 holds one number. Any
+// dimension may be 0, and the tensor is then empty.
+//
+// A view shares the memory of the tensor it came from. Views exist along the first axis
+// only ([Tensor.Slice], [Tensor.Index]), because only there are they contiguous.
+// [Tensor.Reshape] and [FromSlice] share memory too; [Tensor.Clone] copies.
+//
+// Comments give shapes in brackets: [N, C, H, W] are N examples of C channels, H rows
+// and W columns, and [..., K] has any number of axes before one of length K.
 //
 //	package main
 //
@@ -44,34 +48,36 @@
 //
 // # Arithmetic
 //
-// The methods return new tensors and leave their operands alone, so that they
-// can be chained; operands are broadcast as in numpy. They are for code around a
-// model. A loop that must not allocate works on [Tensor.Data], and what needs
-// gradients on a tape (package autograd). Sums are carried in float64.
+// The methods return new tensors and leave their operands alone, so that calls can be
+// chained. Operations on two tensors broadcast as numpy does; [Tensor.Add] states the
+// rule. Sums are accumulated in float64.
+//
+// The methods serve the code around a model. A loop that must not allocate works on
+// [Tensor.Data], and a computation that needs gradients on a tape (package autograd).
 //
 // # Files
 //
-// [ReadNPY] and [WriteNPY] speak numpy's npy format; [OpenSafetensors],
-// [NewSafetensorsWriter] and their shorter relatives speak safetensors, tensor by
-// tensor. In files elements may have other types, see [DType]: integers that
-// float32 cannot hold are an error and never rounded. A file is not trusted:
-// decoding takes at most 4 times the data, 32 times the header and 1 MiB of
-// memory, whatever the header claims, and what is wrong is a [*FormatError] that
-// says where. (ReadNPY on a stream that cannot tell its length may take 5 times
-// the data if the elements are single bytes.) What is written to a path appears
-// whole or not at all.
+// [ReadNPY] and [WriteNPY] read and write numpy's npy format. [OpenSafetensors] and
+// [NewSafetensorsWriter] read and write safetensors, one tensor at a time;
+// [LoadSafetensors] and [SaveSafetensors] take all at once. Elements may have other types
+// in a file ([DType]). An integer that float32 cannot hold is an error, and never rounded.
+//
+// The decoders do not trust a file. Whatever the header claims, decoding takes at most
+// 4 times the size of the data, plus 32 times that of the header, plus 1 MiB of memory.
+// (ReadNPY may take 5 times the data on a stream that cannot tell its length, if the
+// elements are single bytes.) A [*FormatError] says what is wrong, and where. A file that
+// is written to a path appears whole or not at all.
 //
 // # When it panics
 //
-// A wrong shape or an impossible argument is a mistake in the calling program:
-// the call panics with an [*Error] that names the operation and the shapes. The
-// packages above this one panic with the same type, and [Try] turns such panics,
-// and no others, into errors at a boundary. What depends on files or on data
-// returns an error.
+// A wrong shape or an impossible argument is a mistake in the calling program. The call
+// panics with an [*Error] that names the operation and the shapes. All packages above this
+// one panic with the same type, and [Try] turns such panics, and no others, into errors at
+// a boundary. A call whose success depends on files or data returns an error.
 //
 // # Concurrency
 //
-// A tensor may be read by many goroutines. Writing needs it alone. Operations
-// share their work among goroutines, at most [Workers] of them; results have the
-// same bits whatever their number.
+// Any number of goroutines may read a tensor at the same time; a goroutine that writes
+// needs it alone. An operation shares its work among at most [Workers] goroutines. The
+// results have the same bits on any number of them.
 package tensor

@@ -9,19 +9,22 @@ import (
 	"github.com/mettleml/mettle/internal/kernel"
 )
 
-// Sum returns the sum of all elements, carried in float64.
+// Sum returns the sum of all elements, accumulated in float64: 0 if there are none.
 func (t *Tensor) Sum() float64 { return kernel.Sum(t.data) }
 
-// Mean returns the mean of all elements, NaN if there are none.
+// Mean returns the mean of all elements, accumulated in float64: NaN if there are
+// none.
 func (t *Tensor) Mean() float64 { return kernel.Mean(t.data) }
 
-// Max returns the largest element, NaN if any is. It panics if there are none.
+// Max returns the largest element, and NaN if any element is NaN. It panics if there
+// are no elements.
 func (t *Tensor) Max() float32 {
 	t.some("tensor.Max")
 	return kernel.MaxOf(t.data)
 }
 
-// Min returns the smallest element, NaN if any is. It panics if there are none.
+// Min returns the smallest element, and NaN if any element is NaN. It panics if there
+// are no elements.
 func (t *Tensor) Min() float32 {
 	t.some("tensor.Min")
 	return kernel.MinOf(t.data)
@@ -34,17 +37,16 @@ func (t *Tensor) some(op string) {
 	}
 }
 
-// ArgMax returns the place in the data of the largest element, the first of
-// equal ones; a NaN counts as larger than any number. It panics if there are no
-// elements.
+// ArgMax returns the row-major index of the largest element, the first of equal ones.
+// A NaN counts as larger than any number. ArgMax panics if there are no elements.
 func (t *Tensor) ArgMax() int {
 	t.some("tensor.ArgMax")
 	return kernel.ArgMax(t.data)
 }
 
-// TopK returns the places in the data of the k largest elements, in falling
-// order, the lower place first among equal ones; a NaN counts as larger than any
-// number. It panics unless 0 <= k <= t.Len().
+// TopK returns the row-major indices of the k largest elements in falling order, the
+// lower index first among equal ones. A NaN counts as larger than any number. TopK
+// panics unless 0 <= k <= t.Len().
 func (t *Tensor) TopK(k int) []int {
 	if k < 0 || k > len(t.data) {
 		Panic("tensor.TopK", fmt.Sprintf("no %d largest of %d", k, len(t.data)), t.shape)
@@ -64,9 +66,9 @@ func (t *Tensor) TopK(k int) []int {
 	return slices.Clip(places[:k])
 }
 
-// Norm returns the p-norm of all elements, carried in float64: the number that
-// are not zero for p = 0, the sum of magnitudes for 1, the Euclidean length for
-// 2, the largest magnitude for math.Inf(1). It panics for other p.
+// Norm returns the p-norm of all elements, accumulated in float64. For p = 0 it is the
+// number of elements other than zero, for 1 the sum of magnitudes, for 2 the Euclidean
+// norm, and for math.Inf(1) the largest magnitude. Norm panics for any other p.
 func (t *Tensor) Norm(p float64) float64 {
 	switch {
 	case p == 0:
@@ -97,8 +99,9 @@ func (t *Tensor) along(op string, axis int) (outer, n, inner int, rest []int) {
 	return outer, t.shape[a], inner, slices.Concat(t.shape[:a], t.shape[a+1:])
 }
 
-// SumAxis returns the sums along an axis, which the result lacks; negative axes
-// count from the end. It panics if there is no such axis.
+// SumAxis returns the sums along an axis, accumulated in float64. The result lacks the
+// axis: the sum of [N, K] along axis 1 is [N]. A negative axis counts from the end.
+// SumAxis panics if there is no such axis.
 func (t *Tensor) SumAxis(axis int) *Tensor {
 	outer, n, inner, rest := t.along("tensor.SumAxis", axis)
 	r := New(rest...)
@@ -108,8 +111,8 @@ func (t *Tensor) SumAxis(axis int) *Tensor {
 	return r
 }
 
-// MeanAxis returns the means along an axis, NaN if it has length 0. See
-// [Tensor.SumAxis].
+// MeanAxis returns the means along an axis, NaN if the axis has length 0. Its shape
+// and panics are those of [Tensor.SumAxis].
 func (t *Tensor) MeanAxis(axis int) *Tensor {
 	n := t.shape[t.axis("tensor.MeanAxis", axis)]
 	r := t.SumAxis(axis)
@@ -117,14 +120,16 @@ func (t *Tensor) MeanAxis(axis int) *Tensor {
 	return r
 }
 
-// MaxAxis returns the largest elements along an axis, NaN where any is. It
-// panics if the axis has length 0. See [Tensor.SumAxis].
+// MaxAxis returns the largest elements along an axis, NaN where any element is NaN.
+// Its shape is that of [Tensor.SumAxis]. It panics if there is no such axis or the
+// axis has length 0.
 func (t *Tensor) MaxAxis(axis int) *Tensor {
 	return t.fold("tensor.MaxAxis", axis, kernel.MaxOf, kernel.Maximum)
 }
 
-// MinAxis returns the smallest elements along an axis, NaN where any is. It
-// panics if the axis has length 0. See [Tensor.SumAxis].
+// MinAxis returns the smallest elements along an axis, NaN where any element is NaN.
+// Its shape is that of [Tensor.SumAxis]. It panics if there is no such axis or the
+// axis has length 0.
 func (t *Tensor) MinAxis(axis int) *Tensor {
 	return t.fold("tensor.MinAxis", axis, kernel.MinOf, kernel.Minimum)
 }
@@ -152,8 +157,8 @@ func (t *Tensor) fold(op string, axis int, row func([]float32) float32, pair fun
 	return r
 }
 
-// NormAxis returns the p-norms along an axis, for p as in [Tensor.Norm]. See
-// [Tensor.SumAxis].
+// NormAxis returns the p-norms along an axis, for p as in [Tensor.Norm]. Its shape is
+// that of [Tensor.SumAxis]. It panics if there is no such axis, and for any other p.
 func (t *Tensor) NormAxis(p float64, axis int) *Tensor {
 	outer, n, inner, rest := t.along("tensor.NormAxis", axis)
 	r := New(rest...)
@@ -169,10 +174,10 @@ func (t *Tensor) NormAxis(p float64, axis int) *Tensor {
 	return r
 }
 
-// ArgMaxAxis returns the places along an axis of the largest elements, in
-// row-major order over the other axes: for logits [N, K] and axis 1, the class
-// of each sample. See [Tensor.ArgMax] for ties and NaN. It panics if there is no
-// such axis or it has length 0.
+// ArgMaxAxis returns the indices along an axis of the largest elements, in row-major
+// order over the other axes: for logits [N, K] and axis 1, the class of each of N
+// samples. Ties and NaN count as in [Tensor.ArgMax]. ArgMaxAxis panics if there is no
+// such axis or the axis has length 0.
 func (t *Tensor) ArgMaxAxis(axis int) []int {
 	outer, n, inner, _ := t.along("tensor.ArgMaxAxis", axis)
 	if n == 0 {

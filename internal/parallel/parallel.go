@@ -1,20 +1,20 @@
-// Package parallel runs numbered parts of a task on a fixed team of workers.
+// Package parallel runs the numbered parts of a task on one team of workers.
 //
-// Callers cut work by its size, never by the number of workers, so a result
-// does not depend on how many there are. One team serves the process: a call
-// that finds it busy (because it is nested, or because another goroutine holds
-// it) runs its parts inline.
+// A caller cuts its work by size, and never by the number of workers, so that a result
+// does not depend on that number. One team serves the whole process. [Run] does all parts
+// on the calling goroutine when the team is busy: inside another Run, or while another
+// goroutine is in one.
 //
 // # Cost
 //
-// The caller is a worker itself, and it never waits for a helper that has not
-// begun: a helper joins a run or comes too late for it. Helpers stay alive
-// between runs; they look out for the next one for [spinTime] and then park. A
-// run that follows another at once therefore costs well under a microsecond, one
-// that follows a pause costs the caller a channel send for each helper, and the
-// helper arrives when the scheduler has woken its thread (tens of microseconds).
-// Nothing is allocated, provided that the task is not: keep task structs in a
-// free list.
+// The caller is a worker itself. It never waits for a helper that has not begun: a helper
+// joins a run or comes too late for it. Between runs a helper looks out for the next one
+// for 50 microseconds and then parks. A run right after another one costs well under a
+// microsecond. A run after a pause costs the caller one channel send per helper, and a
+// helper arrives once the scheduler has woken its thread, after tens of microseconds.
+//
+// Run allocates nothing. A task converted to [Task] must not either: callers keep their
+// task structs in a free list.
 package parallel
 
 import (
@@ -23,7 +23,8 @@ import (
 	"sync/atomic"
 )
 
-// A Task is work cut into parts that may run in any order, at the same time.
+// A Task is work cut into numbered parts. The parts may run in any order, several at
+// the same time.
 type Task interface {
 	// Part does part i.
 	Part(i int)
@@ -34,14 +35,14 @@ const maxWorkers = 256
 
 var limit atomic.Int64
 
-// SetWorkers caps the number of goroutines, the caller included, that share
-// the work of one Run. It may exceed GOMAXPROCS. Values below 1 restore the
-// default, GOMAXPROCS. It returns the previous cap (0 if none was set).
+// SetWorkers sets the largest number of goroutines per Run, the caller included, and
+// returns the previous setting, 0 if there was none. The number may exceed GOMAXPROCS;
+// it is limited to 256. A number below 1 restores the default, GOMAXPROCS.
 func SetWorkers(n int) int {
 	return int(limit.Swap(int64(max(n, 0))))
 }
 
-// Workers reports how many goroutines a Run uses at most.
+// Workers returns the largest number of goroutines per Run, the caller included.
 func Workers() int {
 	n := int(limit.Load())
 	if n == 0 {
@@ -70,9 +71,9 @@ type failure struct{ value any }
 
 func init() { team.done = make(chan struct{}, 1) }
 
-// Run calls t.Part(i) for every i in [0, parts) and returns when all are done. If
-// a part panics, parts not yet begun are dropped and the panic reaches the
-// caller with its original value.
+// Run calls t.Part(i) once for every i in [0, parts), and returns when all calls have
+// returned. If a part panics, Run drops the parts that have not begun, and panics with
+// the same value on the calling goroutine.
 func Run(parts int, t Task) {
 	n := min(Workers(), parts)
 	if n < 2 || !team.mu.TryLock() {
