@@ -1,6 +1,7 @@
 package oip
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -8,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"net/http"
 	"net/url"
@@ -37,36 +37,48 @@ const (
 // Options describe a remote victim and how to talk to it. The zero value asks
 // the server for everything it can tell.
 //
-// Inputs of datatype FP32, FP64, FP16 and UINT8 are sent. To UINT8 go pixels times 255,
-// rounded, so that the victim sees no less than a step of 1/255: what an attack finds
-// there it has found in 8 bits, and a second look in 8 bits says nothing more. Finite
-// differences need a larger step there than their default, and for FP16 one of 1e-3.
+// Samples go to inputs of datatype FP32, FP64, FP16 and UINT8. UINT8 gets the pixels
+// times 255, rounded as tensor.Round8 rounds, so the victim sees no step smaller than
+// 1/255, and a success needs no second check in 8 bits. Finite differences need a step
+// larger than their default there; for FP16, 1e-3 is enough.
 type Options struct {
 	Model   string // name of the model; empty if the URL ends in /v2/models/NAME
-	Version string // empty: the server's choice
+	Version string // empty: the URL's, or the server's choice
 	Input   string // name of the image input; empty: the model's only one
 	Output  string // name of the score output; empty: the model's only one
 
-	Scores  zoo.ScoreKind // what the output holds; not part of the protocol's metadata
-	Shape   []int         // of one sample in [0,1], [C, H, W]; needed where the metadata has -1 or one flat dimension, or Preprocess reshapes
-	Classes int           // needed where the metadata has -1
+	// What the server's metadata should say, for a server that does not say it (MLServer
+	// and KServe's custom models need not), or says it wrong.
+	Datatype   string  // of the input; empty: the server's word, or FP32
+	InputShape []int64 // of the input with its batch axis, such as [-1, 784]; nil: the server's word, or [-1] and the sample's shape as preprocessed
+	Classes    int     // scores per sample; 0: the server's word
 
-	Preprocess data.Preprocess // from [0,1] CHW to what the model takes
+	Scores zoo.ScoreKind // what the output holds; the metadata never says it
+	// Shape is the shape of one sample in [0,1], [C, H, W]. It is needed where the input's
+	// shape has -1, one flat dimension or is not known, and where Preprocess resizes.
+	Shape []int
+	// Preprocess maps a sample in [0,1] to what the model takes. NHWC and CTHW are set
+	// where the input's shape fits in no other way; Notes tells of it.
+	Preprocess data.Preprocess
 
 	Encoding Encoding
-	// Batch is how many samples a request has at most; 0: 64, or 1 if the model has no
-	// batch axis. A model whose batch is fixed gets exactly that many, with copies of the
-	// last sample for those that are missing (a server may charge them), unless Batch is
-	// smaller: then it is sent fewer.
+	// Batch is the most samples that a request has. 0 means 64, and 1 if the model has no
+	// batch axis or nobody says that it has one. A model whose batch is fixed gets exactly
+	// that many, with copies of the last sample for those that are missing (a server may
+	// charge them), unless Batch is smaller: then it is sent fewer.
 	Batch int
 
 	Concurrency int           // requests in flight; 0: 4
 	Timeout     time.Duration // of one request; 0: 30 s
 	Retries     int           // further tries after a failure that may pass; 0: 4, negative: none
 	Backoff     time.Duration // before the first retry, doubled for each further one; 0: 100 ms
-	Rate        float64       // samples a second; 0: no limit
+	Rate        float64       // samples per second; 0: no limit
 
-	Token  string       // sent as a bearer token
+	// Identity names the victim in its digest in place of its address, for a victim that
+	// several machines reach by different addresses.
+	Identity string
+
+	Token  string       // sent as a bearer token, to the address's own host only
 	TLS    *tls.Config  // nil: the system's roots
 	Client *http.Client // nil: one of its own; else TLS is this one's business
 }
@@ -75,58 +87,45 @@ type Options struct {
 // zoo.Scorer, and zoo.Labeler by the largest score. It is safe for concurrent
 // use.
 //
-// A request that fails in transit is sent again with the same id; a server may
-// have counted it already. Stats tells how many were, and the context of the call
-// learns of each before it is sent (zoo.WithResend): a campaign's journal counts it as
-// possibly charged twice.
+// The client sends a request again, with the same id, if it failed in a way that may
+// pass: on the way, by a status that says so, or by an answer that is garbled (cut off,
+// empty, a proxy's page, another number of scores). The server may have counted the
+// first. The client announces each of them to the context of the call before it sends
+// (zoo.WithResend), so that a campaign's journal counts it; Stats has the sums.
 type Client struct {
-	opt     Options
-	base    string // .../v2/models/NAME[/versions/V]
-	http    *http.Client
-	info    zoo.Info
-	batched bool // the model's input has a batch axis
-	fixed   int  // samples that every request must have, 0 if it may have fewer
-	wire    []int64
-	data    string       // the input's datatype
-	mode    atomic.Int32 // the Encoding; Auto is Binary that has not been seen to work
+	opt   Options
+	base  string // .../v2/models/NAME[/versions/V]
+	http  *http.Client
+	most  int64 // bytes of an answer
+	info  zoo.Info
+	notes []string
+	place
+	datatype string       // of the input
+	answers  string       // datatype of the output, if known
+	mode     atomic.Int32 // the Encoding; Auto is Binary that has not been seen to work
 
 	slots   chan struct{}
 	mu      sync.Mutex
 	nextRun time.Time // when the rate limit lets the next request go
 
-	sent, retried, samples atomic.Int64
-}
-
-// Stats counts what a client sent.
-type Stats struct {
-	Requests int // HTTP requests for inference, retries included
-	Retries  int
-	Samples  int // in all requests, retries included
-}
-
-// Stats returns the counts so far.
-func (c *Client) Stats() Stats {
-	return Stats{int(c.sent.Load()), int(c.retried.Load()), int(c.samples.Load())}
+	tally tally
 }
 
 // Dial asks the server at address for the model's readiness and metadata, and
-// returns a client for it. address is the server's root, or the model's URL
-// ending in /v2/models/NAME. Every failure says what to do about it.
+// returns a client for it. The address is the server's root, or the model's URL, which
+// ends in /v2/models/NAME or /v2/models/NAME/versions/VERSION. Every failure says what
+// to do about it.
 //
-// The client's Info has as its digest the model's address, tensors and
-// preprocessing. Whether the server has other weights under the same name than
+// A server need not describe its tensors, nor answer for its readiness: what it does not
+// say, Options must (Input, Output, Shape, Classes).
+//
+// The client's Info has as its digest the model's address (or Options.Identity), tensors
+// and preprocessing. Whether the server has other weights under the same name than
 // before is not to be seen from outside.
 func Dial(ctx context.Context, address string, opt Options) (*Client, error) {
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("oip: %q is no address of a server; write http://HOST:PORT or http://HOST:PORT/v2/models/NAME", address)
-	}
-	if root, name, ok := strings.Cut(strings.TrimSuffix(u.Path, "/"), "/v2/models/"); ok && opt.Model == "" {
-		u.Path = root
-		opt.Model, opt.Version, _ = strings.Cut(name, "/versions/")
-	}
-	if opt.Model == "" {
-		return nil, fmt.Errorf("oip: %s: which model? Name it, or end the address in /v2/models/NAME", address)
+	u, err := parseAddress(address, &opt)
+	if err != nil {
+		return nil, err
 	}
 	setDefaults(&opt)
 	root := strings.TrimSuffix(u.String(), "/")
@@ -134,36 +133,22 @@ func Dial(ctx context.Context, address string, opt Options) (*Client, error) {
 	if opt.Version != "" {
 		base += "/versions/" + url.PathEscape(opt.Version)
 	}
-	c := &Client{opt: opt, base: base, http: opt.Client, slots: make(chan struct{}, opt.Concurrency)}
-	if c.http == nil {
-		t := http.DefaultTransport.(*http.Transport).Clone()
-		t.TLSClientConfig = opt.TLS
-		t.MaxIdleConnsPerHost = opt.Concurrency
-		c.http = &http.Client{Transport: t}
+	c := &Client{opt: opt, base: base, http: httpClient(&opt), most: maxReply, slots: make(chan struct{}, opt.Concurrency)}
+	name := u.Redacted()
+	notReady := c.ready(ctx)
+	if notReady != nil && !answered(notReady, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented) {
+		return nil, unreachable(notReady, opt.Model, name)
 	}
-	if _, err := c.retrying(ctx, "GET", base+"/ready", nil, "", 0, 0); err != nil {
-		s := (*statusError)(nil)
-		switch {
-		case noTLS(err):
-			return nil, fmt.Errorf("oip: no TLS from %s: %w; write http:// if the server has none", address, err)
-		case untrusted(err):
-			return nil, fmt.Errorf("oip: %s is not trusted: %w; put the authority that signed its certificate into Options.TLS", address, err)
-		case answered(err, http.StatusUnauthorized, http.StatusForbidden):
-			return nil, fmt.Errorf("oip: %s refuses us: %w", address, err)
-		case errors.As(err, &s):
-			return nil, fmt.Errorf("oip: model %q at %s is not ready: %w; check the model's name, version and state on the server", opt.Model, address, err)
-		}
-		return nil, fmt.Errorf("oip: no answer from %s: %w; is the server running, and is this its address?", address, err)
-	}
-	reply, err := c.retrying(ctx, "GET", base, nil, "", 0, 0)
-	if err != nil {
+	meta, err := c.metadata(ctx)
+	switch {
+	case err != nil && notReady != nil:
+		return nil, unreachable(notReady, opt.Model, name)
+	case answered(err, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented):
+		meta = &ModelMetadata{} // a server may have none
+	case err != nil:
 		return nil, fmt.Errorf("oip: metadata of model %q: %w", opt.Model, err)
 	}
-	var meta ModelMetadata
-	if err := json.Unmarshal(reply.body, &meta); err != nil {
-		return nil, fmt.Errorf("oip: metadata of model %q: %w", opt.Model, err)
-	}
-	if err := c.describe(&meta); err != nil {
+	if err := c.describe(meta); err != nil {
 		return nil, fmt.Errorf("oip: model %q: %w", opt.Model, err)
 	}
 	if opt.Encoding == Auto && !c.listsBinary(ctx, root+"/v2") {
@@ -173,14 +158,114 @@ func Dial(ctx context.Context, address string, opt Options) (*Client, error) {
 	return c, nil
 }
 
+// parseAddress takes an address apart: the model and its version go to opt, the
+// server's root is returned.
+func parseAddress(address string, opt *Options) (*url.URL, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("oip: %q is no address of a server; write http://HOST:PORT or http://HOST:PORT/v2/models/NAME", address)
+	}
+	if u.RawQuery != "" || u.Fragment != "" {
+		return nil, fmt.Errorf("oip: the address at %s has something behind ? or #, which the protocol has no place for; a token goes into Options.Token", u.Host)
+	}
+	path := strings.TrimRight(u.Path, "/")
+	root, name, model := strings.Cut(path, "/v2/models/")
+	if model {
+		for _, suffix := range []string{"/infer", "/ready"} {
+			name = strings.TrimSuffix(name, suffix)
+		}
+		name, version, _ := strings.Cut(name, "/versions/")
+		if opt.Model != "" && opt.Model != name || opt.Version != "" && version != "" && opt.Version != version {
+			return nil, fmt.Errorf("oip: %s names another model or version than Options.Model %q, Options.Version %q; leave one out", u.Redacted(), opt.Model, opt.Version)
+		}
+		opt.Model, opt.Version = name, cmp.Or(version, opt.Version)
+	} else {
+		root = strings.TrimSuffix(strings.TrimSuffix(path, "/models"), "/v2")
+	}
+	if opt.Model == "" {
+		return nil, fmt.Errorf("oip: %s: which model? Name it, or end the address in /v2/models/NAME", u.Redacted())
+	}
+	u.Path, u.RawPath = root, ""
+	return u, nil
+}
+
+// httpClient is what requests are sent by.
+func httpClient(opt *Options) *http.Client {
+	var h http.Client
+	if opt.Client != nil {
+		h = *opt.Client
+	} else {
+		t := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
+		if d, ok := http.DefaultTransport.(*http.Transport); ok { // a program may have put another there
+			t = d.Clone()
+		}
+		t.TLSClientConfig = opt.TLS.Clone()
+		t.MaxIdleConnsPerHost = opt.Concurrency
+		h.Transport = t
+	}
+	h.CheckRedirect = redirects(h.CheckRedirect)
+	return &h
+}
+
+// ready asks whether the model is ready.
+func (c *Client) ready(ctx context.Context) error {
+	return c.retrying(ctx, exchange{method: "GET", address: c.base + "/ready", read: func(r *reply) error {
+		var state struct {
+			Ready *bool `json:"ready"`
+		}
+		if text := errorIn(r.body, true); text != "" {
+			return &statusError{code: http.StatusOK, text: text}
+		}
+		if json.Unmarshal(r.body, &state) == nil && state.Ready != nil && !*state.Ready {
+			return &statusError{code: http.StatusOK, text: `"ready" is false`}
+		}
+		return nil
+	}})
+}
+
+// unreachable says why there is no talking to a model.
+func unreachable(err error, model, address string) error {
+	s := (*statusError)(nil)
+	to := (*redirectError)(nil)
+	switch {
+	case noTLS(err):
+		return fmt.Errorf("oip: no TLS from %s: %w; write http:// if the server has none", address, err)
+	case untrusted(err):
+		return fmt.Errorf("oip: %s is not trusted: %w; put the authority that signed its certificate into Options.TLS", address, err)
+	case answered(err, http.StatusUnauthorized, http.StatusForbidden):
+		return fmt.Errorf("oip: %s refuses us: %w", address, err)
+	case errors.As(err, &s):
+		return fmt.Errorf("oip: model %q at %s is not ready: %w; check the model's name, version and state on the server", model, address, err)
+	case errors.As(err, &to):
+		return fmt.Errorf("oip: %s: %w", address, err)
+	}
+	return fmt.Errorf("oip: no answer from %s: %w; is the server running, and is this its address?", address, err)
+}
+
+// metadata asks what the model takes and answers.
+func (c *Client) metadata(ctx context.Context) (*ModelMetadata, error) {
+	var meta ModelMetadata
+	err := c.retrying(ctx, exchange{method: "GET", address: c.base, read: func(r *reply) error {
+		meta = ModelMetadata{}
+		if err := json.Unmarshal(r.body, &meta); err != nil {
+			return fmt.Errorf("what came from %s is no metadata: %w; %s", r.from.Redacted(), err, beginning(r.body))
+		}
+		if text := errorIn(r.body, meta.Name != "" || len(meta.Inputs) > 0); text != "" {
+			return &statusError{code: http.StatusOK, text: text}
+		}
+		return nil
+	}})
+	return &meta, err
+}
+
 // listsBinary reports whether the server lists the binary tensor extension.
 func (c *Client) listsBinary(ctx context.Context, address string) bool {
-	r, err := c.retrying(ctx, "GET", address, nil, "", 0, 0)
-	if err != nil {
-		return false
-	}
 	var server ServerMetadata
-	return json.Unmarshal(r.body, &server) == nil && slices.Contains(server.Extensions, extensionBinary)
+	err := c.retrying(ctx, exchange{method: "GET", address: address, read: func(r *reply) error {
+		json.Unmarshal(r.body, &server) // what is no metadata lists nothing
+		return nil
+	}})
+	return err == nil && slices.Contains(server.Extensions, extensionBinary)
 }
 
 func setDefaults(o *Options) {
@@ -198,111 +283,13 @@ func setDefaults(o *Options) {
 	}
 }
 
-// describe fills the client's Info from the metadata and the options.
-func (c *Client) describe(meta *ModelMetadata) error {
-	in, err := pick("input", c.opt.Input, meta.Inputs)
-	if err != nil {
-		return err
-	}
-	out, err := pick("output", c.opt.Output, meta.Outputs)
-	if err != nil {
-		return err
-	}
-	if _, ok := writers[in.Datatype]; !ok {
-		return fmt.Errorf("input %q takes %s; only %q are sent", in.Name, in.Datatype, slices.Sorted(maps.Keys(writers)))
-	}
-	c.data = in.Datatype
-	if pre := &c.opt.Preprocess; c.data == "UINT8" {
-		if len(pre.Mean)+len(pre.Std) > 0 || pre.Scale != 0 && pre.Scale != 255 {
-			return fmt.Errorf("input %q takes UINT8: it gets pixels times 255, which leaves no room for another scale (%g), a mean or a deviation; does the model subtract them itself?", in.Name, pre.Scale)
-		}
-		pre.Scale = 0 // request does it, rounding as tensor.Round8 does
-	}
-	c.opt.Input, c.opt.Output = in.Name, out.Name
-	// Three dimensions are one image; a fourth in front is the batch, unless samples
-	// are said to have four.
-	shape := in.Shape
-	c.batched = len(shape) > 0 && shape[0] < 0 || len(shape) == 4 && len(c.opt.Shape) != 4 || len(shape) == 5
-	if c.batched {
-		if k := int(shape[0]); k > 0 && (c.opt.Batch == 0 || c.opt.Batch >= k) {
-			c.fixed, c.opt.Batch = k, k
-		}
-		shape = shape[1:]
-	} else {
-		c.opt.Batch = 1
-	}
-	if c.opt.Batch == 0 {
-		c.opt.Batch = 64
-	}
-	sample := c.opt.Shape
-	if sample == nil {
-		for _, d := range shape {
-			if d <= 0 {
-				return fmt.Errorf("input %q has shape %v; say which sample shape to send", in.Name, in.Shape)
-			}
-			sample = append(sample, int(d))
-		}
-		if sample, err = c.opt.Preprocess.InputShape(sample); err != nil {
-			return fmt.Errorf("input %q of shape %v: %w", in.Name, in.Shape, err)
-		}
-	}
-	wire, err := c.opt.Preprocess.OutputShape(sample)
-	if err != nil {
-		return err
-	}
-	if n := (zoo.Info{Shape: wire}).Size(); c.opt.Shape != nil && len(shape) == 1 && shape[0] == int64(n) {
-		wire = []int{n}
-	}
-	if len(wire) != len(shape) {
-		return fmt.Errorf("input %q has shape %v; samples of shape %v reach it as %v", in.Name, in.Shape, sample, wire)
-	}
-	for i, d := range shape {
-		if d >= 0 && int(d) != wire[i] {
-			return fmt.Errorf("input %q has shape %v; samples of shape %v reach it as %v", in.Name, in.Shape, sample, wire)
-		}
-		c.wire = append(c.wire, int64(wire[i]))
-	}
-	classes := c.opt.Classes
-	if n := len(out.Shape); classes == 0 && n > 0 {
-		classes = int(max(out.Shape[n-1], 0))
-	}
-	if classes == 0 {
-		return fmt.Errorf("output %q has shape %v; say how many classes it has", out.Name, out.Shape)
-	}
-	c.info = zoo.Info{Name: c.opt.Model, Shape: sample, Classes: classes, Scores: c.opt.Scores}
-	if c.info.Digest, err = c.digest(); err != nil {
-		return err
-	}
-	return c.info.Check()
-}
-
-// digest tells the victim from others: by its address without a password, and by
-// what is sent and read there.
-func (c *Client) digest() (string, error) {
-	u, err := url.Parse(c.base)
-	if err != nil {
-		return "", err
-	}
-	u.User = nil
-	return fmt.Sprintf("%s %s %s %s %+v", u, c.opt.Input, c.data, c.opt.Output, c.opt.Preprocess), nil
-}
-
-func pick(what, name string, all []TensorMetadata) (TensorMetadata, error) {
-	var names []string
-	for _, t := range all {
-		if t.Name == name || name == "" && len(all) == 1 {
-			return t, nil
-		}
-		names = append(names, t.Name)
-	}
-	if name == "" {
-		return TensorMetadata{}, fmt.Errorf("it has %d %ss %q; name the one to use", len(all), what, names)
-	}
-	return TensorMetadata{}, fmt.Errorf("it has no %s %q (it has %q)", what, name, names)
-}
-
 // Info describes the model as a victim.
 func (c *Client) Info() zoo.Info { return c.info }
+
+// Notes are what a user should know of how the client read the server's description: an
+// axis of channels that it found elsewhere than expected, pixels that are rounded,
+// tensors that the server does not describe. They are sentences to print.
+func (c *Client) Notes() []string { return slices.Clone(c.notes) }
 
 // FixedBatch is how many samples every request has, filled up with copies, because the
 // model takes no fewer; 0 if requests have what the calls ask for (Options.Batch).
@@ -321,9 +308,11 @@ func (c *Client) Labels(ctx context.Context, x *tensor.Tensor, out []int) error 
 	return zoo.LabelsOf(c).Labels(ctx, x, out)
 }
 
-// Scores sends the samples of x in requests of at most Options.Batch, several
-// at once. If ctx carries a request id (zoo.WithRequestID), the requests are
-// named after it, so that a server which remembers ids serves each once.
+// Scores sends the samples of x in requests of at most Options.Batch samples, several
+// at once. If ctx carries a request id (zoo.WithRequestID), the client derives the
+// requests' ids from it, so that a server which remembers ids serves each once.
+//
+// The error wraps zoo.ErrBadVictim if the server answered, and its answer cannot be used.
 func (c *Client) Scores(ctx context.Context, x *tensor.Tensor, out []float64) error {
 	n, k, size := x.Dim(0), c.info.Classes, c.info.Size()
 	if x.Len() != n*size || len(out) != n*k {
@@ -371,43 +360,42 @@ func (c *Client) request(ctx context.Context, id string, x []float32, lo, hi int
 		from := min(i, n-1) // a fixed batch is filled up with the last
 		c.opt.Preprocess.Apply(values[i*size:(i+1)*size], x[from*c.info.Size():(from+1)*c.info.Size()], c.info.Shape)
 	}
-	if c.data == "UINT8" {
+	if c.datatype == "UINT8" {
 		values = tensor.FromSlice(values, len(values)).Round8().Data()
 		for i, v := range values {
 			values[i] = float32(math.Round(float64(v) * 255))
 		}
 	}
+	e := exchange{method: "POST", address: c.base + "/infer", lo: lo, hi: hi,
+		read: func(r *reply) error { return c.read(r, id, sent, out) }}
 	mode := Encoding(c.mode.Load())
-	reply, err := c.send(ctx, id, values, mode != JSON, lo, hi)
+	err := c.send(ctx, e, id, values, mode != JSON)
 	switch {
 	case mode != Auto:
 	case err == nil:
 		c.mode.CompareAndSwap(int32(Auto), int32(Binary))
-	case answered(err, http.StatusBadRequest, http.StatusUnsupportedMediaType):
+	case answered(err, http.StatusBadRequest, http.StatusNotAcceptable, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity, http.StatusNotImplemented):
 		// Perhaps it does not understand what it lists, or a proxy before it does not.
-		c.retried.Add(1)
-		if err := zoo.Resend(ctx, lo, hi); err != nil {
-			return err
-		}
-		if reply, err = c.send(ctx, id, values, false, lo, hi); err == nil {
+		e.again = true
+		if err = c.send(ctx, e, id, values, false); err == nil {
 			c.mode.Store(int32(JSON))
 		}
 	}
 	if err != nil {
 		return fmt.Errorf("oip: model %q: %w", c.info.Name, err)
 	}
-	return c.read(reply, id, sent, out)
+	return nil
 }
 
-// send sends the values of samples lo to hi of a call.
-func (c *Client) send(ctx context.Context, id string, values []float32, isBinary bool, lo, hi int) (*reply, error) {
+// send sends values as the request of e.
+func (c *Client) send(ctx context.Context, e exchange, id string, values []float32, isBinary bool) error {
 	shape := c.wire
 	if c.batched {
 		shape = append([]int64{int64(len(values)) / product(c.wire)}, c.wire...)
 	}
 	req := Request{
-		ID:      id,
-		Inputs:  []Tensor{newTensor(c.opt.Input, c.data, shape, values, isBinary)},
+		ID:      Text(id),
+		Inputs:  []Tensor{newTensor(c.opt.Input, c.datatype, shape, values, isBinary)},
 		Outputs: []OutputRequest{{Name: c.opt.Output}},
 	}
 	if isBinary {
@@ -415,9 +403,10 @@ func (c *Client) send(ctx context.Context, id string, values []float32, isBinary
 	}
 	body, jsonLen, err := encode(req, req.Inputs)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return c.retrying(ctx, "POST", c.base+"/infer", body, header(jsonLen), lo, hi)
+	e.body, e.header = body, header(jsonLen)
+	return c.retrying(ctx, e)
 }
 
 func header(jsonLen int) string {
@@ -436,33 +425,50 @@ func product(shape []int64) int64 {
 }
 
 // read takes the scores out of an answer to n samples and checks them; out has room
-// for those of the call.
+// for those of the call. An answer that is complete but of no use is unfit: the victim
+// would give it again. Any other fault is taken for garbled.
 func (c *Client) read(r *reply, id string, n int, out []float64) error {
-	bad := func(format string, args ...any) error {
-		return fmt.Errorf("oip: model %q: answer: %w: %w", c.info.Name, fmt.Errorf(format, args...), zoo.ErrBadVictim)
+	garbled := func(err error) error {
+		if errors.As(err, new(unfit)) {
+			return fmt.Errorf("answer: %w: %w", err, zoo.ErrBadVictim)
+		}
+		return fmt.Errorf("answer: %w (%s): %w", err, beginning(r.body), zoo.ErrBadVictim)
 	}
-	var res Response
+	var res struct {
+		Response
+		Error, Errors, Fault json.RawMessage
+	}
 	if err := decode(r.body, r.header, &res, func() []Tensor { return res.Outputs }); err != nil {
-		return bad("%w", err)
+		return garbled(err)
 	}
-	if res.ID != "" && res.ID != id {
-		return bad("it is for request %q, not %q", res.ID, id)
+	if len(res.Outputs) == 0 || len(res.Error)+len(res.Errors)+len(res.Fault) > 0 {
+		if text := errorIn(r.head(), len(res.Outputs) > 0); text != "" {
+			return &statusError{code: http.StatusOK, text: text}
+		}
+	}
+	// A number is the server's own count of its answers.
+	if _, err := strconv.ParseFloat(string(res.ID), 64); err != nil && res.ID != "" && string(res.ID) != id {
+		return garbled(fmt.Errorf("it is for request %q, not %q", res.ID, id))
 	}
 	for i := range res.Outputs {
 		t := &res.Outputs[i]
 		if t.Name != c.opt.Output {
 			continue
 		}
+		t.Datatype = cmp.Or(t.Datatype, c.answers)
 		v, err := t.Values(int64(n*c.info.Classes) + 1)
 		if err != nil {
-			return bad("%w", err)
+			return garbled(err)
 		}
 		want := c.info.Classes
 		if len(v) != n*want || n > 1 && (len(t.Shape) == 0 || t.Shape[0] != int64(n)) {
-			return bad("output %q has shape %v, need [%d, %d]: is it the right output, and is the number of classes?", t.Name, t.Shape, n, want)
+			return garbled(fmt.Errorf("output %q has shape %v, need [%d, %d]: is it the right output, and is the number of classes?", t.Name, t.Shape, n, want))
 		}
 		copy(out, v)
-		return zoo.CheckScores(c.info, out)
+		if err := zoo.CheckScores(c.info, out); err != nil {
+			return unfit{err}
+		}
+		return nil
 	}
-	return bad("it lacks output %q", c.opt.Output)
+	return garbled(fmt.Errorf("it lacks output %q", c.opt.Output))
 }

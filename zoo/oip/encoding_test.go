@@ -160,6 +160,10 @@ func TestEncodingIsNegotiated(t *testing.T) {
 		"no list":              {nil, 0, Auto, "[JSON JSON]", false},
 		"refused":              {listed, 400, Auto, "[raw JSON JSON]", false},
 		"type refused":         {listed, 415, Auto, "[raw JSON JSON]", false},
+		"not processable":      {listed, 422, Auto, "[raw JSON JSON]", false},
+		"not acceptable":       {listed, 406, Auto, "[raw JSON JSON]", false},
+		"not implemented":      {listed, 501, Auto, "[raw JSON JSON]", false},
+		"asked for, 422":       {listed, 422, Binary, "[raw raw]", true},
 		"forbidden":            {listed, 403, Auto, "[raw raw]", true},
 		"asked for, unlisted":  {nil, 0, Binary, "[raw raw]", false},
 		"asked for, refused":   {listed, 400, Binary, "[raw raw]", true},
@@ -211,8 +215,7 @@ func TestBinaryOutputParameter(t *testing.T) {
 		if rest != "" {
 			body += "," + rest
 		}
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, httptest.NewRequest("POST", "/v2/models/lin/infer", strings.NewReader(body+"}")))
+		w := post(h, body+"}")
 		if got := w.Header().Get(HeaderLength) != ""; w.Code != 200 || got != raw {
 			t.Errorf("%s: status %d, raw %v, want %v", rest, w.Code, got, raw)
 		}

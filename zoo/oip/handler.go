@@ -11,6 +11,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -21,20 +22,20 @@ import (
 
 // HandlerOptions say how a Handler serves its victim.
 type HandlerOptions struct {
-	// Remember is how many answered requests are kept by id; one that comes
-	// again is served from memory and not counted, and one that comes with other
-	// pixels is refused (409). 0 remembers none.
+	// Remember is how many answered requests the handler keeps by id. It serves a request
+	// that comes again from memory, and does not count it; it refuses one that comes with
+	// other pixels (status 409). 0 keeps none.
 	Remember int
-	// MaxSamples bounds the samples of one request; 0: 1024.
+	// MaxSamples is the most samples that one request may have; 0: 1024.
 	MaxSamples int
-	// Token, if set, is demanded as a bearer token.
+	// Token, if set, is the bearer token that every request must carry.
 	Token string
 	// Input and Output name the model's tensors; empty: "image" and "scores".
 	Input, Output string
 }
 
 // A Handler serves one victim under the Open Inference Protocol: readiness,
-// metadata and inference below /v2. It is an http.Handler.
+// metadata and inference below /v2, as FP32 in JSON or raw bytes. It is an http.Handler.
 type Handler struct {
 	victim zoo.Scorer
 	info   zoo.Info
@@ -71,6 +72,8 @@ func NewHandler(victim zoo.Scorer, opt HandlerOptions) *Handler {
 	h.mux.HandleFunc("GET /v2/health/live", ok)
 	h.mux.HandleFunc("GET /v2/health/ready", ok)
 	h.mux.HandleFunc("GET /v2", h.server)
+	h.mux.HandleFunc("GET /v2/{$}", h.server)
+	h.mux.HandleFunc("/", h.elsewhere)
 	for _, prefix := range []string{"/v2/models/{model}", "/v2/models/{model}/versions/{version}"} {
 		h.mux.HandleFunc("GET "+prefix, h.model(h.metadata))
 		h.mux.HandleFunc("GET "+prefix+"/ready", h.model(ok))
@@ -79,7 +82,7 @@ func NewHandler(victim zoo.Scorer, opt HandlerOptions) *Handler {
 	return h
 }
 
-// Served is the number of samples that went through the victim.
+// Served is the number of samples that the handler gave to the victim.
 func (h *Handler) Served() int { return int(h.served.Load()) }
 
 // ServeHTTP implements http.Handler.
@@ -104,6 +107,12 @@ func reply200(w http.ResponseWriter, v any) {
 
 func (h *Handler) server(w http.ResponseWriter, _ *http.Request) {
 	reply200(w, ServerMetadata{"mettle", "2", []string{extensionBinary}})
+}
+
+// elsewhere answers what no path of the protocol stands for.
+func (h *Handler) elsewhere(w http.ResponseWriter, r *http.Request) {
+	model := "/v2/models/" + url.PathEscape(h.info.Name)
+	fail(w, http.StatusNotFound, "there is no %s %s here; there are GET %s and POST %s/infer", r.Method, r.URL.EscapedPath(), model, model)
 }
 
 // model lets only requests for the served model and version through.
@@ -131,7 +140,7 @@ func (h *Handler) shape(first int64) []int64 {
 
 func (h *Handler) metadata(w http.ResponseWriter, _ *http.Request) {
 	reply200(w, ModelMetadata{
-		Name: h.info.Name, Versions: []string{"1"}, Platform: "mettle",
+		Name: Text(h.info.Name), Versions: []Text{"1"}, Platform: "mettle",
 		Inputs:  []TensorMetadata{{h.opt.Input, "FP32", h.shape(-1)}},
 		Outputs: []TensorMetadata{{h.opt.Output, "FP32", []int64{-1, int64(h.info.Classes)}}},
 	})
@@ -155,7 +164,7 @@ func (h *Handler) infer(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "%v", err)
 		return
 	}
-	scores, err := h.scores(r.Context(), req.ID, x)
+	scores, err := h.scores(r.Context(), string(req.ID), x)
 	if errors.Is(err, errOtherPixels) {
 		fail(w, http.StatusConflict, "%v", err)
 		return
@@ -282,7 +291,7 @@ func (h *Handler) answer(w http.ResponseWriter, req *Request, n int, scores []fl
 		values[i] = float32(s)
 	}
 	out := newTensor(h.opt.Output, "FP32", []int64{int64(n), int64(h.info.Classes)}, values, asRaw)
-	res := Response{ModelName: h.info.Name, ModelVersion: "1", ID: req.ID, Outputs: []Tensor{out}}
+	res := Response{ModelName: Text(h.info.Name), ModelVersion: "1", ID: req.ID, Outputs: []Tensor{out}}
 	body, jsonLen, err := encode(res, res.Outputs)
 	if err != nil {
 		fail(w, http.StatusInternalServerError, "%v", err)

@@ -52,16 +52,32 @@ func images(n int) *tensor.Tensor {
 
 func dial(t *testing.T, h http.Handler, opt Options) *Client {
 	t.Helper()
+	c, err := tryDial(t, h, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func tryDial(t *testing.T, h http.Handler, opt Options) (*Client, error) {
+	return tryDialAt(t, h, "/v2/models/lin", opt)
+}
+
+// tryDialAt serves h and dials it at a path.
+func tryDialAt(t *testing.T, h http.Handler, path string, opt Options) (*Client, error) {
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
 	if opt.Backoff == 0 {
 		opt.Backoff = time.Millisecond
 	}
-	c, err := Dial(context.Background(), s.URL+"/v2/models/lin", opt)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return Dial(context.Background(), s.URL+path, opt)
+}
+
+// post sends h a request for inference.
+func post(h http.Handler, body string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("POST", "/v2/models/lin/infer", strings.NewReader(body)))
+	return w
 }
 
 func want(t *testing.T, x *tensor.Tensor) []float64 {
@@ -99,8 +115,8 @@ func TestBothEnds(t *testing.T) {
 				t.Fatal(err)
 			}
 			equal(t, out, want(t, x))
-			if calls.Load() != 7 || h.Served() != 7 || c.Stats().Samples != 7 {
-				t.Errorf("victim saw %d, handler %d, client sent %d; want 7", calls.Load(), h.Served(), c.Stats().Samples)
+			if calls.Load() != 7 || h.Served() != 7 || c.Stats().Sent != 7 {
+				t.Errorf("victim saw %d, handler %d, client sent %d; want 7", calls.Load(), h.Served(), c.Stats().Sent)
 			}
 			labels := make([]int, 7)
 			if err := c.Labels(context.Background(), x, labels); err != nil || labels[0] != 3 {
@@ -158,6 +174,18 @@ func TestFaultsThatPass(t *testing.T) {
 			w.Header().Set("Content-Length", "1000")
 			w.Write([]byte(`{"outputs":`))
 		},
+		"reset in the middle": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			w.Write([]byte(`{"outputs":`))
+			w.(http.Flusher).Flush()
+			reset(w)
+		},
+		"ended in the middle of chunks": func(w http.ResponseWriter, r *http.Request) {
+			w.Write([]byte(`{"outputs":`))
+			w.(http.Flusher).Flush()
+			reset(w)
+		},
+		"too early": func(w http.ResponseWriter, r *http.Request) { fail(w, 425, "too early") },
 	}
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
@@ -171,7 +199,7 @@ func TestFaultsThatPass(t *testing.T) {
 				t.Fatal(err)
 			}
 			equal(t, out, want(t, x))
-			if s := c.Stats(); s.Retries != 2 || s.Samples != 9 || h.Served() != 3 {
+			if s := c.Stats(); s.Retries != 2 || s.Sent != 9 || h.Served() != 3 {
 				t.Errorf("%+v, served %d; want 2 retries, 9 samples sent, 3 served", s, h.Served())
 			}
 		})
@@ -228,7 +256,7 @@ func TestWrongAnswersAreErrors(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			var calls atomic.Int64
-			c := dial(t, faulty(NewHandler(linear(t, &calls), HandlerOptions{}), 1, tc.fault), Options{})
+			c := dial(t, faulty(NewHandler(linear(t, &calls), HandlerOptions{}), 1, tc.fault), Options{Retries: -1})
 			err := c.Scores(context.Background(), images(1), make([]float64, 4))
 			if !errors.Is(err, zoo.ErrBadVictim) || !strings.Contains(err.Error(), tc.say) {
 				t.Fatalf("error %v; want one that says %q", err, tc.say)

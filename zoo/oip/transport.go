@@ -1,15 +1,17 @@
 package oip
 
 import (
+	"bufio"
 	"bytes"
+	"compress/flate"
+	"compress/gzip"
+	"compress/zlib"
 	"context"
-	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -17,96 +19,94 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
+// An exchange is a request and what is to be made of its answer.
+type exchange struct {
+	method, address string
+	body            []byte
+	header          string // HeaderLength
+	lo, hi          int    // the samples of the call that it carries; equal if it is no inference
+	again           bool   // they were sent before
+	// read takes the answer. Its error is a failure that may pass, as of an answer that
+	// was garbled on the way, unless it is unfit.
+	read func(*reply) error
+}
+
 // A reply is an HTTP answer with status 200.
 type reply struct {
 	body   []byte
 	header string
+	from   *url.URL // what answered, after redirects
 }
 
-// maxReply bounds what is read of one answer.
-const maxReply = 1 << 28
-
-// statusError is an answer with another status.
-type statusError struct {
-	code  int
-	text  string
-	after time.Duration
-}
-
-func (e *statusError) Error() string {
-	s := strings.TrimSpace(fmt.Sprintf("status %d %s: %s", e.code, http.StatusText(e.code), e.text))
-	if e.code == http.StatusUnauthorized || e.code == http.StatusForbidden {
-		s += " (the bearer token, Options.Token, is missing or not accepted)"
+// head is the JSON part of the body.
+func (r *reply) head() []byte {
+	if n, err := strconv.Atoi(r.header); err == nil && n >= 0 && n < len(r.body) {
+		return r.body[:n]
 	}
-	return s
+	return r.body
 }
 
-// answered reports whether err is an answer with one of the statuses.
-func answered(err error, codes ...int) bool {
-	var s *statusError
-	return errors.As(err, &s) && slices.Contains(codes, s.code)
-}
+// The bounds of what is read of one answer, in bytes: of scores, and of a failure.
+const (
+	maxReply = 1 << 28
+	maxError = 1 << 16
+)
 
-// noTLS reports whether the server answered in another protocol than TLS.
-func noTLS(err error) bool {
-	var h tls.RecordHeaderError
-	return errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &h)
-}
-
-// untrusted reports whether the server's certificate was refused.
-func untrusted(err error) bool {
-	var v *tls.CertificateVerificationError
-	return errors.As(err, &v)
-}
-
-// passing reports whether trying again may help.
-func passing(err error) (bool, time.Duration) {
-	var s *statusError
-	if errors.As(err, &s) {
-		return s.code == http.StatusTooManyRequests || s.code == http.StatusRequestTimeout || s.code >= 500, s.after
-	}
-	return !noTLS(err) && !untrusted(err), 0
-}
-
-// retrying sends a request until it is answered, retries are used up, or the
-// failure is one that trying again will not mend. lo and hi say which samples of the
-// call it carries; they are equal if it is no inference.
-func (c *Client) retrying(ctx context.Context, method, address string, body []byte, header string, lo, hi int) (*reply, error) {
-	samples := c.filled(hi - lo)
+// retrying sends a request until it is answered, retries are used up, or the failure is
+// one that trying again will not mend.
+func (c *Client) retrying(ctx context.Context, e exchange) error {
+	samples := c.filled(e.hi - e.lo)
 	wait := c.opt.Backoff
 	for try := 0; ; try++ {
 		if err := c.pace(ctx, samples); err != nil {
-			return nil, err
+			return err
 		}
-		if samples > 0 && try > 0 {
-			c.retried.Add(1)
-			if err := zoo.Resend(ctx, lo, hi); err != nil {
-				return nil, err
+		again := e.again || try > 0
+		if samples > 0 && again {
+			if err := zoo.Resend(ctx, e.lo, e.hi); err != nil {
+				return err
 			}
 		}
-		if samples > 0 {
-			c.sent.Add(1)
-			c.samples.Add(int64(samples))
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
-		r, err := c.once(ctx, method, address, body, header)
+		if samples > 0 {
+			c.tally.sending(samples, samples-(e.hi-e.lo), again)
+		}
+		r, err := c.once(ctx, &e)
 		if err == nil {
-			return r, nil
+			err = e.read(r)
+		}
+		if samples > 0 {
+			c.tally.ended(samples, err)
+		}
+		if err == nil {
+			return nil
 		}
 		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+			return context.Cause(ctx)
 		}
-		again, after := passing(err)
-		if !again {
-			return nil, err
+		pass, after := passing(err)
+		if !pass {
+			return err
 		}
 		if try >= c.opt.Retries {
-			return nil, fmt.Errorf("%w (after %d tries)", err, try+1)
+			if try > 0 {
+				err = fmt.Errorf("%w (after %d tries)", err, try+1)
+			}
+			return err
 		}
-		if err := sleep(ctx, max(wait, after)); err != nil {
-			return nil, err
+		if err := sleep(ctx, pause(wait, after)); err != nil {
+			return err
 		}
 		wait = min(2*wait, 30*time.Second)
 	}
+}
+
+// pause is how long to wait before the next try: by the back-off, or longer if the server
+// asks for it, but then at most a minute.
+func pause(backoff, asked time.Duration) time.Duration {
+	return max(backoff, min(asked, time.Minute))
 }
 
 // pace waits until the rate limit lets a request of that many samples go.
@@ -140,57 +140,121 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // once sends a request once.
-func (c *Client) once(ctx context.Context, method, address string, body []byte, header string) (*reply, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.opt.Timeout)
+func (c *Client) once(parent context.Context, e *exchange) (*reply, error) {
+	ctx, cancel := context.WithTimeout(parent, c.opt.Timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, e.method, e.address, bytes.NewReader(e.body))
 	if err != nil {
 		return nil, err
 	}
-	if body != nil {
+	if e.body != nil {
 		req.Header.Set("Content-Type", "application/json")
-		if header != "" {
+		if e.header != "" {
 			req.Header.Set("Content-Type", "application/octet-stream")
-			req.Header.Set(HeaderLength, header)
+			req.Header.Set(HeaderLength, e.header)
 		}
 	}
 	if c.opt.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.opt.Token)
 	}
+	r, err := c.exchange(req)
+	var to *redirectError
+	switch {
+	case errors.As(err, &to):
+		return nil, to // without the address that it was not sent to
+	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) && parent.Err() == nil:
+		return nil, fmt.Errorf("no whole answer within %v (Options.Timeout)", c.opt.Timeout)
+	}
+	return r, err
+}
+
+func (c *Client) exchange(req *http.Request) (*reply, error) {
 	res, err := c.http.Do(req)
 	if err != nil {
 		return nil, err
 	}
 	defer res.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(res.Body, maxReply+1))
+	body, err := unpacked(res)
 	if err != nil {
 		return nil, err
 	}
-	if len(b) > maxReply {
-		return nil, &statusError{code: http.StatusRequestEntityTooLarge, text: fmt.Sprintf("an answer of more than %d bytes", maxReply)}
-	}
 	if res.StatusCode != http.StatusOK {
-		e := &statusError{code: res.StatusCode}
-		var msg ErrorBody
-		if json.Unmarshal(b, &msg) == nil {
-			e.text = msg.Error
-		} else {
-			e.text = string(b[:min(len(b), 200)])
+		b, _ := io.ReadAll(io.LimitReader(body, maxError)) // what came of it tells more than why it ended
+		e := &statusError{code: res.StatusCode, text: errorText(b), after: retryAfter(res.Header)}
+		if c.opt.Token != "" && res.Request.Header.Get("Authorization") == "" {
+			e.to = res.Request.URL.Host
 		}
-		e.after = retryAfter(res.Header.Get("Retry-After"))
 		return nil, e
 	}
-	return &reply{b, res.Header.Get(HeaderLength)}, nil
+	b, err := io.ReadAll(io.LimitReader(body, c.most+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(b)) > c.most {
+		return nil, unfit{fmt.Errorf("an answer of more than %d bytes", c.most)}
+	}
+	return &reply{b, res.Header.Get(HeaderLength), res.Request.URL}, nil
 }
 
-// retryAfter reads the header's two forms, seconds or a date; at most a minute
-// is granted.
-func retryAfter(v string) time.Duration {
-	var d time.Duration
-	if s, err := strconv.Atoi(v); err == nil {
-		d = time.Duration(s) * time.Second
-	} else if t, err := http.ParseTime(v); err == nil {
-		d = time.Until(t)
+// unpacked is the body of an answer, decompressed if the server compressed it unasked.
+// (What the transport asked for, it has decompressed already.)
+func unpacked(res *http.Response) (io.Reader, error) {
+	switch coding := strings.ToLower(strings.TrimSpace(res.Header.Get("Content-Encoding"))); coding {
+	case "", "identity":
+		return res.Body, nil
+	case "gzip", "x-gzip":
+		return gzip.NewReader(res.Body)
+	case "deflate": // a zlib stream by the standard, a bare one by some servers
+		b := bufio.NewReader(res.Body)
+		if head, err := b.Peek(2); err == nil && head[0]&15 == 8 && (int(head[0])<<8|int(head[1]))%31 == 0 {
+			return zlib.NewReader(b)
+		}
+		return flate.NewReader(b), nil
+	default:
+		return nil, unfit{fmt.Errorf("an answer with Content-Encoding %q, which was not asked for and is not understood", coding)}
 	}
-	return min(max(d, 0), time.Minute)
+}
+
+// retryAfter reads how long a server asks to wait, in seconds or as a date by the
+// server's own clock.
+func retryAfter(h http.Header) time.Duration {
+	v := h.Get("Retry-After")
+	if s, err := strconv.Atoi(v); err == nil {
+		return time.Duration(min(max(s, 0), 1<<30)) * time.Second
+	}
+	t, err := http.ParseTime(v)
+	if err != nil {
+		return 0
+	}
+	now, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		now = time.Now()
+	}
+	return max(t.Sub(now), 0)
+}
+
+// redirects follows redirects that keep the request and its secrets what they are, and
+// then asks also, if that is not nil. It is for http.Client.CheckRedirect.
+func redirects(also func(*http.Request, []*http.Request) error) func(*http.Request, []*http.Request) error {
+	return func(req *http.Request, via []*http.Request) error {
+		first, last := via[0], via[len(via)-1]
+		to := *req.URL
+		to.RawQuery, to.Fragment = "", ""
+		switch {
+		case len(via) >= 10:
+			return &redirectError{fmt.Sprintf("more than 10 redirects, the last to %s", to.Redacted())}
+		case last.URL.Scheme == "https" && req.URL.Scheme != "https":
+			return &redirectError{fmt.Sprintf("the server redirects from https to %s, where what is sent can be read on the way; dial that address if it may be", to.Redacted())}
+		case req.Method != first.Method:
+			to.Path, to.RawPath = strings.TrimSuffix(to.Path, "/infer"), ""
+			return &redirectError{fmt.Sprintf("the server redirects inference by status %d, which turns the POST into a GET without samples; dial %s, where it redirects to", req.Response.StatusCode, to.Redacted())}
+		}
+		if req.URL.Hostname() != first.URL.Hostname() {
+			req.Header.Del("Authorization")
+		}
+		if also != nil {
+			return also(req, via)
+		}
+		return nil
+	}
 }

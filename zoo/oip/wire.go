@@ -2,15 +2,11 @@ package oip
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"math"
 	"strconv"
-
-	"github.com/x448/float16"
+	"strings"
 )
 
 // HeaderLength is the header of the binary tensor extension: the size of the
@@ -20,36 +16,77 @@ const HeaderLength = "Inference-Header-Content-Length"
 // extensionBinary is the name of the binary tensor extension.
 const extensionBinary = "binary_tensor_data"
 
+// Text is a string in a field that tells rather than decides, such as a version. It
+// is read from any JSON value, because some servers write version 1 or id 3 there.
+type Text string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (t *Text) UnmarshalJSON(b []byte) error {
+	switch {
+	case b[0] == '"':
+		return json.Unmarshal(b, (*string)(t))
+	case string(b) != "null":
+		*t = Text(b)
+	}
+	return nil
+}
+
+// Shape is a tensor's shape. In metadata, -1 is a dimension of any size. It is read
+// from numbers and from numbers in quotes (gRPC gateways write 64-bit numbers so); null
+// and a name, such as ONNX's "batch_size", stand for -1.
+type Shape []int64
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *Shape) UnmarshalJSON(b []byte) error {
+	var dims []any
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	if err := d.Decode(&dims); err != nil {
+		return fmt.Errorf("shape %.40s is no list of numbers", b)
+	}
+	*s = nil
+	for _, v := range dims {
+		n, err := strconv.ParseInt(strings.TrimSuffix(fmt.Sprint(v), ".0"), 10, 64)
+		if _, name := v.(string); err != nil && (name || v == nil) {
+			n, err = -1, nil
+		}
+		if err != nil {
+			return fmt.Errorf("shape %.40s has a dimension that is no whole number", b)
+		}
+		*s = append(*s, n)
+	}
+	return nil
+}
+
 // ServerMetadata is the answer to GET v2.
 type ServerMetadata struct {
-	Name       string   `json:"name"`
-	Version    string   `json:"version"`
+	Name       Text     `json:"name"`
+	Version    Text     `json:"version"`
 	Extensions []string `json:"extensions"`
 }
 
 // ModelMetadata is the answer to GET v2/models/NAME.
 type ModelMetadata struct {
-	Name     string           `json:"name"`
-	Versions []string         `json:"versions,omitempty"`
-	Platform string           `json:"platform"`
+	Name     Text             `json:"name"`
+	Versions []Text           `json:"versions,omitempty"`
+	Platform Text             `json:"platform"`
 	Inputs   []TensorMetadata `json:"inputs"`
 	Outputs  []TensorMetadata `json:"outputs"`
 }
 
-// TensorMetadata describes an input or an output of a model; -1 is a dimension
-// of any size.
+// TensorMetadata describes an input or an output of a model.
 type TensorMetadata struct {
-	Name     string  `json:"name"`
-	Datatype string  `json:"datatype"`
-	Shape    []int64 `json:"shape"`
+	Name     string `json:"name"`
+	Datatype string `json:"datatype"`
+	Shape    Shape  `json:"shape"`
 }
 
-// A Tensor is a named array in a request or an answer. Its values stand either
-// in Data, as JSON numbers in row-major order (nested or flat), or in raw bytes
-// behind the JSON, BinarySize of them.
+// A Tensor is a named array in a request or an answer. Its values stand either in
+// Data, as JSON numbers in row-major order (nested or flat), or in raw bytes behind
+// the JSON; TensorParams.BinarySize counts those.
 type Tensor struct {
 	Name       string          `json:"name"`
-	Shape      []int64         `json:"shape"`
+	Shape      Shape           `json:"shape"`
 	Datatype   string          `json:"datatype"`
 	Parameters *TensorParams   `json:"parameters,omitempty"`
 	Data       json.RawMessage `json:"data,omitempty"`
@@ -57,16 +94,15 @@ type Tensor struct {
 	raw []byte
 }
 
-// TensorParams are the parameters of the binary tensor extension: the size of raw
-// bytes, and whether an output shall be raw, which nil leaves to the request's own.
+// TensorParams are a tensor's parameters of the binary tensor extension.
 type TensorParams struct {
-	BinarySize *int64 `json:"binary_data_size,omitempty"`
-	Binary     *bool  `json:"binary_data,omitempty"`
+	BinarySize *int64 `json:"binary_data_size,omitempty"` // of the raw bytes; nil: the values are in the JSON
+	Binary     *bool  `json:"binary_data,omitempty"`      // of a requested output: raw or not; nil: as RequestParams says
 }
 
-// RequestParams are the parameters of a request: whether all outputs shall be raw.
+// RequestParams are a request's parameters of the binary tensor extension.
 type RequestParams struct {
-	BinaryOutput bool `json:"binary_data_output,omitempty"`
+	BinaryOutput bool `json:"binary_data_output,omitempty"` // all outputs are to be raw
 }
 
 // An OutputRequest names an output that the answer shall hold.
@@ -77,7 +113,7 @@ type OutputRequest struct {
 
 // A Request is the body of POST v2/models/NAME/infer.
 type Request struct {
-	ID         string          `json:"id,omitempty"`
+	ID         Text            `json:"id,omitempty"`
 	Parameters *RequestParams  `json:"parameters,omitempty"`
 	Inputs     []Tensor        `json:"inputs"`
 	Outputs    []OutputRequest `json:"outputs,omitempty"`
@@ -85,199 +121,15 @@ type Request struct {
 
 // A Response is the answer to a Request.
 type Response struct {
-	ModelName    string   `json:"model_name"`
-	ModelVersion string   `json:"model_version,omitempty"`
-	ID           string   `json:"id,omitempty"`
+	ModelName    Text     `json:"model_name"`
+	ModelVersion Text     `json:"model_version,omitempty"`
+	ID           Text     `json:"id,omitempty"`
 	Outputs      []Tensor `json:"outputs"`
 }
 
-// ErrorBody is what a server answers beside a status that is not 200.
+// ErrorBody is what a server answers beside a status other than 200.
 type ErrorBody struct {
 	Error string `json:"error"`
-}
-
-// maxRank bounds the dimensions that a tensor on the wire may have.
-const maxRank = 16
-
-// elements is the number of values of a shape, refused when negative or beyond
-// limit.
-func elements(shape []int64, limit int64) (int, error) {
-	if len(shape) > maxRank {
-		return 0, fmt.Errorf("shape of %d dimensions", len(shape))
-	}
-	n := int64(1)
-	for _, d := range shape {
-		if d < 0 {
-			return 0, fmt.Errorf("shape %v has a negative dimension", shape)
-		}
-		if d > 0 && n > limit/d {
-			return 0, fmt.Errorf("shape %v holds more than %d values", shape, limit)
-		}
-		n *= d
-	}
-	return int(n), nil
-}
-
-// writers are the datatypes that newTensor writes: how a value is appended as raw
-// bytes, and the number and its precision in JSON.
-var writers = map[string]struct {
-	raw    func(b []byte, v float32) []byte
-	number func(v float32) (f float64, bits int)
-}{
-	"FP64": {
-		func(b []byte, v float32) []byte {
-			return binary.LittleEndian.AppendUint64(b, math.Float64bits(float64(v)))
-		},
-		func(v float32) (float64, int) { return float64(v), 64 },
-	},
-	"FP32": {
-		func(b []byte, v float32) []byte { return binary.LittleEndian.AppendUint32(b, math.Float32bits(v)) },
-		func(v float32) (float64, int) { return float64(v), 32 },
-	},
-	"FP16": {
-		func(b []byte, v float32) []byte {
-			return binary.LittleEndian.AppendUint16(b, float16.Fromfloat32(v).Bits())
-		},
-		func(v float32) (float64, int) { return float64(float16.Fromfloat32(v).Float32()), 32 },
-	},
-	"UINT8": {
-		func(b []byte, v float32) []byte { return append(b, byte(v)) },
-		func(v float32) (float64, int) { return float64(byte(v)), 32 },
-	},
-}
-
-// newTensor makes a tensor of dense values, rounded to a datatype of writers, as JSON
-// or as raw bytes.
-func newTensor(name, datatype string, shape []int64, values []float32, binaryData bool) Tensor {
-	t := Tensor{Name: name, Shape: shape, Datatype: datatype}
-	write := writers[datatype]
-	if binaryData {
-		t.raw = make([]byte, 0, 4*len(values))
-		for _, v := range values {
-			t.raw = write.raw(t.raw, v)
-		}
-		size := int64(len(t.raw))
-		t.Parameters = &TensorParams{BinarySize: &size}
-		return t
-	}
-	b := append(make([]byte, 0, 10*len(values)+2), '[')
-	for i, v := range values {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		if f, bits := write.number(v); math.IsNaN(f) || math.IsInf(f, 0) {
-			b = append(b, "null"...) // JSON has no such number; the reader will refuse it
-		} else {
-			b = strconv.AppendFloat(b, f, 'g', -1, bits)
-		}
-	}
-	t.Data = append(b, ']')
-	return t
-}
-
-// errNull is the error for a score that is not there.
-var errNull = errors.New("a value is null")
-
-// Values decodes the tensor's content in row-major order. Nested arrays must
-// agree with the shape in their number of values. A null, a string, a count
-// that differs from the shape's or a type that is no number is an error.
-func (t *Tensor) Values(limit int64) ([]float64, error) {
-	n, err := elements(t.Shape, limit)
-	if err != nil {
-		return nil, fmt.Errorf("tensor %q: %w", t.Name, err)
-	}
-	var out []float64
-	if t.raw != nil {
-		out, err = rawValues(t.Datatype, t.raw, n)
-	} else {
-		out, err = jsonValues(t.Data, n)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("tensor %q: %w", t.Name, err)
-	}
-	if len(out) != n {
-		return nil, fmt.Errorf("tensor %q: %d values for shape %v", t.Name, len(out), t.Shape)
-	}
-	return out, nil
-}
-
-func rawValues(datatype string, raw []byte, n int) ([]float64, error) {
-	le := binary.LittleEndian
-	var size int
-	var get func([]byte) float64
-	switch datatype {
-	case "FP64":
-		size, get = 8, func(b []byte) float64 { return math.Float64frombits(le.Uint64(b)) }
-	case "FP32":
-		size, get = 4, func(b []byte) float64 { return float64(math.Float32frombits(le.Uint32(b))) }
-	case "FP16":
-		size, get = 2, func(b []byte) float64 { return float64(float16.Frombits(le.Uint16(b)).Float32()) }
-	case "BF16":
-		size, get = 2, func(b []byte) float64 { return float64(math.Float32frombits(uint32(le.Uint16(b)) << 16)) }
-	case "INT64":
-		size, get = 8, func(b []byte) float64 { return float64(int64(le.Uint64(b))) }
-	case "INT32":
-		size, get = 4, func(b []byte) float64 { return float64(int32(le.Uint32(b))) }
-	case "UINT8":
-		size, get = 1, func(b []byte) float64 { return float64(b[0]) }
-	default:
-		return nil, fmt.Errorf("datatype %q is not understood", datatype)
-	}
-	if len(raw) != n*size {
-		return nil, fmt.Errorf("%d raw bytes for %d values of %s", len(raw), n, datatype)
-	}
-	out := make([]float64, n)
-	for i := range out {
-		out[i] = get(raw[i*size:])
-	}
-	return out, nil
-}
-
-// jsonValues flattens an array of numbers, nested to any depth.
-func jsonValues(data []byte, n int) ([]float64, error) {
-	if len(data) == 0 {
-		return nil, errors.New("neither data nor raw bytes")
-	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
-	out := make([]float64, 0, min(n, len(data)/2+1))
-	depth := 0
-	for {
-		tok, err := d.Token()
-		if err == io.EOF {
-			return out, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		switch v := tok.(type) {
-		case json.Delim:
-			switch v {
-			case '[':
-				depth++
-			case ']':
-				depth--
-			default:
-				return nil, errors.New("an object stands where a number is due")
-			}
-			if depth > maxRank {
-				return nil, errors.New("arrays nested too deep")
-			}
-		case json.Number:
-			f, err := v.Float64()
-			if err != nil {
-				return nil, fmt.Errorf("value %d: %w", len(out), err)
-			}
-			if len(out) == n {
-				return nil, fmt.Errorf("more than %d values", n)
-			}
-			out = append(out, f)
-		case nil:
-			return nil, fmt.Errorf("value %d: %w", len(out), errNull)
-		default:
-			return nil, fmt.Errorf("value %d is %v, not a number", len(out), tok)
-		}
-	}
 }
 
 // encode writes a body: the JSON of head, then the raw bytes of tensors. jsonLen
@@ -309,6 +161,9 @@ func decode(body []byte, header string, head any, tensors func() []Tensor) error
 		body, rest = body[:n], body[n:]
 	}
 	if err := json.Unmarshal(body, head); err != nil {
+		if bare := bareNumber(body, err); bare != "" {
+			return unfit{fmt.Errorf("a value is %s", bare)}
+		}
 		return fmt.Errorf("not a message of the protocol: %w", err)
 	}
 	ts := tensors()
@@ -327,4 +182,22 @@ func decode(body []byte, header string, head any, tensors func() []Tensor) error
 		return fmt.Errorf("%d bytes after the last tensor", len(rest))
 	}
 	return nil
+}
+
+// bareNumber is the NaN or infinity that err found in a body, "" if it found another
+// fault. JSON has neither, but Python writes both.
+func bareNumber(body []byte, err error) string {
+	var s *json.SyntaxError
+	if !errors.As(err, &s) {
+		return ""
+	}
+	rest := bytes.TrimPrefix(body[max(s.Offset-2, 0):], []byte("-")) // the fault is at the letter or right after
+	for _, bare := range []string{"NaN", "Infinity"} {
+		for skip := range 2 {
+			if len(rest) > skip && bytes.HasPrefix(rest[skip:], []byte(bare)) {
+				return bare
+			}
+		}
+	}
+	return ""
 }
