@@ -15,7 +15,6 @@ import (
 	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/models/pretrained"
 	"github.com/mettleml/mettle/zoo"
-	"github.com/mettleml/mettle/zoo/oip"
 )
 
 // The first images of MNIST's test set: origin and licence stand in images/README.md.
@@ -38,11 +37,10 @@ func victim(ctx context.Context, c *config) (zoo.Scorer, error) {
 		return nil, err
 	}
 	if isAddress(c.victim) {
-		o, err := c.remote.options(shape, c.workers)
-		if err != nil {
-			return nil, err
-		}
-		return oip.Dial(ctx, c.victim, o)
+		return c.remote.dial(ctx, c.victim, shape, c.workers)
+	}
+	if _, err := os.Stat(c.victim); errors.Is(err, fs.ErrNotExist) && (strings.Contains(c.victim, ":") || strings.Contains(c.victim, "/v2/models/")) {
+		return nil, fmt.Errorf("-victim %s: no such file; if it is the address of a server, http:// or https:// is missing", c.victim)
 	}
 	if given := c.remote.given(); given != nil {
 		return nil, fmt.Errorf("%s: for a -victim at an address only, which begins with http:// or https://", strings.Join(given, ", "))
@@ -52,9 +50,6 @@ func victim(ctx context.Context, c *config) (zoo.Scorer, error) {
 			return nil, errors.New("-shape: the embedded Net4 has its own")
 		}
 		return zoo.NewModel(pretrained.Net4(), zoo.Info{Name: "net4", Shape: []int{1, 28, 28}, Classes: 10}, data.Preprocess{})
-	}
-	if _, err := os.Stat(c.victim); errors.Is(err, fs.ErrNotExist) && (strings.Contains(c.victim, ":") || strings.Contains(c.victim, "/v2/models/")) {
-		return nil, fmt.Errorf("-victim %s: no such file; if it is the address of a server, http:// or https:// is missing", c.victim)
 	}
 	net, spec, info, err := weights.Open(c.victim)
 	if err != nil {

@@ -112,7 +112,11 @@ func (p *probe) spent() string {
 	if lost := p.sent - p.got; lost > 0 {
 		text += fmt.Sprintf(", %d that were not answered, which the victim may have charged all the same", lost)
 	}
-	return text + fmt.Sprintf("; %d to find the images, %d for the pre-flight, %d for images to begin from", p.look.Tried, p.look.Checks, p.look.Search)
+	text += fmt.Sprintf("; %d to find the images, %d for the pre-flight, %d for images to begin from", p.look.Tried, p.look.Checks, p.look.Search)
+	if r, ok := p.remote(); ok && r.charged() != "" {
+		text += "; " + r.charged()
+	}
+	return text
 }
 
 func (p *probe) writePage() error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"flag"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mettleml/mettle/nn/data"
+	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 	"github.com/mettleml/mettle/zoo/oip"
 )
@@ -19,6 +21,7 @@ import (
 // A remote is how to talk to a victim at an address. The zero value is the default.
 type remote struct {
 	scores, input, output, preprocess string
+	datatype, inputShape              string
 	classes                           int
 	encoding                          string
 	batch, retries                    int
@@ -32,10 +35,12 @@ func (r *remote) flags(f *flag.FlagSet) {
 	f.StringVar(&r.input, "input", "", "name of the input for the image; default: the only one")
 	f.StringVar(&r.output, "output", "", "name of the output with the scores; default: the only one")
 	f.IntVar(&r.classes, "classes", 0, "classes of the model, if it does not say")
-	f.StringVar(&r.preprocess, "preprocess", "", `from RGB in [0,1], channels first, to what the model takes, as JSON: {"Scale": 255, "BGR": true, "Mean": [124, 117, 104], "Std": [58, 57, 57], "NHWC": true}, applied in this order; also Resize and Repeat`)
+	f.StringVar(&r.datatype, "datatype", "", "of the input (FP32, FP64, FP16 or UINT8), if the server does not say it; default: what it says, or FP32")
+	f.StringVar(&r.inputShape, "input-shape", "", "of the input with its batch axis, such as -1,784, if the server does not say it; default: what it says, or a batch of images as preprocessed")
+	f.StringVar(&r.preprocess, "preprocess", "", `from RGB in [0,1], channels first, to what the model takes, as JSON: {"Scale": 255, "BGR": true, "Mean": [124, 117, 104], "Std": [58, 57, 57], "NHWC": true}, applied in this order; also Resize and Repeat; NHWC is found out where the server's shape tells it`)
 	f.StringVar(&r.encoding, "encoding", "", "of tensors: "+encodings)
-	f.IntVar(&r.batch, "batch", 0, "most images a request; 0: 64, 1 if the model has no batch axis, and just what it takes if that is fixed")
-	f.Float64Var(&r.rate, "rate", 0, "most images a second; 0: no limit")
+	f.IntVar(&r.batch, "batch", 0, "most images per request; 0: 64, 1 if the model has no batch axis or the server does not say, and just what it takes if that is fixed")
+	f.Float64Var(&r.rate, "rate", 0, "most images per second; 0: no limit")
 	f.DurationVar(&r.timeout, "timeout", 0, "of a request, such as 10s; 0: 30s")
 	f.IntVar(&r.retries, "retries", 0, "tries after the first, for a request that fails in a way that may pass; 0: 4, negative: none")
 	f.StringVar(&r.token, "token", "", "bearer token; better in METTLE_TOKEN, which a list of processes does not show")
@@ -65,10 +70,19 @@ func (r *remote) options(shape []int, workers int) (o oip.Options, err error) {
 	if r.classes < 0 || r.batch < 0 || !(r.rate >= 0) || r.timeout < 0 {
 		return o, fmt.Errorf("-classes %d, -batch %d, -rate %g, -timeout %v: none may be negative", r.classes, r.batch, r.rate, r.timeout)
 	}
-	o = oip.Options{Input: r.input, Output: r.output, Shape: shape, Classes: r.classes, Batch: r.batch, Concurrency: cmp.Or(workers, 4),
+	o = oip.Options{Input: r.input, Output: r.output, Shape: shape, Classes: r.classes, Datatype: r.datatype, Batch: r.batch, Concurrency: cmp.Or(workers, 4),
 		Timeout: r.timeout, Retries: r.retries, Rate: r.rate, Token: cmp.Or(r.token, os.Getenv("METTLE_TOKEN"))}
 	if o.Scores, err = zoo.ParseScoreKind(cmp.Or(r.scores, "logits")); err != nil {
 		return o, fmt.Errorf("-scores: %w", err)
+	}
+	if r.inputShape != "" {
+		for part := range strings.SplitSeq(r.inputShape, ",") {
+			d, err := strconv.ParseInt(strings.TrimSpace(part), 10, 64)
+			if err != nil || d < -1 || d == 0 {
+				return o, fmt.Errorf("-input-shape %s: dimensions, -1 for one of any size, such as -1,784", r.inputShape)
+			}
+			o.InputShape = append(o.InputShape, d)
+		}
 	}
 	if r.preprocess != "" {
 		if o.Preprocess, err = data.ParsePreprocess(r.preprocess); err != nil {
@@ -100,6 +114,81 @@ func (r *remote) options(shape []int, workers int) (o oip.Options, err error) {
 	}
 	return o, nil
 }
+
+// A served victim is one at an address. Its errors and notes name the flags of probe.
+type served struct{ *oip.Client }
+
+// dial reaches the victim at an address with samples of a shape (nil: the server says),
+// attacked by so many workers.
+func (r *remote) dial(ctx context.Context, address string, shape []int, workers int) (zoo.Scorer, error) {
+	o, err := r.options(shape, workers)
+	if err != nil {
+		return nil, err
+	}
+	c, err := oip.Dial(ctx, address, o)
+	if err != nil {
+		return nil, byFlags{err}
+	}
+	return &served{c}, nil
+}
+
+// Scores implements zoo.Scorer.
+func (s *served) Scores(ctx context.Context, x *tensor.Tensor, out []float64) error {
+	if err := s.Client.Scores(ctx, x, out); err != nil {
+		return byFlags{err}
+	}
+	return nil
+}
+
+// Labels implements zoo.Labeler.
+func (s *served) Labels(ctx context.Context, x *tensor.Tensor, out []int) error {
+	return zoo.LabelsOf(s).Labels(ctx, x, out)
+}
+
+// remote is the victim if it is at an address.
+func (p *probe) remote() (*served, bool) {
+	if p.counter == nil {
+		return nil, false
+	}
+	s, ok := p.counter.Scorer.(*served)
+	return s, ok
+}
+
+// notes are what a user should know of the victim.
+func (s *served) notes() (all []string) {
+	for _, n := range s.Notes() {
+		all = append(all, flagged.Replace(n))
+	}
+	if k := s.FixedBatch(); k > 1 {
+		all = append(all, fmt.Sprintf("the model takes %d images per request, no fewer: requests are filled up with copies, which are not counted here but may be charged; -gather %[1]d joins the queries of images, and -batch 1 sends fewer all the same", k))
+	}
+	return all
+}
+
+// charged says what the server was sent in this run and may have charged, "" if that is
+// what was answered. A campaign does not know of copies, nor which requests the server
+// refused.
+func (s *served) charged() string {
+	n := s.Stats()
+	if n.Sent == n.Answered && n.Copies == 0 {
+		return ""
+	}
+	return fmt.Sprintf("in this run the server was sent %d images in %d requests (%d images again, %d as copies that fill up a batch) and answered for %d; it may have charged %d more",
+		n.Sent, n.Requests, n.Resent, n.Copies, n.Answered, n.Lost)
+}
+
+// byFlags words an error by flags.
+type byFlags struct{ error }
+
+func (e byFlags) Error() string { return flagged.Replace(e.error.Error()) }
+
+func (e byFlags) Unwrap() error { return e.error }
+
+// flagged puts flags for what the library's errors and warnings name.
+var flagged = strings.NewReplacer("Info.Scores", "-scores", "a larger step", "a larger -step",
+	"Options.InputShape", "-input-shape", "Options.Input", "-input", "Options.Output", "-output", "Options.Shape, as [C, H, W]", "-shape, as C,H,W", "[C, H, W] in Options.Shape", "C,H,W in -shape",
+	"Options.Shape", "-shape", "Options.Classes", "-classes", "Options.Datatype", "-datatype", "Options.Batch", "-batch", "Options.Timeout", "-timeout",
+	"Options.Token", "-token or METTLE_TOKEN", "Options.TLS", "a file for -ca", "Preprocess.", "-preprocess ")
 
 // parseShape reads [C, H, W]; "" is nil.
 func parseShape(s string) ([]int, error) {

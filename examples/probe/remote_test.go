@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"flag"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -12,6 +14,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,16 +47,17 @@ func TestRemoteFlags(t *testing.T) {
 		t.Errorf("%v are given", given)
 	}
 	if err := f.Parse(strings.Fields(`-scores probabilities -input x -output y -classes 7 -preprocess {"Scale":255,"NHWC":true}
-		-encoding json -batch 3 -rate 2.5 -timeout 4s -retries -1 -token t`)); err != nil {
+		-encoding json -batch 3 -rate 2.5 -timeout 4s -retries -1 -token t -datatype UINT8 -input-shape -1,784`)); err != nil {
 		t.Fatal(err)
 	}
 	got, err := r.options([]int{3, 8, 8}, 2)
 	want := oip.Options{Scores: zoo.Probabilities, Input: "x", Output: "y", Classes: 7, Preprocess: data.Preprocess{Scale: 255, NHWC: true},
-		Encoding: oip.JSON, Batch: 3, Rate: 2.5, Timeout: 4 * time.Second, Retries: -1, Token: "t", Shape: []int{3, 8, 8}, Concurrency: 2}
+		Encoding: oip.JSON, Batch: 3, Rate: 2.5, Timeout: 4 * time.Second, Retries: -1, Token: "t", Shape: []int{3, 8, 8}, Concurrency: 2,
+		Datatype: "UINT8", InputShape: []int64{-1, 784}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v (%v), want %+v", got, err, want)
 	}
-	if given := r.given(); len(given) != 11 || !slices.Contains(given, "-rate") {
+	if given := r.given(); len(given) != 13 || !slices.Contains(given, "-rate") {
 		t.Errorf("%v are given", given)
 	}
 	for name, want := range map[string]oip.Encoding{"": oip.Auto, "auto": oip.Auto, "binary": oip.Binary} {
@@ -66,6 +70,8 @@ func TestRemoteFlags(t *testing.T) {
 		"-scores":         {scores: "odds"},
 		"-preprocess":     {preprocess: `{"Sacle": 255}`},
 		"-encoding":       {encoding: "xml"},
+		"-input-shape a":  {inputShape: "a"},
+		"-input-shape 0,": {inputShape: "0,784"},
 		"-batch -1":       {batch: -1},
 		"-rate -1":        {rate: -1},
 		"-timeout -1s":    {timeout: -time.Second},
@@ -191,7 +197,7 @@ func TestSettings(t *testing.T) {
 }
 
 // TestFixedBatchIsTold: a server that takes so many images at once, no fewer, is sent
-// that many, and the page says that they may cost.
+// that many, and the page says what they may cost.
 func TestFixedBatchIsTold(t *testing.T) {
 	h, _ := serve(t, reddish())
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -208,7 +214,7 @@ func TestFixedBatchIsTold(t *testing.T) {
 	if err := run(context.Background(), c); err != nil {
 		t.Fatal(err)
 	}
-	if text := page(t, c); !strings.Contains(text, "the model takes 4 images a request, no fewer") || !strings.Contains(text, "-gather 4 joins") || h.Served()%4 != 0 {
+	if text := page(t, c); !strings.Contains(text, "the model takes 4 images per request, no fewer") || !strings.Contains(text, "-gather 4 joins") || !strings.Contains(text, "as copies that fill up a batch") || h.Served()%4 != 0 {
 		t.Errorf("the page does not tell of the fixed batch, or %d images were not sent in fours", h.Served())
 	}
 }
@@ -230,5 +236,86 @@ func TestProbabilitiesTakenForLogits(t *testing.T) {
 		if got := strings.Contains(page(t, c), "say so in -scores"); got != suspect {
 			t.Errorf("-scores %q: the page says so: %v", scores, got)
 		}
+	}
+}
+
+// bare serves a victim behind a server that keeps quiet about its tensors, and loses the
+// answer to every fifth request.
+func bare(t *testing.T, v zoo.Scorer, metadata string) (*oip.Handler, string) {
+	t.Helper()
+	h, _ := serve(t, v)
+	var asked atomic.Int64
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/v2/models/"+v.Info().Name:
+			io.WriteString(w, metadata)
+		case strings.HasSuffix(r.URL.Path, "/infer") && asked.Add(1)%5 == 0:
+			h.ServeHTTP(httptest.NewRecorder(), r)
+			io.WriteString(w, "<html>the proxy restarts</html>")
+		default:
+			h.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(front.Close)
+	return h, front.URL + "/v2/models/" + v.Info().Name
+}
+
+// TestServerWithoutMetadata: flags say what a server does not, an error names those that
+// are missing, and the page what was taken for granted and may be charged.
+func TestServerWithoutMetadata(t *testing.T) {
+	h, address := bare(t, reddish(), `{"name":"reddish"}`)
+	c := small(t)
+	c.victim, c.data, c.n, c.budget, c.attacks = address, pictures(t), 2, 60, "square"
+	err := run(context.Background(), c)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, flag := range []string{"-input", "-shape", "-output", "-classes", "-datatype", "-input-shape"} {
+		if !strings.Contains(err.Error(), flag) || strings.Contains(err.Error(), "Options.") {
+			t.Errorf("%v: lacks %s, or does not speak of flags", err, flag)
+		}
+	}
+	c.shape, c.remote = "3,8,8", remote{input: "image", output: "scores", classes: 2}
+	if err := run(context.Background(), c); err != nil {
+		t.Fatal(err)
+	}
+	text := page(t, c)
+	for _, say := range []string{"the server does not describe its input", "-batch says how many", "it may have charged"} {
+		if !strings.Contains(text, say) {
+			t.Errorf("the page lacks %q", say)
+		}
+	}
+	var sent, requests, again, copies, answered, lost int
+	at := strings.Index(text, "the server was sent")
+	if _, err := fmt.Sscanf(text[at:], "the server was sent %d images in %d requests (%d images again, %d as copies that fill up a batch) and answered for %d; it may have charged %d more",
+		&sent, &requests, &again, &copies, &answered, &lost); err != nil {
+		t.Fatal(err)
+	}
+	if sent != h.Served() || answered+lost != sent || lost == 0 || copies != 0 {
+		t.Errorf("%d sent, %d answered, %d lost, %d copies; the server served %d", sent, answered, lost, copies, h.Served())
+	}
+}
+
+// TestErrorsNameFlags: also those that come in the middle of a run.
+func TestErrorsNameFlags(t *testing.T) {
+	h, _ := serve(t, reddish())
+	var asked atomic.Int64
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/infer") && asked.Add(1) > 20 {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		h.ServeHTTP(w, r)
+	}))
+	defer front.Close()
+	c := small(t)
+	c.victim, c.data, c.n, c.budget, c.attacks = front.URL+"/v2/models/reddish", pictures(t), 2, 200, "square"
+	if err := run(context.Background(), c); err == nil || !strings.Contains(err.Error(), "-token or METTLE_TOKEN") {
+		t.Errorf("%v", err)
+	}
+	c.victim = strings.TrimPrefix(c.victim, "http://")
+	c.remote.token = "t"
+	if err := run(context.Background(), c); err == nil || !strings.Contains(err.Error(), "http:// or https:// is missing") {
+		t.Errorf("%v", err)
 	}
 }

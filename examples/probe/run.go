@@ -15,7 +15,6 @@ import (
 	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
-	"github.com/mettleml/mettle/zoo/oip"
 )
 
 // A probe is what a run has found so far.
@@ -84,8 +83,10 @@ func run(ctx context.Context, c *config) error {
 		return err
 	}
 	p.victim, p.counter = v.Info(), meter.Count(v)
-	if r, ok := v.(*oip.Client); ok && r.FixedBatch() > 1 {
-		p.note("the model takes %d images a request, no fewer: requests are filled up with copies, which are not counted here but may be charged; -gather %[1]d joins the queries of images, and -batch 1 sends fewer all the same", r.FixedBatch())
+	if r, ok := p.remote(); ok {
+		for _, n := range r.notes() {
+			p.note("%s", n)
+		}
 	}
 	s, err := newSetup(c, p.counter)
 	if err != nil {
@@ -194,9 +195,6 @@ func (p *probe) scout(ctx context.Context, d data.Dataset, tasks []task) error {
 	}
 	return nil
 }
-
-// flagged puts flags for what the library's warnings name.
-var flagged = strings.NewReplacer("Info.Scores", "-scores", "a larger step", "a larger -step")
 
 // lookCost says what the look cost, now and before.
 func (p *probe) lookCost() string {

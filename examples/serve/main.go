@@ -6,8 +6,9 @@
 //
 // It can answer the way public interfaces do: probabilities rounded to a few
 // digits, of the leading classes only, with noise that is drawn anew at every
-// call. Ctrl-C or SIGTERM ends it, and it says how many samples it served. With -remember it serves a
-// request that comes again under the same id from memory; the joined calls of
+// call. Ctrl-C or SIGTERM ends it once the requests under way are answered, and it says
+// how many samples it served; a second one ends it at once. With -remember it serves a
+// request that comes again under the same id from memory. The joined calls of
 // probe -gather have new ids each time, and are served anew.
 package main
 
@@ -19,6 +20,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
 	"sync/atomic"
@@ -54,8 +56,12 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, &c, func(addr, name string) {
-		fmt.Printf("serving http://%s/v2/models/%s\n", addr, name)
+	go func() { // a second Ctrl-C ends the program at once
+		<-ctx.Done()
+		stop()
+	}()
+	if err := run(ctx, &c, func(addr string, info zoo.Info) {
+		fmt.Printf("serving %s: %d classes, %v, samples of shape %v; Ctrl-C ends it\n", at(addr, info.Name), info.Classes, info.Scores, info.Shape)
 	}); err != nil {
 		fmt.Fprintln(os.Stderr, "serve:", err)
 		os.Exit(1)
@@ -75,14 +81,25 @@ func (s *degraded) Scores(ctx context.Context, x *tensor.Tensor, out []float64) 
 	return zoo.DegradeScores(s.Scorer, d).Scores(ctx, x, out)
 }
 
-// run serves until ctx ends. ready is told the address and the model's name.
-func run(ctx context.Context, c *config, ready func(addr, name string)) error {
+// at is the model's address for a client on this machine.
+func at(addr, model string) string {
+	if host, port, err := net.SplitHostPort(addr); err == nil && net.ParseIP(host).IsUnspecified() {
+		addr = net.JoinHostPort("localhost", port)
+	}
+	return "http://" + addr + "/v2/models/" + url.PathEscape(model)
+}
+
+// lastAnswers is how long requests under way may take once the server is to end.
+const lastAnswers = 5 * time.Second
+
+// run serves until ctx ends. ready is told the address and the model.
+func run(ctx context.Context, c *config, ready func(addr string, info zoo.Info)) error {
 	if flag.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q; every setting is a flag (-help lists them)", flag.Arg(0))
 	}
 	kind, err := zoo.ParseScoreKind(c.scores)
 	if err != nil {
-		return err
+		return fmt.Errorf("-scores: %w", err)
 	}
 	var network nn.Module = pretrained.Net4()
 	info := weights.Info{Model: "net4", Classes: 10}
@@ -119,11 +136,14 @@ func run(ctx context.Context, c *config, ready func(addr, name string)) error {
 	v = &degraded{Scorer: v, d: c.degrade}
 	h := oip.NewHandler(v, oip.HandlerOptions{Remember: c.remember, Token: c.token})
 	l, err := net.Listen("tcp", c.addr)
-	if err != nil {
-		return err
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("-addr %s: another program listens there; choose another port, or 0 for any that is free", c.addr)
+	case err != nil:
+		return fmt.Errorf("-addr %s: %w; write HOST:PORT, or :PORT for all of this machine's addresses", c.addr, err)
 	}
 	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
-	ready(l.Addr().String(), info.Model)
+	ready(l.Addr().String(), v.Info())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(l) }()
 	select {
@@ -131,10 +151,11 @@ func run(ctx context.Context, c *config, ready func(addr, name string)) error {
 		return err
 	case <-ctx.Done():
 	}
-	bye, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	bye, cancel := context.WithTimeout(context.Background(), lastAnswers)
 	defer cancel()
 	if err := s.Shutdown(bye); err != nil {
-		return err
+		s.Close()
+		fmt.Println("some requests were left unanswered")
 	}
 	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
 		return err

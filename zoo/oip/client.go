@@ -47,8 +47,8 @@ type Options struct {
 	Input   string // name of the image input; empty: the model's only one
 	Output  string // name of the score output; empty: the model's only one
 
-	// What the server's metadata should say, for a server that does not say it (MLServer
-	// and KServe's custom models need not), or says it wrong.
+	// These replace what the server's metadata say, for a server that does not say it
+	// (MLServer and KServe's custom models need not) or is wrong.
 	Datatype   string  // of the input; empty: the server's word, or FP32
 	InputShape []int64 // of the input with its batch axis, such as [-1, 784]; nil: the server's word, or [-1] and the sample's shape as preprocessed
 	Classes    int     // scores per sample; 0: the server's word
@@ -57,8 +57,8 @@ type Options struct {
 	// Shape is the shape of one sample in [0,1], [C, H, W]. It is needed where the input's
 	// shape has -1, one flat dimension or is not known, and where Preprocess resizes.
 	Shape []int
-	// Preprocess maps a sample in [0,1] to what the model takes. NHWC and CTHW are set
-	// where the input's shape fits in no other way; Notes tells of it.
+	// Preprocess maps a sample in [0,1] to what the model takes. The client sets NHWC or
+	// CTHW by itself where the input's shape allows nothing else, and Notes says so.
 	Preprocess data.Preprocess
 
 	Encoding Encoding
@@ -80,7 +80,7 @@ type Options struct {
 
 	Token  string       // sent as a bearer token, to the address's own host only
 	TLS    *tls.Config  // nil: the system's roots
-	Client *http.Client // nil: one of its own; else TLS is this one's business
+	Client *http.Client // nil: one that Dial makes; with another, TLS is ignored
 }
 
 // A Client is a victim behind the Open Inference Protocol. It implements
@@ -89,9 +89,9 @@ type Options struct {
 //
 // The client sends a request again, with the same id, if it failed in a way that may
 // pass: on the way, by a status that says so, or by an answer that is garbled (cut off,
-// empty, a proxy's page, another number of scores). The server may have counted the
-// first. The client announces each of them to the context of the call before it sends
-// (zoo.WithResend), so that a campaign's journal counts it; Stats has the sums.
+// empty, a proxy's page, another number of scores). The server may have charged the
+// first request, so the client announces the second to the context of the call before it
+// sends it (zoo.WithResend): a campaign's journal counts it. Stats has the sums.
 type Client struct {
 	opt   Options
 	base  string // .../v2/models/NAME[/versions/V]
@@ -119,9 +119,9 @@ type Client struct {
 // A server need not describe its tensors, nor answer for its readiness: what it does not
 // say, Options must (Input, Output, Shape, Classes).
 //
-// The client's Info has as its digest the model's address (or Options.Identity), tensors
-// and preprocessing. Whether the server has other weights under the same name than
-// before is not to be seen from outside.
+// The digest in the client's Info holds the model's address (or Options.Identity), the
+// names and types of its tensors, and the preprocessing. A client cannot see whether the
+// server has changed the weights under the same name.
 func Dial(ctx context.Context, address string, opt Options) (*Client, error) {
 	u, err := parseAddress(address, &opt)
 	if err != nil {

@@ -45,6 +45,7 @@ func (c *Client) describe(meta *ModelMetadata) error {
 			return fmt.Errorf("input %q has shape %v; %w", in.Name, shape, err)
 		}
 		switch {
+		case pre.NHWC && !c.opt.Preprocess.NHWC && sample[len(sample)-3] == 1: // which is the same
 		case pre.NHWC && !c.opt.Preprocess.NHWC:
 			c.note("input %q has shape %v, so samples of shape %v go to it with the channels last (NHWC)", in.Name, shape, sample)
 		case pre.CTHW && !c.opt.Preprocess.CTHW:

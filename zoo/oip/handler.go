@@ -149,9 +149,19 @@ func (h *Handler) metadata(w http.ResponseWriter, _ *http.Request) {
 // infer serves one inference request.
 func (h *Handler) infer(w http.ResponseWriter, r *http.Request) {
 	limit := int64(h.opt.MaxSamples) * int64(h.info.Size())
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 32*limit+1<<16))
+	most := 32*limit + 1<<16 // bytes, compressed or not
+	plain, err := unpacked(r.Header, http.MaxBytesReader(w, r.Body, most))
 	if err != nil {
-		fail(w, http.StatusRequestEntityTooLarge, "%v", err)
+		fail(w, http.StatusUnsupportedMediaType, "%v", err)
+		return
+	}
+	body, err := io.ReadAll(io.LimitReader(plain, most+1))
+	switch {
+	case int64(len(body)) > most || errors.As(err, new(*http.MaxBytesError)):
+		fail(w, http.StatusRequestEntityTooLarge, "a request of more than %d bytes; one may have %d samples", most, h.opt.MaxSamples)
+		return
+	case err != nil:
+		fail(w, http.StatusBadRequest, "the request was cut off: %v", err)
 		return
 	}
 	var req Request

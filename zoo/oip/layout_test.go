@@ -259,6 +259,8 @@ func TestChannelsLast(t *testing.T) {
 		{"[-1,3,6,8,9]", nil, []int{6, 3, 8, 9}, "CTHW"},
 		{"[-1,3,6,8,9]", []int{6, 3, 8, 9}, []int{6, 3, 8, 9}, "CTHW"},
 		{"[-1,3,8,9]", nil, []int{3, 8, 9}, ""},
+		{"[-1,8,9,1]", nil, []int{1, 8, 9}, ""},
+		{"[-1,8,9,1]", []int{1, 8, 9}, []int{1, 8, 9}, ""},
 		{"[-1,6,3,8,9]", nil, []int{6, 3, 8, 9}, ""},
 	} {
 		s := &shaped{input: c.input, output: "[-1,3]", classes: 3}
@@ -283,6 +285,9 @@ func TestChannelsLast(t *testing.T) {
 			if float32(s.values[0][i]) != p {
 				t.Fatalf("%s: value %d reached the model as %v, want %v", c.input, i, s.values[0][i], p)
 			}
+		}
+		if c.want[len(c.want)-3] == 1 {
+			continue // two ways to say the same
 		}
 		told := &Client{base: v.base, opt: Options{Model: "lin", Preprocess: pre, Shape: c.want}}
 		var meta ModelMetadata

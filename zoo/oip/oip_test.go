@@ -2,6 +2,7 @@ package oip
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -347,6 +348,56 @@ func TestHandlerRefuses(t *testing.T) {
 	}
 }
 
+// TestCompressedRequests: the handler takes them, to the same bound.
+func TestCompressedRequests(t *testing.T) {
+	h := NewHandler(linear(t, new(atomic.Int64)), HandlerOptions{MaxSamples: 2})
+	body := `{"inputs":[{"name":"image","datatype":"FP32","shape":[1,1,2,3],"data":[1,2,3,4,5,6]}]}`
+	zip := func(s string) string {
+		var b strings.Builder
+		z := gzip.NewWriter(&b)
+		io.WriteString(z, s)
+		z.Close()
+		return b.String()
+	}
+	for _, c := range []struct {
+		coding, body string
+		code         int
+		say          string
+	}{
+		{"", body, 200, ""}, {"gzip", zip(body), 200, ""}, {"gzip", body, 415, "gzip"}, {"br", body, 415, "br"},
+		{"gzip", zip(body)[:30], 400, "cut off"},
+		{"", body + strings.Repeat(" ", 1<<17), 413, "2 samples"}, {"gzip", zip(body + strings.Repeat(" ", 1<<17)), 413, "2 samples"},
+	} {
+		r := httptest.NewRequest("POST", "/v2/models/lin/infer", strings.NewReader(c.body))
+		r.Header.Set("Content-Encoding", c.coding)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != c.code || !strings.Contains(w.Body.String(), c.say) {
+			t.Errorf("%q of %d bytes: status %d, %s; want %d, %q", c.coding, len(c.body), w.Code, w.Body, c.code, c.say)
+		}
+	}
+}
+
+// TestElsewhere: who comes to another path is told the right ones.
+func TestElsewhere(t *testing.T) {
+	h := NewHandler(linear(t, new(atomic.Int64)), HandlerOptions{})
+	for _, c := range []struct {
+		method, path string
+		code         int
+		say          string
+	}{
+		{"GET", "/v2", 200, "binary_tensor_data"}, {"GET", "/v2/", 200, "binary_tensor_data"}, {"GET", "/", 404, "there are GET /v2/models/lin and POST /v2/models/lin/infer"},
+		{"GET", "/v2/models/lin/infer", 404, "POST /v2/models/lin/infer"}, {"GET", "/v2/models/lon", 404, `there is \"lin\"`}, {"GET", "/v2/models/lin/versions/2", 404, "there is 1"},
+		{"GET", "/v2/models/lin/versions/1", 200, "image"}, {"GET", "/v2/health/live", 200, ""},
+	} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(c.method, c.path, nil))
+		if w.Code != c.code || !strings.Contains(w.Body.String(), c.say) {
+			t.Errorf("%s %s: status %d, %s; want %d, %q", c.method, c.path, w.Code, w.Body, c.code, c.say)
+		}
+	}
+}
+
 func TestRepeatedRequestsAreServedOnce(t *testing.T) {
 	var calls atomic.Int64
 	h := NewHandler(linear(t, &calls), HandlerOptions{Remember: 8})
@@ -526,6 +577,25 @@ func FuzzDecode(f *testing.F) {
 					t.Fatalf("%d values for shape %v", len(v), res.Outputs[i].Shape)
 				}
 			}
+		}
+	})
+}
+
+// FuzzHandler: whatever is sent, it is served or refused with a reason.
+func FuzzHandler(f *testing.F) {
+	f.Add([]byte(`{"id":3,"inputs":[{"name":"image","datatype":"FP32","shape":[1,1,2,3],"data":[1,2,3,4,5,6]}],"outputs":[{"name":"scores"}]}`), "")
+	in := newTensor("image", "FP32", []int64{2, 1, 2, 3}, make([]float32, 12), true)
+	b, n, _ := encode(Request{Inputs: []Tensor{in}, Parameters: &RequestParams{BinaryOutput: true}}, []Tensor{in})
+	f.Add(b, header(n))
+	h := NewHandler(zoo.ScorerFunc(info, func(_ context.Context, _ *tensor.Tensor, out []float64) error { clear(out); return nil }), HandlerOptions{MaxSamples: 4, Remember: 4})
+	f.Fuzz(func(t *testing.T, body []byte, head string) {
+		r := httptest.NewRequest("POST", "/v2/models/lin/infer", bytes.NewReader(body))
+		r.Header.Set(HeaderLength, head)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		var e ErrorBody
+		if w.Code != 200 && (w.Code/100 != 4 || json.Unmarshal(w.Body.Bytes(), &e) != nil || e.Error == "") {
+			t.Fatalf("status %d: %s", w.Code, w.Body)
 		}
 	})
 }

@@ -3,9 +3,9 @@ package oip
 import "sync"
 
 // Stats counts what a client sent for inference and what became of it. Samples are
-// counted as the server sees them, so that the copies which fill up a fixed batch are
-// among them. However the server counts, it has served at least Answered samples and at
-// most Answered + Lost.
+// counted as the server sees them: copies that fill up a fixed batch are among them. A
+// server that remembers no ids has served at least Answered samples, and at most
+// Answered + Lost.
 type Stats struct {
 	Requests int // HTTP requests, with those that were sent again
 	Retries  int // requests that were sent again

@@ -174,7 +174,7 @@ func (c *Client) exchange(req *http.Request) (*reply, error) {
 		return nil, err
 	}
 	defer res.Body.Close()
-	body, err := unpacked(res)
+	body, err := unpacked(res.Header, res.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -196,22 +196,22 @@ func (c *Client) exchange(req *http.Request) (*reply, error) {
 	return &reply{b, res.Header.Get(HeaderLength), res.Request.URL}, nil
 }
 
-// unpacked is the body of an answer, decompressed if the server compressed it unasked.
-// (What the transport asked for, it has decompressed already.)
-func unpacked(res *http.Response) (io.Reader, error) {
-	switch coding := strings.ToLower(strings.TrimSpace(res.Header.Get("Content-Encoding"))); coding {
+// unpacked is a body, decompressed if the other side compressed it unasked. (What the
+// transport asked for, it has decompressed already.)
+func unpacked(h http.Header, body io.Reader) (io.Reader, error) {
+	switch coding := strings.ToLower(strings.TrimSpace(h.Get("Content-Encoding"))); coding {
 	case "", "identity":
-		return res.Body, nil
+		return body, nil
 	case "gzip", "x-gzip":
-		return gzip.NewReader(res.Body)
+		return gzip.NewReader(body)
 	case "deflate": // a zlib stream by the standard, a bare one by some servers
-		b := bufio.NewReader(res.Body)
+		b := bufio.NewReader(body)
 		if head, err := b.Peek(2); err == nil && head[0]&15 == 8 && (int(head[0])<<8|int(head[1]))%31 == 0 {
 			return zlib.NewReader(b)
 		}
 		return flate.NewReader(b), nil
 	default:
-		return nil, unfit{fmt.Errorf("an answer with Content-Encoding %q, which was not asked for and is not understood", coding)}
+		return nil, unfit{fmt.Errorf("Content-Encoding %q is not understood", coding)}
 	}
 }
 

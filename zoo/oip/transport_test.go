@@ -199,7 +199,7 @@ func TestCompressedAnswers(t *testing.T) {
 			}
 		}
 	}
-	c := dial(t, foreign(linMetadata, func(w http.ResponseWriter, r *http.Request) {
+	c := dial(t, foreign(linMetadata, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Encoding", "br")
 		io.WriteString(w, "what?")
 	}), Options{})
