@@ -242,7 +242,8 @@ func TestSlowAnswers(t *testing.T) {
 			time.Sleep(5 * time.Millisecond)
 		}
 	}
-	c := dial(t, foreign(linMetadata, drip), Options{Timeout: 100 * time.Millisecond, Retries: 1})
+	c := dial(t, foreign(linMetadata, drip), Options{Retries: 1})
+	c.opt.Timeout = 100 * time.Millisecond
 	err := c.Scores(context.Background(), images(1), make([]float64, 4))
 	if err == nil || !strings.Contains(err.Error(), "within 100ms (Options.Timeout)") || !strings.Contains(err.Error(), "after 2 tries") || c.Stats().Lost != 2 {
 		t.Errorf("%v, %+v", err, c.Stats())

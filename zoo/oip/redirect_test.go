@@ -69,7 +69,7 @@ func TestRedirectsKeepSecrets(t *testing.T) {
 	u, _ := url.Parse(back.URL)
 	front := func(tls bool, host string) (*httptest.Server, Options) {
 		redirect := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "http://"+host+":"+u.Port()+r.URL.Path, 308)
+			http.Redirect(w, r, "http://"+host+":"+u.Port()+r.URL.Path, http.StatusPermanentRedirect)
 		})
 		o := Options{Model: "lin", Token: "secret", Backoff: time.Millisecond}
 		if !tls {
@@ -100,7 +100,9 @@ func TestRedirectsKeepSecrets(t *testing.T) {
 	if _, err := Dial(context.Background(), down.URL, opt); err == nil || !strings.Contains(err.Error(), "redirects from https to http://127.0.0.1") {
 		t.Errorf("from https to http: %v", err)
 	}
-	round := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, 307) }))
+	round := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, r.URL.Path, http.StatusTemporaryRedirect)
+	}))
 	defer round.Close()
 	var asked atomic.Int64
 	o := Options{Client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { asked.Add(1); return nil }}}
