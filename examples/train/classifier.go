@@ -58,9 +58,9 @@ func prepare(c *config, spec models.Spec, sample []int) (pre data.Preprocess, tr
 		return pre, nil, nil
 	}
 	if c.data == "mnist" {
-		return pre, data.PadCrop{Pad: 2}, nil
+		return pre, data.RandomCrop{Padding: 2}, nil
 	}
-	return pre, data.Compose(data.PadCrop{Pad: max(sample[1]/8, 1)}, data.Randomly{P: 0.5, Transform: data.Flip{}}), nil
+	return pre, data.Compose(data.RandomCrop{Padding: max(sample[1]/8, 1)}, data.RandomHorizontalFlip{}), nil
 }
 
 // A session is a run of training: everything that a checkpoint restores.

@@ -29,9 +29,9 @@ func BenchmarkLoader(b *testing.B) {
 	}{
 		{"mnist", bytes(1, 28, 28), nil},
 		{"cifar", bytes(3, 32, 32), nil},
-		{"cifar_crop_flip", bytes(3, 32, 32), Compose(PadCrop{4}, Randomly{0.5, Flip{}})},
-		{"cifar_crop_flip_norm", bytes(3, 32, 32), Compose(PadCrop{4}, Randomly{0.5, Flip{}}, norm)},
-		{"cifar_simclr", bytes(3, 32, 32), Compose(RandomResizedCrop{H: 32, W: 32}, Randomly{0.5, Flip{}}, Randomly{0.8, ColorJitter{0.4, 0.4, 0.4, 0.1}}, Randomly{0.2, Grayscale{}}, norm)},
+		{"cifar_crop_flip", bytes(3, 32, 32), Compose(RandomCrop{Padding: 4}, RandomHorizontalFlip{})},
+		{"cifar_crop_flip_norm", bytes(3, 32, 32), Compose(RandomCrop{Padding: 4}, RandomHorizontalFlip{}, norm)},
+		{"cifar_simclr", bytes(3, 32, 32), Compose(RandomResizedCrop{H: 32, W: 32}, RandomHorizontalFlip{}, RandomApply{ColorJitter{0.4, 0.4, 0.4, 0.1}, 0.8}, RandomGrayscale{0.2}, norm)},
 	} {
 		for _, workers := range []int{1, 2} {
 			b.Run(fmt.Sprintf("%s/workers%d", c.name, workers), func(b *testing.B) {

@@ -33,7 +33,7 @@ func (g GaussianBlur) withDefaults(h int) GaussianBlur {
 
 // Shape returns in. It panics if half the window is not smaller than the image.
 func (g GaussianBlur) Shape(in []int) []int {
-	_, h, w := dims("data.GaussianBlur", in)
+	_, _, h, w := frames("data.GaussianBlur", in)
 	d := g.withDefaults(h)
 	if d.Size < 1 || d.Size&1 == 0 || d.Size/2 >= min(h, w) || !(0 < d.MinSigma && d.MinSigma <= d.MaxSigma) {
 		tensor.Panic("data.GaussianBlur", fmt.Sprintf("impossible options %+v", g), in)
@@ -50,7 +50,7 @@ var blurrers = sync.Pool{New: func() any { return new(blurrer) }}
 
 // Apply draws the standard deviation.
 func (g GaussianBlur) Apply(dst, src *tensor.Tensor, rng *rand.Rand) {
-	c, h, w := dims("data.GaussianBlur", src.Shape())
+	t, c, h, w := frames("data.GaussianBlur", src.Shape())
 	g = g.withDefaults(h)
 	sigma := g.MinSigma + rng.Float64()*(g.MaxSigma-g.MinSigma)
 	b := blurrers.Get().(*blurrer)
@@ -66,10 +66,10 @@ func (g GaussianBlur) Apply(dst, src *tensor.Tensor, rng *rand.Rand) {
 	}
 	b.line = grow(b.line, max(h, w)+2*half)
 	out, in := dst.Data(), src.Data()
-	for y := range c * h {
+	for y := range t * c * h {
 		b.smooth(out[y*w:][:w], in[y*w:][:w], w, 1, half)
 	}
-	for ch := range c {
+	for ch := range t * c {
 		plane := out[ch*h*w:][:h*w]
 		for x := range w {
 			b.smooth(plane[x:], plane[x:], h, w, half)

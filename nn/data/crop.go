@@ -1,137 +1,110 @@
 package data
 
 import (
+	"cmp"
 	"fmt"
-	"math"
 	"math/rand/v2"
 
 	"github.com/mettleml/mettle/tensor"
 )
 
-// PadCrop surrounds an image with Pad zeros on every side and cuts a window of
-// the original size from it at random: the usual augmentation of CIFAR, with
-// Pad 4.
-type PadCrop struct {
-	Pad int
+// Pad surrounds a sample with Padding pixels of value Fill on every side.
+type Pad struct {
+	Padding int
+	Fill    float32
 }
 
-// Shape returns in.
-func (p PadCrop) Shape(in []int) []int {
-	dims("data.PadCrop", in)
-	if p.Pad < 0 {
-		tensor.Panic("data.PadCrop", fmt.Sprintf("padding %d", p.Pad), in)
+// Shape returns in with height and width grown by twice the padding. It panics if
+// that is negative.
+func (p Pad) Shape(in []int) []int {
+	_, _, h, w := frames("data.Pad", in)
+	if p.Padding < 0 {
+		tensor.Panic("data.Pad", fmt.Sprintf("padding %d", p.Padding), in)
 	}
-	return in
+	return resized(in, h+2*p.Padding, w+2*p.Padding)
 }
 
-// Apply draws the shift down and then the shift to the right.
-func (p PadCrop) Apply(dst, src *tensor.Tensor, rng *rand.Rand) {
-	c, h, w := dims("data.PadCrop", src.Shape())
-	down, right := rng.IntN(2*p.Pad+1)-p.Pad, rng.IntN(2*p.Pad+1)-p.Pad
-	out, in := dst.Data(), src.Data()
-	// Columns lo to hi-1 of the window lie on the image.
-	lo := min(max(-right, 0), w)
-	hi := max(min(w-right, w), lo)
-	for ch := range c {
-		for y := range h {
-			row := out[(ch*h+y)*w:][:w]
-			if sy := y + down; sy < 0 || sy >= h {
-				clear(row)
-			} else {
-				clear(row[:lo])
-				if lo < hi {
-					copy(row[lo:hi], in[(ch*h+sy)*w+lo+right:])
-				}
-				clear(row[hi:])
-			}
-		}
-	}
+// Apply draws nothing.
+func (p Pad) Apply(dst, src *tensor.Tensor, rng *rand.Rand) {
+	window(dst, src, -p.Padding, -p.Padding, p.Fill)
 }
 
-// CenterCrop cuts the middle H x W of an image.
+// CenterCrop cuts the middle H x W of a sample.
 type CenterCrop struct {
 	H, W int
 }
 
-// Shape returns [C, H, W]. It panics if the image is smaller.
+// Shape returns in with the height H and the width W. It panics if the sample is
+// smaller.
 func (cc CenterCrop) Shape(in []int) []int {
-	c, h, w := dims("data.CenterCrop", in)
+	_, _, h, w := frames("data.CenterCrop", in)
 	if cc.H < 1 || cc.W < 1 || cc.H > h || cc.W > w {
 		tensor.Panic("data.CenterCrop", fmt.Sprintf("no window of %d by %d", cc.H, cc.W), in)
 	}
-	return []int{c, cc.H, cc.W}
+	return resized(in, cc.H, cc.W)
 }
 
 // Apply draws nothing.
 func (cc CenterCrop) Apply(dst, src *tensor.Tensor, rng *rand.Rand) {
-	c, h, w := dims("data.CenterCrop", src.Shape())
-	top, left := (h-cc.H)/2, (w-cc.W)/2
+	_, _, h, w := frames("data.CenterCrop", src.Shape())
+	window(dst, src, (h-cc.H)/2, (w-cc.W)/2, 0)
+}
+
+// RandomCrop surrounds a sample with Padding pixels of value Fill on every side and
+// cuts a window of H x W from it at random. The usual augmentation of CIFAR is
+// RandomCrop{Padding: 4}.
+type RandomCrop struct {
+	H, W    int // 0 means the sample's own height or width
+	Padding int
+	Fill    float32
+}
+
+// Shape returns in with the height H and the width W. It panics if an option is
+// negative or the padded sample is smaller.
+func (r RandomCrop) Shape(in []int) []int {
+	_, _, h, w := frames("data.RandomCrop", in)
+	oh, ow := cmp.Or(r.H, h), cmp.Or(r.W, w)
+	if r.Padding < 0 || oh < 0 || ow < 0 || oh > h+2*r.Padding || ow > w+2*r.Padding {
+		tensor.Panic("data.RandomCrop", fmt.Sprintf("no window of %d by %d with padding %d", oh, ow, r.Padding), in)
+	}
+	return resized(in, oh, ow)
+}
+
+// Apply draws the upper edge of the window and then the left one.
+func (r RandomCrop) Apply(dst, src *tensor.Tensor, rng *rand.Rand) {
+	_, _, h, w := frames("data.RandomCrop", src.Shape())
+	oh, ow := cmp.Or(r.H, h), cmp.Or(r.W, w)
+	top := rng.IntN(h+2*r.Padding-oh+1) - r.Padding
+	left := rng.IntN(w+2*r.Padding-ow+1) - r.Padding
+	window(dst, src, top, left, r.Fill)
+}
+
+// window fills dst with the window of src whose upper left pixel is (top, left). It
+// is fill where there is no pixel of src.
+func window(dst, src *tensor.Tensor, top, left int, fill float32) {
+	t, c, h, w := frames("data.RandomCrop", src.Shape())
+	_, _, oh, ow := frames("data.RandomCrop", dst.Shape())
 	out, in := dst.Data(), src.Data()
-	for ch := range c {
-		for y := range cc.H {
-			copy(out[(ch*cc.H+y)*cc.W:][:cc.W], in[(ch*h+top+y)*w+left:])
+	// Columns lo to hi-1 of the window lie on the image.
+	lo := min(max(-left, 0), ow)
+	hi := max(min(w-left, ow), lo)
+	for plane := range t * c {
+		for y := range oh {
+			row := out[(plane*oh+y)*ow:][:ow]
+			sy := y + top
+			if sy < 0 || sy >= h || lo == hi {
+				set(row, fill)
+				continue
+			}
+			set(row[:lo], fill)
+			copy(row[lo:hi], in[(plane*h+sy)*w+lo+left:])
+			set(row[hi:], fill)
 		}
 	}
 }
 
-// RandomResizedCrop cuts a random part of an image, of random area and aspect
-// ratio, and resizes it to H x W: the augmentation of Inception training
-// (Szegedy et al., "Going deeper with convolutions", 2015) in the form that
-// became common. A part that does not fit after ten draws is replaced by the
-// largest one in the middle with a permitted ratio.
-type RandomResizedCrop struct {
-	H, W                 int
-	MinScale, MaxScale   float64 // area of the part relative to the image; 0 means 0.08 and 1
-	MinAspect, MaxAspect float64 // width by height of the part; 0 means 3/4 and 4/3
-}
-
-func (r RandomResizedCrop) withDefaults() RandomResizedCrop {
-	for _, v := range []struct {
-		p *float64
-		d float64
-	}{{&r.MinScale, 0.08}, {&r.MaxScale, 1}, {&r.MinAspect, 3.0 / 4}, {&r.MaxAspect, 4.0 / 3}} {
-		if *v.p == 0 {
-			*v.p = v.d
-		}
+func set(row []float32, v float32) {
+	for i := range row {
+		row[i] = v
 	}
-	return r
-}
-
-// Shape returns [C, H, W]. It panics if H, W or a range is impossible.
-func (r RandomResizedCrop) Shape(in []int) []int {
-	c, h, w := dims("data.RandomResizedCrop", in)
-	d := r.withDefaults()
-	if r.H < 1 || r.W < 1 || h < 1 || w < 1 || !(0 < d.MinScale && d.MinScale <= d.MaxScale && d.MaxScale <= 1) || !(0 < d.MinAspect && d.MinAspect <= d.MaxAspect) {
-		tensor.Panic("data.RandomResizedCrop", fmt.Sprintf("impossible options %+v", r), in)
-	}
-	return []int{c, r.H, r.W}
-}
-
-// Apply draws area and ratio, up to ten times, and then the place.
-func (r RandomResizedCrop) Apply(dst, src *tensor.Tensor, rng *rand.Rand) {
-	_, h, w := dims("data.RandomResizedCrop", src.Shape())
-	top, left, ch, cw := r.withDefaults().window(h, w, rng)
-	resize(dst, src, top, left, ch, cw)
-}
-
-// window draws the part of an h x w image.
-func (r RandomResizedCrop) window(h, w int, rng *rand.Rand) (top, left, ch, cw int) {
-	logLo, logHi := math.Log(r.MinAspect), math.Log(r.MaxAspect)
-	for range 10 {
-		area := float64(h*w) * (r.MinScale + rng.Float64()*(r.MaxScale-r.MinScale))
-		aspect := math.Exp(logLo + rng.Float64()*(logHi-logLo))
-		cw = int(math.Round(math.Sqrt(area * aspect)))
-		ch = int(math.Round(math.Sqrt(area / aspect)))
-		if cw >= 1 && ch >= 1 && cw <= w && ch <= h {
-			return rng.IntN(h - ch + 1), rng.IntN(w - cw + 1), ch, cw
-		}
-	}
-	ch, cw = h, w
-	switch aspect := float64(w) / float64(h); {
-	case aspect < r.MinAspect:
-		ch = min(h, max(1, int(math.Round(float64(w)/r.MinAspect))))
-	case aspect > r.MaxAspect:
-		cw = min(w, max(1, int(math.Round(float64(h)*r.MaxAspect))))
-	}
-	return (h - ch) / 2, (w - cw) / 2, ch, cw
 }

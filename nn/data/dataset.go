@@ -2,18 +2,20 @@ package data
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/mettleml/mettle/tensor"
 )
 
 // A Dataset is a finite list of labelled samples, all of one shape. Its methods
-// may be called by several goroutines at once.
+// may be called by several goroutines at once. One that can draw what it reads is a
+// [RandomReader] too.
 type Dataset interface {
 	// Len returns the number of samples.
 	Len() int
-	// Shape returns the shape of a sample: [C, H, W] for images. The caller must
-	// not modify it.
+	// Shape returns the shape of a sample: [C, H, W] for images, [T, C, H, W] for
+	// clips. The caller must not modify it.
 	Shape() []int
 	// Classes returns the number of classes; labels are below it.
 	Classes() int
@@ -22,6 +24,16 @@ type Dataset interface {
 	// Read writes sample i to dst, which has the shape of a sample. Images have
 	// values in [0,1].
 	Read(i int, dst *tensor.Tensor) error
+}
+
+// A RandomReader is a [Dataset] that can read a random part of a sample, such as a
+// window of a long video. A [Loader] then calls ReadRandom in place of Read, unless
+// its option Fixed is set.
+type RandomReader interface {
+	Dataset
+	// ReadRandom writes a part of sample i that is drawn from rng to dst, which has
+	// the shape of a sample.
+	ReadRandom(i int, dst *tensor.Tensor, rng *rand.Rand) error
 }
 
 // A Tensors is a data set held in memory as float32.
@@ -66,21 +78,21 @@ func (d *Tensors) Read(i int, dst *tensor.Tensor) error {
 	return nil
 }
 
-// An Images is a data set of images held in memory as one byte for each value,
-// which is what IDX and CIFAR files hold. Reading divides by 255.
+// An Images is a data set of images or clips held in memory as one byte for each
+// value, which is what IDX and CIFAR files hold. Reading divides by 255.
 type Images struct {
-	Pixels []byte // the samples one after another, each [C, H, W]
+	Pixels []byte // the samples one after another, each [C, H, W] or [T, C, H, W]
 	Labels []int
 
 	shape   []int
 	classes int
 }
 
-// NewImages returns a data set of images of shape [C, H, W]. The slices are
-// kept, not copied. There is an error if their lengths do not fit the shape or a
-// label is not in [0, classes).
+// NewImages returns a data set of images of shape [C, H, W] or clips of shape
+// [T, C, H, W]. The slices are kept, not copied. There is an error if their lengths do
+// not fit the shape or a label is not in [0, classes).
 func NewImages(pixels []byte, labels []int, shape []int, classes int) (*Images, error) {
-	if len(shape) != 3 || slices.Min(shape) < 1 || len(pixels) != product(shape)*len(labels) {
+	if len(shape) != 3 && len(shape) != 4 || slices.Min(shape) < 1 || len(pixels) != product(shape)*len(labels) {
 		return nil, fmt.Errorf("data: %d bytes for %d images of shape %v", len(pixels), len(labels), shape)
 	}
 	if err := checkLabels(labels, classes); err != nil {
@@ -102,7 +114,7 @@ var unit = func() (t [256]float32) {
 	return t
 }()
 
-// Read converts image i to [0,1].
+// Read converts sample i to [0,1].
 func (d *Images) Read(i int, dst *tensor.Tensor) error {
 	out := dst.Data()
 	pixels := d.Pixels[i*len(out):][:len(out)]

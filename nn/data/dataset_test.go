@@ -17,7 +17,11 @@ func TestConstructorsRefuse(t *testing.T) {
 		"sample 0 has label -1, outside [0, 2)":   func() error { _, err := NewImages(make([]byte, 4), []int{-1}, []int{1, 2, 2}, 2); return err },
 		"5 bytes for 1 images of shape [1 2 2]":   func() error { _, err := NewImages(make([]byte, 5), []int{0}, []int{1, 2, 2}, 2); return err },
 		"4 bytes for 1 images of shape [-1 -2 2]": func() error { _, err := NewImages(make([]byte, 4), []int{0}, []int{-1, -2, 2}, 2); return err },
-		"4 bytes for 1 images of shape [4]":       func() error { _, err := NewImages(make([]byte, 4), []int{0}, []int{4}, 2); return err },
+		"4 bytes for 1 images of shape [1 1 1 2 2]": func() error {
+			_, err := NewImages(make([]byte, 4), []int{0}, []int{1, 1, 1, 2, 2}, 2)
+			return err
+		},
+		"4 bytes for 1 images of shape [4]": func() error { _, err := NewImages(make([]byte, 4), []int{0}, []int{4}, 2); return err },
 	} {
 		if err := f(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
@@ -86,5 +90,36 @@ func TestSplit(t *testing.T) {
 	}
 	if got := ClassCounts(b); !slices.Equal(got, []int{20, 10, 1, 0}) {
 		t.Errorf("second part has %v of the classes", got)
+	}
+}
+
+// Clips are samples like images.
+func TestClipsInMemory(t *testing.T) {
+	pixels := make([]byte, 2*3*1*2*2)
+	for i := range pixels {
+		pixels[i] = byte(i)
+	}
+	images, err := NewImages(pixels, []int{0, 1}, []int{3, 1, 2, 2}, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, y, err := Load(images, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tensors, err := NewTensors(x, y, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []Dataset{images, tensors} {
+		clip := tensor.New(d.Shape()...)
+		if err := d.Read(1, clip); err != nil || !slices.Equal(clip.Shape(), []int{3, 1, 2, 2}) {
+			t.Fatalf("shape %v, error %v", clip.Shape(), err)
+		}
+		for i, v := range clip.Data() {
+			if want := float32(12+i) / 255; v != want {
+				t.Errorf("%T: value %d is %v, want %v", d, i, v, want)
+			}
+		}
 	}
 }

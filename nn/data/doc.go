@@ -29,7 +29,7 @@
 //			BatchSize: 100,
 //			Shuffle:   true,
 //			Seed:      1,
-//			Transform: data.PadCrop{Pad: 2},
+//			Transform: data.RandomCrop{Padding: 2},
 //		})
 //		if err != nil {
 //			log.Fatal(err)
@@ -48,11 +48,15 @@
 //
 // # Transforms
 //
-// A [Transform] makes one sample from another. There are [PadCrop], [CenterCrop],
-// [RandomResizedCrop], [Resize], [Flip], [QuarterTurns], [RandomQuarterTurns],
-// [ColorJitter], [Grayscale], [GaussianBlur] and [Normalize]; [Compose] applies
-// several in order, and [Randomly] one of them sometimes. A type with two methods
-// adds another.
+// A [Transform] makes one sample from another. Names and defaults are torchvision's.
+// What begins with Random draws for every sample: [RandomCrop] with padding,
+// [RandomResizedCrop], [RandomHorizontalFlip], [RandomGrayscale],
+// [RandomQuarterTurns] and, without the word, [ColorJitter] and [GaussianBlur].
+// [HorizontalFlip], [Pad], [CenterCrop], [ResizedCrop], [Resize], [QuarterTurns],
+// [Grayscale], [AdjustBrightness] and its kin, and [Normalize] always do the same.
+// [Compose] applies several in order, and [RandomApply] one of them sometimes. A type
+// with two methods adds another. All take images [C, H, W] and clips [T, C, H, W], and
+// treat the frames of a clip alike.
 //
 // # Reproducible order and draws
 //

@@ -20,7 +20,7 @@ func Example() {
 	train, test := data.SplitStratified(all, 0.8, 1)
 	fmt.Println(data.ClassCounts(train), data.ClassCounts(test))
 
-	loader, err := data.NewLoader(train, data.LoaderOptions{BatchSize: 3, Shuffle: true, Transform: data.PadCrop{Pad: 1}})
+	loader, err := data.NewLoader(train, data.LoaderOptions{BatchSize: 3, Shuffle: true, Transform: data.RandomCrop{Padding: 1}})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -66,9 +66,9 @@ func ExampleLoader_Seek() {
 func ExampleCompose() {
 	simCLR := data.Compose(
 		data.RandomResizedCrop{H: 32, W: 32},
-		data.Randomly{P: 0.5, Transform: data.Flip{}},
-		data.Randomly{P: 0.8, Transform: data.ColorJitter{Brightness: 0.4, Contrast: 0.4, Saturation: 0.4, Hue: 0.1}},
-		data.Randomly{P: 0.2, Transform: data.Grayscale{}},
+		data.RandomHorizontalFlip{},
+		data.RandomApply{P: 0.8, Transform: data.ColorJitter{Brightness: 0.4, Contrast: 0.4, Saturation: 0.4, Hue: 0.1}},
+		data.RandomGrayscale{P: 0.2},
 	)
 	fmt.Println(simCLR.Shape([]int{3, 48, 64}))
 	// Output: [3 32 32]

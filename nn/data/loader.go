@@ -40,6 +40,10 @@ type LoaderOptions struct {
 	// V·n entries, view after view.
 	Views []Transform `json:"-"`
 
+	// Fixed reads every sample with Read, also from a data set that can draw what
+	// it reads ([RandomReader]): for evaluation.
+	Fixed bool
+
 	Workers  int // goroutines that prepare batches; 0 means tensor.Workers()
 	Prefetch int // batches prepared ahead of the one in use; 0 means 2
 }
@@ -48,7 +52,7 @@ type LoaderOptions struct {
 // loader, which uses it again: a batch is valid in the body of the loop that
 // receives it. Clone what is to be kept.
 type Batch struct {
-	X       *tensor.Tensor // [V·n, C, H, W] for images: entry v·n+k is view v of sample k
+	X       *tensor.Tensor // [V·n, ...shape]: entry v·n+k is view v of sample k
 	Y       []int          // the n labels
 	Indices []int          // where the n samples are in the data set
 }
@@ -58,6 +62,7 @@ type Batch struct {
 // not on the number of workers. It is used by one goroutine at a time.
 type Loader struct {
 	data    Dataset
+	random  RandomReader // data, if its samples are drawn
 	opt     LoaderOptions
 	views   []Transform
 	samples int   // in an epoch
@@ -98,6 +103,9 @@ func NewLoader(d Dataset, opt LoaderOptions) (*Loader, error) {
 		}
 	}
 	l := &Loader{data: d, opt: opt, samples: d.Len(), ordered: -1, views: opt.Views}
+	if r, ok := d.(RandomReader); ok && !opt.Fixed {
+		l.random = r
+	}
 	if len(l.views) == 0 {
 		l.views = []Transform{opt.Transform}
 	}

@@ -226,7 +226,7 @@ func TestLoaderPanics(t *testing.T) {
 	for op, f := range map[string]func(){
 		"data.NewLoader":   func() { NewLoader(d, LoaderOptions{BatchSize: -1}) },
 		"data.NewLoader ":  func() { NewLoader(d, LoaderOptions{Views: []Transform{nil, Resize{1, 1}}}) },
-		"data.NewLoader  ": func() { NewLoader(d, LoaderOptions{Views: []Transform{nil}, Transform: Flip{}}) },
+		"data.NewLoader  ": func() { NewLoader(d, LoaderOptions{Views: []Transform{nil}, Transform: HorizontalFlip{}}) },
 		"data.Grayscale":   func() { NewLoader(d, LoaderOptions{Transform: Grayscale{}}) },
 		"data.Loader.Seek": func() { l.Seek(0, 2) },
 	} {

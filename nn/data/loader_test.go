@@ -3,6 +3,9 @@ package data
 import (
 	"context"
 	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"strings"
@@ -32,8 +35,8 @@ func numbered(n, c, h, w, classes int) *Tensors {
 // augment is a transform that draws much.
 func augment() Transform {
 	return Compose(
-		PadCrop{2}, Randomly{0.5, Flip{}}, RandomResizedCrop{H: 6, W: 6, MinScale: 0.3},
-		Randomly{0.8, ColorJitter{0.4, 0.4, 0.4, 0.1}}, Randomly{0.2, Grayscale{}}, Randomly{0.5, GaussianBlur{}},
+		RandomCrop{Padding: 2}, RandomHorizontalFlip{}, RandomResizedCrop{H: 6, W: 6, MinScale: 0.3},
+		RandomApply{ColorJitter{0.4, 0.4, 0.4, 0.1}, 0.8}, RandomGrayscale{0.2}, RandomApply{GaussianBlur{}, 0.5},
 		RandomQuarterTurns{}, Normalize{[]float32{0.5}, []float32{0.25}},
 	)
 }
@@ -167,7 +170,7 @@ func TestLoaderDrawsBelongToSamples(t *testing.T) {
 // TestLoaderViews checks which view is where, and that each draws for itself.
 func TestLoaderViews(t *testing.T) {
 	d := numbered(9, 3, 8, 8, 3)
-	same := newLoader(t, d, LoaderOptions{BatchSize: 4, Views: []Transform{PadCrop{4}, nil, PadCrop{4}, Flip{}}})
+	same := newLoader(t, d, LoaderOptions{BatchSize: 4, Views: []Transform{RandomCrop{Padding: 4}, nil, RandomCrop{Padding: 4}, HorizontalFlip{}}})
 	differ := 0
 	for b, err := range same.Batches(t.Context()) {
 		if err != nil {
@@ -177,7 +180,7 @@ func TestLoaderViews(t *testing.T) {
 		for k, i := range b.Indices {
 			x := d.x.Index(i)
 			near(t, "view 1", b.X.Index(n+k), x, 0)
-			near(t, "view 3", b.X.Index(3*n+k), apply(t, Flip{}, x, 0), 0)
+			near(t, "view 3", b.X.Index(3*n+k), apply(t, HorizontalFlip{}, x, 0), 0)
 			if !slices.Equal(b.X.Index(k).Data(), b.X.Index(2*n+k).Data()) {
 				differ++
 			}
@@ -283,7 +286,7 @@ func TestLoaderRecycles(t *testing.T) {
 		t.Skip("the race detector makes sync.Pool forget")
 	}
 	d := numbered(512, 3, 32, 32, 10)
-	l := newLoader(t, d, LoaderOptions{BatchSize: 16, Shuffle: true, Workers: 2, Transform: Compose(PadCrop{4}, Randomly{0.5, Flip{}})})
+	l := newLoader(t, d, LoaderOptions{BatchSize: 16, Shuffle: true, Workers: 2, Transform: Compose(RandomCrop{Padding: 4}, RandomHorizontalFlip{})})
 	epoch := func() {
 		for _, err := range l.Batches(t.Context()) {
 			if err != nil {
@@ -301,5 +304,101 @@ func TestLoaderRecycles(t *testing.T) {
 	// Channels and goroutines of four epochs; a batch is 196,608 bytes.
 	if got := after.TotalAlloc - before.TotalAlloc; got > 1<<16 {
 		t.Errorf("four epochs of 32 batches allocate %d bytes", got)
+	}
+}
+
+// drawing is a data set whose samples are the index and two draws.
+type drawing struct{ *Tensors }
+
+func (d drawing) ReadRandom(i int, dst *tensor.Tensor, rng *rand.Rand) error {
+	copy(dst.Data(), []float32{float32(i), rng.Float32(), rng.Float32()})
+	return nil
+}
+
+// addDraw adds a draw to all values.
+type addDraw struct{}
+
+func (addDraw) Shape(in []int) []int { return in }
+
+func (addDraw) Apply(dst, src *tensor.Tensor, rng *rand.Rand) {
+	v := rng.Float32()
+	for i, x := range src.Data() {
+		dst.Data()[i] = x + v
+	}
+}
+
+// TestLoaderRandomReader: what a data set draws depends on seed, epoch, sample,
+// repeat and view, on nothing else, and leaves the draws of the transforms alone.
+func TestLoaderRandomReader(t *testing.T) {
+	plain := numbered(9, 1, 1, 3, 3)
+	d := drawing{plain}
+	all := func(d Dataset, opt LoaderOptions, epoch int) map[string]string { // sample, repeat, view: values
+		l := newLoader(t, d, opt)
+		l.Seek(epoch, 0)
+		out := map[string]string{}
+		for b, err := range l.Batches(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			for row := range b.X.Dim(0) {
+				v, i := row/len(b.Y), b.Indices[row%len(b.Y)]
+				for repeat := 0; ; repeat++ {
+					key := fmt.Sprint(i, repeat, v)
+					if _, ok := out[key]; !ok {
+						out[key] = fmt.Sprint(b.X.Index(row).Data())
+						break
+					}
+				}
+			}
+		}
+		return out
+	}
+	opt := LoaderOptions{BatchSize: 9, Shuffle: true, Views: []Transform{nil, nil, addDraw{}}, Workers: 1}
+	want := all(d, opt, 0)
+	different := map[string]bool{}
+	for _, v := range want {
+		different[v] = true
+	}
+	if len(want) != 27 || len(different) != 27 {
+		t.Errorf("%d values, %d of them different, want 27", len(want), len(different))
+	}
+	other := opt
+	other.BatchSize, other.Workers, other.Shuffle = 2, 3, false
+	if got := all(d, other, 0); !maps.Equal(got, want) {
+		t.Errorf("other batches and workers change the draws: %v, want %v", got, want)
+	}
+	other.Seed = 1
+	for name, got := range map[string]map[string]string{"seed": all(d, other, 0), "epoch": all(d, opt, 1)} {
+		for k, v := range got {
+			if v == want[k] {
+				t.Errorf("%s: another %s draws the same", k, name)
+			}
+		}
+	}
+	subset := all(Subset(d, []int{4}), LoaderOptions{}, 0)
+	if v := subset["0 0 0"]; v == fmt.Sprint(plain.x.Index(4).Data()) || v[:2] != "[4" {
+		t.Errorf("a subset reads %s", v)
+	}
+	twice := all(d, LoaderOptions{Order: func(int) []int { return []int{3, 3} }}, 0)
+	if twice["3 0 0"] == twice["3 1 0"] {
+		t.Error("a sample that comes twice is drawn once")
+	}
+	fixed := all(d, LoaderOptions{Fixed: true}, 0)
+	for i := range plain.Len() {
+		if got, want := fixed[fmt.Sprint(i, 0, 0)], fmt.Sprint(plain.x.Index(i).Data()); got != want {
+			t.Errorf("Fixed reads %s for sample %d, want %s", got, i, want)
+		}
+	}
+	// A transform draws the same for a data set that draws and for one that does not.
+	first := func(s string) (v float64) {
+		fmt.Sscan(s[1:], &v)
+		return v
+	}
+	raw, drawn := all(d, LoaderOptions{}, 0), all(d, LoaderOptions{Transform: addDraw{}}, 0)
+	still, moved := all(plain, LoaderOptions{}, 0), all(plain, LoaderOptions{Transform: addDraw{}}, 0)
+	for k := range raw {
+		if got, want := first(drawn[k])-first(raw[k]), first(moved[k])-first(still[k]); !(math.Abs(got-want) < 1e-5) {
+			t.Errorf("%s: the transform draws %v, want %v", k, got, want)
+		}
 	}
 }

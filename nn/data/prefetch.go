@@ -156,25 +156,38 @@ func (r *run) do(j job, epoch int, sc *scratch) {
 		at := s.first + k
 		i := l.order[at]
 		s.batch.Indices[k], s.batch.Y[k] = i, l.data.Label(i)
-		if err := l.data.Read(i, sc.raw); err != nil {
-			s.fail(k, fmt.Errorf("data: sample %d: %w", i, err), nil)
-			return
-		}
 		repeat := 0
 		if l.repeats != nil {
 			repeat = int(l.repeats[at])
 		}
 		for v, t := range l.views {
 			row := s.rows[v*n+k]
+			seed := mix(l.opt.Seed, uint64(epoch), uint64(i), uint64(repeat), uint64(v))
+			if err := l.read(i, v, seed, sc); err != nil {
+				s.fail(k, fmt.Errorf("data: sample %d: %w", i, err), nil)
+				return
+			}
 			if t == nil {
 				row.CopyFrom(sc.raw)
 				continue
 			}
-			seed := mix(l.opt.Seed, uint64(epoch), uint64(i), uint64(repeat), uint64(v))
 			sc.pcg.Seed(seed, mix(seed, 1))
 			t.Apply(row, sc.raw, sc.rng)
 		}
 	}
+}
+
+// read makes sc.raw sample i for view v. What is drawn has a stream of its own, so
+// that the draws of the transforms do not depend on it.
+func (l *Loader) read(i, v int, seed uint64, sc *scratch) error {
+	switch {
+	case l.random != nil:
+		sc.pcg.Seed(seed, mix(seed, 2))
+		return l.random.ReadRandom(i, sc.raw, sc.rng)
+	case v == 0:
+		return l.data.Read(i, sc.raw)
+	}
+	return nil // as it was for view 0
 }
 
 // fail notes what went wrong at place k of the batch. The first place counts,

@@ -16,18 +16,18 @@ type Resize struct {
 	H, W int
 }
 
-// Shape returns [C, H, W].
+// Shape returns in with the height H and the width W.
 func (r Resize) Shape(in []int) []int {
-	c, h, w := dims("data.Resize", in)
+	_, _, h, w := frames("data.Resize", in)
 	if r.H < 1 || r.W < 1 || h < 1 || w < 1 {
 		tensor.Panic("data.Resize", fmt.Sprintf("to %d by %d", r.H, r.W), in)
 	}
-	return []int{c, r.H, r.W}
+	return resized(in, r.H, r.W)
 }
 
 // Apply draws nothing.
 func (r Resize) Apply(dst, src *tensor.Tensor, rng *rand.Rand) {
-	_, h, w := dims("data.Resize", src.Shape())
+	_, _, h, w := frames("data.Resize", src.Shape())
 	resize(dst, src, 0, 0, h, w)
 }
 
@@ -79,17 +79,17 @@ type resizer struct {
 
 var resizers = sync.Pool{New: func() any { return new(resizer) }}
 
-// resize fills dst, [C, H, W], from the part of src that starts at (top, left)
-// and has h rows of w pixels.
+// resize fills dst from the part of src that starts at (top, left) and has h rows of
+// w pixels.
 func resize(dst, src *tensor.Tensor, top, left, h, w int) {
-	c, oh, ow := dims("data.Resize", dst.Shape())
-	_, sh, sw := dims("data.Resize", src.Shape())
+	t, c, oh, ow := frames("data.Resize", dst.Shape())
+	_, _, sh, sw := frames("data.Resize", src.Shape())
 	r := resizers.Get().(*resizer)
 	defer resizers.Put(r)
 	r.x.set(ow, w)
 	r.y.set(oh, h)
 	r.rows = grow(r.rows, h*ow)
-	for ch := range c {
+	for ch := range t * c {
 		for y := range h {
 			line := src.Data()[(ch*sh+top+y)*sw+left:][:w]
 			out := r.rows[y*ow:][:ow]

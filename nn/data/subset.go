@@ -23,12 +23,31 @@ func Subset(d Dataset, indices []int) Dataset {
 			tensor.Panic("data.Subset", fmt.Sprintf("no sample %d of %d", i, d.Len()))
 		}
 	}
-	return &subset{d, slices.Clone(indices)}
+	return newSubset(d, slices.Clone(indices))
+}
+
+// newSubset keeps what d can do.
+func newSubset(d Dataset, indices []int) Dataset {
+	s := &subset{d, indices}
+	if r, ok := d.(RandomReader); ok {
+		return &randomSubset{s, r}
+	}
+	return s
 }
 
 func (s *subset) Len() int                             { return len(s.indices) }
 func (s *subset) Label(i int) int                      { return s.Dataset.Label(s.indices[i]) }
 func (s *subset) Read(i int, dst *tensor.Tensor) error { return s.Dataset.Read(s.indices[i], dst) }
+
+// randomSubset is part of a data set that can draw.
+type randomSubset struct {
+	*subset
+	reader RandomReader
+}
+
+func (s *randomSubset) ReadRandom(i int, dst *tensor.Tensor, rng *rand.Rand) error {
+	return s.reader.ReadRandom(s.indices[i], dst, rng)
+}
 
 // Split divides d at random: the first part gets the fraction, rounded to whole
 // samples, the second the rest. Both keep the order of d. The result depends on
@@ -65,5 +84,5 @@ func split(d Dataset, fraction float64, seed uint64, groups [][]int) (first, sec
 	}
 	slices.Sort(a)
 	slices.Sort(b)
-	return &subset{d, a}, &subset{d, b}
+	return newSubset(d, a), newSubset(d, b)
 }

@@ -64,7 +64,7 @@ func build(c, h, w int, f func(ch, y, x int) float32) *tensor.Tensor {
 	return t
 }
 
-func TestPadCrop(t *testing.T) {
+func TestRandomCropKeepsTheSize(t *testing.T) {
 	for _, pad := range []int{0, 1, 4, 9} {
 		x := sample(t, 2, 5, 7)
 		seen := map[[2]int]bool{}
@@ -78,7 +78,7 @@ func TestPadCrop(t *testing.T) {
 				}
 				return x.At(c, y+dy, xx+dx)
 			})
-			near(t, fmt.Sprintf("pad %d, shift (%d, %d)", pad, dy, dx), apply(t, PadCrop{pad}, x, seed), want, 0)
+			near(t, fmt.Sprintf("pad %d, shift (%d, %d)", pad, dy, dx), apply(t, RandomCrop{Padding: pad}, x, seed), want, 0)
 		}
 		if pad == 1 && len(seen) != 9 {
 			t.Errorf("%d of 9 shifts were drawn", len(seen))
@@ -86,10 +86,89 @@ func TestPadCrop(t *testing.T) {
 	}
 }
 
-func TestCenterCropAndFlip(t *testing.T) {
+func TestPadAndRandomCrop(t *testing.T) {
+	x := sample(t, 2, 5, 7)
+	padded := build(2, 9, 11, func(c, y, xx int) float32 {
+		if y < 2 || y >= 7 || xx < 2 || xx >= 9 {
+			return 0.5
+		}
+		return x.At(c, y-2, xx-2)
+	})
+	near(t, "pad", apply(t, Pad{2, 0.5}, x, 0), padded, 0)
+	seen := map[[2]int]bool{}
+	for seed := range uint64(300) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		top, left := rng.IntN(9-3+1), rng.IntN(11-7+1)
+		seen[[2]int{top, left}] = true
+		want := build(2, 3, 7, func(c, y, xx int) float32 { return padded.At(c, y+top, xx+left) })
+		near(t, fmt.Sprintf("window at (%d, %d)", top, left), apply(t, RandomCrop{H: 3, Padding: 2, Fill: 0.5}, x, seed), want, 0)
+	}
+	if len(seen) != 7*5 {
+		t.Errorf("%d of 35 windows were drawn", len(seen))
+	}
+	near(t, "part", apply(t, ResizedCrop{1, 2, 3, 4, 5, 6}, x, 0),
+		apply(t, Resize{5, 6}, build(2, 3, 4, func(c, y, xx int) float32 { return x.At(c, y+1, xx+2) }), 0), 0)
+}
+
+// Transforms that begin with Random are torchvision's: so is their zero value.
+func TestDefaultProbabilities(t *testing.T) {
+	x := sample(t, 3, 4, 5)
+	for _, c := range []struct {
+		random, always Transform
+		p              float64
+	}{
+		{RandomHorizontalFlip{}, HorizontalFlip{}, 0.5},
+		{RandomHorizontalFlip{P: 0.2}, HorizontalFlip{}, 0.2},
+		{RandomHorizontalFlip{P: 1}, HorizontalFlip{}, 1},
+		{RandomGrayscale{}, Grayscale{}, 0.1},
+		{RandomGrayscale{P: 0.7}, Grayscale{}, 0.7},
+		{RandomApply{Transform: Grayscale{}}, Grayscale{}, 0.5},
+	} {
+		always, n := apply(t, c.always, x, 0), 0
+		for seed := range uint64(1000) {
+			if got := apply(t, c.random, x, seed); slices.Equal(got.Data(), always.Data()) {
+				n++
+			} else {
+				near(t, "not applied", got, x, 0)
+			}
+		}
+		if sd := math.Sqrt(1000 * c.p * (1 - c.p)); !(math.Abs(float64(n)-1000*c.p) <= 4*sd) {
+			t.Errorf("%T %+v was applied to %d of 1000", c.random, c.random, n)
+		}
+	}
+}
+
+// TestClips: a clip's frames are treated as images are that draw the same.
+func TestClips(t *testing.T) {
+	frames := []*tensor.Tensor{sample(t, 3, 8, 8), sample(t, 3, 8, 8), sample(t, 3, 8, 8)}
+	clip := tensor.New(3, 3, 8, 8)
+	for i, f := range frames {
+		clip.Index(i).CopyFrom(f)
+	}
+	for _, f := range []Transform{
+		Pad{1, 0.5}, CenterCrop{4, 6}, RandomCrop{Padding: 3}, ResizedCrop{1, 2, 5, 4, 6, 7}, RandomResizedCrop{H: 4, W: 5},
+		Resize{5, 9}, HorizontalFlip{}, RandomHorizontalFlip{}, QuarterTurns{1}, RandomQuarterTurns{}, Grayscale{}, RandomGrayscale{P: 0.5},
+		AdjustBrightness{1.3}, AdjustContrast{0.4}, AdjustSaturation{2}, AdjustHue{-0.2}, ColorJitter{0.4, 0.4, 0.4, 0.2},
+		GaussianBlur{Size: 5}, Normalize{[]float32{0.1, 0.2, 0.3}, []float32{1, 2, 3}},
+		RandomApply{Transform: HorizontalFlip{}}, Compose(RandomCrop{Padding: 2}, RandomHorizontalFlip{}, Grayscale{}),
+	} {
+		for seed := range uint64(6) {
+			got := apply(t, f, clip, seed)
+			for i, x := range frames {
+				want := apply(t, f, x, seed)
+				if !slices.Equal(got.Shape(), append([]int{3}, want.Shape()...)) {
+					t.Fatalf("%T: shape %v for a clip, %v for a frame", f, got.Shape(), want.Shape())
+				}
+				near(t, fmt.Sprintf("%T, seed %d, frame %d", f, seed, i), got.Index(i), want, 0)
+			}
+		}
+	}
+}
+
+func TestCenterCropAndHorizontalFlip(t *testing.T) {
 	x := sample(t, 2, 5, 8)
 	near(t, "crop", apply(t, CenterCrop{3, 4}, x, 0), build(2, 3, 4, func(c, y, xx int) float32 { return x.At(c, y+1, xx+2) }), 0)
-	near(t, "flip", apply(t, Flip{}, x, 0), build(2, 5, 8, func(c, y, xx int) float32 { return x.At(c, y, 7-xx) }), 0)
+	near(t, "flip", apply(t, HorizontalFlip{}, x, 0), build(2, 5, 8, func(c, y, xx int) float32 { return x.At(c, y, 7-xx) }), 0)
 }
 
 func TestQuarterTurns(t *testing.T) {
@@ -313,15 +392,15 @@ func TestTurnHue(t *testing.T) {
 	}
 }
 
-func TestComposeAndRandomly(t *testing.T) {
+func TestComposeAndRandomApply(t *testing.T) {
 	x := sample(t, 3, 8, 8)
-	seq := Compose(PadCrop{2}, Resize{5, 9}, QuarterTurns{1}, Flip{})
+	seq := Compose(RandomCrop{Padding: 2}, Resize{5, 9}, QuarterTurns{1}, HorizontalFlip{})
 	if got := seq.Shape(x.Shape()); !slices.Equal(got, []int{3, 9, 5}) {
 		t.Errorf("shape %v", got)
 	}
 	rng := rand.New(rand.NewPCG(6, 0))
 	want := x
-	for _, f := range []Transform{PadCrop{2}, Resize{5, 9}, QuarterTurns{1}, Flip{}} {
+	for _, f := range []Transform{RandomCrop{Padding: 2}, Resize{5, 9}, QuarterTurns{1}, HorizontalFlip{}} {
 		out := tensor.New(f.Shape(want.Shape())...)
 		f.Apply(out, want, rng)
 		want = out
@@ -330,13 +409,13 @@ func TestComposeAndRandomly(t *testing.T) {
 		near(t, "sequence", apply(t, seq, x, 6), want, 0)
 	}
 	small := sample(t, 3, 6, 4)
-	near(t, "sequence on another shape", apply(t, Compose(Flip{}, Flip{}), small, 0), small, 0)
+	near(t, "sequence on another shape", apply(t, Compose(HorizontalFlip{}, HorizontalFlip{}), small, 0), small, 0)
 	near(t, "nothing", apply(t, Compose(), x, 0), x, 0)
-	near(t, "nested", apply(t, Compose(Compose(Flip{}), Compose(Flip{}, Compose())), x, 0), x, 0)
+	near(t, "nested", apply(t, Compose(Compose(HorizontalFlip{}), Compose(HorizontalFlip{}, Compose())), x, 0), x, 0)
 
 	flipped := 0
 	for seed := range uint64(1000) {
-		if got := apply(t, Randomly{0.3, Flip{}}, x, seed); slices.Equal(got.Data(), apply(t, Flip{}, x, 0).Data()) {
+		if got := apply(t, RandomApply{HorizontalFlip{}, 0.3}, x, seed); slices.Equal(got.Data(), apply(t, HorizontalFlip{}, x, 0).Data()) {
 			flipped++
 		} else {
 			near(t, "not flipped", got, x, 0)
@@ -354,16 +433,26 @@ func TestTransformsPanic(t *testing.T) {
 		f  Transform
 		in []int
 	}{
-		{"data.PadCrop", PadCrop{-1}, rgb},
-		{"data.PadCrop", PadCrop{1}, []int{8, 8}},
+		{"data.RandomCrop", RandomCrop{Padding: -1}, rgb},
+		{"data.RandomCrop", RandomCrop{Padding: 1}, []int{8, 8}},
 		{"data.CenterCrop", CenterCrop{9, 2}, rgb},
 		{"data.CenterCrop", CenterCrop{}, rgb},
 		{"data.RandomResizedCrop", RandomResizedCrop{}, rgb},
 		{"data.RandomResizedCrop", RandomResizedCrop{H: 1, W: 1, MinScale: 2}, rgb},
 		{"data.RandomResizedCrop", RandomResizedCrop{H: 1, W: 1, MinAspect: 2}, rgb},
 		{"data.Resize", Resize{0, 3}, rgb},
-		{"data.Flip", Flip{}, nil},
-		{"data.QuarterTurns", QuarterTurns{}, []int{1, 1, 1, 1}},
+		{"data.HorizontalFlip", HorizontalFlip{}, nil},
+		{"data.QuarterTurns", QuarterTurns{}, []int{1, 1, 1, 1, 1}},
+		{"data.Pad", Pad{Padding: -1}, rgb},
+		{"data.RandomCrop", RandomCrop{H: 9}, rgb},
+		{"data.RandomCrop", RandomCrop{W: -1}, rgb},
+		{"data.ResizedCrop", ResizedCrop{0, 0, 9, 1, 2, 2}, rgb},
+		{"data.RandomHorizontalFlip", RandomHorizontalFlip{P: 1.5}, rgb},
+		{"data.RandomGrayscale", RandomGrayscale{P: -0.5}, rgb},
+		{"data.RandomApply", RandomApply{HorizontalFlip{}, 2}, rgb},
+		{"data.AdjustContrast", AdjustContrast{-1}, rgb},
+		{"data.AdjustHue", AdjustHue{0.7}, rgb},
+		{"data.AdjustHue", AdjustHue{0.1}, gray},
 		{"data.RandomQuarterTurns", RandomQuarterTurns{}, gray},
 		{"data.GaussianBlur", GaussianBlur{Size: 4}, rgb},
 		{"data.GaussianBlur", GaussianBlur{Size: 17}, rgb},
@@ -374,8 +463,8 @@ func TestTransformsPanic(t *testing.T) {
 		{"data.Grayscale", Grayscale{}, gray},
 		{"data.ColorJitter", ColorJitter{}, gray},
 		{"data.ColorJitter", ColorJitter{Hue: 0.6}, rgb},
-		{"data.Randomly", Randomly{1, Resize{2, 2}}, rgb},
-		{"data.Grayscale", Compose(Flip{}, Grayscale{}), gray},
+		{"data.RandomApply", RandomApply{Transform: Resize{2, 2}}, rgb},
+		{"data.Grayscale", Compose(HorizontalFlip{}, Grayscale{}), gray},
 	} {
 		err := tensor.Try(func() error { c.f.Shape(c.in); return nil })
 		var e *tensor.Error

@@ -1,25 +1,26 @@
 package data
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 
 	"github.com/mettleml/mettle/tensor"
 )
 
-// Flip exchanges left and right. For the usual augmentation, half of the images:
-// Randomly{0.5, Flip{}}.
-type Flip struct{}
+// HorizontalFlip exchanges left and right, always. [RandomHorizontalFlip] does so
+// for half of the samples.
+type HorizontalFlip struct{}
 
 // Shape returns in.
-func (Flip) Shape(in []int) []int {
-	dims("data.Flip", in)
+func (HorizontalFlip) Shape(in []int) []int {
+	frames("data.HorizontalFlip", in)
 	return in
 }
 
 // Apply draws nothing.
-func (Flip) Apply(dst, src *tensor.Tensor, rng *rand.Rand) {
-	_, _, w := dims("data.Flip", src.Shape())
+func (HorizontalFlip) Apply(dst, src *tensor.Tensor, rng *rand.Rand) {
+	_, _, _, w := frames("data.HorizontalFlip", src.Shape())
 	out, in := dst.Data(), src.Data()
 	for ; len(in) > 0 && w > 0; in, out = in[w:], out[w:] {
 		line, row := in[:w], out[:w]
@@ -29,6 +30,22 @@ func (Flip) Apply(dst, src *tensor.Tensor, rng *rand.Rand) {
 	}
 }
 
+// RandomHorizontalFlip exchanges left and right with probability P.
+type RandomHorizontalFlip struct {
+	P float64 // 0 means 0.5
+}
+
+// Shape returns in. It panics if P is not in [0,1].
+func (f RandomHorizontalFlip) Shape(in []int) []int {
+	chance("data.RandomHorizontalFlip", f.P, 0.5)
+	return HorizontalFlip{}.Shape(in)
+}
+
+// Apply draws once.
+func (f RandomHorizontalFlip) Apply(dst, src *tensor.Tensor, rng *rand.Rand) {
+	sometimes(dst, src, rng, cmp.Or(f.P, 0.5), HorizontalFlip{})
+}
+
 // QuarterTurns rotates an image counter-clockwise by Turns times 90 degrees.
 type QuarterTurns struct {
 	Turns int // any integer; multiples of 4 are no rotation
@@ -36,17 +53,17 @@ type QuarterTurns struct {
 
 // Shape returns in, with height and width exchanged if Turns is odd.
 func (q QuarterTurns) Shape(in []int) []int {
-	c, h, w := dims("data.QuarterTurns", in)
+	_, _, h, w := frames("data.QuarterTurns", in)
 	if q.Turns&1 == 0 {
 		return in
 	}
-	return []int{c, w, h}
+	return resized(in, w, h)
 }
 
 // Apply draws nothing.
 func (q QuarterTurns) Apply(dst, src *tensor.Tensor, rng *rand.Rand) {
-	c, h, w := dims("data.QuarterTurns", src.Shape())
-	_, oh, ow := dims("data.QuarterTurns", dst.Shape())
+	t, c, h, w := frames("data.QuarterTurns", src.Shape())
+	_, _, oh, ow := frames("data.QuarterTurns", dst.Shape())
 	// The pixel (y, x) of the result is at start + y*down + x*right in a channel.
 	var start, down, right int
 	switch q.Turns & 3 {
@@ -59,7 +76,7 @@ func (q QuarterTurns) Apply(dst, src *tensor.Tensor, rng *rand.Rand) {
 	case 3:
 		start, down, right = (h-1)*w, 1, -w
 	}
-	for ch := range c {
+	for ch := range t * c {
 		in, out := src.Data()[ch*h*w:][:h*w], dst.Data()[ch*h*w:][:h*w]
 		for y := range oh {
 			at := start + y*down
@@ -77,7 +94,7 @@ type RandomQuarterTurns struct{}
 
 // Shape returns in. It panics if the image is not square.
 func (RandomQuarterTurns) Shape(in []int) []int {
-	if _, h, w := dims("data.RandomQuarterTurns", in); h != w {
+	if _, _, h, w := frames("data.RandomQuarterTurns", in); h != w {
 		tensor.Panic("data.RandomQuarterTurns", fmt.Sprintf("%d by %d is not square", h, w), in)
 	}
 	return in
