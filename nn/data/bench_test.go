@@ -31,6 +31,7 @@ func BenchmarkLoader(b *testing.B) {
 		{"cifar", bytes(3, 32, 32), nil},
 		{"cifar_crop_flip", bytes(3, 32, 32), Compose(RandomCrop{Padding: 4}, RandomHorizontalFlip{})},
 		{"cifar_crop_flip_norm", bytes(3, 32, 32), Compose(RandomCrop{Padding: 4}, RandomHorizontalFlip{}, norm)},
+		{"cifar_autoaugment", bytes(3, 32, 32), Compose(RandomCrop{Padding: 4}, RandomHorizontalFlip{}, AutoAugment{}, norm, Cutout{})},
 		{"cifar_simclr", bytes(3, 32, 32), Compose(RandomResizedCrop{H: 32, W: 32}, RandomHorizontalFlip{}, RandomApply{ColorJitter{0.4, 0.4, 0.4, 0.1}, 0.8}, RandomGrayscale{0.2}, norm)},
 	} {
 		for _, workers := range []int{1, 2} {

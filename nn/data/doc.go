@@ -51,12 +51,20 @@
 // A [Transform] makes one sample from another. Names and defaults are torchvision's.
 // What begins with Random draws for every sample: [RandomCrop] with padding,
 // [RandomResizedCrop], [RandomHorizontalFlip], [RandomGrayscale],
-// [RandomQuarterTurns] and, without the word, [ColorJitter] and [GaussianBlur].
+// [RandomQuarterTurns], [RandAugment] and, without the word, [ColorJitter],
+// [GaussianBlur], [AutoAugment] and [Cutout].
 // [HorizontalFlip], [Pad], [CenterCrop], [ResizedCrop], [Resize], [QuarterTurns],
 // [Grayscale], [AdjustBrightness] and its kin, and [Normalize] always do the same.
 // [Compose] applies several in order, and [RandomApply] one of them sometimes. A type
 // with two methods adds another. All take images [C, H, W] and clips [T, C, H, W], and
 // treat the frames of a clip alike.
+//
+// [Mixup] and [CutMix] mix the samples of a whole batch, in the body of the loop, and
+// say by which labels:
+//
+//	pairs := data.CutMix{}.Mix(batch.X, batch.Y, seed, tape.Step())
+//	logits := model.Forward(tape.Input(batch.X))
+//	loss := autograd.SoftCrossEntropy(logits, tape.Input(pairs.Targets(classes)), autograd.ReduceMean)
 //
 // # Reproducible order and draws
 //
