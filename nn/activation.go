@@ -14,6 +14,9 @@ type ReLU struct{ plain }
 // Forward applies the layer.
 func (ReLU) Forward(x autograd.Var) autograd.Var { return autograd.ReLU(x) }
 
+// Promises: see [Promiser].
+func (ReLU) Promises(self Module) Promise { return Promised[ReLU](self, PerExample|Increasing) }
+
 // LeakyReLU is x where that is positive and Slope·x elsewhere.
 type LeakyReLU struct {
 	plain
@@ -23,11 +26,17 @@ type LeakyReLU struct {
 // Forward applies the layer.
 func (l LeakyReLU) Forward(x autograd.Var) autograd.Var { return autograd.LeakyReLU(x, l.Slope) }
 
+// Promises: see [Promiser].
+func (l LeakyReLU) Promises(self Module) Promise { return Promised[LeakyReLU](self, PerExample) }
+
 // Tanh is the hyperbolic tangent.
 type Tanh struct{ plain }
 
 // Forward applies the layer.
 func (Tanh) Forward(x autograd.Var) autograd.Var { return autograd.Tanh(x) }
+
+// Promises: see [Promiser].
+func (Tanh) Promises(self Module) Promise { return Promised[Tanh](self, PerExample|Increasing) }
 
 // Sigmoid is 1/(1+exp(-x)).
 type Sigmoid struct{ plain }
@@ -35,11 +44,17 @@ type Sigmoid struct{ plain }
 // Forward applies the layer.
 func (Sigmoid) Forward(x autograd.Var) autograd.Var { return autograd.Sigmoid(x) }
 
+// Promises: see [Promiser].
+func (Sigmoid) Promises(self Module) Promise { return Promised[Sigmoid](self, PerExample|Increasing) }
+
 // GELU is x·Φ(x).
 type GELU struct{ plain }
 
 // Forward applies the layer.
 func (GELU) Forward(x autograd.Var) autograd.Var { return autograd.GELU(x) }
+
+// Promises: see [Promiser].
+func (GELU) Promises(self Module) Promise { return Promised[GELU](self, PerExample) }
 
 // Dropout sets elements to 0 with probability P in Training mode and scales the
 // rest by 1/(1-P).
@@ -48,11 +63,11 @@ type Dropout struct {
 	P float64
 }
 
-// NewDropout returns a dropout layer.
-func NewDropout(p float64) Dropout { return Dropout{P: p} }
-
 // Forward applies the layer.
 func (d Dropout) Forward(x autograd.Var) autograd.Var { return autograd.Dropout(x, d.P) }
+
+// Promises: see [Promiser].
+func (d Dropout) Promises(self Module) Promise { return Promised[Dropout](self, PerExample) }
 
 // Flatten turns [N, ...] into [N, rest].
 type Flatten struct{ plain }
@@ -60,48 +75,14 @@ type Flatten struct{ plain }
 // Forward applies the layer.
 func (Flatten) Forward(x autograd.Var) autograd.Var { return autograd.Flatten(x) }
 
+// Promises: see [Promiser].
+func (Flatten) Promises(self Module) Promise { return Promised[Flatten](self, PerExample) }
+
 // Identity returns its input.
 type Identity struct{ plain }
 
 // Forward returns x.
 func (Identity) Forward(x autograd.Var) autograd.Var { return x }
 
-// MaxPool takes the largest element of each window.
-type MaxPool struct {
-	plain
-	Options autograd.PoolOptions
-}
-
-// MaxPool2D returns pooling of images by square windows side by side.
-func MaxPool2D(size int) MaxPool {
-	return MaxPool{Options: autograd.PoolOptions{Kernel: []int{size, size}}}
-}
-
-// MaxPool3D returns pooling of volumes by windows side by side, of the given depth,
-// height and width.
-func MaxPool3D(depth, height, width int) MaxPool {
-	return MaxPool{Options: autograd.PoolOptions{Kernel: []int{depth, height, width}}}
-}
-
-// Forward applies the layer.
-func (p MaxPool) Forward(x autograd.Var) autograd.Var { return autograd.MaxPool(x, p.Options) }
-
-// AvgPool takes the mean of each window.
-type AvgPool struct {
-	plain
-	Options autograd.PoolOptions
-}
-
-// AvgPool2D returns pooling of images by square windows side by side.
-func AvgPool2D(size int) AvgPool {
-	return AvgPool{Options: autograd.PoolOptions{Kernel: []int{size, size}}}
-}
-
-// Forward applies the layer.
-func (p AvgPool) Forward(x autograd.Var) autograd.Var { return autograd.AvgPool(x, p.Options) }
-
-// GlobalAvgPool turns [N, C, ...] into the means [N, C].
-type GlobalAvgPool struct{ plain }
-
-// Forward applies the layer.
-func (GlobalAvgPool) Forward(x autograd.Var) autograd.Var { return autograd.GlobalAvgPool(x) }
+// Promises: see [Promiser].
+func (Identity) Promises(self Module) Promise { return Promised[Identity](self, PerExample) }

@@ -3,6 +3,7 @@ package nn
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/tensor"
@@ -24,11 +25,9 @@ type Linear struct {
 	Bias   *autograd.Param // [out], or nil
 }
 
-// The constructors of this file draw weights and biases as PyTorch does by default,
-// uniformly from ±1/sqrt(number of inputs). A nil generator leaves them 0, for an
-// initialiser to follow.
-
-// NewLinear returns a layer with a bias.
+// NewLinear returns a layer whose weights and biases are drawn as PyTorch does by
+// default, uniformly from ±1/sqrt(in); with a nil generator they are 0, for an
+// initialiser to follow. Set Bias to nil for a map without one.
 func NewLinear(rng *rand.Rand, in, out int) *Linear {
 	l := &Linear{newParam(out, in), newParam(out)}
 	initDefault(rng, l.Weight, l.Bias)
@@ -37,6 +36,14 @@ func NewLinear(rng *rand.Rand, in, out int) *Linear {
 
 // Forward applies the layer.
 func (l *Linear) Forward(x autograd.Var) autograd.Var { return l.forward(x, false) }
+
+// ForwardThenReLU returns the ReLU of Forward.
+func (l *Linear) ForwardThenReLU(x autograd.Var) autograd.Var { return l.forward(x, true) }
+
+// Promises: see [Promiser].
+func (l *Linear) Promises(self Module) Promise {
+	return Promised[*Linear](self, PerExample|FusesNextReLU)
+}
 
 func (l *Linear) forward(x autograd.Var, relu bool) autograd.Var {
 	return autograd.Linear(x, param(x, l.Weight), param(x, l.Bias), relu)
@@ -48,27 +55,6 @@ func (l *Linear) Walk(w *Walker) {
 	w.Param("bias", l.Bias)
 }
 
-// ConvConfig are the settings of a convolution that is alike in all spatial
-// dimensions.
-type ConvConfig struct {
-	Stride        int // 0 means 1
-	Padding       int
-	Dilation      int // 0 means 1
-	Groups        int // 0 means 1
-	OutputPadding int // of a transposed convolution
-	NoBias        bool
-}
-
-func (c ConvConfig) options() autograd.ConvOptions {
-	return autograd.ConvOptions{
-		Stride:        []int{max(c.Stride, 1)},
-		Padding:       []int{c.Padding},
-		Dilation:      []int{max(c.Dilation, 1)},
-		Groups:        max(c.Groups, 1),
-		OutputPadding: []int{c.OutputPadding},
-	}
-}
-
 // Conv is a convolution in one to three spatial dimensions; the rank of its weight
 // says in how many.
 type Conv struct {
@@ -77,33 +63,86 @@ type Conv struct {
 	Options autograd.ConvOptions
 }
 
-// NewConv returns a convolution with the given kernel size in each spatial
-// dimension. It panics if the groups do not divide both numbers of channels.
-func NewConv(rng *rand.Rand, in, out int, kernel []int, o autograd.ConvOptions, bias bool) *Conv {
-	groups := max(o.Groups, 1)
-	if in%groups != 0 || out%groups != 0 {
-		tensor.Panic("nn.NewConv", fmt.Sprintf("%d groups do not divide %d and %d channels", groups, in, out))
-	}
-	c := &Conv{Weight: newParam(append([]int{out, in / groups}, kernel...)...), Options: o}
-	if bias {
-		c.Bias = newParam(out)
-	}
-	initDefault(rng, c.Weight, c.Bias)
-	return c
+// ConvOptions are the settings of a convolution that is alike along all spatial axes.
+// Its kernel is an argument.
+type ConvOptions struct {
+	Stride        int // 0 means 1
+	Padding       int
+	Dilation      int // 0 means 1
+	Groups        int // 0 means 1
+	OutputPadding int // of a transposed convolution
+	NoBias        bool
 }
 
-// NewConv2D returns a convolution of images with a square kernel.
-func NewConv2D(rng *rand.Rand, in, out, kernel int, c ConvConfig) *Conv {
-	return NewConv(rng, in, out, []int{kernel, kernel}, c.options(), !c.NoBias)
+func (o ConvOptions) axes(kernel int, dims int) ConvAxes {
+	return ConvAxes{
+		Kernel: slices.Repeat([]int{kernel}, dims), Stride: []int{max(o.Stride, 1)}, Padding: []int{o.Padding},
+		Dilation: []int{max(o.Dilation, 1)}, Groups: o.Groups, OutputPadding: []int{o.OutputPadding}, NoBias: o.NoBias,
+	}
 }
 
-// NewConv3D returns a convolution of volumes with a cubic kernel.
-func NewConv3D(rng *rand.Rand, in, out, kernel int, c ConvConfig) *Conv {
-	return NewConv(rng, in, out, []int{kernel, kernel, kernel}, c.options(), !c.NoBias)
+// ConvAxes are the settings of a convolution that differ from axis to axis. Kernel has
+// one entry for each spatial axis, and so says how many there are; the other slices
+// have one for all axes, or as many.
+type ConvAxes struct {
+	Kernel        []int
+	Stride        []int // nil means 1
+	Padding       []int // nil means 0
+	Dilation      []int // nil means 1
+	Groups        int   // 0 means 1
+	OutputPadding []int // of a transposed convolution; nil means 0
+	NoBias        bool
+}
+
+func (a ConvAxes) options() autograd.ConvOptions {
+	return autograd.ConvOptions{Stride: a.Stride, Padding: a.Padding, Dilation: a.Dilation, Groups: max(a.Groups, 1), OutputPadding: a.OutputPadding}
+}
+
+// weights returns weights [first, second/Groups, kernel...] and biases for out
+// channels, or panics for op.
+func (a ConvAxes) weights(op string, rng *rand.Rand, first, second, out int) (w, b *autograd.Param) {
+	groups := max(a.Groups, 1)
+	if first%groups != 0 || second%groups != 0 {
+		tensor.Panic(op, fmt.Sprintf("%d groups do not divide %d and %d channels", groups, first, second))
+	}
+	w = newParam(append([]int{first, second / groups}, a.Kernel...)...)
+	if !a.NoBias {
+		b = newParam(out)
+	}
+	initDefault(rng, w, b)
+	return w, b
+}
+
+// NewConv returns a convolution whose weights and biases are drawn as those of
+// [NewLinear]. It panics if the groups do not divide both numbers of channels. A
+// factor of R(2+1)D is
+//
+//	nn.NewConv(rng, 64, 144, nn.ConvAxes{Kernel: []int{1, 3, 3}, Padding: []int{0, 1, 1}})
+func NewConv(rng *rand.Rand, in, out int, a ConvAxes) *Conv {
+	w, b := a.weights("nn.NewConv", rng, out, in, out)
+	return &Conv{w, b, a.options()}
+}
+
+// NewConv2D returns a convolution of images with a square kernel; see [NewConv].
+func NewConv2D(rng *rand.Rand, in, out, kernel int, o ConvOptions) *Conv {
+	return NewConv(rng, in, out, o.axes(kernel, 2))
+}
+
+// NewConv3D returns a convolution of volumes with a cubic kernel; see [NewConv].
+func NewConv3D(rng *rand.Rand, in, out, kernel int, o ConvOptions) *Conv {
+	return NewConv(rng, in, out, o.axes(kernel, 3))
 }
 
 // Forward applies the layer.
 func (c *Conv) Forward(x autograd.Var) autograd.Var { return c.forward(x, false) }
+
+// ForwardThenReLU returns the ReLU of Forward.
+func (c *Conv) ForwardThenReLU(x autograd.Var) autograd.Var { return c.forward(x, true) }
+
+// Promises: see [Promiser].
+func (c *Conv) Promises(self Module) Promise {
+	return Promised[*Conv](self, PerExample|FusesNextReLU)
+}
 
 func (c *Conv) forward(x autograd.Var, relu bool) autograd.Var {
 	o := c.Options
@@ -124,23 +163,25 @@ type ConvTranspose struct {
 	Options autograd.ConvOptions
 }
 
-// NewConvTranspose2D returns a transposed convolution of images with a square kernel;
-// its number of inputs is taken to be out·kernel², as PyTorch has it.
-func NewConvTranspose2D(rng *rand.Rand, in, out, kernel int, c ConvConfig) *ConvTranspose {
-	groups := max(c.Groups, 1)
-	if in%groups != 0 || out%groups != 0 {
-		tensor.Panic("nn.NewConvTranspose2D", fmt.Sprintf("%d groups do not divide %d and %d channels", groups, in, out))
-	}
-	l := &ConvTranspose{Weight: newParam(in, out/groups, kernel, kernel), Options: c.options()}
-	if !c.NoBias {
-		l.Bias = newParam(out)
-	}
-	initDefault(rng, l.Weight, l.Bias)
-	return l
+// NewConvTranspose2D returns a transposed convolution of images with a square kernel,
+// whose weights and biases are drawn as those of [NewConv]; its number of inputs is
+// taken to be out·kernel², as PyTorch has it.
+func NewConvTranspose2D(rng *rand.Rand, in, out, kernel int, o ConvOptions) *ConvTranspose {
+	a := o.axes(kernel, 2)
+	w, b := a.weights("nn.NewConvTranspose2D", rng, in, out, out)
+	return &ConvTranspose{w, b, a.options()}
 }
 
 // Forward applies the layer.
 func (c *ConvTranspose) Forward(x autograd.Var) autograd.Var { return c.forward(x, false) }
+
+// ForwardThenReLU returns the ReLU of Forward.
+func (c *ConvTranspose) ForwardThenReLU(x autograd.Var) autograd.Var { return c.forward(x, true) }
+
+// Promises: see [Promiser].
+func (c *ConvTranspose) Promises(self Module) Promise {
+	return Promised[*ConvTranspose](self, PerExample|FusesNextReLU)
+}
 
 func (c *ConvTranspose) forward(x autograd.Var, relu bool) autograd.Var {
 	o := c.Options

@@ -3,6 +3,8 @@ package nn
 import (
 	"fmt"
 	"iter"
+	"path"
+	"slices"
 
 	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/tensor"
@@ -74,13 +76,16 @@ func (w *Walker) Counter(name string, t *tensor.Tensor) {
 	}
 }
 
-// Child names a subtree.
+// Child names a subtree. With the name "" the names of what it holds stand among the
+// tree's own, without anything before them.
 func (w *Walker) Child(name string, m Tree) {
 	if w.done {
 		return
 	}
 	outer := w.prefix
-	w.prefix += name + "."
+	if name != "" {
+		w.prefix += name + "."
+	}
 	if w.enter != nil {
 		w.enter(m)
 	}
@@ -114,6 +119,60 @@ func Params(m Tree) []*autograd.Param {
 		}
 	}
 	return params
+}
+
+// Select returns the parameters of m whose dotted names match one of the patterns,
+// each once, in the order of their names. A pattern is one of [path.Match]: "*" stands
+// for any characters, so "layer3.*" is all of layer3 and "*.bias" every bias. It panics
+// if a pattern matches no parameter, which is mostly a misspelling.
+func Select(m Tree, patterns ...string) []*autograd.Param {
+	var params []*autograd.Param
+	seen := make(map[*autograd.Param]bool)
+	matched := make([]bool, len(patterns))
+	for e := range State(m) {
+		if e.Param == nil {
+			continue
+		}
+		for i, p := range patterns {
+			ok, err := path.Match(p, e.Name)
+			if err != nil {
+				tensor.Panic("nn.Select", fmt.Sprintf("pattern %q: %v", p, err))
+			}
+			if matched[i] = matched[i] || ok; ok && !seen[e.Param] {
+				seen[e.Param] = true
+				params = append(params, e.Param)
+			}
+		}
+	}
+	for i, ok := range matched {
+		if !ok {
+			tensor.Panic("nn.Select", fmt.Sprintf("no parameter matches %q", patterns[i]))
+		}
+	}
+	return params
+}
+
+// Except returns the parameters of m that are not among others, in the order of their
+// names.
+func Except(m Tree, others []*autograd.Param) []*autograd.Param {
+	return slices.DeleteFunc(Params(m), func(p *autograd.Param) bool { return slices.Contains(others, p) })
+}
+
+// Sources returns the parameters of the trees as what derivatives are taken with
+// respect to, each once: tape.Gradients(loss, nn.Sources(model.Backbone)...) leaves
+// out the head, and computes nothing for it.
+func Sources(trees ...Tree) []autograd.Source {
+	var sources []autograd.Source
+	seen := make(map[*autograd.Param]bool)
+	for _, m := range trees {
+		for _, p := range Params(m) {
+			if !seen[p] {
+				seen[p] = true
+				sources = append(sources, p)
+			}
+		}
+	}
+	return sources
 }
 
 // Count returns the number of elements of all parameters of m.

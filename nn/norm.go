@@ -49,6 +49,25 @@ func (b *BatchNorm) Forward(x autograd.Var) autograd.Var {
 	return b.forward(x, false, false, autograd.Var{})
 }
 
+// ForwardThenReLU returns the ReLU of Forward.
+func (b *BatchNorm) ForwardThenReLU(x autograd.Var) autograd.Var {
+	return b.forward(x, false, true, autograd.Var{})
+}
+
+// ForwardAfterReLU returns Forward of the ReLU of x.
+func (b *BatchNorm) ForwardAfterReLU(x autograd.Var) autograd.Var {
+	return b.forward(x, true, false, autograd.Var{})
+}
+
+// Promises: see [Promiser]. By the statistics of a batch no example is on its own.
+func (b *BatchNorm) Promises(self Module) Promise {
+	p := PerExample | FusesNextReLU | FusesPriorReLU
+	if b.Statistics == Batch {
+		p = KeepsNothing | FusesNextReLU | FusesPriorReLU
+	}
+	return Promised[*BatchNorm](self, p)
+}
+
 // forward normalises x, or max(x, 0), adds a residual unless that is zero, and
 // applies a ReLU if asked.
 func (b *BatchNorm) forward(x autograd.Var, preReLU, postReLU bool, residual autograd.Var) autograd.Var {
@@ -76,12 +95,15 @@ func (b *BatchNorm) Walk(w *Walker) {
 	w.Counter("num_batches_tracked", b.Batches)
 }
 
-// SetStatistics changes what every [BatchNorm] in m that its Walk reaches
-// normalises by.
+// SetStatistics changes what the layer normalises by.
+func (b *BatchNorm) SetStatistics(s Statistics) { b.Statistics = s }
+
+// SetStatistics changes what the normalisations in m normalise by: every subtree that
+// Walk reaches and that has a method SetStatistics, as [BatchNorm] has.
 func SetStatistics(m Tree, s Statistics) {
 	set := func(m Tree) {
-		if b, ok := m.(*BatchNorm); ok {
-			b.Statistics = s
+		if b, ok := m.(interface{ SetStatistics(Statistics) }); ok {
+			b.SetStatistics(s)
 		}
 	}
 	set(m)
@@ -106,6 +128,9 @@ func NewLayerNorm(n int) *LayerNorm {
 func (l *LayerNorm) Forward(x autograd.Var) autograd.Var {
 	return autograd.LayerNorm(x, param(x, l.Weight), param(x, l.Bias), l.Eps)
 }
+
+// Promises: see [Promiser].
+func (l *LayerNorm) Promises(self Module) Promise { return Promised[*LayerNorm](self, PerExample) }
 
 // Walk names weight and bias.
 func (l *LayerNorm) Walk(w *Walker) {

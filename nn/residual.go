@@ -56,7 +56,7 @@ func NewBasicBlock(rng *rand.Rand, in, out, stride int, s Shortcut) *BasicBlock 
 // conv returns a convolution without bias that keeps the size but for the stride,
 // initialised for ReLU.
 func conv(rng *rand.Rand, in, out, kernel, stride int) *Conv {
-	c := NewConv2D(nil, in, out, kernel, ConvConfig{Stride: stride, Padding: kernel / 2, NoBias: true})
+	c := NewConv2D(nil, in, out, kernel, ConvOptions{Stride: stride, Padding: kernel / 2, NoBias: true})
 	KaimingNormalOut(rng, c.Weight)
 	return c
 }
@@ -91,6 +91,15 @@ func (b *BasicBlock) shortcut(x autograd.Var) autograd.Var {
 	small := autograd.SubsampleCopy(x, b.Stride)
 	defer small.Free()
 	return autograd.PadConstant(small, 0, 0, 0, 0, 0, b.Pad, b.Pad)
+}
+
+// Promises: see [Promiser].
+func (b *BasicBlock) Promises(self Module) Promise {
+	p := together(b.Conv1, b.BN1, b.Conv2, b.BN2)
+	if b.Downsample != nil {
+		p &= promises(b.Downsample)
+	}
+	return Promised[*BasicBlock](self, p)
 }
 
 // Walk names the children.
@@ -149,6 +158,15 @@ func (b *Bottleneck) Forward(x autograd.Var) autograd.Var {
 		r.Free()
 	}
 	return y
+}
+
+// Promises: see [Promiser].
+func (b *Bottleneck) Promises(self Module) Promise {
+	p := together(b.Conv1, b.BN1, b.Conv2, b.BN2, b.Conv3, b.BN3)
+	if b.Downsample != nil {
+		p &= promises(b.Downsample)
+	}
+	return Promised[*Bottleneck](self, p)
 }
 
 // Walk names the children.

@@ -242,7 +242,7 @@ func lessons(t *testing.T, n int) []MetaTask {
 // box's labels, nearly.
 func TestEstimatedLabelsAgree(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 3))
-	net := nn.NewSequential(nn.NewConv2D(rng, 1, 4, 3, nn.ConvConfig{}), nn.Tanh{}, nn.Flatten{}, nn.NewLinear(rng, 4*64, 5))
+	net := nn.NewSequential(nn.NewConv2D(rng, 1, 4, 3, nn.ConvOptions{}), nn.Tanh{}, nn.Flatten{}, nn.NewLinear(rng, 4*64, 5))
 	m, err := NewModel(net, Info{Name: "small", Shape: []int{1, 10, 10}, Classes: 5}, data.Preprocess{})
 	if err != nil {
 		t.Fatal(err)

@@ -74,7 +74,7 @@ func TestModelAnswersAsItsNetwork(t *testing.T) {
 // through preprocessing.
 func TestModelGradients(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 3))
-	net := nn.NewSequential(nn.NewConv2D(rng, 3, 4, 3, nn.ConvConfig{Padding: 1}), nn.Tanh{}, nn.Flatten{}, nn.NewLinear(rng, 4*36, 5))
+	net := nn.NewSequential(nn.NewConv2D(rng, 3, 4, 3, nn.ConvOptions{Padding: 1}), nn.Tanh{}, nn.Flatten{}, nn.NewLinear(rng, 4*36, 5))
 	m, err := NewModel(net, Info{Name: "small", Shape: []int{3, 6, 6}, Classes: 5},
 		data.Preprocess{BGR: true, Scale: 2, Mean: []float32{1, 0.9, 1.1}, Std: []float32{0.5, 0.6, 0.7}})
 	if err != nil {

@@ -139,7 +139,7 @@ func TestPreflightOfProbabilities(t *testing.T) {
 // dropout or batch statistics that shows, and whatever kind of score they answer with.
 func TestPreflightOfTrainingMode(t *testing.T) {
 	rng := rand.New(rand.NewPCG(4, 4))
-	for name, layer := range map[string]nn.Module{"dropout": nn.NewDropout(0.5), "batch statistics": nn.NewBatchNorm(64), "none": nn.Identity{}} {
+	for name, layer := range map[string]nn.Module{"dropout": nn.Dropout{P: 0.5}, "batch statistics": nn.NewBatchNorm(64), "none": nn.Identity{}} {
 		net := nn.NewSequential(nn.Flatten{}, nn.NewLinear(rng, 64, 64), layer, nn.NewLinear(rng, 64, 3))
 		for _, kind := range []ScoreKind{Logits, Probabilities, LogProbabilities} {
 			calls := uint64(0)

@@ -84,7 +84,7 @@ func TestSteady(t *testing.T) {
 }
 
 func TestSteadyLeavesOthersAlone(t *testing.T) {
-	conv := func() nn.Module { return nn.NewConv2D(rand.New(rand.NewPCG(1, 2)), 1, 2, 3, nn.ConvConfig{}) }
+	conv := func() nn.Module { return nn.NewConv2D(rand.New(rand.NewPCG(1, 2)), 1, 2, 3, nn.ConvOptions{}) }
 	running := nn.NewBatchNorm(2)
 	batch := nn.NewBatchNorm(2)
 	batch.Statistics = nn.Batch

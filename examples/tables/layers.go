@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/mettleml/mettle/autograd"
@@ -68,14 +69,11 @@ func flat(m nn.Module) []nn.Module {
 		for _, l := range m.Layers {
 			parts = append(parts, flat(l)...)
 		}
-	case *models.VGG:
-		return append(flat(m.Layers), nn.Flatten{}, m.Classifier)
-	case *models.ResNet:
-		parts = flat(m.Stem)
-		for _, s := range m.Stages {
-			parts = append(parts, flat(s)...)
+	case *nn.Classifier:
+		for _, s := range slices.Concat(m.Backbone.Stages, []nn.Stage{m.Backbone.Pool}) {
+			parts = append(parts, flat(s.Module)...)
 		}
-		return append(parts, nn.GlobalAvgPool{}, m.Classifier)
+		return append(parts, flat(m.Head)...)
 	default:
 		return []nn.Module{m}
 	}
@@ -111,7 +109,7 @@ func describe(m nn.Module) string {
 	case nn.Dropout:
 		return fmt.Sprintf("Dropout %g", l.P)
 	case nn.MaxPool:
-		return fmt.Sprintf("MaxPool %d×%d", l.Options.Kernel[0], l.Options.Kernel[1])
+		return fmt.Sprintf("MaxPool %d×%d", l.Kernel[0], l.Kernel[0])
 	case *nn.BasicBlock:
 		w := l.Conv1.Weight.Shape()
 		return fmt.Sprintf("residual block %d→%d, two 3×3, stride %d", w[1], w[0], l.Stride)

@@ -105,7 +105,7 @@ func gray(t *testing.T) *config {
 	victim := pretrained.Net4()
 	save("net4", "net4", victim)
 	save("net1", "net4", victim) // any network will stand in
-	last := victim.Layers[len(victim.Layers)-1].(*nn.Linear)
+	last := victim.Head.(*nn.Linear)
 	last.Bias.Update(func(v []float32) { v[3] += 1 })
 	save("net4-s2", "net4", victim)
 	save("meta-mnist", "meta-mnist", pretrained.MetaAttackerMNIST())

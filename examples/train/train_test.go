@@ -269,7 +269,7 @@ func foreign(t *testing.T) string {
 // wrong by them and points the right way.
 func TestLikeness(t *testing.T) {
 	x := tensor.FromSlice([]float32{1, 2, 2, 0, 3, 4}, 2, 3, 1, 1)
-	double := nn.NewConv2D(rand.New(rand.NewPCG(1, 1)), 3, 3, 1, nn.ConvConfig{NoBias: true})
+	double := nn.NewConv2D(rand.New(rand.NewPCG(1, 1)), 3, 3, 1, nn.ConvOptions{NoBias: true})
 	nn.Params(double)[0].Update(func(w []float32) {
 		for i := range w {
 			w[i] = map[bool]float32{true: 2}[i%4 == 0]

@@ -38,17 +38,17 @@ func resNet32() nn.Module { return models.ResNet32(1, 10) }
 func smallCNN() nn.Module {
 	r := rand.New(rand.NewPCG(1, 0))
 	return nn.NewSequential(
-		nn.NewConv2D(r, 1, 16, 3, nn.ConvConfig{Padding: 1}), nn.NewBatchNorm(16), nn.ReLU{}, nn.MaxPool2D(2),
-		nn.NewConv2D(r, 16, 32, 3, nn.ConvConfig{Padding: 1}), nn.NewBatchNorm(32), nn.ReLU{}, nn.MaxPool2D(2),
+		nn.NewConv2D(r, 1, 16, 3, nn.ConvOptions{Padding: 1}), nn.NewBatchNorm(16), nn.ReLU{}, nn.MaxPool{Kernel: []int{2}},
+		nn.NewConv2D(r, 16, 32, 3, nn.ConvOptions{Padding: 1}), nn.NewBatchNorm(32), nn.ReLU{}, nn.MaxPool{Kernel: []int{2}},
 		nn.Flatten{}, nn.NewLinear(r, 1568, 10))
 }
 
 func tiny3D() nn.Module {
 	r := rand.New(rand.NewPCG(1, 0))
-	c := nn.ConvConfig{Padding: 1, NoBias: true}
+	c := nn.ConvOptions{Padding: 1, NoBias: true}
 	return nn.NewSequential(
-		nn.NewConv3D(r, 3, 16, 3, c), nn.NewBatchNorm(16), nn.ReLU{}, nn.MaxPool3D(1, 2, 2),
-		nn.NewConv3D(r, 16, 32, 3, c), nn.NewBatchNorm(32), nn.ReLU{}, nn.MaxPool3D(2, 2, 2),
+		nn.NewConv3D(r, 3, 16, 3, c), nn.NewBatchNorm(16), nn.ReLU{}, nn.MaxPool{Kernel: []int{1, 2, 2}},
+		nn.NewConv3D(r, 16, 32, 3, c), nn.NewBatchNorm(32), nn.ReLU{}, nn.MaxPool{Kernel: []int{2, 2, 2}},
 		nn.NewConv3D(r, 32, 64, 3, c), nn.NewBatchNorm(64), nn.ReLU{},
 		nn.GlobalAvgPool{}, nn.NewLinear(r, 64, 10))
 }

@@ -35,7 +35,7 @@ func AutoZOOMCIFAR(seed uint64) *AutoEncoder { return autoEncoder(seed, 3, 2) }
 func autoEncoder(seed uint64, channels, mode int) *AutoEncoder {
 	const width = 16
 	r := newRand(seed)
-	conv := func(in, out int) nn.Module { return nn.NewConv2D(r, in, out, 3, nn.ConvConfig{Padding: 1}) }
+	conv := func(in, out int) nn.Module { return nn.NewConv2D(r, in, out, 3, nn.ConvOptions{Padding: 1}) }
 	half := func(resize nn.Module) *nn.Sequential {
 		s, in := nn.NewSequential(), channels
 		for range mode {
@@ -45,7 +45,7 @@ func autoEncoder(seed uint64, channels, mode int) *AutoEncoder {
 		s.Layers = append(s.Layers, conv(in, channels))
 		return s
 	}
-	return &AutoEncoder{Encoder: half(nn.MaxPool2D(2)), Decoder: half(nn.Func(double))}
+	return &AutoEncoder{Encoder: half(nn.MaxPool{Kernel: []int{2}}), Decoder: half(nn.Func(double))}
 }
 
 // double enlarges images to twice their sides by repeating pixels.

@@ -39,7 +39,7 @@ func metaAttacker(seed uint64, rows []metaLayer) *nn.Sequential {
 	r := newRand(seed)
 	var layers []nn.Module
 	for i, l := range rows {
-		c := nn.ConvConfig{Stride: l.stride, Padding: l.padding}
+		c := nn.ConvOptions{Stride: l.stride, Padding: l.padding}
 		var weight *autograd.Param
 		if l.transposed {
 			m := nn.NewConvTranspose2D(nil, l.in, l.out, l.kernel, c)

@@ -1,13 +1,15 @@
 // Package models has the named networks of the library, randomly initialised from a
-// seed: the MNIST classifiers and the auto-encoders of the meta attack, those of AutoZOOM, residual
-// networks for CIFAR and ImageNet, and VGG with batch normalisation. [All] lists
+// seed: the MNIST classifiers and the auto-encoders of the meta attack, those of
+// AutoZOOM, residual networks for CIFAR and ImageNet, and VGG with batch normalisation. [All] lists
 // them with their input, parameter count and multiply-adds.
 //
 // Classifiers return logits and take pixels as their preprocessing left them; none
-// normalises its input.
+// normalises its input. All are of type [nn.Classifier]: features, feature maps and
+// stages are had from the Backbone, and another Head serves other classes.
 package models
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 
@@ -71,8 +73,17 @@ func of[M nn.Module](f func(seed uint64, classes int) M) func(uint64, int) nn.Mo
 	return func(seed uint64, classes int) nn.Module { return f(seed, classes) }
 }
 
-func vgg(f func(seed uint64, size, classes int) *VGG, size int) func(uint64, int) nn.Module {
+func vgg(f func(seed uint64, size, classes int) *nn.Classifier, size int) func(uint64, int) nn.Module {
 	return func(seed uint64, classes int) nn.Module { return f(seed, size, classes) }
+}
+
+// Classifier returns the network with so many classes; 0 means Classes. It is an error
+// if the network is no classifier.
+func (s Spec) Classifier(seed uint64, classes int) (*nn.Classifier, error) {
+	if c, ok := s.New(seed, classes).(*nn.Classifier); ok {
+		return c, nil
+	}
+	return nil, fmt.Errorf("models: %s is no classifier", s.Name)
 }
 
 // Find returns the network called name. It is not ok if there is none.

@@ -1,6 +1,7 @@
 package models
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/mettleml/mettle/autograd"
@@ -12,6 +13,52 @@ func TestVGGRefusesSizes(t *testing.T) {
 	for _, size := range []int{0, 16, 48, -32} {
 		if err := tensor.Try(func() error { VGG11(1, size, 10); return nil }); err == nil {
 			t.Errorf("built for images of size %d", size)
+		}
+	}
+}
+
+// TestBackbones: every classifier shows its stages, with the widths it names.
+func TestBackbones(t *testing.T) {
+	for _, s := range All {
+		if testing.Short() && s.Input[1] > 64 {
+			continue
+		}
+		c, err := s.Classifier(1, 7)
+		if s.Classes == 0 {
+			if err == nil {
+				t.Errorf("%s is said to be a classifier", s.Name)
+			}
+			continue
+		}
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		b := c.Backbone
+		var stages []string
+		for _, st := range b.Stages {
+			stages = append(stages, st.Name)
+		}
+		tape := autograd.NewTape(autograd.Inference, 0)
+		x := tape.Input(tensor.New(append([]int{1}, s.Input...)...))
+		for i, m := range b.Maps(x, stages...) {
+			if m.Dim(1) != b.Stages[i].Width {
+				t.Errorf("%s: %s makes %v, and says %d channels", s.Name, stages[i], m.Shape(), b.Stages[i].Width)
+			}
+		}
+		features := b.Forward(x)
+		if got := features.Shape(); len(got) != 2 || got[1] != b.Width() {
+			t.Errorf("%s: features %v, and says %d", s.Name, got, b.Width())
+		}
+		if got := c.Head.Forward(features).Dim(1); got != 7 {
+			t.Errorf("%s: %d logits, want 7", s.Name, got)
+		}
+		if slices.Sort(stages); len(stages) < 2 || len(slices.Compact(stages)) != len(b.Stages) {
+			t.Errorf("%s: stages %v", s.Name, stages)
+		}
+		copied := nn.Clone(c)
+		if nn.Digest(copied) != nn.Digest(c) || copied.Backbone == b {
+			t.Errorf("%s: a copy differs, or is none", s.Name)
 		}
 	}
 }

@@ -103,7 +103,7 @@ func TestFrozenParametersStay(t *testing.T) {
 // net is a network with every kind of state.
 func net() *nn.Sequential {
 	rng := rand.New(rand.NewPCG(3, 4))
-	return nn.NewSequential(nn.NewConv2D(rng, 1, 4, 3, nn.ConvConfig{}), nn.NewBatchNorm(4), nn.ReLU{}, nn.NewDropout(.2),
+	return nn.NewSequential(nn.NewConv2D(rng, 1, 4, 3, nn.ConvOptions{}), nn.NewBatchNorm(4), nn.ReLU{}, nn.Dropout{P: .2},
 		nn.Flatten{}, nn.NewLinear(rng, 4*36, 3))
 }
 

@@ -21,7 +21,7 @@ var autozoomMNIST []byte
 
 // Net4 returns the victim of the MNIST experiments: [N, 1, 28, 28] in [0,1] to
 // logits [N, 10].
-func Net4() *nn.Sequential { return load(net4, models.Net4(0, 10)) }
+func Net4() *nn.Classifier { return load(net4, models.Net4(0, 10)) }
 
 // MetaAttackerMNIST returns a meta attacker that never saw Net4: [N, 1, 28, 28] to a
 // map of that shape. LICENSE.md says what it learned from.
