@@ -14,10 +14,14 @@ var (
 )
 
 // Clone returns a copy of m that shares no parameter and no buffer with it; two
-// fields of m that hold the same one hold the same copy afterwards. It follows
-// exported fields, pointers, interfaces, slices, arrays and maps; unexported fields
-// and functions are copied as they are. It panics if m hides a parameter or buffer
-// where Clone cannot reach it.
+// fields of m that hold the same one hold the same copy afterwards.
+//
+// It needs every parameter and buffer to be reached through exported fields, pointers,
+// interfaces, slices, arrays and maps, which it follows. It copies unexported fields and
+// functions as they are, so they may hold settings and nothing that trains. Where they
+// do hold a parameter or buffer that m's Walk names, Clone panics and says which field it
+// is: export that field. A tensor that Walk does not name is copied if Clone reaches it
+// and shared otherwise.
 func Clone[M Tree](m M) M {
 	c := cloner{}
 	copied := c.value(reflect.ValueOf(m)).Interface().(M)
@@ -27,10 +31,63 @@ func Clone[M Tree](m M) M {
 	}
 	for e := range State(copied) {
 		if name, shared := old[identityOf(e)]; shared {
-			tensor.Panic("nn.Clone", fmt.Sprintf("%q is held by an unexported field and cannot be copied", name))
+			tensor.Panic("nn.Clone", fmt.Sprintf("%q cannot be copied: it is held by %s; Clone follows exported fields only", name, holder(m, identityOf(e))))
 		}
 	}
 	return copied
+}
+
+// holder says through which unexported field of m the pointer is reached.
+func holder(m Tree, pointer any) string {
+	target := reflect.ValueOf(pointer).Pointer()
+	type visit struct {
+		at uintptr
+		t  reflect.Type
+	}
+	seen := make(map[visit]bool)
+	var find func(v reflect.Value, field string) string
+	find = func(v reflect.Value, field string) string {
+		first := func(n int, at func(i int) (reflect.Value, string)) string {
+			for i := range n {
+				if f := find(at(i)); f != "" {
+					return f
+				}
+			}
+			return ""
+		}
+		switch v.Kind() {
+		case reflect.Pointer:
+			if v.IsNil() || seen[visit{v.Pointer(), v.Type()}] {
+				return ""
+			}
+			if v.Pointer() == target && (v.Type() == paramType || v.Type() == tensorType) {
+				return field
+			}
+			seen[visit{v.Pointer(), v.Type()}] = true
+			return find(v.Elem(), field)
+		case reflect.Interface:
+			if !v.IsNil() {
+				return find(v.Elem(), field)
+			}
+		case reflect.Struct:
+			return first(v.NumField(), func(i int) (reflect.Value, string) {
+				if f := v.Type().Field(i); field == "" && !f.IsExported() {
+					return v.Field(i), "the unexported field " + f.Name + " of " + v.Type().String()
+				}
+				return v.Field(i), field
+			})
+		case reflect.Slice, reflect.Array:
+			return first(v.Len(), func(i int) (reflect.Value, string) { return v.Index(i), field })
+		case reflect.Map:
+			keys := v.MapKeys()
+			return first(len(keys), func(i int) (reflect.Value, string) { return v.MapIndex(keys[i]), field })
+		}
+		return ""
+	}
+	if f := find(reflect.ValueOf(m), ""); f != "" {
+		return f
+	}
+	return "a function"
 }
 
 func identityOf(e Entry) any {

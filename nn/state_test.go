@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/tensor"
 )
 
@@ -245,8 +246,15 @@ func TestClone(t *testing.T) {
 	if c.Layers[0].(*Linear).Weight.Value().Data()[0] == 3 {
 		t.Error("the copy shares a parameter")
 	}
-	if err := tensor.Try(func() error { Clone(hidden{shared}); return nil }); err == nil || !strings.Contains(err.Error(), "unexported") {
-		t.Errorf("hidden parameters: %v", err)
+	captured := Walked{func(w *Walker) { w.Child("l", shared) }}
+	for say, m := range map[string]Tree{
+		`"l.weight" cannot be copied: it is held by the unexported field l of nn.hidden`:   hidden{shared},
+		`"0.l.weight" cannot be copied: it is held by the unexported field l of nn.hidden`: NewSequential(hidden{shared}),
+		"held by a function": captured,
+	} {
+		if err := tensor.Try(func() error { Clone(m); return nil }); err == nil || !strings.Contains(err.Error(), say) {
+			t.Errorf("hidden parameters: %v, want %q", err, say)
+		}
 	}
 	Copy(m, c)
 	equalState(t, m, c)
@@ -254,4 +262,10 @@ func TestClone(t *testing.T) {
 
 type hidden struct{ l *Linear }
 
-func (h hidden) Walk(w *Walker) { w.Child("l", h.l) }
+// Walked is a tree by what a function names.
+type Walked struct{ F func(w *Walker) }
+
+func (k Walked) Walk(w *Walker) { k.F(w) }
+
+func (h hidden) Walk(w *Walker)                      { w.Child("l", h.l) }
+func (h hidden) Forward(x autograd.Var) autograd.Var { return h.l.Forward(x) }

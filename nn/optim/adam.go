@@ -29,7 +29,8 @@ type Adam struct {
 	mean, sqrs []*tensor.Tensor
 }
 
-// NewAdam returns an optimiser for params. It panics if one is listed twice.
+// NewAdam returns an optimiser for params. It panics if one is nil or listed twice, an
+// option is negative or not finite, or a beta is not below 1.
 func NewAdam(params []*autograd.Param, o AdamOptions) *Adam {
 	if o.Beta1 == 0 {
 		o.Beta1 = 0.9
@@ -40,6 +41,10 @@ func NewAdam(params []*autograd.Param, o AdamOptions) *Adam {
 	if o.Eps == 0 {
 		o.Eps = 1e-8
 	}
+	checkOption("optim.NewAdam", "Beta1", o.Beta1, 1)
+	checkOption("optim.NewAdam", "Beta2", o.Beta2, 1)
+	checkOption("optim.NewAdam", "Eps", o.Eps, math.Inf(1))
+	checkOption("optim.NewAdam", "WeightDecay", o.WeightDecay, math.Inf(1))
 	a := &Adam{base: newBase("optim.NewAdam", params, o.LR), o: o}
 	a.mean, a.sqrs = a.moments(), a.moments()
 	return a

@@ -1,42 +1,107 @@
 package optim
 
 import (
+	"fmt"
+
 	"github.com/mettleml/mettle/internal/kernel"
 	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/tensor"
 )
+
+// Buffers says what an [EMA] does with a network's buffers, such as the running
+// statistics of batch normalisation.
+type Buffers uint8
+
+const (
+	// CopyBuffers sets them to the network's, which are averages themselves.
+	CopyBuffers Buffers = iota
+
+	// AverageBuffers averages them as it does parameters. Counters are copied.
+	AverageBuffers
+
+	// OwnBuffers leaves them alone: the average gathers statistics of its own by
+	// forward passes in Training mode, as the key encoder of MoCo does.
+	OwnBuffers
+)
+
+// EMAOptions are the settings of [EMA].
+type EMAOptions struct {
+	Decay   float64 // the weight of the old, in [0,1]: 0 copies, 1 keeps
+	Buffers Buffers
+}
 
 // An EMA keeps an exponential moving average of a network's parameters in a copy of
 // it: the slow teacher of self-supervised methods, or smoother weights for
-// evaluation.
+// evaluation. It is the tree of its Model, for checkpoints.
 type EMA[M nn.Tree] struct {
 	Model M       // the average; its parameters are frozen
-	Decay float64 // the weight of the old
+	Decay float64 // may be changed between updates, as by a schedule
 
-	average, source []nn.Entry
+	buffers Buffers
+	pairs   []averaged
 }
 
-// NewEMA returns an average that begins as a copy of model ([nn.Clone]).
-func NewEMA[M nn.Tree](model M, decay float64) *EMA[M] {
-	e := &EMA[M]{Model: nn.Clone(model), Decay: decay}
-	nn.SetFrozen(e.Model, true)
-	for s := range nn.State(model) {
-		e.source = append(e.source, s)
+// averaged is an entry of the average and the one of the network that it follows.
+type averaged struct{ average, source nn.Entry }
+
+// NewEMA returns an average that begins as a copy of model ([nn.Clone]). It panics if the
+// decay is not in [0,1]. The average follows the parameters that model has now: one that
+// is replaced later, with a new head for example, needs a new EMA.
+func NewEMA[M nn.Tree](model M, o EMAOptions) *EMA[M] {
+	e := &EMA[M]{Model: nn.Clone(model), Decay: o.Decay, buffers: o.Buffers}
+	e.check()
+	if o.Buffers > OwnBuffers {
+		tensor.Panic("optim.NewEMA", fmt.Sprintf("no mode %d for buffers", o.Buffers))
 	}
+	nn.SetFrozen(e.Model, true)
+	var sources []nn.Entry
+	for s := range nn.State(model) {
+		sources = append(sources, s)
+	}
+	seen := make(map[*tensor.Tensor]bool) // what has two names moves once
+	i := 0
 	for a := range nn.State(e.Model) {
-		e.average = append(e.average, a)
+		if !seen[a.Value()] {
+			seen[a.Value()] = true
+			e.pairs = append(e.pairs, averaged{a, sources[i]})
+		}
+		i++
 	}
 	return e
 }
 
-// Update moves the average towards the model: parameters by a = Decay·a +
-// (1-Decay)·p, and buffers, which are averages themselves, to the model's values.
-func (e *EMA[M]) Update() {
-	for i, a := range e.average {
-		src := e.source[i].Value().Data()
-		if a.Param == nil {
-			copy(a.Buffer.Data(), src)
-			continue
-		}
-		a.Param.Update(func(v []float32) { kernel.Lerp(v, v, src, float32(1-e.Decay)) })
+func (e *EMA[M]) check() {
+	if !(e.Decay >= 0 && e.Decay <= 1) {
+		tensor.Panic("optim.EMA", fmt.Sprintf("decay %v is not in [0,1]", e.Decay))
 	}
 }
+
+// Update moves the average towards the model: parameters by a = Decay·a +
+// (1-Decay)·p, and buffers as the options say. It panics if Decay is not in [0,1].
+func (e *EMA[M]) Update() {
+	e.check()
+	for _, p := range e.pairs {
+		src := p.source.Value().Data()
+		switch a := p.average; {
+		case a.Param != nil:
+			a.Param.Update(func(v []float32) { e.move(v, src) })
+		case e.buffers == CopyBuffers || e.buffers == AverageBuffers && a.DType != tensor.F32:
+			copy(a.Buffer.Data(), src)
+		case e.buffers == AverageBuffers:
+			e.move(a.Buffer.Data(), src)
+		}
+	}
+}
+
+func (e *EMA[M]) move(v, src []float32) {
+	switch e.Decay {
+	case 0:
+		copy(v, src)
+	case 1:
+	default:
+		kernel.Lerp(v, v, src, float32(1-e.Decay))
+	}
+}
+
+// Walk names what the average holds, as Model does.
+func (e *EMA[M]) Walk(w *nn.Walker) { e.Model.Walk(w) }

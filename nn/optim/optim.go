@@ -1,5 +1,6 @@
-// Package optim updates parameters: SGD, Adam and AdamW with PyTorch's exact
-// rules, learning-rate schedules, gradient clipping and moving averages of weights.
+// Package optim updates parameters: [SGD], [Adam] and AdamW with PyTorch's exact rules,
+// [LARS], learning-rate schedules, gradient clipping and moving averages of weights
+// ([EMA]). [Join] makes one optimiser of several, for groups of parameters.
 //
 // An optimiser belongs to a fixed list of parameters. A step takes the gradients
 // that a tape returned and skips parameters without one, as PyTorch does where grad
@@ -48,6 +49,7 @@ type base struct {
 }
 
 func newBase(op string, params []*autograd.Param, lr float64) base {
+	checkOption(op, "LR", lr, math.Inf(1))
 	b := base{params: params, lr: lr}
 	seen := make(map[*autograd.Param]bool)
 	for _, p := range params {
@@ -60,6 +62,16 @@ func newBase(op string, params []*autograd.Param, lr float64) base {
 	return b
 }
 
+// checkOption panics unless an option is in [0, end).
+func checkOption(op, name string, v, end float64) {
+	if !(v >= 0 && v < end) {
+		tensor.Panic(op, fmt.Sprintf("%s of %v is not in [0, %v)", name, v, end))
+	}
+}
+
+// Params returns the parameters that the optimiser updates.
+func (b *base) Params() []*autograd.Param { return b.params }
+
 // LR returns the learning rate of the next step.
 func (b *base) LR() float64 { return b.lr }
 
@@ -70,10 +82,8 @@ func (b *base) SetLR(lr float64) { b.lr = lr }
 // them. n counts the parameter's updates, this one included.
 func (b *base) each(g *autograd.Gradients, update func(i, n int, p, d []float32)) error {
 	for i, p := range b.params {
-		if d := g.Of(p); d != nil {
-			if sum := kernel.SumSquares(d.Data()); math.IsNaN(sum) || math.IsInf(sum, 0) {
-				return fmt.Errorf("optim: parameter %d of shape %v: %w", i, p.Shape(), ErrNotFinite)
-			}
+		if d := g.Of(p); d != nil && !finite(d) {
+			return fmt.Errorf("optim: parameter %d of shape %v: %w", i, p.Shape(), ErrNotFinite)
 		}
 	}
 	for i, p := range b.params {

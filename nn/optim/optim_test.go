@@ -146,6 +146,7 @@ func same(a, b []float32) bool {
 func TestInterruptedRunContinuesBitForBit(t *testing.T) {
 	for name, make := range map[string]func(p []*autograd.Param) Optimizer{
 		"sgd":  func(p []*autograd.Param) Optimizer { return NewSGD(p, SGDOptions{Momentum: .9, Nesterov: true}) },
+		"lars": func(p []*autograd.Param) Optimizer { return NewLARS(p, LARSOptions{WeightDecay: .01}) },
 		"adam": func(p []*autograd.Param) Optimizer { return NewAdamW(p, AdamOptions{WeightDecay: .01}) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -244,28 +245,6 @@ func TestSchedules(t *testing.T) {
 			if got := c.s(at); !(math.Abs(got-want) <= 1e-12) {
 				t.Errorf("%s at %d: %v, want %v", c.name, at, got, want)
 			}
-		}
-	}
-}
-
-func TestEMA(t *testing.T) {
-	m := nn.NewSequential(nn.NewLinear(nil, 1, 1), nn.NewBatchNorm(1))
-	e := NewEMA(m, .75)
-	set := func(v float32) {
-		for _, p := range nn.Params(m) {
-			nn.Constant(p, v)
-		}
-		m.Layers[1].(*nn.BatchNorm).RunningMean.Fill(v)
-	}
-	set(4)
-	e.Update()
-	want := map[string]float32{"0.weight": 1, "0.bias": 1, "1.weight": 1.75, "1.bias": 1, "1.running_mean": 4, "1.running_var": 1, "1.num_batches_tracked": 0}
-	for s := range nn.State(e.Model) {
-		if got := s.Value().Data()[0]; got != want[s.Name] {
-			t.Errorf("%s = %v, want %v", s.Name, got, want[s.Name])
-		}
-		if s.Param != nil && !s.Param.Frozen() {
-			t.Errorf("%s is not frozen", s.Name)
 		}
 	}
 }

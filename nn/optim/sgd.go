@@ -1,6 +1,8 @@
 package optim
 
 import (
+	"math"
+
 	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/internal/kernel"
 	"github.com/mettleml/mettle/nn"
@@ -25,9 +27,12 @@ type SGD struct {
 	velocity []*tensor.Tensor
 }
 
-// NewSGD returns an optimiser for params. It panics if one is listed twice, or if
-// Nesterov is set without momentum or with dampening.
+// NewSGD returns an optimiser for params. It panics if one is nil or listed twice, an
+// option is negative or not finite, Momentum is not below 1, or Nesterov is set without
+// momentum or with dampening.
 func NewSGD(params []*autograd.Param, o SGDOptions) *SGD {
+	checkOption("optim.NewSGD", "Momentum", o.Momentum, 1)
+	checkOption("optim.NewSGD", "WeightDecay", o.WeightDecay, math.Inf(1))
 	if o.Nesterov && (o.Momentum <= 0 || o.Dampening != 0) {
 		tensor.Panic("optim.NewSGD", "Nesterov needs momentum and no dampening")
 	}
