@@ -13,6 +13,7 @@ import (
 	"github.com/mettleml/mettle/examples/internal/datasets"
 	"github.com/mettleml/mettle/examples/internal/weights"
 	"github.com/mettleml/mettle/nn/data"
+	"github.com/mettleml/mettle/nn/models"
 	"github.com/mettleml/mettle/nn/models/pretrained"
 	"github.com/mettleml/mettle/zoo"
 )
@@ -51,12 +52,12 @@ func victim(ctx context.Context, c *config) (zoo.Scorer, error) {
 		}
 		return zoo.NewModel(pretrained.Net4(), zoo.Info{Name: "net4", Shape: []int{1, 28, 28}, Classes: 10}, data.Preprocess{})
 	}
-	net, spec, info, err := weights.Open(c.victim)
+	net, info, err := models.Open(c.victim)
 	if err != nil {
 		return nil, err
 	}
 	if shape == nil {
-		if shape, err = info.Preprocess.InputShape(spec.Input); err != nil {
+		if shape, err = info.Preprocess.InputShape(info.Spec().Input); err != nil {
 			return nil, fmt.Errorf("%s: %w, by -shape", c.victim, err)
 		}
 	}

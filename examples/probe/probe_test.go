@@ -14,9 +14,8 @@ import (
 	"testing"
 
 	"github.com/mettleml/mettle/attack"
-	"github.com/mettleml/mettle/examples/internal/weights"
+	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/models"
-	"github.com/mettleml/mettle/tensor"
 )
 
 // small is a run of a second or two.
@@ -230,7 +229,7 @@ func saved(t *testing.T, model string, classes int) string {
 		t.Fatal("no model " + model)
 	}
 	path := filepath.Join(t.TempDir(), model+".safetensors")
-	if err := weights.Save(path, spec.New(1, classes), weights.Info{Model: model, Classes: classes}, tensor.F32); err != nil {
+	if err := models.Save(path, spec.New(1, classes), models.Info{Model: model, Classes: classes}, nn.SaveOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	return path

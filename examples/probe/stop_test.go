@@ -15,8 +15,9 @@ import (
 	"github.com/mettleml/mettle/attack"
 	"github.com/mettleml/mettle/examples/internal/cast"
 	"github.com/mettleml/mettle/examples/internal/meter"
-	"github.com/mettleml/mettle/examples/internal/weights"
+	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/data"
+	"github.com/mettleml/mettle/nn/models"
 	"github.com/mettleml/mettle/nn/models/pretrained"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
@@ -250,8 +251,8 @@ func TestWrongVictims(t *testing.T) {
 	c := small(t)
 	c.victim = filepath.Join(t.TempDir(), "wrong.safetensors")
 	c.attacks, c.budget = "square", 20
-	info := weights.Info{Model: "net4", Classes: 10, Preprocess: data.Preprocess{Mean: []float32{0.5}, Std: []float32{0.1}}}
-	if err := weights.Save(c.victim, pretrained.Net4(), info, tensor.F32); err != nil {
+	info := models.Info{Model: "net4", Classes: 10, Preprocess: data.Preprocess{Mean: []float32{0.5}, Std: []float32{0.1}}}
+	if err := models.Save(c.victim, pretrained.Net4(), info, nn.SaveOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := run(context.Background(), c); err != nil {

@@ -27,8 +27,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/mettleml/mettle/examples/internal/weights"
 	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/models"
 	"github.com/mettleml/mettle/nn/models/pretrained"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
@@ -102,15 +102,15 @@ func run(ctx context.Context, c *config, ready func(addr string, info zoo.Info))
 		return fmt.Errorf("-scores: %w", err)
 	}
 	var network nn.Module = pretrained.Net4()
-	info := weights.Info{Model: "net4", Classes: 10}
+	info := models.Info{Model: "net4", Classes: 10}
 	shape := []int{1, 28, 28}
 	if c.victim != "" {
-		net, spec, in, err := weights.Open(c.victim)
+		net, in, err := models.Open(c.victim)
 		if err != nil {
 			return err
 		}
 		network, info = net, in
-		if shape, err = in.Preprocess.InputShape(spec.Input); err != nil {
+		if shape, err = in.Preprocess.InputShape(in.Spec().Input); err != nil {
 			return err
 		}
 	}

@@ -89,7 +89,7 @@ func openAttacker(path string) (*network, error) {
 	if err != nil {
 		return nil, err
 	}
-	net, _, info, err := weights.Open(path)
+	net, info, err := models.Open(path)
 	return &network{net, hash, info.Data, info.Accuracy}, err
 }
 

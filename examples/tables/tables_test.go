@@ -21,7 +21,6 @@ import (
 	"github.com/mettleml/mettle/attack"
 	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/examples/internal/cast"
-	"github.com/mettleml/mettle/examples/internal/weights"
 	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/models"
@@ -39,8 +38,8 @@ func write(t *testing.T, dir string, classes int, files map[string]string) {
 			t.Fatalf("no model %q", model)
 		}
 		classes := min(classes, spec.Classes) // 0 for an auto-encoder
-		info := weights.Info{Model: model, Classes: classes, Data: "test"}
-		if err := weights.Save(cast.File(dir, file), spec.New(uint64(seed), classes), info, tensor.F16); err != nil {
+		info := models.Info{Model: model, Classes: classes, Data: "test"}
+		if err := models.Save(cast.File(dir, file), spec.New(uint64(seed), classes), info, nn.SaveOptions{DType: tensor.F16}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -49,7 +48,7 @@ func write(t *testing.T, dir string, classes int, files map[string]string) {
 // answers asks a saved network for the classes of images.
 func answers(t *testing.T, path string, x *tensor.Tensor) []int {
 	t.Helper()
-	net, _, _, err := weights.Open(path)
+	net, _, err := models.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +97,7 @@ func gray(t *testing.T) *config {
 		}
 	}
 	save := func(file, model string, net nn.Module) {
-		if err := weights.Save(cast.File(dir, file), net, weights.Info{Model: model, Data: "test"}, tensor.F16); err != nil {
+		if err := models.Save(cast.File(dir, file), net, models.Info{Model: model, Data: "test"}, nn.SaveOptions{DType: tensor.F16}); err != nil {
 			t.Fatal(err)
 		}
 	}

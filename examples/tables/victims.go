@@ -13,6 +13,7 @@ import (
 	"github.com/mettleml/mettle/examples/internal/weights"
 	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/data"
+	"github.com/mettleml/mettle/nn/models"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 )
@@ -22,7 +23,7 @@ type classifier struct {
 	name    string // of the file
 	hash    string
 	net     nn.Module
-	info    weights.Info
+	info    models.Info
 	model   *zoo.Model
 	answers []int
 	right   []int // the test images it gets right, in order
@@ -38,7 +39,7 @@ func (b *book) classifier(ctx context.Context, name string) (*classifier, error)
 	if c.hash, err = fileDigest(path); err != nil {
 		return nil, err
 	}
-	if c.net, _, c.info, err = weights.Open(path); err != nil {
+	if c.net, c.info, err = models.Open(path); err != nil {
 		return nil, err
 	}
 	if c.model, err = weights.Victim(c.net, c.info, b.test.Shape()); err != nil {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/examples/internal/cast"
-	"github.com/mettleml/mettle/examples/internal/weights"
 	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/models"
@@ -66,8 +65,8 @@ func autoencoder(ctx context.Context, c *config) error {
 		dtype = tensor.F16
 	}
 	path := cast.File(dir, p.Decoder)
-	info := weights.Info{Model: p.Decoder, Data: c.data, Accuracy: "training MSE " + strconv.FormatFloat(last, 'g', 4, 64)}
-	if err := weights.Save(path, net, info, dtype); err != nil {
+	info := models.Info{Model: p.Decoder, Data: c.data, Accuracy: "training MSE " + strconv.FormatFloat(last, 'g', 4, 64)}
+	if err := models.Save(path, net, info, nn.SaveOptions{DType: dtype}); err != nil {
 		return err
 	}
 	fmt.Println("wrote", path)

@@ -15,7 +15,6 @@ import (
 
 	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/examples/internal/datasets"
-	"github.com/mettleml/mettle/examples/internal/weights"
 	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/models"
@@ -172,8 +171,8 @@ func classifier(ctx context.Context, c *config) (float64, error) {
 	if c.half {
 		dtype = tensor.F16
 	}
-	info := weights.Info{Model: c.model, Classes: train.Classes(), Data: c.data, Preprocess: s.pre, Accuracy: strconv.FormatFloat(acc, 'f', 4, 64)}
-	if err := weights.Save(c.out, s.net, info, dtype); err != nil {
+	info := models.Info{Model: c.model, Classes: train.Classes(), Data: c.data, Preprocess: s.pre, Accuracy: strconv.FormatFloat(acc, 'f', 4, 64)}
+	if err := models.Save(c.out, s.net, info, nn.SaveOptions{DType: dtype}); err != nil {
 		return 0, err
 	}
 	os.Remove(s.path) // the run is complete

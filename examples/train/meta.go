@@ -52,7 +52,7 @@ func meta(ctx context.Context, c *config) error {
 	var all []judged
 	for _, name := range append(p.Sources, p.Victim) {
 		j := judged{name: name}
-		net, _, info, err := weights.Open(cast.File(dir, name))
+		net, info, err := models.Open(cast.File(dir, name))
 		if err != nil {
 			return fmt.Errorf("%w (-stage sources -data %s -out %s makes it)", err, c.data, dir)
 		}
@@ -96,12 +96,12 @@ func meta(ctx context.Context, c *config) error {
 		file += "-stopped" // not to be taken for a whole one
 	}
 	path := cast.File(dir, file)
-	info := weights.Info{Model: p.Attacker, Data: c.data, Accuracy: fmt.Sprintf("source MSE %.4f", mean)}
+	info := models.Info{Model: p.Attacker, Data: c.data, Accuracy: fmt.Sprintf("source MSE %.4f", mean)}
 	dtype := tensor.F32
 	if c.half {
 		dtype = tensor.F16
 	}
-	if err := weights.Save(path, net, info, dtype); err != nil {
+	if err := models.Save(path, net, info, nn.SaveOptions{DType: dtype}); err != nil {
 		return err
 	}
 	fmt.Println("wrote", path)

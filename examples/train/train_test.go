@@ -17,7 +17,6 @@ import (
 	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/examples/internal/cast"
 	"github.com/mettleml/mettle/examples/internal/datasets"
-	"github.com/mettleml/mettle/examples/internal/weights"
 	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/models"
@@ -65,14 +64,14 @@ func TestTrainsAndWritesWeights(t *testing.T) {
 	if acc < 0.99 {
 		t.Errorf("accuracy %v on columns", acc)
 	}
-	net, spec, info, err := weights.Open(c.out)
+	net, info, err := models.Open(c.out)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if spec.Name != "lenet5" || info.Classes != 4 {
-		t.Errorf("the file says %s with %d classes", spec.Name, info.Classes)
+	if info.Model != "lenet5" || info.Classes != 4 {
+		t.Errorf("the file says %s with %d classes", info.Model, info.Classes)
 	}
-	_, test, err := datasets.Find(c.data, spec.Input)
+	_, test, err := datasets.Find(c.data, info.Spec().Input)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,11 +181,11 @@ func TestAutoencoder(t *testing.T) {
 	if err := run(context.Background(), c); err != nil {
 		t.Fatal(err)
 	}
-	net, spec, _, err := weights.Open(filepath.Join(c.out, "autozoom-cifar.safetensors"))
+	net, info, err := models.Open(filepath.Join(c.out, "autozoom-cifar.safetensors"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, test, err := datasets.Find(c.data, spec.Input)
+	_, test, err := datasets.Find(c.data, info.Spec().Input)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +194,7 @@ func TestAutoencoder(t *testing.T) {
 		t.Fatal(err)
 	}
 	self := zoo.MetaTask{X: x, G: x}
-	before, _ := likeness(spec.New(c.seed, 0), self, together)
+	before, _ := likeness(info.Spec().New(c.seed, 0), self, together)
 	after, _ := likeness(net, self, together)
 	if !(after < before/4) {
 		t.Errorf("the error is %g, %g before training", after, before)
@@ -207,14 +206,14 @@ func TestMetaAttackerIsSteady(t *testing.T) {
 	c := &config{stage: "meta", data: pictures(t), out: t.TempDir(), sources: "vgg11-32", iterations: 1, batch: 4, limit: 20, rate: 1, seed: 1}
 	for _, name := range []string{"vgg11-32", "resnet18-small"} {
 		spec, _ := models.Find(name) // untrained, with a seed by which they get some pictures right
-		if err := weights.Save(cast.File(c.out, name), spec.New(2, 4), weights.Info{Model: name, Classes: 4}, tensor.F32); err != nil {
+		if err := models.Save(cast.File(c.out, name), spec.New(2, 4), models.Info{Model: name, Classes: 4}, nn.SaveOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := run(context.Background(), c); err != nil {
 		t.Fatal(err)
 	}
-	net, spec, _, err := weights.Open(cast.File(c.out, "meta-cifar"))
+	net, info, err := models.Open(cast.File(c.out, "meta-cifar"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +224,7 @@ func TestMetaAttackerIsSteady(t *testing.T) {
 		return math.Sqrt(sum)
 	}
 	// An iteration turns the weights, and hardly makes them longer.
-	if ratio := size(net) / size(spec.New(c.seed, 0)); math.Abs(ratio-cast.Steadiness) > 0.1*cast.Steadiness {
+	if ratio := size(net) / size(info.Spec().New(c.seed, 0)); math.Abs(ratio-cast.Steadiness) > 0.1*cast.Steadiness {
 		t.Errorf("the first convolution is %.2f times as large as before training, want about %d", ratio, cast.Steadiness)
 	}
 }

@@ -12,10 +12,7 @@ import (
 	"testing"
 
 	"github.com/mettleml/mettle/nn"
-	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/models"
-	"github.com/mettleml/mettle/nn/models/pretrained"
-	"github.com/mettleml/mettle/tensor"
 )
 
 // TestReadme runs the lines by which the README has a model of PyTorch written, and
@@ -47,12 +44,12 @@ func TestReadme(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	net, spec, info, err := Open(filepath.Join(cmd.Dir, "my.safetensors"))
+	net, info, err := models.Open(filepath.Join(cmd.Dir, "my.safetensors"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if spec.Name != "resnet32" || info.Classes != 10 || len(info.Preprocess.Mean) != 3 || len(info.Preprocess.Std) != 3 {
-		t.Errorf("model %s, %+v", spec.Name, info)
+	if info.Model != "resnet32" || info.Classes != 10 || len(info.Preprocess.Mean) != 3 || len(info.Preprocess.Std) != 3 {
+		t.Errorf("%+v", info)
 	}
 	var names []string
 	for e := range nn.State(net) {
@@ -65,29 +62,8 @@ func TestReadme(t *testing.T) {
 			t.Errorf("%s is %v to %v, want %v", e.Name, v[0], v[len(v)-1], want)
 		}
 	}
-	if _, err := Victim(net, info, spec.Input); err != nil {
+	if _, err := Victim(net, info, info.Spec().Input); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestRefuses(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "w.safetensors")
-	for say, meta := range map[string]map[string]string{
-		"does not say which model":         nil,
-		`names the model "net9"`:           {"model": "net9"},
-		"NAME is one of lenet5":            {},
-		`"0" classes`:                      {"model": "net4", "classes": "0"},
-		`"-1" classes`:                     {"model": "net4", "classes": "-1"},
-		`"ten" classes`:                    {"model": "net4", "classes": "ten"},
-		"names are Resize":                 {"model": "net4", "preprocess": `{"Mean": [0.5], "Sdt": [0.2]}`},
-		"preprocess in its metadata: some": {"model": "net4", "preprocess": `{"Mean": [0.5]} {}`},
-	} {
-		if err := nn.SaveWith(path, pretrained.Net4(), nn.SaveOptions{Metadata: meta}); err != nil {
-			t.Fatal(err)
-		}
-		if _, _, _, err := Open(path); err == nil || !strings.Contains(err.Error(), say) || !strings.HasPrefix(err.Error(), path) {
-			t.Errorf("%v; want an error that names the file and says %q", err, say)
-		}
 	}
 }
 
@@ -97,7 +73,7 @@ func TestAttackers(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"net4", "meta-mnist", "meta-cifar", "autozoom-mnist"} {
 		spec, _ := models.Find(name)
-		if err := Save(filepath.Join(dir, name), spec.New(1, 0), Info{Model: name, Preprocess: data.Preprocess{}}, tensor.F32); err != nil {
+		if err := models.Save(filepath.Join(dir, name), spec.New(1, 0), models.Info{Model: name}, nn.SaveOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}

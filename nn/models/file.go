@@ -1,0 +1,144 @@
+package models
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/data"
+	"github.com/mettleml/mettle/tensor"
+)
+
+// Info is what a file of weights says about its network, in its metadata. So whoever
+// opens it needs no flags to rebuild the network and to feed it.
+type Info struct {
+	Model      string          // "model": a name in [All]
+	Classes    int             // "classes": 0 means the model's own number
+	ClassNames []string        // "class_names", a JSON array: one for each class, or none
+	Data       string          // "data": what it was trained on
+	Preprocess data.Preprocess // "preprocess", as JSON: from [0,1] to what the network takes
+	Accuracy   string          // "accuracy": on the test set, as it came out
+}
+
+// Spec returns the description of the model, the zero Spec if there is none.
+func (i Info) Spec() Spec {
+	s, _ := Find(i.Model)
+	return s
+}
+
+// Metadata returns the entries of the file's metadata.
+func (i Info) Metadata() (map[string]string, error) {
+	pre, err := json.Marshal(i.Preprocess)
+	if err != nil {
+		return nil, fmt.Errorf("models: preprocessing: %w", err)
+	}
+	m := map[string]string{"model": i.Model, "data": i.Data, "preprocess": string(pre), "accuracy": i.Accuracy}
+	if i.Classes > 0 {
+		m["classes"] = strconv.Itoa(i.Classes)
+	}
+	if len(i.ClassNames) > 0 {
+		names, err := json.Marshal(i.ClassNames)
+		if err != nil {
+			return nil, fmt.Errorf("models: class names: %w", err)
+		}
+		m["class_names"] = string(names)
+	}
+	return m, nil
+}
+
+// Save writes a network and what it is to a safetensors file, which [Open] reads, and
+// PyTorch by the names of its tensors. See [nn.SaveWith] for the options, whose metadata
+// is kept too. The file appears whole or not at all.
+func Save(path string, net nn.Tree, info Info, o nn.SaveOptions) error {
+	meta, err := info.Metadata()
+	if err != nil {
+		return err
+	}
+	maps.Copy(meta, o.Metadata)
+	o.Metadata = meta
+	return nn.SaveWith(path, net, o)
+}
+
+// Open reads a network from a file that [Save] wrote, or PyTorch with the same
+// metadata, of which only "model" must be there. It is an error if the metadata do not
+// name a model of this package or the tensors are not that model's: a network whose head
+// was replaced by another kind of module is saved by [nn.SaveWith] and loaded by
+// [nn.Load].
+func Open(path string) (nn.Module, Info, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, Info{}, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, Info{}, err
+	}
+	net, info, err := Read(f, st.Size())
+	if err != nil {
+		err = fmt.Errorf("%s: %w", path, err)
+	}
+	return net, info, err
+}
+
+// Read is [Open] for what need not be a file: size bytes in the safetensors format.
+func Read(r io.ReaderAt, size int64) (nn.Module, Info, error) {
+	s, err := tensor.NewSafetensors(r, size)
+	if err != nil {
+		return nil, Info{}, err
+	}
+	info, err := parse(s.Metadata())
+	if err != nil {
+		return nil, info, err
+	}
+	net := info.Spec().New(0, info.Classes)
+	if err := nn.Read(r, size, net, nn.LoadOptions{}); err != nil {
+		return nil, info, err
+	}
+	return net, info, nil
+}
+
+// parse reads metadata.
+func parse(meta map[string]string) (info Info, err error) {
+	info = Info{Model: meta["model"], Data: meta["data"], Accuracy: meta["accuracy"]}
+	spec, ok := Find(info.Model)
+	if !ok {
+		var names []string
+		for _, m := range All {
+			names = append(names, m.Name)
+		}
+		what := fmt.Sprintf("its metadata names the model %q, which is unknown", info.Model)
+		if info.Model == "" {
+			what = "its metadata does not say which model it holds"
+		}
+		return info, fmt.Errorf("%s: write it with metadata={\"model\": NAME, \"classes\": \"10\"}, as the README shows under “Your own model”; NAME is one of %s", what, strings.Join(names, ", "))
+	}
+	if n := meta["class_names"]; n != "" {
+		if err := json.Unmarshal([]byte(n), &info.ClassNames); err != nil {
+			return info, fmt.Errorf("class_names in its metadata is not a JSON array of strings: %w", err)
+		}
+	}
+	info.Classes = spec.Classes
+	if len(info.ClassNames) > 0 && spec.Classes > 0 {
+		info.Classes = len(info.ClassNames)
+	}
+	if c := meta["classes"]; c != "" && spec.Classes > 0 {
+		if info.Classes, err = strconv.Atoi(c); err != nil || info.Classes < 1 {
+			return info, fmt.Errorf("its metadata says %q classes; write their number, or leave it out for the %d of %s", c, spec.Classes, spec.Name)
+		}
+	}
+	if n := len(info.ClassNames); n > 0 && n != info.Classes {
+		return info, fmt.Errorf("its metadata has %d class_names for %d classes", n, info.Classes)
+	}
+	if p := meta["preprocess"]; p != "" {
+		if info.Preprocess, err = data.ParsePreprocess(p); err != nil {
+			return info, fmt.Errorf("preprocess in its metadata: %w", err)
+		}
+	}
+	return info, nil
+}

@@ -1,0 +1,98 @@
+package models
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/data"
+	"github.com/mettleml/mettle/tensor"
+)
+
+func TestSaveAndOpen(t *testing.T) {
+	net := LeNet5(3, 4)
+	info := Info{Model: "lenet5", Classes: 4, ClassNames: []string{"a", "b, c", `"d"`, "ä"}, Data: "letters",
+		Preprocess: data.Preprocess{Mean: []float32{0.5}, Std: []float32{0.25}}, Accuracy: "0.75"}
+	path := filepath.Join(t.TempDir(), "w.safetensors")
+	if err := Save(path, net, info, nn.SaveOptions{Metadata: map[string]string{"seed": "3"}}); err != nil {
+		t.Fatal(err)
+	}
+	got, read, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(read, info) || read.Spec().Name != "lenet5" || nn.Digest(got) != nn.Digest(net) {
+		t.Errorf("read %+v, want %+v, and the same network", read, info)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, read, err = Read(bytes.NewReader(b), int64(len(b)))
+	if err != nil || !reflect.DeepEqual(read, info) || nn.Digest(got) != nn.Digest(net) {
+		t.Errorf("from memory: %+v, error %v", read, err)
+	}
+	s, err := tensor.OpenSafetensors(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if s.Metadata()["seed"] != "3" {
+		t.Errorf("metadata %v", s.Metadata())
+	}
+	if _, _, err := Open(path + "x"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+}
+
+// What metadata leaves out is the model's own, or follows from the names.
+func TestOpenDefaults(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "w.safetensors")
+	for _, c := range []struct {
+		meta    map[string]string
+		classes int
+	}{
+		{map[string]string{"model": "lenet5"}, 10},
+		{map[string]string{"model": "lenet5", "class_names": `["a","b","c"]`}, 3},
+		{map[string]string{"model": "lenet5", "classes": "2", "class_names": `["a","b"]`}, 2},
+		{map[string]string{"model": "autozoom-mnist", "classes": "x"}, 0},
+	} {
+		spec, _ := Find(c.meta["model"])
+		if err := nn.SaveWith(path, spec.New(1, c.classes), nn.SaveOptions{Metadata: c.meta}); err != nil {
+			t.Fatal(err)
+		}
+		if _, info, err := Open(path); err != nil || info.Classes != c.classes {
+			t.Errorf("%v: %d classes, want %d; error %v", c.meta, info.Classes, c.classes, err)
+		}
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "w.safetensors")
+	for say, meta := range map[string]map[string]string{
+		"does not say which model":     nil,
+		`names the model "net9"`:       {"model": "net9"},
+		"NAME is one of lenet5":        {},
+		`"0" classes`:                  {"model": "net4", "classes": "0"},
+		`"-1" classes`:                 {"model": "net4", "classes": "-1"},
+		`"ten" classes`:                {"model": "net4", "classes": "ten"},
+		"not a JSON array of strings":  {"model": "net4", "class_names": "a,b"},
+		"2 class_names for 10 classes": {"model": "net4", "classes": "10", "class_names": `["a","b"]`},
+		"names are Resize":             {"model": "net4", "preprocess": `{"Mean": [0.5], "Sdt": [0.2]}`},
+		"something follows the JSON":   {"model": "net4", "preprocess": `{"Mean": [0.5]} {}`},
+		"does not fit the network":     {"model": "lenet5"},
+	} {
+		if err := nn.SaveWith(path, Net4(1, 10), nn.SaveOptions{Metadata: meta}); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := Open(path); err == nil || !strings.Contains(err.Error(), say) || !strings.HasPrefix(err.Error(), path) {
+			t.Errorf("%v; want an error that names the file and says %q", err, say)
+		}
+	}
+}
