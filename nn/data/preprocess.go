@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"strings"
 
 	"github.com/mettleml/mettle/internal/kernel"
@@ -144,6 +145,24 @@ func (p *Preprocess) Apply(dst, src []float32, shape []int) {
 			dst[output+i*stride] = src[sample+i]*mul + add
 		}
 	})
+}
+
+// Transform returns p as a transform, for the end of what a loader does to samples.
+func (p Preprocess) Transform() Transform { return preprocessing{p} }
+
+// preprocessing is a Preprocess as a Transform, which draws nothing.
+type preprocessing struct{ p Preprocess }
+
+func (t preprocessing) Shape(in []int) []int {
+	out, err := t.p.OutputShape(in)
+	if err != nil {
+		tensor.Panic("data.Preprocess", err.Error(), in)
+	}
+	return out
+}
+
+func (t preprocessing) Apply(dst, src *tensor.Tensor, rng *rand.Rand) {
+	t.p.Apply(dst.Data(), src.Data(), src.Shape())
 }
 
 // Adjoint is the transpose of Apply's linear part: it maps a gradient with

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/mettleml/mettle/tensor"
 )
 
 func TestPreprocess(t *testing.T) {
@@ -121,5 +123,34 @@ func TestPreprocessCTHW(t *testing.T) {
 		if _, err := p.OutputShape(bad); err == nil {
 			t.Errorf("samples of %v were accepted", bad)
 		}
+	}
+}
+
+// As a transform it does what it does to a network's input.
+func TestPreprocessAsTransform(t *testing.T) {
+	for _, c := range []struct {
+		p     Preprocess
+		shape []int
+	}{
+		{Preprocess{}, []int{3, 4, 5}},
+		{Preprocess{Resize: [2]int{3, 2}, Scale: 255, Mean: []float32{1, 2, 3}, BGR: true, NHWC: true}, []int{3, 4, 5}},
+		{Preprocess{Repeat: 3}, []int{1, 4, 5}},
+		{Preprocess{CTHW: true, Std: []float32{2}}, []int{2, 1, 4, 5}},
+	} {
+		x := tensor.New(c.shape...)
+		for i := range x.Data() {
+			x.Data()[i] = float32(i) / float32(x.Len())
+		}
+		got := apply(t, c.p.Transform(), x, 0)
+		shape, err := c.p.OutputShape(c.shape)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := tensor.New(shape...)
+		c.p.Apply(want.Data(), x.Data(), c.shape)
+		near(t, fmt.Sprintf("%+v", c.p), got, want, 0)
+	}
+	if err := tensor.Try(func() error { Preprocess{Mean: []float32{1, 2}}.Transform().Shape([]int{3, 4, 4}); return nil }); err == nil {
+		t.Error("two means for three channels")
 	}
 }
