@@ -15,13 +15,8 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
-	"fmt"
-	"os"
-	"os/signal"
 
-	"github.com/mettleml/mettle/tensor"
+	"github.com/mettleml/mettle/examples/internal/cli"
 )
 
 // config is what the flags say.
@@ -38,43 +33,35 @@ type config struct {
 }
 
 func flags(c *config) {
-	flag.IntVar(&c.chapter, "chapter", 2, "of the thesis; there is 2")
-	flag.StringVar(&c.data, "data", "mnist", "mnist, fashion, cifar10, tiny (in METTLE_DATA), or a directory of train/CLASS and test/CLASS with RGB pictures of 32x32")
-	flag.StringVar(&c.weights, "weights", "", "directory of the weights that examples/train makes; default meta-DATA")
-	flag.StringVar(&c.out, "out", "tables", "directory for chapter2-DATA.md, the figures and the cells")
-	flag.StringVar(&c.only, "only", "all", "tables and figures, such as 2.4,2.6,f2.1; frugal shows the neighbourhood of that preset")
-	flag.StringVar(&c.rows, "rows", "all", "attacks of tables 2.4 and 2.5, separated by commas; NAME:N attacks N images only, such as all,autozoom:100")
-	flag.IntVar(&c.n, "n", 1000, "test images to attack: the first that the victim gets right")
-	flag.IntVar(&c.slow, "slow", 100, "test images for the attacks whose budget is 50,000 queries")
-	flag.IntVar(&c.sweep, "sweep", 100, "test images of each victim for tables 2.7 and 2.8, and for each setting of figure 2.3")
-	flag.IntVar(&c.victims, "victims", 3, "victims to attack: the held-out network trained from so many seeds")
-	flag.IntVar(&c.budget, "budget", 0, "most queries of any attack on an image; 0: what the attack's row says")
-	flag.IntVar(&c.estimated, "estimated", 200, "tables 2.7 and 2.8: images a source of the attacker learned from estimated gradients")
-	flag.StringVar(&c.sources, "sources", "", "table 2.3: models that taught the meta attacker; default: those for the pictures")
-	flag.StringVar(&c.victim, "victim", "", "model to attack; default: that for the pictures")
-	flag.StringVar(&c.transfer, "transfer", "", "file of a meta attacker trained on another data set, for another row")
-	flag.IntVar(&c.workers, "workers", 32, "images attacked at a time; their queries go to the victim together")
-	flag.Uint64Var(&c.seed, "seed", 1, "of everything random")
-	flag.BoolVar(&c.cached, "cached", false, "attack nothing: show what OUT/cells holds")
-	flag.Parse()
+	var f cli.Flags
+	g := f.Group("What is made")
+	g.IntVar(&c.chapter, "chapter", 2, "of the thesis; there is 2")
+	g.StringVar(&c.data, "data", "mnist", "mnist, fashion, cifar10, tiny (in METTLE_DATA), or a directory of train/CLASS and test/CLASS with RGB pictures of 32x32")
+	g.StringVar(&c.only, "only", "all", "tables and figures, such as 2.4,2.6,f2.1; frugal shows the neighbourhood of that preset")
+	g.StringVar(&c.rows, "rows", "all", "attacks of tables 2.4 and 2.5, separated by commas; NAME:N attacks N images only, such as all,autozoom:100")
+	g.StringVar(&c.out, "out", "tables", "directory for chapter2-DATA.md, the figures and the cells")
+	g.BoolVar(&c.cached, "cached", false, "attack nothing: show what OUT/cells holds")
+
+	g = f.Group("The networks")
+	g.StringVar(&c.weights, "weights", "", "directory of the weights that examples/train makes; default meta-DATA")
+	g.StringVar(&c.sources, "sources", "", "table 2.3: models that taught the meta attacker; default: those for the pictures")
+	g.StringVar(&c.victim, "victim", "", "model to attack; default: that for the pictures")
+	g.StringVar(&c.transfer, "transfer", "", "file of a meta attacker trained on another data set, for another row")
+	g.IntVar(&c.estimated, "estimated", 200, "tables 2.7 and 2.8: images per source of the attacker learned from estimated gradients")
+
+	g = f.Group("How much")
+	g.IntVar(&c.n, "n", 1000, "test images to attack: the first that the victim gets right")
+	g.IntVar(&c.slow, "slow", 100, "test images for the attacks whose budget is 50,000 queries")
+	g.IntVar(&c.sweep, "sweep", 100, "test images of each victim for tables 2.7 and 2.8, and for each setting of figure 2.3")
+	g.IntVar(&c.victims, "victims", 3, "victims to attack: the held-out network trained from so many seeds")
+	g.IntVar(&c.budget, "budget", 0, "most queries of any attack on an image; 0: what the attack's row says")
+	g.IntVar(&c.workers, "workers", 32, "images attacked at a time; their queries go to the victim together")
+	g.Uint64Var(&c.seed, "seed", 1, "of everything random")
+	f.Parse()
 }
 
 func main() {
 	var c config
 	flags(&c)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	go func() { // a second Ctrl-C ends the program at once
-		<-ctx.Done()
-		stop()
-	}()
-	err := tensor.Try(func() error { return run(ctx, &c) })
-	switch {
-	case errors.Is(err, context.Canceled):
-		fmt.Fprintln(os.Stderr, "\ntables: stopped; the same command goes on from the cells that are done")
-		os.Exit(130)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "tables:", err)
-		os.Exit(1)
-	}
+	cli.Main("tables", "stopped; the same command goes on from the cells that are done", func(ctx context.Context) error { return run(ctx, &c) })
 }

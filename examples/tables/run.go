@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mettleml/mettle/examples/internal/cast"
+	"github.com/mettleml/mettle/examples/internal/cli"
 	"github.com/mettleml/mettle/examples/internal/datasets"
 	"github.com/mettleml/mettle/nn/data"
 )
@@ -81,14 +81,12 @@ func run(ctx context.Context, c *config) error {
 
 // open finds everything that the run needs.
 func open(ctx context.Context, c *config) (*book, error) {
-	if flag.NArg() > 0 {
-		return nil, fmt.Errorf("unexpected argument %q; every setting is a flag (-help lists them)", flag.Arg(0))
-	}
 	if c.chapter != 2 {
 		return nil, fmt.Errorf("-chapter %d: there is chapter 2", c.chapter)
 	}
-	if c.n < 1 || c.slow < 1 || c.sweep < 1 || c.victims < 1 || c.budget < 0 {
-		return nil, fmt.Errorf("-n, -slow, -sweep and -victims are at least 1, -budget is not negative")
+	if err := cmp.Or(cli.AtLeast("n", c.n, 1), cli.AtLeast("slow", c.slow, 1), cli.AtLeast("sweep", c.sweep, 1), cli.AtLeast("victims", c.victims, 1),
+		cli.AtLeast("budget", c.budget, 0), cli.AtLeast("estimated", c.estimated, 1), cli.AtLeast("workers", c.workers, 1)); err != nil {
+		return nil, err
 	}
 	b := &book{c: c, weights: cmp.Or(c.weights, cast.Directory(c.data)), name: filepath.Base(c.data), began: time.Now(),
 		cells: store{filepath.Join(c.out, "cells"), c.cached}}

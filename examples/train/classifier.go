@@ -16,7 +16,9 @@ import (
 	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/examples/internal/datasets"
 	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/checkpoint"
 	"github.com/mettleml/mettle/nn/data"
+	"github.com/mettleml/mettle/nn/eval"
 	"github.com/mettleml/mettle/nn/models"
 	"github.com/mettleml/mettle/nn/optim"
 	"github.com/mettleml/mettle/tensor"
@@ -27,12 +29,12 @@ func recipe(c *config) {
 	switch {
 	case strings.HasPrefix(c.model, "resnet"), strings.HasPrefix(c.model, "vgg"):
 		c.epochs, c.batch, c.lr = cmp.Or(c.epochs, 20), cmp.Or(c.batch, 128), cmp.Or(c.lr, 0.1)
-		if c.decay < 0 {
+		if c.decay == suits {
 			c.decay = 5e-4
 		}
 	default: // the small networks for digits
 		c.epochs, c.batch, c.lr = cmp.Or(c.epochs, 8), cmp.Or(c.batch, 100), cmp.Or(c.lr, 0.02)
-		if c.decay < 0 {
+		if c.decay == suits {
 			c.decay = 1e-5
 		}
 	}
@@ -53,16 +55,53 @@ func prepare(c *config, spec models.Spec, sample []int) (pre data.Preprocess, tr
 		}
 		pre.Repeat = spec.Input[0]
 	}
-	if !c.augment {
-		return pre, nil, nil
+	var steps []data.Transform
+	switch {
+	case !c.augment:
+	case c.data == "mnist":
+		steps = append(steps, data.RandomCrop{Padding: 2})
+	default:
+		steps = append(steps, data.RandomCrop{Padding: max(sample[1]/8, 1)}, data.RandomHorizontalFlip{})
 	}
-	if c.data == "mnist" {
-		return pre, data.RandomCrop{Padding: 2}, nil
+	if !pre.Identity() {
+		steps = append(steps, pre.Transform())
 	}
-	return pre, data.Compose(data.RandomCrop{Padding: max(sample[1]/8, 1)}, data.RandomHorizontalFlip{}), nil
+	if steps != nil {
+		train = data.Compose(steps...)
+	}
+	return pre, train, nil
 }
 
-// A session is a run of training: everything that a checkpoint restores.
+// settings say which run a checkpoint is of, by the names of the flags. Those that do
+// not change the weights are not among them.
+type settings struct {
+	Model       string  `json:"model"`
+	Data        string  `json:"data (digest)"`
+	Epochs      int     `json:"epochs"`
+	Batch       int     `json:"batch"`
+	LR          float64 `json:"lr"`
+	Momentum    float64 `json:"momentum"`
+	Decay       float64 `json:"decay"`
+	Augment     bool    `json:"augment"`
+	Flip        bool    `json:"flip"` // which digits do not
+	Adversarial string  `json:"adversarial"`
+	Eps         float64 `json:"eps"`
+	Seed        uint64  `json:"seed"`
+}
+
+// settingsOf is what a configuration means for a training set. That follows from -data
+// and -limit.
+func settingsOf(c *config, train data.Dataset) (settings, error) {
+	digest, err := data.Digest(train)
+	s := settings{Model: c.model, Data: digest, Epochs: c.epochs, Batch: c.batch, LR: c.lr, Momentum: c.momentum, Decay: c.decay,
+		Augment: c.augment, Flip: c.augment && c.data != "mnist", Adversarial: c.adversarial, Seed: c.seed}
+	if c.adversarial != "" {
+		s.Eps = c.eps
+	}
+	return s, err
+}
+
+// A session is a run of training.
 type session struct {
 	net    nn.Module
 	opt    *optim.SGD
@@ -71,44 +110,20 @@ type session struct {
 	pre    data.Preprocess
 	attack *pgd // nil without adversarial training
 	path   string
+	state  checkpoint.Run
 }
 
-// Walk names what a checkpoint holds.
-func (s *session) Walk(w *nn.Walker) {
-	w.Child("model", s.net)
-	w.Child("optim", s.opt)
-}
-
-// save writes a checkpoint of the state before the given step.
-func (s *session) save() error {
-	epoch, batch := s.loader.Position()
-	return nn.SaveWith(s.path, s, nn.SaveOptions{Metadata: map[string]string{
-		"epoch": strconv.Itoa(epoch), "batch": strconv.Itoa(batch), "step": strconv.FormatUint(s.tape.Step(), 10)}})
-}
-
-// restore goes back to a checkpoint.
+// restore goes back to the checkpoint.
 func (s *session) restore() error {
-	f, err := tensor.OpenSafetensors(s.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("-resume: there is no checkpoint %s (Ctrl-C leaves one beside -out; a run that ends removes it); leave -resume out to begin anew", s.path)
+	var other *checkpoint.SettingsError
+	err := s.state.Load(s.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("-resume: there is no checkpoint %s (an epoch and Ctrl-C leave one beside -out; a run that ends removes it); leave -resume out to begin anew", s.path)
+	case errors.As(err, &other):
+		return fmt.Errorf("-resume: %w; give the flags of that run, or leave -resume out to begin anew", err)
 	}
-	if err != nil {
-		return err
-	}
-	meta := f.Metadata()
-	f.Close()
-	epoch, err1 := strconv.Atoi(meta["epoch"])
-	batch, err2 := strconv.Atoi(meta["batch"])
-	step, err3 := strconv.ParseUint(meta["step"], 10, 64)
-	if err := errors.Join(err1, err2, err3); err != nil {
-		return fmt.Errorf("%s is no checkpoint of this program: %w", s.path, err)
-	}
-	if err := nn.Load(s.path, s); err != nil {
-		return err
-	}
-	s.loader.Seek(epoch, batch)
-	s.tape.ResetTo(step)
-	return nil
+	return err
 }
 
 // classifier trains one network and returns its accuracy on the test set.
@@ -145,12 +160,24 @@ func classifier(ctx context.Context, c *config) (float64, error) {
 	}
 	fmt.Printf("%s on %s: %d parameters, %d training and %d test samples of %v, %d epochs of %d steps, seed %d\n",
 		c.model, c.data, nn.Count(s.net), train.Len(), test.Len(), train.Shape(), c.epochs, s.loader.Len(), c.seed)
+	which, err := settingsOf(c, train)
+	if err != nil {
+		return 0, err
+	}
+	s.state = checkpoint.Run{
+		Settings: which,
+		Trees:    map[string]nn.Tree{"model": s.net, "optim": s.opt},
+		Loaders:  map[string]*data.Loader{"train": s.loader},
+		Tapes:    map[string]*autograd.Tape{"train": s.tape},
+	}
 	if c.resume {
 		if err := s.restore(); err != nil {
 			return 0, err
 		}
 		epoch, batch := s.loader.Position()
 		fmt.Printf("resumed at epoch %d, batch %d\n", epoch+1, batch)
+	} else if _, err := os.Stat(s.path); err == nil {
+		fmt.Printf("note: %s is the checkpoint of an earlier run, and will be replaced; -resume would go on from it\n", s.path)
 	}
 	if err := s.train(ctx, c); err != nil {
 		return 0, err
@@ -192,8 +219,8 @@ func (s *session) train(ctx context.Context, c *config) error {
 		}
 		for batch, err := range s.loader.Batches(ctx) {
 			if errors.Is(err, context.Canceled) {
-				p.end()
-				if err := s.save(); err != nil {
+				p.line.End()
+				if err := s.state.Save(s.path); err != nil {
 					return err
 				}
 				fmt.Printf("stopped; -resume goes on from %s\n", s.path)
@@ -210,13 +237,16 @@ func (s *session) train(ctx context.Context, c *config) error {
 			}
 		}
 		p.epoch()
+		if err := s.state.Save(s.path); err != nil {
+			return err
+		}
 	}
 }
 
 // step is one update of the weights.
 func (s *session) step(batch data.Batch, rate optim.Schedule, p *progress) error {
 	at := int(s.tape.Step())
-	x := wire(s.pre, batch.X)
+	x := batch.X
 	if s.attack != nil {
 		s.attack.perturb(s.net, x, batch.Y, s.attack.radius(at), uint64(at))
 	}
@@ -236,24 +266,17 @@ func (s *session) step(batch data.Batch, rate optim.Schedule, p *progress) error
 	return nil
 }
 
-// wire is a batch as the network takes it.
-func wire(pre data.Preprocess, x *tensor.Tensor) *tensor.Tensor {
-	shape, err := pre.OutputShape(x.Shape()[1:])
-	if err != nil {
-		panic(err) // prepare has seen to it
-	}
-	n := x.Dim(0)
-	out := tensor.New(append([]int{n}, shape...)...)
-	for i := range n {
-		pre.Apply(out.Index(i).Data(), x.Index(i).Data(), x.Shape()[1:])
-	}
-	return out
-}
-
 // accuracy is the share of the samples that the network gets right, after an
 // attack if there is one.
 func accuracy(ctx context.Context, net nn.Module, pre data.Preprocess, d data.Dataset, attack *pgd) (float64, error) {
-	l, err := data.NewLoader(d, data.LoaderOptions{BatchSize: 250})
+	if attack == nil {
+		out, err := eval.Collect(ctx, net, d, eval.Options{Transform: pre.Transform()})
+		if err != nil {
+			return 0, err
+		}
+		return out.Accuracy(), nil
+	}
+	l, err := data.NewLoader(d, data.LoaderOptions{BatchSize: 250, Transform: pre.Transform()})
 	if err != nil {
 		return 0, err
 	}
@@ -263,12 +286,9 @@ func accuracy(ctx context.Context, net nn.Module, pre data.Preprocess, d data.Da
 		if err != nil {
 			return 0, err
 		}
-		x := wire(pre, batch.X)
-		if attack != nil {
-			attack.perturb(net, x, batch.Y, attack.eps, 0)
-		}
+		attack.perturb(net, batch.X, batch.Y, attack.eps, 0)
 		tape.Reset()
-		right += nn.Accuracy(net.Forward(tape.Input(x)).Value(), batch.Y) * float64(len(batch.Y))
+		right += nn.Accuracy(net.Forward(tape.Input(batch.X)).Value(), batch.Y) * float64(len(batch.Y))
 	}
 	return right / float64(d.Len()), nil
 }

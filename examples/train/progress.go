@@ -2,25 +2,22 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"time"
+
+	"github.com/mettleml/mettle/examples/internal/cli"
 )
 
-// progress tells how training goes: on a terminal a line that is rewritten, and
-// elsewhere a line every so often.
+// progress tells how training goes.
 type progress struct {
 	total, perEpoch, batch int
-	start, last            time.Time
+	start                  time.Time
 	first, at              int // steps
 	loss, right, n         float64
-	live                   bool
+	line                   *cli.Line
 }
 
 func newProgress(total, perEpoch, batch int) *progress {
-	st, err := os.Stdout.Stat()
-	live := err == nil && st.Mode()&os.ModeCharDevice != 0
-	now := time.Now()
-	return &progress{total: total, perEpoch: perEpoch, batch: batch, start: now, last: now, first: -1, live: live}
+	return &progress{total: total, perEpoch: perEpoch, batch: batch, start: time.Now(), first: -1, line: cli.NewLine(20 * time.Second)}
 }
 
 // step reports that so many steps are done.
@@ -32,27 +29,17 @@ func (p *progress) step(done int, loss, right float64) {
 	p.loss += loss
 	p.right += right
 	p.n++
-	every := 20 * time.Second
-	if p.live {
-		every = 200 * time.Millisecond
-	}
-	if time.Since(p.last) >= every {
+	if p.line.Due() {
 		p.print()
 	}
 }
 
 func (p *progress) print() {
-	p.last = time.Now()
 	took := time.Since(p.start)
 	rate := float64(p.at-p.first) / took.Seconds()
 	left := time.Duration(float64(p.total-p.at) / rate * float64(time.Second)).Round(time.Second)
-	line := fmt.Sprintf("epoch %d  step %d/%d  loss %.4f  accuracy %.2f %%  %.0f samples/s  %v left",
-		(p.at-1)/p.perEpoch+1, p.at, p.total, p.loss/p.n, 100*p.right/p.n, rate*float64(p.batch), left)
-	if p.live {
-		fmt.Printf("\r\033[K%s", line)
-	} else {
-		fmt.Println(line)
-	}
+	p.line.Print(fmt.Sprintf("epoch %d  step %d/%d  loss %.4f  accuracy %.2f %%  %.0f samples/s  %v left",
+		(p.at-1)/p.perEpoch+1, p.at, p.total, p.loss/p.n, 100*p.right/p.n, rate*float64(p.batch), left))
 }
 
 // epoch ends an epoch: its line stays.
@@ -60,13 +47,6 @@ func (p *progress) epoch() {
 	if p.n > 0 {
 		p.print()
 	}
-	p.end()
+	p.line.End()
 	p.loss, p.right, p.n = 0, 0, 0
-}
-
-// end leaves the line that is being rewritten.
-func (p *progress) end() {
-	if p.live {
-		fmt.Println()
-	}
 }

@@ -232,22 +232,94 @@ func TestMetaAttackerIsSteady(t *testing.T) {
 func TestRefuses(t *testing.T) {
 	none := filepath.Join(t.TempDir(), "w")
 	for say, c := range map[string]*config{
-		"-stage x":        {stage: "x"},
-		"no checkpoint; ": {stage: "meta", resume: true},
-		"one at a time":   {stage: "meta", vanilla: true, estimated: 5},
-		"(-stage sources": {stage: "meta", data: pictures(t), out: t.TempDir()},
-		"-epochs -1":      {stage: "sources", epochs: -1},
+		"-stage x":         {stage: "x"},
+		"no checkpoint; ":  {stage: "meta", resume: true},
+		"one at a time":    {stage: "meta", vanilla: true, estimated: 5},
+		"(-stage sources":  {stage: "meta", data: pictures(t), out: t.TempDir()},
+		"-epochs -1: ":     {stage: "sources", epochs: -1},
+		"-batch -1: ":      {stage: "classifier", batch: -1},
+		"-lr -1: ":         {stage: "classifier", lr: -1},
+		"-lr NaN: ":        {stage: "classifier", lr: math.NaN()},
+		"-momentum 1: ":    {stage: "classifier", momentum: 1},
+		"-decay -0.5: ":    {stage: "classifier", decay: -0.5},
+		"-limit -3: ":      {stage: "classifier", limit: -3},
+		"-threads -2: ":    {stage: "classifier", threads: -2},
+		"-eps 8: ":         {stage: "classifier", adversarial: "pgd", eps: 8},
+		"-iterations -1: ": {stage: "meta", iterations: -1},
+		"-rate -1: ":       {stage: "meta", rate: -1},
+		"-estimated -1: ":  {stage: "meta", estimated: -1},
+		"-images -1: ":     {stage: "meta", images: -1},
 		"there is no checkpoint " + none + ".checkpoint": {stage: "classifier", model: "net5", data: pictures(t), epochs: 1, batch: 10, resume: true, out: none},
 		"only pgd":         {stage: "classifier", adversarial: "fgsm"},
 		"there are lenet5": {stage: "classifier", model: "resnet1", data: "mnist"},
 		"neither mnist":    {stage: "classifier", model: "net4", data: "/nowhere"},
 		"diverged":         {stage: "classifier", model: "net5", data: pictures(t), lr: 1e30, epochs: 3, batch: 10, out: filepath.Join(t.TempDir(), "w")},
-		"no checkpoint":    {stage: "classifier", model: "net5", data: pictures(t), epochs: 1, batch: 10, resume: true, out: foreign(t)},
+		"is no checkpoint": {stage: "classifier", model: "net5", data: pictures(t), epochs: 1, batch: 10, resume: true, out: foreign(t)},
 	} {
 		err := run(context.Background(), c)
 		if err == nil || !strings.Contains(err.Error(), say) {
 			t.Errorf("%v; want an error that says %q", err, say)
 		}
+	}
+}
+
+// TestResumesItsOwnRun: a checkpoint made with other settings or data is refused by the
+// name of what differs, and the network's weights are not written.
+func TestResumesItsOwnRun(t *testing.T) {
+	pics := pictures(t)
+	base := config{stage: "classifier", data: pics, model: "net5", epochs: 3, batch: 10, lr: 0.02, momentum: 0.9, decay: 1e-4, seed: 1, augment: true,
+		out: filepath.Join(t.TempDir(), "w.safetensors")}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	stopped := base
+	stopped.onStep = func(step int) {
+		if step == 11 { // of the second epoch
+			cancel()
+		}
+	}
+	if err := run(ctx, &stopped); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	for say, change := range map[string]func(c *config){
+		"epochs is 3 there and 4 here":                    func(c *config) { c.epochs = 4 },
+		"batch is 10 there and 5 here":                    func(c *config) { c.batch = 5 },
+		"lr is 0.02 there and 0.03 here":                  func(c *config) { c.lr = 0.03 },
+		"momentum is 0.9 there and 0 here":                func(c *config) { c.momentum = 0 },
+		"decay is 0.0001 there and 0 here":                func(c *config) { c.decay = 0 },
+		"seed is 1 there and 2 here":                      func(c *config) { c.seed = 2 },
+		"data (digest) is ":                               func(c *config) { c.limit = 50 },
+		`model is "net5" there and "lenet5" here`:         func(c *config) { c.model = "lenet5" },
+		"augment is true there and false here, flip is t": func(c *config) { c.augment = false },
+		`adversarial is "" there and "pgd" here, eps is`:  func(c *config) { c.adversarial, c.eps = "pgd", 0.1 },
+	} {
+		other := base
+		other.resume = true
+		change(&other)
+		if err := run(context.Background(), &other); err == nil || !strings.Contains(err.Error(), say) || !strings.Contains(err.Error(), "of another run") {
+			t.Errorf("error %v, want one that says %q", err, say)
+		}
+		if _, err := os.Stat(base.out); err == nil {
+			t.Fatalf("%s: the run went on", say)
+		}
+	}
+	again := base
+	again.resume, again.half, again.threads = true, true, 1 // which change no step
+	if err := run(context.Background(), &again); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCheckpointOfEveryEpoch: a run that is killed loses an epoch at most.
+func TestCheckpointOfEveryEpoch(t *testing.T) {
+	c := &config{data: pictures(t), model: "net5", epochs: 3, batch: 10, lr: 0.02, momentum: 0.9, seed: 1, out: filepath.Join(t.TempDir(), "w.safetensors")}
+	c.onStep = func(step int) {
+		_, err := os.Stat(c.out + ".checkpoint")
+		if there := err == nil; there != (step > 8) { // an epoch has eight steps
+			t.Errorf("step %d: a checkpoint is there: %v", step, there)
+		}
+	}
+	if _, err := classifier(context.Background(), c); err != nil {
+		t.Fatal(err)
 	}
 }
 
