@@ -192,7 +192,7 @@ func classifier(ctx context.Context, c *config) (float64, error) {
 		if err != nil {
 			return 0, err
 		}
-		fmt.Printf("test accuracy under PGD (Linf %g, %d steps) %.2f %%\n", c.eps, s.attack.steps, 100*robust)
+		fmt.Printf("test accuracy under PGD (Linf %g, %d steps) %.2f %%\n", c.eps, s.attack.Steps, 100*robust)
 	}
 	dtype := tensor.F32
 	if c.half {
@@ -248,7 +248,7 @@ func (s *session) step(batch data.Batch, rate optim.Schedule, p *progress) error
 	at := int(s.tape.Step())
 	x := batch.X
 	if s.attack != nil {
-		s.attack.perturb(s.net, x, batch.Y, s.attack.radius(at), uint64(at))
+		s.attack.perturb(s.net, x, batch.Y, at)
 	}
 	s.opt.SetLR(rate(at))
 	logits := s.net.Forward(s.tape.Input(x))
@@ -286,7 +286,7 @@ func accuracy(ctx context.Context, net nn.Module, pre data.Preprocess, d data.Da
 		if err != nil {
 			return 0, err
 		}
-		attack.perturb(net, batch.X, batch.Y, attack.eps, 0)
+		attack.Perturb(net, batch.X, batch.Y, attack.Eps, 0)
 		tape.Reset()
 		right += nn.Accuracy(net.Forward(tape.Input(batch.X)).Value(), batch.Y) * float64(len(batch.Y))
 	}

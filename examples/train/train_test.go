@@ -145,8 +145,13 @@ func TestPGD(t *testing.T) {
 	}
 	loss := func(steps int) float64 {
 		x := clean.Clone()
-		p.steps = steps
-		p.perturb(net, x, labels, p.eps, 1)
+		p.Steps = max(steps, 1)
+		if steps == 0 { // a random point of the ball
+			p.Step = 1e-12
+		} else {
+			p.Step = 0
+		}
+		p.Perturb(net, x, labels, 0, 1)
 		var up, down int // at the edges of the ball
 		for i, v := range x.Data() {
 			d := v - clean.Data()[i]
@@ -168,8 +173,8 @@ func TestPGD(t *testing.T) {
 	if none, seven := loss(0), loss(7); !(seven > none+0.01) {
 		t.Errorf("seed %d: the loss is %v after seven steps, %v after none", seed, seven, none)
 	}
-	for step, want := range []float32{0.025, 0.05, 0.075, 0.1, 0.1} {
-		if got := p.radius(step); math.Abs(float64(got-want)) > 1e-6 {
+	for step, want := range []float64{0.025, 0.05, 0.075, 0.1, 0.1} {
+		if got := p.radius(step); math.Abs(got-want) > 1e-6 {
 			t.Errorf("radius %v at step %d, want %v", got, step, want)
 		}
 	}
