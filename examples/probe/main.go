@@ -16,14 +16,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
-	"fmt"
-	"os"
-	"os/signal"
 
 	"github.com/mettleml/mettle/attack"
-	"github.com/mettleml/mettle/tensor"
+	"github.com/mettleml/mettle/examples/internal/cli"
 )
 
 // config is what the flags say.
@@ -44,20 +40,15 @@ type config struct {
 
 // parse reads the flags, which -help shows in groups.
 func parse(c *config) {
-	var groups []*flag.FlagSet
-	group := func(title string) *flag.FlagSet {
-		g := flag.NewFlagSet(title, flag.ExitOnError)
-		groups = append(groups, g)
-		return g
-	}
-	g := group("The victim and the images")
+	var flags cli.Flags
+	g := flags.Group("The victim and the images")
 	g.StringVar(&c.victim, "victim", "", "a safetensors file whose metadata names model, classes and preprocess, or the address of a model that speaks the Open Inference Protocol; default: the embedded Net4")
 	g.StringVar(&c.shape, "shape", "", "of an image, such as 3,224,224; for a victim that resizes or does not say")
 	g.StringVar(&c.data, "data", "embedded", "embedded (MNIST test images that come with the library), mnist (all of them), or a directory of CLASS/*.png, the directories in the order of the victim's classes when sorted, as numbers if all are")
 	g.IntVar(&c.n, "n", 25, "images to attack, of those the victim gets right")
 	g.Float64Var(&c.noise, "noise", 0, "how far two answers of the victim to one image may differ, if it is noisy by design")
 
-	g = group("The attacks")
+	g = flags.Group("The attacks")
 	g.StringVar(&c.attacks, "attack", "", "attacks, separated by commas; all for every one, list to see them (default "+usual+"); of all and of the default those that do not fit are left out")
 	g.StringVar(&c.goal, "goal", "untargeted", "untargeted, or targeted (the class after the true one)")
 	g.IntVar(&c.budget, "budget", 5000, "queries an attack may spend on an image")
@@ -71,10 +62,10 @@ func parse(c *config) {
 	g.IntVar(&c.workers, "workers", 0, "images attacked at a time; 0: one a processor")
 	g.IntVar(&c.gather, "gather", 0, "join the queries of images attacked at a time into calls of up to so many, which a server cannot recognise when they come again after a kill; 0: do not")
 
-	g = group("A victim at an address")
+	g = flags.Group("A victim at an address")
 	c.remote.flags(g)
 
-	g = group("What is written")
+	g = flags.Group("What is written")
 	g.StringVar(&c.report, "report", "report.html", "page to write")
 	g.Float64Var(&c.within, "within", 3, "L2 distance within which the page's curves count a success")
 	g.StringVar(&c.json, "json", "", "file for the table's rows as JSON; what there is no success to average over is null")
@@ -83,17 +74,7 @@ func parse(c *config) {
 	g.BoolVar(&c.fsync, "fsync", false, "flush the journal to the disk at every query")
 	g.BoolVar(&c.dry, "dry-run", false, "look at the victim, say what the run may cost, and stop")
 
-	for _, g := range groups {
-		g.VisitAll(func(f *flag.Flag) { flag.Var(f.Value, f.Name, f.Usage) })
-	}
-	flag.Usage = func() {
-		for _, g := range groups {
-			fmt.Fprintf(flag.CommandLine.Output(), "%s:\n", g.Name())
-			g.SetOutput(flag.CommandLine.Output())
-			g.PrintDefaults()
-		}
-	}
-	flag.Parse()
+	flags.Parse()
 	flag.Visit(func(f *flag.Flag) {
 		if f.Name == "eps" && c.eps == 0 {
 			c.eps = attack.Zero
@@ -104,19 +85,5 @@ func parse(c *config) {
 func main() {
 	var c config
 	parse(&c)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	go func() { // a second Ctrl-C ends the program at once
-		<-ctx.Done()
-		stop()
-	}()
-	err := tensor.Try(func() error { return run(ctx, &c) })
-	switch {
-	case errors.Is(err, context.Canceled):
-		fmt.Fprintln(os.Stderr, "\nprobe: stopped")
-		os.Exit(130)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "probe:", err)
-		os.Exit(1)
-	}
+	cli.Main("probe", "stopped", func(ctx context.Context) error { return run(ctx, &c) })
 }

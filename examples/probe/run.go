@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -61,9 +60,6 @@ func (c *config) check() error {
 }
 
 func run(ctx context.Context, c *config) error {
-	if flag.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q; every setting is a flag (-help lists them)", flag.Arg(0))
-	}
 	if c.attacks == "list" {
 		for _, a := range catalogue {
 			fmt.Printf("%-12s %s\n", a.name, a.what)
