@@ -9,14 +9,16 @@
 //     Open Inference Protocol to remote victims.
 //   - attack: Meta Attack, ZOO, AutoZOOM, Bandits, NES, Square, SimBA, SignHunter,
 //     Boundary, Opt, Sign-OPT, HopSkipJump, RayS; FGSM, PGD and Carlini-Wagner for
-//     white boxes; campaigns over many samples, with a journal to resume from.
+//     white boxes; campaigns over many samples, with a journal to resume from, that
+//     can be cut into units for many machines; a registry of attacks, open to yours.
 //
 // # Training
 //
 //   - tensor: float32 arrays, npy and safetensors files.
 //   - autograd: a tape that owns its memory.
 //   - nn, nn/optim, nn/models, nn/data: layers, optimisers, named networks, data
-//     sets and loaders.
+//     sets and loaders; nn/eval: accuracies, confusion and calibration; nn/checkpoint:
+//     runs that go on bit for bit.
 //
 // # Optimisation
 //

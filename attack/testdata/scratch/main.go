@@ -28,13 +28,16 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// Swish is a layer.
+// Swish is a layer. It promises what lets a network cut batches into pieces.
 type Swish struct{ Beta float32 }
 
 func (s Swish) Forward(x autograd.Var) autograd.Var {
 	return autograd.Mul(x, autograd.Sigmoid(autograd.Scale(x, s.Beta)))
 }
 func (Swish) Walk(*nn.Walker) {}
+func (s Swish) Promises(self nn.Module) nn.Promise {
+	return nn.Promised[Swish](self, nn.PerExample)
+}
 
 // Second is the loss 1 - p₂ of the second largest probability.
 type Second struct{ Power float64 }
