@@ -18,5 +18,15 @@
 // One image through the victim is one query, whatever is read from the answer.
 // A [Ledger] keeps three accounts (the attack's, the clean check's and the
 // verification's), charges before the call and stops hard at the budget.
-// [MeterScores] and [MeterLabels] put it between an attack and a victim.
+// [MeterScores], [MeterLabels] and [MeterGradients] put it between an attack and a
+// victim. They also check every answer, whatever the type of the victim: one that does not
+// keep to its description ([ErrBadVictim]) is no success.
+//
+// # From queries to gradients
+//
+// A [Loss] makes a number of a victim's answer, and an [Objective] a function of an image
+// of that; an [Estimator] guesses its gradient: finite [Differences], [RandomDirections],
+// [NES], the bandit [Prior] with a [Noise] of one's choice, and the meta-learned [Meta].
+// Losses, estimators, noises and the spaces that attacks move in ([Space]) are interfaces,
+// and a package of your own may add to each.
 package zoo
