@@ -136,7 +136,7 @@ func (b *Backbone) modules() []Module {
 
 // Promises: see [Promiser].
 func (b *Backbone) Promises(self Module) Promise {
-	return Promised[*Backbone](self, together(b.modules()...))
+	return Promised[*Backbone](self, Together(b.modules()...))
 }
 
 // Walk names what the stages and the pooling hold.

@@ -86,8 +86,14 @@ func promises(m Module) Promise {
 	return have
 }
 
-// together are the promises that modules keep which are applied one after the other.
-func together(modules ...Module) Promise {
+// Together returns the promises, of KeepsNothing and PerExample, that hold of modules
+// applied one after the other, or of whatever else is made of them alone: what all of
+// them promise. A block of one's own promises it so:
+//
+//	func (b *Block) Promises(self nn.Module) nn.Promise {
+//		return nn.Promised[*Block](self, nn.Together(b.Conv, b.Norm))
+//	}
+func Together(modules ...Module) Promise {
 	have := KeepsNothing | PerExample
 	for _, m := range modules {
 		have &= promises(m)

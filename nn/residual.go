@@ -95,7 +95,7 @@ func (b *BasicBlock) shortcut(x autograd.Var) autograd.Var {
 
 // Promises: see [Promiser].
 func (b *BasicBlock) Promises(self Module) Promise {
-	p := together(b.Conv1, b.BN1, b.Conv2, b.BN2)
+	p := Together(b.Conv1, b.BN1, b.Conv2, b.BN2)
 	if b.Downsample != nil {
 		p &= promises(b.Downsample)
 	}
@@ -162,7 +162,7 @@ func (b *Bottleneck) Forward(x autograd.Var) autograd.Var {
 
 // Promises: see [Promiser].
 func (b *Bottleneck) Promises(self Module) Promise {
-	p := together(b.Conv1, b.BN1, b.Conv2, b.BN2, b.Conv3, b.BN3)
+	p := Together(b.Conv1, b.BN1, b.Conv2, b.BN2, b.Conv3, b.BN3)
 	if b.Downsample != nil {
 		p &= promises(b.Downsample)
 	}

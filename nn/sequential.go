@@ -22,7 +22,7 @@ func NewSequential(layers ...Module) *Sequential { return &Sequential{Layers: la
 // examples independently ([PerExample]), it cuts a large batch into pieces that stay
 // in the cache and shares these among the workers.
 func (s *Sequential) Forward(x autograd.Var) autograd.Var {
-	if x.Tape().Mode() == autograd.Inference && together(s.Layers...)&PerExample != 0 {
+	if x.Tape().Mode() == autograd.Inference && Together(s.Layers...)&PerExample != 0 {
 		return autograd.PerExample(x, func(x autograd.Var) autograd.Var { return chain(x, s.Layers) })
 	}
 	return chain(x, s.Layers)
@@ -30,7 +30,7 @@ func (s *Sequential) Forward(x autograd.Var) autograd.Var {
 
 // Promises returns what all layers promise.
 func (s *Sequential) Promises(self Module) Promise {
-	return Promised[*Sequential](self, together(s.Layers...))
+	return Promised[*Sequential](self, Together(s.Layers...))
 }
 
 // Walk names the layers. It panics if there are names and not one for each.
@@ -53,7 +53,7 @@ func chain(x autograd.Var, layers []Module) autograd.Var {
 	free := false // x was made here and nobody else has it
 	for len(layers) > 0 {
 		y, n := fused(x, layers)
-		pure := together(layers[:n]...)&KeepsNothing != 0
+		pure := Together(layers[:n]...)&KeepsNothing != 0
 		if free && pure && y != x {
 			x.Free()
 		}
@@ -90,7 +90,7 @@ func fused(x autograd.Var, layers []Module) (autograd.Var, int) {
 	if first&Increasing != 0 && second&Maximum != 0 {
 		pooled := layers[1].Forward(x)
 		y := layers[0].Forward(pooled)
-		if y != pooled && together(layers[:2]...)&KeepsNothing != 0 {
+		if y != pooled && Together(layers[:2]...)&KeepsNothing != 0 {
 			pooled.Free()
 		}
 		return y, 2

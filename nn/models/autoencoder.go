@@ -45,10 +45,16 @@ func autoEncoder(seed uint64, channels, mode int) *AutoEncoder {
 		s.Layers = append(s.Layers, conv(in, channels))
 		return s
 	}
-	return &AutoEncoder{Encoder: half(nn.MaxPool{Kernel: []int{2}}), Decoder: half(nn.Func(double))}
+	return &AutoEncoder{Encoder: half(nn.MaxPool{Kernel: []int{2}}), Decoder: half(double{})}
 }
 
 // double enlarges images to twice their sides by repeating pixels.
-func double(x autograd.Var) autograd.Var {
+type double struct{}
+
+func (double) Forward(x autograd.Var) autograd.Var {
 	return autograd.ResizeNearest(x, 2*x.Dim(2), 2*x.Dim(3))
 }
+
+func (double) Walk(*nn.Walker) {}
+
+func (double) Promises(self nn.Module) nn.Promise { return nn.Promised[double](self, nn.PerExample) }
