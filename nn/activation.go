@@ -1,6 +1,10 @@
 package nn
 
-import "github.com/mettleml/mettle/autograd"
+import (
+	"fmt"
+
+	"github.com/mettleml/mettle/autograd"
+)
 
 // A plain layer has neither parameters nor buffers.
 type plain struct{}
@@ -28,6 +32,9 @@ func (l LeakyReLU) Forward(x autograd.Var) autograd.Var { return autograd.LeakyR
 
 // Promises: see [Promiser].
 func (l LeakyReLU) Promises(self Module) Promise { return Promised[LeakyReLU](self, PerExample) }
+
+// Settings: see [HasSettings].
+func (l LeakyReLU) Settings() string { return fmt.Sprint(l.Slope) }
 
 // Tanh is the hyperbolic tangent.
 type Tanh struct{ plain }
@@ -68,6 +75,9 @@ func (d Dropout) Forward(x autograd.Var) autograd.Var { return autograd.Dropout(
 
 // Promises: see [Promiser].
 func (d Dropout) Promises(self Module) Promise { return Promised[Dropout](self, PerExample) }
+
+// Settings: see [HasSettings].
+func (d Dropout) Settings() string { return fmt.Sprint(d.P) }
 
 // Flatten turns [N, ...] into [N, rest].
 type Flatten struct{ plain }

@@ -8,15 +8,22 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// Digest returns a hash of what m is made of: the types of its subtrees, the
-// statistics that its [BatchNorm] layers go by, and what [Write] writes of it.
-// Settings that are neither, such as a stride or what a [Func] does, are not in it.
+// A HasSettings is a tree that says by which settings it works, beside its type and what it
+// holds: a stride, a slope, what it normalises by.
+type HasSettings interface {
+	Tree
+	Settings() string
+}
+
+// Digest returns a hash of what m is made of: the types of its subtrees, the settings of
+// those that say them ([HasSettings]), and what [Write] writes of it. What a [Func] does, or a
+// subtree keeps to itself, is not in it.
 func Digest(m Tree) string {
 	h := sha256.New()
 	tell := func(m Tree) {
 		fmt.Fprintf(h, "%T\n", m)
-		if b, ok := m.(*BatchNorm); ok {
-			fmt.Fprintln(h, b.Statistics)
+		if s, ok := m.(HasSettings); ok {
+			fmt.Fprintf(h, "%q\n", s.Settings())
 		}
 	}
 	tell(m)

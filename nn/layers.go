@@ -156,6 +156,9 @@ func (c *Conv) Walk(w *Walker) {
 	w.Param("bias", c.Bias)
 }
 
+// Settings: see [HasSettings].
+func (c *Conv) Settings() string { return fmt.Sprintf("%+v", c.Options) }
+
 // ConvTranspose is a transposed convolution in one to three spatial dimensions.
 type ConvTranspose struct {
 	Weight  *autograd.Param // [in, out/Groups, kernel...]
@@ -194,3 +197,6 @@ func (c *ConvTranspose) Walk(w *Walker) {
 	w.Param("weight", c.Weight)
 	w.Param("bias", c.Bias)
 }
+
+// Settings: see [HasSettings].
+func (c *ConvTranspose) Settings() string { return fmt.Sprintf("%+v", c.Options) }

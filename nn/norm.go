@@ -1,6 +1,8 @@
 package nn
 
 import (
+	"fmt"
+
 	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/tensor"
 )
@@ -95,6 +97,9 @@ func (b *BatchNorm) Walk(w *Walker) {
 	w.Counter("num_batches_tracked", b.Batches)
 }
 
+// Settings: see [HasSettings].
+func (b *BatchNorm) Settings() string { return fmt.Sprint(b.Statistics, b.Momentum, b.Eps) }
+
 // SetStatistics changes what the layer normalises by.
 func (b *BatchNorm) SetStatistics(s Statistics) { b.Statistics = s }
 
@@ -137,3 +142,6 @@ func (l *LayerNorm) Walk(w *Walker) {
 	w.Param("weight", l.Weight)
 	w.Param("bias", l.Bias)
 }
+
+// Settings: see [HasSettings].
+func (l *LayerNorm) Settings() string { return fmt.Sprint(l.Eps) }

@@ -1,6 +1,10 @@
 package nn
 
-import "github.com/mettleml/mettle/autograd"
+import (
+	"fmt"
+
+	"github.com/mettleml/mettle/autograd"
+)
 
 // MaxPool takes the largest element of each window of an image [N, C, H, W] or a
 // volume [N, C, D, H, W]. Sizes have one entry for all spatial axes, or one for each.
@@ -19,6 +23,9 @@ func (p MaxPool) Forward(x autograd.Var) autograd.Var {
 // Promises: see [Promiser].
 func (p MaxPool) Promises(self Module) Promise { return Promised[MaxPool](self, PerExample|Maximum) }
 
+// Settings: see [HasSettings].
+func (p MaxPool) Settings() string { return fmt.Sprint(p.Kernel, p.Stride, p.Padding) }
+
 // AvgPool takes the mean of each window; see [MaxPool].
 type AvgPool struct {
 	plain
@@ -35,6 +42,11 @@ func (p AvgPool) Forward(x autograd.Var) autograd.Var {
 
 // Promises: see [Promiser].
 func (p AvgPool) Promises(self Module) Promise { return Promised[AvgPool](self, PerExample) }
+
+// Settings: see [HasSettings].
+func (p AvgPool) Settings() string {
+	return fmt.Sprint(p.Kernel, p.Stride, p.Padding, p.ExcludePadding)
+}
 
 // GlobalAvgPool turns [N, C, ...] into the means [N, C].
 type GlobalAvgPool struct{ plain }

@@ -54,10 +54,12 @@ func NewBasicBlock(rng *rand.Rand, in, out, stride int, s Shortcut) *BasicBlock 
 }
 
 // conv returns a convolution without bias that keeps the size but for the stride,
-// initialised for ReLU.
+// initialised for ReLU, or with zeros without a generator.
 func conv(rng *rand.Rand, in, out, kernel, stride int) *Conv {
 	c := NewConv2D(nil, in, out, kernel, ConvOptions{Stride: stride, Padding: kernel / 2, NoBias: true})
-	KaimingNormalOut(rng, c.Weight)
+	if rng != nil {
+		KaimingNormalOut(rng, c.Weight)
+	}
 	return c
 }
 
@@ -112,6 +114,9 @@ func (b *BasicBlock) Walk(w *Walker) {
 		w.Child("downsample", b.Downsample)
 	}
 }
+
+// Settings: see [HasSettings].
+func (b *BasicBlock) Settings() string { return fmt.Sprint(b.Stride, b.Pad) }
 
 // Bottleneck is a 1x1, a 3x3 and a 1x1 convolution with batch normalisation, and a
 // projection shortcut where the shape changes (He et al., 2016). The stride is the
