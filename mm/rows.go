@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 
-	"gonum.org/v1/gonum/floats"
 	"gonum.org/v1/gonum/mat"
 )
 
@@ -246,52 +245,4 @@ func sqRow(x Rows, i int) float64 {
 	s := 0.0
 	x.Do(i, func(_ int, v float64) { s += v * v })
 	return s
-}
-
-// weightedGramNorm returns an upper bound on the largest eigenvalue of
-// (1/n) Σ w_i x_i x_iᵀ with w_i = ‖x_i‖²: power iteration from a fixed start until the
-// residual ‖Au−ru‖ is 1 % of the Rayleigh quotient r, then r plus the residual
-// (an eigenvalue lies that near; the start makes it the largest one but for a
-// null set), or the trace where that is smaller.
-func weightedGramNorm(x Rows) float64 {
-	n, p := x.Dims()
-	w := make([]float64, n)
-	trace := 0.0
-	for i := range w {
-		w[i] = sqRow(x, i)
-		trace += w[i] * w[i] / float64(n)
-	}
-	u, au := make([]float64, p), make([]float64, p)
-	r := newCounter(1, streamEstimate)
-	for j := range u {
-		u[j] = 1 + 0.1*r.normal()
-	}
-	bound := trace
-	for it := 0; it < 60 && trace > 0; it++ {
-		floats.Scale(1/norm(u), u)
-		clear(au)
-		for i := range n {
-			if d := x.Dot(i, u); d != 0 {
-				x.AddRow(au, i, w[i]*d/float64(n))
-			}
-		}
-		value := dot(u, au)
-		res := 0.0
-		for j := range u {
-			d := au[j] - value*u[j]
-			res += d * d
-		}
-		res = math.Sqrt(res)
-		if it >= 5 {
-			bound = min(bound, value+res)
-			if res <= 1e-2*value {
-				break
-			}
-		}
-		if value == 0 {
-			break
-		}
-		u, au = au, u
-	}
-	return bound
 }
