@@ -399,10 +399,46 @@ func TestAccuracy(t *testing.T) {
 	}
 }
 
-// Pooling of volumes takes depth, height and width in the order of the shape.
-func TestPoolingOfVolumes(t *testing.T) {
-	x := autograd.NewTape(autograd.Inference, 0).Input(tensor.New(1, 1, 2, 6, 12))
-	if got := (MaxPool{Kernel: []int{1, 2, 3}}).Forward(x).Shape(); !slices.Equal(got, []int{1, 1, 2, 3, 4}) {
-		t.Errorf("shape %v", got)
+// Pooling takes its sizes axis by axis, in the order of the shape.
+func TestPools(t *testing.T) {
+	x := autograd.NewTape(autograd.Inference, 0).Input(tensor.New(1, 1, 2, 6, 13))
+	for _, c := range []struct {
+		m    Module
+		want []int
+	}{
+		{MaxPool{Kernel: []int{1, 2, 3}}, []int{1, 1, 2, 3, 4}},
+		{MaxPool{Kernel: []int{1, 2, 3}, Ceil: true}, []int{1, 1, 2, 3, 5}},
+		{MaxPool{Kernel: []int{2}, Stride: []int{1}, Padding: []int{0, 1, 1}}, []int{1, 1, 1, 7, 14}},
+		{AvgPool{Kernel: []int{1, 2, 3}}, []int{1, 1, 2, 3, 4}},
+		{AvgPool{Kernel: []int{1, 2, 3}, Ceil: true}, []int{1, 1, 2, 3, 5}},
+		{AvgPool{Kernel: []int{2}, Stride: []int{1}, Padding: []int{0, 1, 1}}, []int{1, 1, 1, 7, 14}},
+	} {
+		if got := c.m.Forward(x).Shape(); !slices.Equal(got, c.want) {
+			t.Errorf("%T%+v: shape %v, want %v", c.m, c.m, got, c.want)
+		}
+	}
+	ones := autograd.NewTape(autograd.Inference, 0).Input(tensor.FromSlice([]float32{1, 1, 1, 1}, 1, 1, 2, 2))
+	for exclude, want := range map[bool]float32{false: 0.25, true: 1} {
+		if got := (AvgPool{Kernel: []int{2}, Padding: []int{1}, ExcludePadding: exclude}).Forward(ones).Data()[0]; got != want {
+			t.Errorf("mean of a corner with its padding excluded %v: %v, want %v", exclude, got, want)
+		}
+	}
+}
+
+// A convolution takes its sizes axis by axis too.
+func TestConvAxes(t *testing.T) {
+	x := autograd.NewTape(autograd.Inference, 0).Input(tensor.New(1, 2, 4, 6, 8))
+	c := NewConv(nil, 2, 6, ConvAxes{Kernel: []int{1, 3, 3}, Stride: []int{1, 2, 1}, Padding: []int{0, 1, 1}, Groups: 2, NoBias: true})
+	if got, want := c.Forward(x).Shape(), []int{1, 6, 4, 3, 8}; !slices.Equal(got, want) {
+		t.Errorf("shape %v, want %v", got, want)
+	}
+	if c.Bias != nil || !slices.Equal(c.Weight.Shape(), []int{6, 1, 1, 3, 3}) {
+		t.Errorf("weight %v, bias %v", c.Weight.Shape(), c.Bias)
+	}
+	if d := NewConv3D(nil, 2, 6, 3, ConvOptions{Stride: 2, Padding: 1}); !slices.Equal(d.Forward(x).Shape(), []int{1, 6, 2, 3, 4}) || d.Bias == nil {
+		t.Errorf("shape %v, bias %v", d.Forward(x).Shape(), d.Bias)
+	}
+	if err := tensor.Try(func() error { NewConv(nil, 3, 4, ConvAxes{Kernel: []int{1}, Groups: 2}); return nil }); err == nil {
+		t.Error("2 groups of 3 channels")
 	}
 }

@@ -13,18 +13,19 @@ type MaxPool struct {
 	Kernel  []int // size of a window
 	Stride  []int // nil means Kernel: windows side by side
 	Padding []int // nil means 0; at most half of Kernel
+	Ceil    bool  // round the size of the result up: see [autograd.PoolOptions]
 }
 
 // Forward applies the layer.
 func (p MaxPool) Forward(x autograd.Var) autograd.Var {
-	return autograd.MaxPool(x, autograd.PoolOptions{Kernel: p.Kernel, Stride: p.Stride, Padding: p.Padding})
+	return autograd.MaxPool(x, autograd.PoolOptions{Kernel: p.Kernel, Stride: p.Stride, Padding: p.Padding, Ceil: p.Ceil})
 }
 
 // Promises: see [Promiser].
 func (p MaxPool) Promises(self Module) Promise { return Promised[MaxPool](self, PerExample|Maximum) }
 
 // Settings: see [HasSettings].
-func (p MaxPool) Settings() string { return fmt.Sprint(p.Kernel, p.Stride, p.Padding) }
+func (p MaxPool) Settings() string { return fmt.Sprint(p.Kernel, p.Stride, p.Padding, p.Ceil) }
 
 // AvgPool takes the mean of each window; see [MaxPool].
 type AvgPool struct {
@@ -32,12 +33,13 @@ type AvgPool struct {
 	Kernel         []int // size of a window
 	Stride         []int // nil means Kernel: windows side by side
 	Padding        []int // nil means 0; at most half of Kernel
+	Ceil           bool  // round the size of the result up: see [autograd.PoolOptions]
 	ExcludePadding bool  // leave the zeros of the padding out of the mean
 }
 
 // Forward applies the layer.
 func (p AvgPool) Forward(x autograd.Var) autograd.Var {
-	return autograd.AvgPool(x, autograd.PoolOptions{Kernel: p.Kernel, Stride: p.Stride, Padding: p.Padding, ExcludePadding: p.ExcludePadding})
+	return autograd.AvgPool(x, autograd.PoolOptions{Kernel: p.Kernel, Stride: p.Stride, Padding: p.Padding, Ceil: p.Ceil, ExcludePadding: p.ExcludePadding})
 }
 
 // Promises: see [Promiser].
@@ -45,7 +47,7 @@ func (p AvgPool) Promises(self Module) Promise { return Promised[AvgPool](self, 
 
 // Settings: see [HasSettings].
 func (p AvgPool) Settings() string {
-	return fmt.Sprint(p.Kernel, p.Stride, p.Padding, p.ExcludePadding)
+	return fmt.Sprint(p.Kernel, p.Stride, p.Padding, p.Ceil, p.ExcludePadding)
 }
 
 // GlobalAvgPool turns [N, C, ...] into the means [N, C].

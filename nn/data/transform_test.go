@@ -149,7 +149,7 @@ func TestClips(t *testing.T) {
 		Pad{1, 0.5}, CenterCrop{4, 6}, RandomCrop{Padding: 3}, ResizedCrop{1, 2, 5, 4, 6, 7}, RandomResizedCrop{H: 4, W: 5},
 		Resize{5, 9}, HorizontalFlip{}, RandomHorizontalFlip{}, QuarterTurns{1}, RandomQuarterTurns{}, Grayscale{}, RandomGrayscale{P: 0.5},
 		AdjustBrightness{1.3}, AdjustContrast{0.4}, AdjustSaturation{2}, AdjustHue{-0.2}, ColorJitter{0.4, 0.4, 0.4, 0.2},
-		GaussianBlur{Size: 5}, Normalize{[]float32{0.1, 0.2, 0.3}, []float32{1, 2, 3}},
+		GaussianBlur{Size: 5}, AutoAugment{}, AutoAugment{Policy: ImageNet}, RandAugment{Ops: 3}, Cutout{Count: 2}, Normalize{[]float32{0.1, 0.2, 0.3}, []float32{1, 2, 3}},
 		RandomApply{Transform: HorizontalFlip{}}, Compose(RandomCrop{Padding: 2}, RandomHorizontalFlip{}, Grayscale{}),
 	} {
 		for seed := range uint64(6) {
@@ -450,7 +450,9 @@ func TestTransformsPanic(t *testing.T) {
 		{"data.RandomHorizontalFlip", RandomHorizontalFlip{P: 1.5}, rgb},
 		{"data.RandomGrayscale", RandomGrayscale{P: -0.5}, rgb},
 		{"data.RandomApply", RandomApply{HorizontalFlip{}, 2}, rgb},
+		{"data.AdjustBrightness", AdjustBrightness{-1}, rgb},
 		{"data.AdjustContrast", AdjustContrast{-1}, rgb},
+		{"data.AdjustSaturation", AdjustSaturation{-1}, rgb},
 		{"data.AdjustHue", AdjustHue{0.7}, rgb},
 		{"data.AdjustHue", AdjustHue{0.1}, gray},
 		{"data.RandomQuarterTurns", RandomQuarterTurns{}, gray},
