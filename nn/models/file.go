@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -92,7 +93,7 @@ func Read(r io.ReaderAt, size int64) (nn.Module, Info, error) {
 	if err != nil {
 		return nil, Info{}, err
 	}
-	info, err := parse(s.Metadata())
+	info, err := parse(s)
 	if err != nil {
 		return nil, info, err
 	}
@@ -104,7 +105,8 @@ func Read(r io.ReaderAt, size int64) (nn.Module, Info, error) {
 }
 
 // parse reads metadata.
-func parse(meta map[string]string) (info Info, err error) {
+func parse(s *tensor.Safetensors) (info Info, err error) {
+	meta := s.Metadata()
 	info = Info{Model: meta["model"], Data: meta["data"], Accuracy: meta["accuracy"]}
 	spec, ok := Find(info.Model)
 	if !ok {
@@ -134,6 +136,10 @@ func parse(meta map[string]string) (info Info, err error) {
 	}
 	if n := len(info.ClassNames); n > 0 && n != info.Classes {
 		return info, fmt.Errorf("its metadata has %d class_names for %d classes", n, info.Classes)
+	}
+	// A network of so many classes is made before its tensors are compared.
+	if n := info.Classes; n > spec.Classes && !slices.ContainsFunc(s.Entries(), func(e tensor.Entry) bool { return slices.Contains(e.Shape, n) }) {
+		return info, fmt.Errorf("its metadata says %d classes, and no tensor has so many rows", n)
 	}
 	if p := meta["preprocess"]; p != "" {
 		if info.Preprocess, err = data.ParsePreprocess(p); err != nil {

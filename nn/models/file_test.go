@@ -82,6 +82,7 @@ func TestOpenRefuses(t *testing.T) {
 		`"0" classes`:                  {"model": "net4", "classes": "0"},
 		`"-1" classes`:                 {"model": "net4", "classes": "-1"},
 		`"ten" classes`:                {"model": "net4", "classes": "ten"},
+		"no tensor has so many rows":   {"model": "net4", "classes": "900000000"},
 		"not a JSON array of strings":  {"model": "net4", "class_names": "a,b"},
 		"2 class_names for 10 classes": {"model": "net4", "classes": "10", "class_names": `["a","b"]`},
 		"names are Resize":             {"model": "net4", "preprocess": `{"Mean": [0.5], "Sdt": [0.2]}`},
