@@ -140,7 +140,8 @@ func TestFallingWeights(t *testing.T) {
 func TestMeanSquareConstant(t *testing.T) {
 	for what, x := range map[string]Rows{
 		"dense": first(Gaussian(200, 12, 203)), "spiked": first(Spiked(300, 20, 4, 5, 204)), "one-hot": first(OneHot(500, 205)),
-		"sparse": first(SparseBinary(300, 60, 0.1, 206)), "square": first(Gaussian(40, 40, 207)), "wide": first(Gaussian(60, 90, 214)), "one row": NewDense(1, 3, []float64{1, 2, 2}),
+		"sparse": first(SparseBinary(300, 60, 0.1, 206)), "square": first(Gaussian(40, 40, 207)), "wide": first(Gaussian(60, 90, 214)), "isotropic": first(Gaussian(4096, 30, 5)),
+		"isotropic, wider": first(Gaussian(600, 120, 4)), "one row": NewDense(1, 3, []float64{1, 2, 2}),
 	} {
 		n, p := x.Dims()
 		gram := mat.NewSymDense(p, nil)

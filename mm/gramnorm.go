@@ -68,7 +68,7 @@ func weightedGramNorm(x Rows) float64 {
 		}
 		u, au = au, u
 	}
-	if value, res := g.lanczos(u, 40); value > bound {
+	if value, res := g.lanczos(u, 20); value > bound {
 		return min(trace, value+res)
 	}
 	return bound

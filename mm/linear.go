@@ -206,8 +206,8 @@ func (l *Linear) AddGradDiff(dst []float64, idx []int, a, b []float64, scale flo
 // loss, r = 2·Alpha + Ridge, and λ the largest eigenvalue of (1/n) Σ ‖x_i‖² x_i x_iᵀ.
 // Then Max is c·max_i ‖x_i‖² + r, and MeanSquare is c·√λ + r by Minkowski's
 // inequality (derived here). Power iteration and Lanczos steps bound λ from above,
-// within 1 % as a rule. The first call computes the constants, at the cost of some
-// 50 to 100 passes over the data, and later calls return the same.
+// within 1 % as a rule. The first call computes the constants, at the cost of about
+// 30 to 80 passes over the data, and later calls return the same.
 func (l *Linear) Lipschitz() Lipschitz {
 	l.once.Do(func() {
 		c, r := l.Loss.Curvature(), 2*l.Alpha+l.Ridge
