@@ -6,9 +6,20 @@ package kernel
 const winoColumns = 2 * winoLanes
 
 // winoFilterChannels is how many channels a part of the filters' transform covers.
-// If the source has phases, sums over so many channels of one phase are followed by
-// those of the next; transformed filters lie in that order.
 const winoFilterChannels = 32
+
+// inTurn is how many channels of one group of the source are summed before those of
+// the next group, for every result alike; transformed filters lie in that order. It is
+// a multiple of winoFilterChannels, or all.
+func (s *winoShape) inTurn() int {
+	switch {
+	case s.srcPhases > 1:
+		return winoFilterChannels
+	case s.frames > 1:
+		return winoColumnChannels
+	}
+	return s.c
+}
 
 // tapPixels is how many pixels a filter takes before its transform: nine for every
 // frame or phase.
@@ -66,21 +77,20 @@ func (s *winoShape) filterRange(i int) (o, columns, c0, c1 int) {
 func (t *winoTask) filterPart(i int) {
 	o, columns, c0, c1 := t.filterRange(i)
 	b := t.block(o*t.dstPhases, t.c)
-	row, group := c0, t.c*b.width
-	switch {
-	case t.dstPhases > 1:
+	turn := t.inTurn()
+	first := c0 / turn * turn
+	row, group := first*t.groups()+c0-first, min(turn, t.c-first)*b.width
+	if t.dstPhases > 1 {
 		group = 36 * b.pos
-	case t.srcPhases > 1:
-		row, group = c0*t.srcPhases, (c1-c0)*b.width
 	}
-	t.transformFilters(t.u[b.offset+row*b.width+o*t.dstPhases%winoColumns:], b.pos, group, b.width, o, columns, c0, c1, 0, t.groups())
+	t.transformFilters(t.u[b.offset+row*b.width+o*t.dstPhases%winoColumns:], b.pos, group, b.width, o, columns, c0, c1)
 }
 
-// transformFilters transforms kernel frames [g0, g1), or all phases, of up to 16
-// channels of the result from o on and of channels [c0, c1). They go to u, with the
-// given strides between positions, groups and channels. If the result has phases,
-// all are transformed: two beside each other, the next two a group further on.
-func (t *winoTask) transformFilters(u []float32, pos, group, step, o, columns, c0, c1, g0, g1 int) {
+// transformFilters transforms the filters of up to 16 channels of the result from o
+// on and of channels [c0, c1). They go to u, with the given strides between positions,
+// groups and channels. If the result has phases, two lie beside each other, the next
+// two a group further on.
+func (t *winoTask) transformFilters(u []float32, pos, group, step, o, columns, c0, c1 int) {
 	once := t.filtersOnce()
 	room := t.tapPixels() * winoLanes
 	s := partScratch(once*room + winoTmp(0))
@@ -88,40 +98,61 @@ func (t *winoTask) transformFilters(u []float32, pos, group, step, o, columns, c
 	if t.tapPixels() != t.taps {
 		clear(f) // not all pixels are taps
 	}
-	first, tap := 0, winoLanes
-	if t.swap { // the taps go backwards
-		first, tap = (9*t.frames-1)*winoLanes, -winoLanes
-	}
 	for b := c0; b < c1; b += once {
 		n := min(once, c1-b)
-		if t.swap { // rows of w are channels read
-			for c := range n {
-				t.ops.pack(&f[c*room], &t.w[((b+c)*t.o+o)*t.taps], &t.tapAt[0], t.taps, t.taps, columns, t.o*t.taps)
-			}
-		} else {
-			t.ops.pack(&f[0], &t.w[(o*t.c+b)*t.taps], &t.tapAt[0], t.c*t.taps, n*t.taps, columns, 0)
-		}
+		t.packFilters(f, o, columns, b, b+n)
 		u := u[(b-c0)*step:]
-		switch {
-		case t.dstPhases > 1:
-			for ph := range 4 {
-				t.phaseFilters(ph, u[ph/2*group+ph%2*winoLanes:], f[ph*9*winoLanes:], first, tap, tmp, pos, step, room, n)
-			}
-		case t.srcPhases > 1:
-			for ph := range 4 {
-				t.phaseFilters(ph, u[ph*group:], f[ph*9*winoLanes:], first, tap, tmp, pos, step, room, n)
-			}
-		default:
-			for g := g0; g < g1; g++ {
-				t.ops.filter(&u[(g-g0)*group], &f[first+g*9*tap], &tmp[0], pos, step, tap, room, n)
+		for g := range t.frames * t.srcPhases * t.dstPhases {
+			switch {
+			case t.dstPhases > 1:
+				t.phaseFilters(g, u[g/2*group+g%2*winoLanes:], f, tmp, pos, step, n)
+			case t.srcPhases > 1:
+				t.phaseFilters(g, u[g*group:], f, tmp, pos, step, n)
+			default:
+				t.frameFilters(g, u[g*group:], f, tmp, pos, step, n)
 			}
 		}
 	}
 	putScratch(s)
 }
 
-// phaseFilters transforms n filters of a phase; the first tap of the first is f[first].
-func (t *winoTask) phaseFilters(ph int, u, f []float32, first, tap int, tmp []float32, pos, step, room, n int) {
+// packFilters gathers the filters of up to 16 channels of the result from o on and of
+// channels [c0, c1), pixels for each of the latter.
+func (t *winoTask) packFilters(f []float32, o, columns, c0, c1 int) {
+	room := t.tapPixels() * winoLanes
+	for once := t.filtersOnce(); c0 < c1; c0 += once {
+		n := min(once, c1-c0)
+		if t.swap { // rows of w are channels read
+			for c := range n {
+				t.ops.pack(&f[c*room], &t.w[((c0+c)*t.o+o)*t.taps], &t.tapAt[0], t.taps, t.taps, columns, t.o*t.taps)
+			}
+		} else {
+			t.ops.pack(&f[0], &t.w[(o*t.c+c0)*t.taps], &t.tapAt[0], t.c*t.taps, n*t.taps, columns, n*t.taps)
+		}
+		f = f[n*room:]
+	}
+}
+
+// firstTap returns where the first tap of a packed filter lies, and how far it is to
+// the next.
+func (t *winoTask) firstTap() (first, tap int) {
+	if t.swap { // the taps go backwards
+		return (9*t.frames - 1) * winoLanes, -winoLanes
+	}
+	return 0, winoLanes
+}
+
+// frameFilters transforms kernel frame g of n packed filters.
+func (t *winoTask) frameFilters(g int, u, f, tmp []float32, pos, step, n int) {
+	first, tap := t.firstTap()
+	t.ops.filter(&u[0], &f[first+g*9*tap], &tmp[0], pos, step, tap, t.tapPixels()*winoLanes, n)
+}
+
+// phaseFilters transforms phase ph of n packed filters.
+func (t *winoTask) phaseFilters(ph int, u, f, tmp []float32, pos, step, n int) {
+	first, tap := t.firstTap()
+	first += ph * 9 * winoLanes
+	room := t.tapPixels() * winoLanes
 	if w := t.windows[ph]; w >= 0 {
 		t.ops.filterPair[w](&u[0], &f[first+int(w/2*3+w%2)*tap], &tmp[0], pos, step, tap, room, n)
 		return

@@ -187,14 +187,17 @@ func (t *winoTask) imagePart(i int) {
 				m, v, u := m[out.at(j-o)+p*out.pos:], v[p*in.pos:], t.u[b.offset+p*b.pos:]
 				switch {
 				case t.srcPhases > 1:
-					for c0 := 0; c0 < t.c; c0 += winoFilterChannels {
-						k := min(winoFilterChannels, t.c-c0)
-						t.gatherPhases(p, c0, m, out.ld, v, in, u[4*c0*b.width:], b.width, k, rows)
+					for c0 := 0; c0 < t.c; c0 += t.inTurn() {
+						k := min(t.inTurn(), t.c-c0)
+						t.gatherPhases(p, c0, m, out.ld, v, in, u[c0*t.srcPhases*b.width:], b.width, k, rows)
 					}
 				case t.dstPhases > 1:
 					t.spreadPhases(p, j, m, out.ld, v, in.ld, u, t.c, rows, 0)
 				default:
-					t.product(m, out.ld, v, in.ld, c.tiles*in.ld, u, b.width, b.width, t.c, t.frames, rows, 0)
+					for c0 := 0; c0 < t.c; c0 += t.inTurn() {
+						k := min(t.inTurn(), t.c-c0)
+						t.product(m, out.ld, v[c0:], in.ld, c.tiles*in.ld, u[c0*t.frames*b.width:], b.width, b.width, k, t.frames, rows, c0)
+					}
 				}
 			}
 		}
@@ -276,31 +279,46 @@ func (t *winoTask) columnPart(i int) {
 	o := i * t.columnsOnce()
 	columns := min(t.columnsOnce(), t.o16-o)
 	width := min(winoColumns, columns)
-	// Groups are kernel frames, in turn, or phases, side by side.
+	// Which of the ways imagePart and this one an image takes depends on N: both sum
+	// so many channels of one group after the other.
 	most := winoColumnChannels / (columns / width)
-	if t.srcPhases > 1 {
-		// Phases are summed in turn for so many channels, as in imagePart: which of
-		// the two does an image depends on N.
-		most = winoFilterChannels
+	if t.groups() > 1 {
+		most = t.inTurn()
 	}
 	pos := winoStride(most * t.srcPhases * width)
 	chunks := t.rowChunks * t.frameChunks
 	c := t.chunk(0)
 	out := t.layout(winoEven((c.f1-c.f0)*c.tiles), columns, width)
 	filters := columns / width * 36 * pos
-	s := partScratch(filters + chunks*out.floats + t.outputPixels() + winoTmp(t.tw))
+	packed := 0 // of a block of 16 columns
+	if t.frames > 1 {
+		packed = min(most, t.c) * t.tapPixels() * winoLanes
+	}
+	s := partScratch(filters + columns/winoLanes*packed + chunks*out.floats + t.outputPixels() + winoTmp(t.tw))
 	u, rest := s.f[:filters], s.f[filters:]
+	f, rest := rest[:columns/winoLanes*packed], rest[columns/winoLanes*packed:]
 	m, rest := rest[:chunks*out.floats], rest[chunks*out.floats:]
 	px, tmp := rest[:t.outputPixels()], rest[t.outputPixels():]
-	for f := range t.frames {
-		for c0 := 0; c0 < t.c; c0 += most {
-			c1 := min(c0+most, t.c)
-			group := 36 * pos
-			if t.srcPhases > 1 {
-				group = (c1 - c0) * width
-			}
-			for col := o / t.dstPhases; col < min((o+columns)/t.dstPhases, t.o); col += winoLanes {
-				t.transformFilters(u[col-o/t.dstPhases:], pos, group, width, col, min(winoLanes, t.o-col), c0, c1, f, f+t.srcPhases)
+	first, last := o/t.dstPhases, min((o+columns)/t.dstPhases, t.o)
+	for c0 := 0; c0 < t.c; c0 += most {
+		c1 := min(c0+most, t.c)
+		// All frames of the filters are read from memory together, and transformed and
+		// used one after the other, which leaves room in the cache.
+		for frame := range t.frames {
+			for col := first; col < last; col += winoLanes {
+				u, n := u[col-first:], min(winoLanes, t.o-col)
+				switch {
+				case t.frames > 1:
+					f := f[(col-first)/winoLanes*packed:]
+					if frame == 0 {
+						t.packFilters(f, col, n, c0, c1)
+					}
+					t.frameFilters(frame, u, f, tmp, pos, width, c1-c0)
+				case t.dstPhases > 1:
+					t.transformFilters(u, pos, 36*pos, width, col, n, c0, c1)
+				default:
+					t.transformFilters(u, pos, (c1-c0)*width, width, col, n, c0, c1)
+				}
 			}
 			for j := 0; j < columns; j += width {
 				for p := range 36 {
@@ -316,7 +334,7 @@ func (t *winoTask) columnPart(i int) {
 						case t.dstPhases > 1:
 							t.spreadPhases(p, o+j, m, out.ld, v[c0:], t.v.ld, u, c1-c0, rows, c0)
 						default:
-							t.product(m, out.ld, v[f*c.tiles*t.v.ld+c0:], t.v.ld, 0, u, width, width, c1-c0, 1, rows, f+c0)
+							t.product(m, out.ld, v[frame*c.tiles*t.v.ld+c0:], t.v.ld, 0, u, width, width, c1-c0, 1, rows, frame+c0)
 						}
 					}
 				}

@@ -214,6 +214,7 @@ func TestWinogradFixedShapes(t *testing.T) {
 			{N: 2, C: 20, O: 18, In: [3]int{1, 21, 19}, Kernel: [3]int{1, 3, 3}, Stride: [3]int{1, 2, 2}, Pad: [3]int{0, 1, 1}},
 			{N: 2, C: 131, O: 117, In: [3]int{1, 6, 5}, Kernel: [3]int{1, 3, 3}, Pad: [3]int{0, 1, 1}},
 			{N: 3, C: 70, O: 83, In: [3]int{2, 5, 3}, Kernel: [3]int{3, 3, 3}, Pad: [3]int{1, 1, 1}},
+			{N: 1, C: 131, O: 18, In: [3]int{2, 5, 3}, Kernel: [3]int{3, 3, 3}, Pad: [3]int{1, 1, 1}},
 			{N: 2, C: 131, O: 117, In: [3]int{1, 9, 10}, Kernel: [3]int{1, 4, 4}, Stride: [3]int{1, 2, 2}, Pad: [3]int{0, 1, 1}},
 			{N: 3, C: 70, O: 83, In: [3]int{1, 7, 8}, Kernel: [3]int{1, 3, 6}, Stride: [3]int{1, 2, 2}, Pad: [3]int{0, 0, 2}},
 		} {
@@ -323,6 +324,7 @@ var winoShapes2 = []ConvShape{
 	{N: 3, C: 40, O: 70, In: [3]int{4, 11, 5}, Kernel: [3]int{3, 3, 3}, Pad: [3]int{1, 1, 1}},
 	{N: 7, C: 16, O: 40, In: [3]int{1, 28, 27}, Kernel: [3]int{1, 4, 4}, Stride: [3]int{1, 2, 2}, Pad: [3]int{0, 1, 1}},
 	{N: 7, C: 140, O: 60, In: [3]int{1, 9, 8}, Kernel: [3]int{1, 3, 5}, Stride: [3]int{1, 2, 2}, Pad: [3]int{0, 1, 2}},
+	{N: 3, C: 140, O: 20, In: [3]int{2, 9, 10}, Kernel: [3]int{3, 3, 3}, Pad: [3]int{1, 1, 1}},
 }
 
 func TestWinogradSameBitsOnAnyWorkers(t *testing.T) {
