@@ -10,6 +10,12 @@ import (
 // the two gray types of package image, and otherwise three, red, green, blue. A
 // value of 8 bits is divided by 255, one of 16 bits by 65535. Alpha is dropped:
 // the colour of a pixel is the one it has without it, as in [color.NRGBA].
+//
+// An [*image.YCbCr], which is what package image/jpeg decodes to, becomes red, green and
+// blue as in libjpeg, and so in PIL, OpenCV and torchvision: chroma of half the
+// resolution (4:2:0, 4:2:2, 4:4:0) is interpolated where package image repeats it. The
+// values differ from Python's by what the decoders' cosine transforms differ, which is
+// rarely more than 1/255.
 func FromImage(img image.Image) *Tensor {
 	b := img.Bounds()
 	w, h := b.Dx(), b.Dy()
@@ -35,12 +41,7 @@ func FromImage(img image.Image) *Tensor {
 	red, green, blue := t.data[:n], t.data[n:2*n], t.data[2*n:]
 	switch img := img.(type) {
 	case *image.YCbCr:
-		for i := range n {
-			x, y := b.Min.X+i%w, b.Min.Y+i/w
-			c := img.COffset(x, y)
-			r, g, bl := color.YCbCrToRGB(img.Y[img.YOffset(x, y)], img.Cb[c], img.Cr[c])
-			red[i], green[i], blue[i] = unit[r], unit[g], unit[bl]
-		}
+		fromYCbCr(red, green, blue, img)
 	case *image.NRGBA:
 		for y := range h {
 			line := img.Pix[y*img.Stride:]

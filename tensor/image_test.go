@@ -30,7 +30,7 @@ func naiveFromImage(img image.Image) []float32 {
 
 func TestFromImage(t *testing.T) {
 	r := image.Rect(2, 3, 7, 6)
-	ycc := image.NewYCbCr(r, image.YCbCrSubsampleRatio420)
+	ycc := image.NewYCbCr(r, image.YCbCrSubsampleRatio444)
 	for i := range ycc.Y {
 		ycc.Y[i] = byte(i * 13)
 	}
