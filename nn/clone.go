@@ -11,15 +11,16 @@ import (
 var (
 	paramType  = reflect.TypeFor[*autograd.Param]()
 	tensorType = reflect.TypeFor[*tensor.Tensor]()
+	countType  = reflect.TypeFor[*int64]()
 )
 
-// Clone returns a copy of m that shares no parameter and no buffer with it; two
+// Clone returns a copy of m that shares no parameter, buffer or counter with it; two
 // fields of m that hold the same one hold the same copy afterwards.
 //
-// It needs every parameter and buffer to be reached through exported fields, pointers,
+// It needs each of them to be reached through exported fields, pointers,
 // interfaces, slices, arrays and maps, which it follows. It copies unexported fields and
 // functions as they are, so they may hold settings and nothing that trains. Where they
-// do hold a parameter or buffer that m's Walk names, Clone panics and says which field it
+// do hold one that m's Walk names, Clone panics and says which field it
 // is: export that field. A tensor that Walk does not name is copied if Clone reaches it
 // and shared otherwise.
 func Clone[M Tree](m M) M {
@@ -60,7 +61,7 @@ func holder(m Tree, pointer any) string {
 			if v.IsNil() || seen[visit{v.Pointer(), v.Type()}] {
 				return ""
 			}
-			if v.Pointer() == target && (v.Type() == paramType || v.Type() == tensorType) {
+			if v.Pointer() == target && (v.Type() == paramType || v.Type() == tensorType || v.Type() == countType) {
 				return field
 			}
 			seen[visit{v.Pointer(), v.Type()}] = true
@@ -91,8 +92,11 @@ func holder(m Tree, pointer any) string {
 }
 
 func identityOf(e Entry) any {
-	if e.Param != nil {
+	switch {
+	case e.Param != nil:
 		return e.Param
+	case e.Counter != nil:
+		return e.Counter
 	}
 	return e.Buffer
 }

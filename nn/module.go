@@ -13,7 +13,8 @@ import (
 // A Tree has named parameters, buffers and children: a layer, a network, or
 // several networks that are trained together.
 type Tree interface {
-	// Walk tells w the tree's parameters, buffers and children, in a fixed order.
+	// Walk tells w the tree's parameters, buffers, counters and children, in a fixed
+	// order.
 	Walk(w *Walker)
 }
 
@@ -32,21 +33,31 @@ type Walker struct {
 	done   bool
 }
 
-// An Entry is a parameter or a buffer with its dotted name. Exactly one of Param and
-// Buffer is set.
+// An Entry is a parameter, a buffer or a counter with its dotted name. Exactly one of
+// Param, Buffer and Counter is set.
 type Entry struct {
-	Name   string
-	Param  *autograd.Param
-	Buffer *tensor.Tensor
-	DType  tensor.DType // what a file stores it as
+	Name    string
+	Param   *autograd.Param
+	Buffer  *tensor.Tensor
+	Counter *int64
 }
 
-// Value returns the tensor of the parameter or buffer.
+// Value returns the tensor of the parameter or buffer. It is nil for a counter, which
+// float32 could not hold.
 func (e Entry) Value() *tensor.Tensor {
 	if e.Param != nil {
 		return e.Param.Value()
 	}
 	return e.Buffer
+}
+
+// Shape returns the shape of what the entry names: [] for a counter. It must not be
+// modified.
+func (e Entry) Shape() []int {
+	if e.Counter != nil {
+		return []int{}
+	}
+	return e.Value().Shape()
 }
 
 func (w *Walker) entry(name string, e Entry) {
@@ -57,7 +68,7 @@ func (w *Walker) entry(name string, e Entry) {
 // Param names a parameter. A nil parameter is left out.
 func (w *Walker) Param(name string, p *autograd.Param) {
 	if p != nil && !w.done {
-		w.entry(name, Entry{Param: p, DType: tensor.F32})
+		w.entry(name, Entry{Param: p})
 	}
 }
 
@@ -65,14 +76,15 @@ func (w *Walker) Param(name string, p *autograd.Param) {
 // tensor is left out.
 func (w *Walker) Buffer(name string, t *tensor.Tensor) {
 	if t != nil && !w.done {
-		w.entry(name, Entry{Buffer: t, DType: tensor.F32})
+		w.entry(name, Entry{Buffer: t})
 	}
 }
 
-// Counter names a buffer of whole numbers, which files store as 64-bit integers.
-func (w *Walker) Counter(name string, t *tensor.Tensor) {
-	if t != nil && !w.done {
-		w.entry(name, Entry{Buffer: t, DType: tensor.I64})
+// Counter names a whole number that is saved with the parameters, as a 64-bit integer
+// of rank 0. A nil counter is left out.
+func (w *Walker) Counter(name string, n *int64) {
+	if n != nil && !w.done {
+		w.entry(name, Entry{Counter: n})
 	}
 }
 
@@ -93,14 +105,14 @@ func (w *Walker) Child(name string, m Tree) {
 	w.prefix = outer
 }
 
-// State iterates over all parameters and buffers of m in the order in which it
-// names them. It panics if a name occurs twice.
+// State iterates over all parameters, buffers and counters of m in the order in which
+// it names them. It panics if a name occurs twice.
 func State(m Tree) iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
 		seen := make(map[string]bool)
 		m.Walk(&Walker{visit: func(e Entry) bool {
 			if seen[e.Name] {
-				tensor.Panic("nn.State", fmt.Sprintf("two parameters or buffers are called %q", e.Name))
+				tensor.Panic("nn.State", fmt.Sprintf("two entries are called %q", e.Name))
 			}
 			seen[e.Name] = true
 			return yield(e)

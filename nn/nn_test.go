@@ -36,11 +36,11 @@ func stir(rng *rand.Rand, m Tree) {
 			for i := range e.Buffer.Data() {
 				e.Buffer.Data()[i] = 0.5 + rng.Float32()
 			}
-		case e.Buffer != nil && e.DType == tensor.F32:
+		case e.Buffer != nil:
 			for i := range e.Buffer.Data() {
 				e.Buffer.Data()[i] = 0.6*rng.Float32() - 0.3
 			}
-		case len(e.Value().Shape()) == 1 && name == "weight":
+		case len(e.Shape()) == 1 && name == "weight":
 			Normal(rng, e.Param, 1, 0.2)
 		}
 	}
@@ -89,17 +89,7 @@ func TestFusionChangesNothing(t *testing.T) {
 		for i, p := range Params(a) {
 			close(t, mode.String()+": gradient to a parameter", ga.Of(p).Data(), gb.Of(pb[i]).Data(), 1e-4)
 		}
-		var sb []Entry
-		for e := range State(b) {
-			sb = append(sb, e)
-		}
-		i := 0
-		for e := range State(a) {
-			if !slices.Equal(e.Value().Data(), sb[i].Value().Data()) {
-				t.Errorf("%v: %s differs", mode, e.Name)
-			}
-			i++
-		}
+		equalState(t, a, b)
 	}
 }
 
@@ -237,8 +227,8 @@ func TestStatistics(t *testing.T) {
 		if used := math.Abs(mean) < 1e-3; used != c.usesBatch {
 			t.Errorf("statistics %d, mode %v: mean of the result %v", c.s, c.mode, mean)
 		}
-		if moved := b.RunningMean.Data()[0] != 5; moved != c.movesMean || moved != (b.Batches.Item() == 1) {
-			t.Errorf("statistics %d, mode %v: running mean %v after %v batches", c.s, c.mode, b.RunningMean.Data(), b.Batches.Item())
+		if moved := b.RunningMean.Data()[0] != 5; moved != c.movesMean || moved != (*b.Batches == 1) {
+			t.Errorf("statistics %d, mode %v: running mean %v after %v batches", c.s, c.mode, b.RunningMean.Data(), *b.Batches)
 		}
 	}
 }

@@ -28,7 +28,7 @@ const (
 type BatchNorm struct {
 	Weight, Bias            *autograd.Param // [C], or nil: 1 and 0
 	RunningMean, RunningVar *tensor.Tensor  // [C]
-	Batches                 *tensor.Tensor  // [], the number of batches seen in training, or nil
+	Batches                 *int64          // the number of batches seen in training, or nil
 	Momentum                float64         // the weight of the new in the running estimates
 	Eps                     float64         // added to the variance
 	Statistics              Statistics
@@ -38,7 +38,7 @@ type BatchNorm struct {
 func NewBatchNorm(channels int) *BatchNorm {
 	b := &BatchNorm{
 		Weight: newParam(channels), Bias: newParam(channels),
-		RunningMean: tensor.New(channels), RunningVar: tensor.New(channels), Batches: tensor.New(),
+		RunningMean: tensor.New(channels), RunningVar: tensor.New(channels), Batches: new(int64),
 		Momentum: 0.1, Eps: 1e-5,
 	}
 	Constant(b.Weight, 1)
@@ -82,7 +82,7 @@ func (b *BatchNorm) forward(x autograd.Var, preReLU, postReLU bool, residual aut
 	if training && b.Statistics != Frozen {
 		o.Update = true
 		if b.Batches != nil {
-			b.Batches.Data()[0]++
+			*b.Batches++
 		}
 	}
 	return autograd.BatchNorm(x, param(x, b.Weight), param(x, b.Bias), o)

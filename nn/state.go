@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -11,37 +12,20 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A StateError says how the tensors at hand differ from those a network names.
-type StateError struct {
-	Source     string   // the file, or what else the tensors came from
-	Missing    []string // named by the network and not there
-	Unexpected []string // there and not named by the network
-	Misshapen  []string // "name: have [..], want [..]"
-}
-
-// Error lists the names.
-func (e *StateError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "nn: %s does not fit the network", e.Source)
-	for _, part := range []struct {
-		what  string
-		names []string
-	}{{"missing", e.Missing}, {"unexpected", e.Unexpected}, {"of another shape", e.Misshapen}} {
-		if len(part.names) > 0 {
-			fmt.Fprintf(&b, "; %s: %s", part.what, strings.Join(part.names, ", "))
-		}
-	}
-	return b.String()
-}
-
-// LoadOptions say what [Load] lets pass.
+// LoadOptions say what [LoadWith] lets pass.
 type LoadOptions struct {
+	// Prefix is stripped from the names in the file, and tensors without it are
+	// dropped: "model." takes the network out of a checkpoint that holds more. ""
+	// takes everything, and strips what all names begin with where that makes them
+	// fit; see [Load].
+	Prefix string
+
 	// Partial loads the tensors whose name and shape fit and leaves the rest of
 	// the network as it is. That none fits is an error still.
 	Partial bool
 
-	// Rename maps a name in the file to one in the network; "" drops the tensor.
-	// Nil leaves names alone.
+	// Rename maps a name in the file, without its prefix, to one in the network; ""
+	// drops the tensor. Nil leaves names alone.
 	Rename func(name string) string
 }
 
@@ -56,7 +40,7 @@ type SaveOptions struct {
 	DType tensor.DType
 }
 
-// Save writes the parameters and buffers of m to a safetensors file under the names
+// Save writes the parameters, buffers and counters of m to a safetensors file under the names
 // of [State]. The file appears whole or not at all: a failure leaves one that was
 // there before untouched.
 func Save(path string, m Tree) error { return SaveWith(path, m, SaveOptions{}) }
@@ -70,17 +54,17 @@ func SaveWith(path string, m Tree, o SaveOptions) error {
 	return nil
 }
 
-// Write writes the parameters and buffers of m in the safetensors format.
+// Write writes the parameters, buffers and counters of m in the safetensors format.
 func Write(w io.Writer, m Tree, o SaveOptions) error {
 	var entries []tensor.Entry
-	byName := make(map[string]*tensor.Tensor)
+	byName := make(map[string]Entry)
 	for e := range State(m) {
-		t := e.DType
-		if t == tensor.F32 && o.DType != "" {
-			t = o.DType
+		t := cmp.Or(o.DType, tensor.F32)
+		if e.Counter != nil {
+			t = tensor.I64
 		}
-		entries = append(entries, tensor.Entry{Name: e.Name, DType: t, Shape: e.Value().Shape()})
-		byName[e.Name] = e.Value()
+		entries = append(entries, tensor.Entry{Name: e.Name, DType: t, Shape: e.Shape()})
+		byName[e.Name] = e
 	}
 	slices.SortFunc(entries, func(a, b tensor.Entry) int {
 		if n := b.DType.Size() - a.DType.Size(); n != 0 { // wide types first, so that all are aligned
@@ -99,17 +83,26 @@ func Write(w io.Writer, m Tree, o SaveOptions) error {
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		if err := s.Write(byName[e.Name]); err != nil {
+	for _, entry := range entries {
+		e := byName[entry.Name]
+		if e.Counter != nil {
+			err = s.WriteInts([]int64{*e.Counter})
+		} else {
+			err = s.Write(e.Value())
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return s.Close()
 }
 
-// Load reads the parameters and buffers of m from a safetensors file. Names and
-// shapes must agree exactly, or the error is a [*StateError] and m is unchanged;
-// PyTorch's num_batches_tracked may be absent.
+// Load reads the parameters, buffers and counters of m from a safetensors file, or from
+// several that an index joins ([tensor.OpenSafetensors]). Names and shapes must agree
+// exactly, or the error is a [*StateError] and m is unchanged. There are two
+// exceptions. PyTorch's num_batches_tracked may be absent. And what all names of the
+// file begin with, such as module. or _orig_mod. of a network that was wrapped, is
+// stripped if they fit without it.
 func Load(path string, m Tree) error { return LoadWith(path, m, LoadOptions{}) }
 
 // LoadWith is [Load] with options.
@@ -119,7 +112,7 @@ func LoadWith(path string, m Tree, o LoadOptions) error {
 		return err
 	}
 	defer s.Close()
-	return restore(path, s, m, o)
+	return LoadFrom(s, m, o)
 }
 
 // Read is [Load] from what need not be a file: size bytes in the safetensors format.
@@ -128,61 +121,47 @@ func Read(src io.ReaderAt, size int64, m Tree, o LoadOptions) error {
 	if err != nil {
 		return err
 	}
-	return restore("the safetensors data", s, m, o)
+	return LoadFrom(s, m, o)
 }
 
-func restore(source string, s *tensor.Safetensors, m Tree, o LoadOptions) error {
-	stored := make(map[string]tensor.Entry) // by the name in the network
-	inFile := make(map[string]string)
-	for _, e := range s.Entries() {
-		name := e.Name
-		if o.Rename != nil {
-			name = o.Rename(name)
-		}
-		if name == "" {
-			continue
-		}
-		if other, ok := inFile[name]; ok {
-			return fmt.Errorf("nn: %s: %s and %s are both renamed to %s", source, other, e.Name, name)
-		}
-		stored[name], inFile[name] = e, e.Name
+// LoadFrom is [Load] from a file that is open, whose metadata may have told what network
+// to make:
+//
+//	s, err := tensor.OpenSafetensors(path)
+//	if err != nil { ... }
+//	defer s.Close()
+//	net := models.ResNet32(seed, classesOf(s.Metadata()))
+//	err = nn.LoadFrom(s, net, nn.LoadOptions{})
+func LoadFrom(s *tensor.Safetensors, m Tree, o LoadOptions) error {
+	f, err := matching(s, m, o)
+	if err != nil {
+		return err
 	}
-	bad := &StateError{Source: source}
-	var entries []Entry
-	for e := range State(m) {
-		have, ok := stored[e.Name]
-		delete(stored, e.Name)
-		switch {
-		case ok && slices.Equal(have.Shape, e.Value().Shape()):
-			entries = append(entries, e)
-		case ok:
-			bad.Misshapen = append(bad.Misshapen, fmt.Sprintf("%s: have %v, want %v", e.Name, have.Shape, e.Value().Shape()))
-		case !strings.HasSuffix(e.Name, "num_batches_tracked"):
-			bad.Missing = append(bad.Missing, e.Name)
-		}
-	}
-	for name := range stored {
-		bad.Unexpected = append(bad.Unexpected, name)
-	}
-	slices.Sort(bad.Unexpected)
-	if differ := len(bad.Missing) + len(bad.Unexpected) + len(bad.Misshapen); differ > 0 && (!o.Partial || len(entries) == 0) {
-		return bad
-	}
-	values := make([]*tensor.Tensor, len(entries))
-	for i, e := range entries { // all are read before any is stored
-		v, err := s.Load(inFile[e.Name])
-		if err != nil {
+	values := make([]func(), len(f.fits))
+	for i, e := range f.fits { // all are read before any is stored
+		if values[i], err = e.read(s, f.stored[e.Name].Name); err != nil {
 			return err
 		}
-		values[i] = v
 	}
-	for i, e := range entries {
-		e.set(values[i])
+	for _, store := range values {
+		store()
 	}
 	return nil
 }
 
-// set copies the elements of t, which has the entry's shape, into the entry.
+// read reads the tensor of that name, which has the entry's shape, and returns what
+// stores it in the entry.
+func (e Entry) read(s *tensor.Safetensors, name string) (store func(), err error) {
+	if e.Counter != nil {
+		n, err := s.LoadInts(name)
+		return func() { *e.Counter = n[0] }, err
+	}
+	t, err := s.Load(name)
+	return func() { e.set(t) }, err
+}
+
+// set copies the elements of t, which has the entry's shape, into the parameter or
+// buffer.
 func (e Entry) set(t *tensor.Tensor) {
 	if e.Param == nil {
 		e.Buffer.CopyFrom(t)
@@ -191,13 +170,13 @@ func (e Entry) set(t *tensor.Tensor) {
 	e.Param.Update(func(v []float32) { copy(v, t.Data()) })
 }
 
-// Copy copies parameters and buffers from src to dst, networks that name the same
-// things. It panics if they do not.
+// Copy copies parameters, buffers and counters from src to dst, networks that name the
+// same things. It panics if they do not.
 func Copy(dst, src Tree) {
 	const op = "nn.Copy"
-	from := make(map[string]*tensor.Tensor)
+	from := make(map[string]Entry)
 	for e := range State(src) {
-		from[e.Name] = e.Value()
+		from[e.Name] = e
 	}
 	var to []Entry
 	for e := range State(dst) {
@@ -205,8 +184,8 @@ func Copy(dst, src Tree) {
 		if !ok {
 			tensor.Panic(op, fmt.Sprintf("the source has no %q", e.Name))
 		}
-		if !slices.Equal(v.Shape(), e.Value().Shape()) {
-			tensor.Panic(op, fmt.Sprintf("the shapes of %q differ", e.Name), e.Value().Shape(), v.Shape())
+		if !slices.Equal(v.Shape(), e.Shape()) || (v.Counter == nil) != (e.Counter == nil) {
+			tensor.Panic(op, fmt.Sprintf("the shapes of %q differ", e.Name), e.Shape(), v.Shape())
 		}
 		to = append(to, e)
 	}
@@ -214,6 +193,10 @@ func Copy(dst, src Tree) {
 		tensor.Panic(op, fmt.Sprintf("the source names %d tensors, the destination %d", len(from), len(to)))
 	}
 	for _, e := range to {
-		e.set(from[e.Name])
+		if e.Counter != nil {
+			*e.Counter = *from[e.Name].Counter
+			continue
+		}
+		e.set(from[e.Name].Value())
 	}
 }

@@ -59,14 +59,16 @@
 //
 // [ReadNPY] and [WriteNPY] read and write numpy's npy format. [OpenSafetensors] and
 // [NewSafetensorsWriter] read and write safetensors, one tensor at a time;
-// [LoadSafetensors] and [SaveSafetensors] take all at once. Elements may have other types
-// in a file ([DType]). An integer that float32 cannot hold is an error, and never rounded.
+// [LoadSafetensors] and [SaveSafetensors] take all at once. A network in several files is
+// opened by their index. Elements may have other types in a file ([DType]). An integer
+// that float32 cannot hold is an error, and never rounded; [Safetensors.LoadInts] reads it.
 //
 // The decoders do not trust a file. Whatever the header claims, decoding takes at most
 // 4 times the size of the data, plus 32 times that of the header, plus 1 MiB of memory.
-// (ReadNPY may take 5 times the data on a stream that cannot tell its length, if the
-// elements are single bytes.) A [*FormatError] says what is wrong, and where. A file that
-// is written to a path appears whole or not at all.
+// (If the elements are single bytes, ReadNPY on a stream that cannot tell its length may
+// take 5 times the data, and LoadInts 8 times.) A [*FormatError] says what is wrong, and
+// where. If the file is of another kind, it names the kind. A file that is written to a
+// path appears whole or not at all.
 //
 // # When it panics
 //

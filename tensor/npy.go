@@ -2,6 +2,7 @@ package tensor
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/mettleml/mettle/internal/atomicfile"
+	"github.com/mettleml/mettle/internal/filetype"
 )
 
 var errUnsupported = errors.ErrUnsupported
@@ -93,11 +95,12 @@ func readNPYHeader(r io.Reader) (npyHeader, error) {
 		return npyHeader{}, &FormatError{Format: "npy", Place: place, Reason: reason, Err: err}
 	}
 	var b [12]byte
-	if _, err := io.ReadFull(r, b[:8]); err != nil {
-		return fail("byte 0", "shorter than its first 8 bytes", err)
+	if n, err := io.ReadFull(r, b[:8]); err != nil {
+		return fail("byte 0", cmp.Or(filetype.Describe(b[:n]), "shorter than its first 8 bytes"), err)
 	}
 	if string(b[:6]) != npyMagic {
-		return fail("byte 0", fmt.Sprintf("starts with % x, not as npy does", b[:6]), nil)
+		rest, _ := io.ReadAll(io.LimitReader(r, filetype.Head-8))
+		return fail("byte 0", cmp.Or(filetype.Describe(append(b[:8], rest...)), fmt.Sprintf("starts with % x, not as npy does", b[:6])), nil)
 	}
 	wide := 2 // bytes that tell the length of the header
 	switch major, minor := b[6], b[7]; {

@@ -125,8 +125,8 @@ func TestNPYMalformed(t *testing.T) {
 		file []byte
 		is   error
 	}{
-		{"shorter than its first 8 bytes", nil, io.ErrUnexpectedEOF},
-		{"not as npy does", []byte("PK\x03\x04 a zip file"), nil},
+		{"an empty file", nil, io.ErrUnexpectedEOF},
+		{"a zip archive", []byte("PK\x03\x04 a zip file"), nil},
 		{"version 9.0", []byte("\x93NUMPY\x09\x00\x10\x00"), errors.ErrUnsupported},
 		{"ends in the length", []byte("\x93NUMPY\x02\x00\x10\x00"), io.ErrUnexpectedEOF},
 		{"above 65536 bytes", []byte("\x93NUMPY\x02\x00\x00\x00\x01\x01"), nil},

@@ -2,10 +2,13 @@ package tensor
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
+
+	"github.com/mettleml/mettle/internal/filetype"
 )
 
 // maxSafetensorsHeader bounds the header, as the reference implementation does.
@@ -19,44 +22,68 @@ type Entry struct {
 }
 
 // stored is an Entry and the place of its bytes, counted from the end of the
-// header.
+// header of its file.
 type stored struct {
 	Entry
 	start, end int64
+	file       *source
 }
 
-// A Safetensors is an open file in the safetensors format. It holds the header
-// and reads a tensor when asked for it. Several goroutines may load from it if
-// its source allows them, as files do.
+// A source is a file of which tensors are read.
+type source struct {
+	src  io.ReaderAt
+	base int64 // where the data starts
+	path string
+}
+
+// A Safetensors is an open file in the safetensors format, or several that an index
+// joins. It holds the headers and reads a tensor when asked for it. Several goroutines
+// may load from it if its source allows them, as files do.
 type Safetensors struct {
-	src     io.ReaderAt
-	closer  io.Closer
 	path    string
-	base    int64 // where the data starts
+	files   []io.Closer
 	entries []stored
 	byName  map[string]int
 	meta    map[string]string
 }
 
-// OpenSafetensors opens the file at path and reads its header. The caller must
-// close it.
+// OpenSafetensors opens the file at path and reads its header. The file may also be an
+// index (model.safetensors.index.json), whose weight_map tells for each tensor which
+// file beside the index holds it; these files are then opened too. An error about a
+// file that is neither says what it is, if its first bytes tell. The caller must close
+// what is returned.
 func OpenSafetensors(path string) (*Safetensors, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	info, err := f.Stat()
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	s, err := NewSafetensors(f, info.Size())
+	s, err := openSafetensors(f, path)
 	if err != nil {
 		f.Close()
 		return nil, inFile(path, err)
 	}
-	s.closer, s.path = f, path
 	return s, nil
+}
+
+// openSafetensors reads what the file is and keeps it open, or closes it if it is an
+// index.
+func openSafetensors(f *os.File, path string) (*Safetensors, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if filetype.JSON(head(f)) {
+		s, err := openIndex(path, f, info.Size())
+		if err == nil {
+			f.Close()
+		}
+		return s, err
+	}
+	s, err := newSafetensors(f, info.Size(), path)
+	if err == nil {
+		s.files = append(s.files, f)
+	}
+	return s, err
 }
 
 // NewSafetensors reads the header of a safetensors file of size bytes. It
@@ -64,7 +91,18 @@ func OpenSafetensors(path string) (*Safetensors, error) {
 // and shape, and that the tensors cover the data without gaps or overlaps; what
 // is wrong is a [*FormatError]. It keeps src.
 func NewSafetensors(src io.ReaderAt, size int64) (*Safetensors, error) {
+	return newSafetensors(src, size, "")
+}
+
+func newSafetensors(src io.ReaderAt, size int64, path string) (*Safetensors, error) {
 	fail := func(reason string, err error) (*Safetensors, error) {
+		h := head(src)
+		if what := filetype.Describe(h); what != "" && what != "a safetensors file" {
+			reason = what
+		}
+		if filetype.Torch(h) {
+			reason += `; write the weights again in Python, by safetensors.torch.save_file(model.state_dict(), "FILE.safetensors")`
+		}
 		return nil, &FormatError{Format: "safetensors", Place: "byte 0", Reason: reason, Err: err}
 	}
 	if size < 8 {
@@ -85,16 +123,32 @@ func NewSafetensors(src io.ReaderAt, size int64) (*Safetensors, error) {
 	if err := readAt(src, text, 8); err != nil {
 		return nil, err
 	}
-	s := &Safetensors{src: src, base: 8 + int64(n)}
+	file := &source{src: src, base: 8 + int64(n), path: path}
+	s := &Safetensors{path: path}
 	var err error
-	if s.entries, s.meta, err = parseSafetensorsHeader(text, size-s.base); err != nil {
+	if s.entries, s.meta, err = parseSafetensorsHeader(text, size-file.base); err != nil {
 		return nil, err
 	}
+	for i := range s.entries {
+		s.entries[i].file = file
+	}
+	s.number()
+	return s, nil
+}
+
+// number fills in where names are among the entries.
+func (s *Safetensors) number() {
 	s.byName = make(map[string]int, len(s.entries))
 	for i, e := range s.entries {
 		s.byName[e.Name] = i
 	}
-	return s, nil
+}
+
+// head returns the first bytes of src, as many as say what it is.
+func head(src io.ReaderAt) []byte {
+	b := make([]byte, filetype.Head)
+	n, _ := src.ReadAt(b, 0)
+	return b[:n]
 }
 
 // readAt fills b from offset off. A source that ends early is a *FormatError.
@@ -109,15 +163,19 @@ func readAt(src io.ReaderAt, b []byte, off int64) error {
 	return err
 }
 
-// Close closes the file if [OpenSafetensors] opened it.
+// Close closes the files that [OpenSafetensors] opened.
 func (s *Safetensors) Close() error {
-	if s.closer == nil {
-		return nil
+	var errs []error
+	for _, f := range s.files {
+		errs = append(errs, f.Close())
 	}
-	return s.closer.Close()
+	return errors.Join(errs...)
 }
 
-// Entries describes the tensors in the order of their data.
+// Path is the path that [OpenSafetensors] was given, empty after [NewSafetensors].
+func (s *Safetensors) Path() string { return s.path }
+
+// Entries describes the tensors in the order of their data, file by file.
 func (s *Safetensors) Entries() []Entry {
 	list := make([]Entry, len(s.entries))
 	for i, e := range s.entries {
@@ -133,48 +191,63 @@ func (s *Safetensors) Has(name string) bool {
 	return ok
 }
 
-// Metadata returns the strings stored beside the tensors. It may be nil, and
-// must not be modified.
+// Metadata returns the strings stored beside the tensors. With an index they are those
+// of all files, of which the first counts where two disagree, and those of the index
+// itself under other keys. It may be nil, and must not be modified.
 func (s *Safetensors) Metadata() map[string]string { return s.meta }
 
 // Load reads one tensor; see [DType] for how its elements become float32. There
 // is an error if the file has no tensor of that name, or if its type is not one
 // that this package reads.
 func (s *Safetensors) Load(name string) (*Tensor, error) {
-	i, ok := s.byName[name]
-	if !ok {
-		return nil, s.located(&FormatError{Format: "safetensors", Place: fmt.Sprintf("tensor %.64q", name), Reason: "not in the file"})
-	}
-	e := s.entries[i]
-	size := e.DType.Size()
-	if size == 0 {
-		return nil, s.located(&FormatError{Format: "safetensors", Place: fmt.Sprintf("tensor %.64q", name), Reason: fmt.Sprintf("element type %.20q", string(e.DType)), Err: errUnsupported})
-	}
-	t := New(e.Shape...)
-	buf := make([]byte, min(e.end-e.start, chunk))
-	for done := 0; done < len(t.data); {
-		k := min(len(t.data)-done, len(buf)/size)
-		if err := readAt(s.src, buf[:k*size], s.base+e.start+int64(done*size)); err != nil {
-			return nil, s.located(err)
-		}
-		if bad := e.DType.decode(t.data[done:done+k], buf); bad != nil {
-			bad.index += done
-			return nil, s.located(placeValue(bad, "safetensors", fmt.Sprintf("tensor %.64q", name)))
-		}
-		done += k
+	var t *Tensor
+	done := 0
+	err := s.load(name, func(e Entry, _ int) { t = New(e.Shape...) }, func(d DType, b []byte, n int) *valueError {
+		bad := d.decode(t.data[done:done+n], b)
+		done += n
+		return bad
+	})
+	if err != nil {
+		return nil, err
 	}
 	return t, nil
 }
 
-// located adds the path, if there is one, to an error.
-func (s *Safetensors) located(err error) error {
-	if s.path == "" {
-		return err
+// load reads the bytes of a tensor: begin is told of its entry and number of elements,
+// and then add gets n elements at a time.
+func (s *Safetensors) load(name string, begin func(e Entry, n int), add func(d DType, b []byte, n int) *valueError) error {
+	place := fmt.Sprintf("tensor %.64q", name)
+	i, ok := s.byName[name]
+	if !ok {
+		return &FormatError{Format: "safetensors", File: s.path, Place: place, Reason: "not in the file"}
 	}
-	return inFile(s.path, err)
+	e := s.entries[i]
+	size := e.DType.Size()
+	if size == 0 {
+		return &FormatError{Format: "safetensors", File: e.file.path, Place: place, Reason: fmt.Sprintf("element type %.20q", string(e.DType)), Err: errUnsupported}
+	}
+	n, _ := elements(e.Shape)
+	begin(e.Entry, n)
+	buf := make([]byte, min(e.end-e.start, chunk))
+	for done := 0; done < n; {
+		k := min(n-done, len(buf)/size)
+		if err := readAt(e.file.src, buf[:k*size], e.file.base+e.start+int64(done*size)); err != nil {
+			if e.file.path != "" {
+				err = inFile(e.file.path, err)
+			}
+			return err
+		}
+		if bad := add(e.DType, buf[:k*size], k); bad != nil {
+			bad.index += done
+			return &FormatError{Format: "safetensors", File: e.file.path, Place: place, Reason: bad.Error()}
+		}
+		done += k
+	}
+	return nil
 }
 
-// LoadSafetensors reads every tensor of the file at path, and its metadata.
+// LoadSafetensors reads every tensor of the file at path, and its metadata; see
+// [OpenSafetensors].
 func LoadSafetensors(path string) (tensors map[string]*Tensor, meta map[string]string, err error) {
 	s, err := OpenSafetensors(path)
 	if err != nil {

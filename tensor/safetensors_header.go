@@ -13,12 +13,13 @@ import (
 // stricter than encoding/json (duplicate names are errors) and its memory is
 // bounded by a small multiple of the text.
 type headerParser struct {
-	text []byte
-	pos  int
+	format, where string // for errors: of the file, and what pos counts
+	text          []byte
+	pos           int
 }
 
 func (p *headerParser) fail(reason string) error {
-	return &FormatError{Format: "safetensors", Place: fmt.Sprintf("header, byte %d", p.pos), Reason: reason}
+	return &FormatError{Format: p.format, Place: fmt.Sprintf("%s %d", p.where, p.pos), Reason: reason}
 }
 
 // next skips white space and returns the next byte without taking it, 0 at the
@@ -209,7 +210,7 @@ func (p *headerParser) entry(name string) (e stored, err error) {
 // bytes of data that follow. The entries are returned in the order of their
 // data.
 func parseSafetensorsHeader(text []byte, size int64) (entries []stored, meta map[string]string, err error) {
-	p := &headerParser{text: text}
+	p := &headerParser{format: "safetensors", where: "header, byte", text: text}
 	if len(text) == 0 || text[0] != '{' {
 		return nil, nil, p.fail("does not start with {")
 	}

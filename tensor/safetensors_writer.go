@@ -107,15 +107,21 @@ func NewSafetensorsWriter(w io.Writer, entries []Entry, meta map[string]string) 
 // entry was declared with another shape. There is an error if an element cannot
 // become the declared type; see [DType].
 func (s *SafetensorsWriter) Write(t *Tensor) error {
-	if s.next == len(s.entries) {
-		Panic("tensor.SafetensorsWriter.Write", "more tensors than were declared", t.shape)
-	}
-	e := s.entries[s.next]
+	const op = "tensor.SafetensorsWriter.Write"
+	e := s.declared(op, t.shape)
 	if !slices.Equal(e.Shape, t.shape) {
-		Panic("tensor.SafetensorsWriter.Write", fmt.Sprintf("%q was declared with another shape", e.Name), e.Shape, t.shape)
+		Panic(op, fmt.Sprintf("%q was declared with another shape", e.Name), e.Shape, t.shape)
 	}
 	s.next++
 	return placeValue(writeData(s.w, t.data, e.DType), "safetensors", fmt.Sprintf("tensor %.64q", e.Name))
+}
+
+// declared returns the next entry, or panics for op.
+func (s *SafetensorsWriter) declared(op string, shape []int) Entry {
+	if s.next == len(s.entries) {
+		Panic(op, "more tensors than were declared", shape)
+	}
+	return s.entries[s.next]
 }
 
 // Close returns an error if a declared tensor was not written. It does not close

@@ -140,8 +140,8 @@ func (r *Run) Load(path string) error {
 	if err != nil {
 		return err
 	}
+	defer f.Close()
 	meta := f.Metadata()[key]
-	f.Close()
 	var s state
 	if meta == "" {
 		return fmt.Errorf("checkpoint: %s is no checkpoint: its metadata has no entry %q", path, key)
@@ -160,7 +160,7 @@ func (r *Run) Load(path string) error {
 	if err != nil {
 		return fmt.Errorf("checkpoint: %s: %w", path, err)
 	}
-	if err := nn.Load(path, r); err != nil {
+	if err := nn.LoadFrom(f, r, nn.LoadOptions{}); err != nil {
 		return err
 	}
 	for name, v := range values {

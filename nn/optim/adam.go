@@ -58,7 +58,7 @@ func NewAdamW(params []*autograd.Param, o AdamOptions) *Adam {
 
 // Step updates the parameters; see [Optimizer].
 func (a *Adam) Step(g *autograd.Gradients) error {
-	return a.each(g, func(i, n int, p, d []float32) {
+	return a.each(g, func(i int, n int64, p, d []float32) {
 		kernel.AdamStep(p, d, a.mean[i].Data(), a.sqrs[i].Data(), kernel.Adam{
 			LR: a.lr, Beta1: a.o.Beta1, Beta2: a.o.Beta2, Eps: a.o.Eps,
 			WeightDecay: a.o.WeightDecay, Decoupled: a.o.Decoupled,

@@ -58,11 +58,13 @@ func NewEMA[M nn.Tree](model M, o EMAOptions) *EMA[M] {
 	for s := range nn.State(model) {
 		sources = append(sources, s)
 	}
-	seen := make(map[*tensor.Tensor]bool) // what has two names moves once
+	seen := make(map[nn.Entry]bool) // what has two names moves once
 	i := 0
 	for a := range nn.State(e.Model) {
-		if !seen[a.Value()] {
-			seen[a.Value()] = true
+		id := a
+		id.Name = ""
+		if !seen[id] {
+			seen[id] = true
 			e.pairs = append(e.pairs, averaged{a, sources[i]})
 		}
 		i++
@@ -81,14 +83,16 @@ func (e *EMA[M]) check() {
 func (e *EMA[M]) Update() {
 	e.check()
 	for _, p := range e.pairs {
-		src := p.source.Value().Data()
-		switch a := p.average; {
+		switch a, s := p.average, p.source; {
 		case a.Param != nil:
-			a.Param.Update(func(v []float32) { e.move(v, src) })
-		case e.buffers == CopyBuffers || e.buffers == AverageBuffers && a.DType != tensor.F32:
-			copy(a.Buffer.Data(), src)
+			a.Param.Update(func(v []float32) { e.move(v, s.Param.Value().Data()) })
+		case e.buffers == OwnBuffers:
+		case a.Counter != nil:
+			*a.Counter = *s.Counter
+		case e.buffers == CopyBuffers:
+			a.Buffer.CopyFrom(s.Buffer)
 		case e.buffers == AverageBuffers:
-			e.move(a.Buffer.Data(), src)
+			e.move(a.Buffer.Data(), s.Buffer.Data())
 		}
 	}
 }

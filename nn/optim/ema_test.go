@@ -12,15 +12,16 @@ import (
 
 func TestEMA(t *testing.T) {
 	for _, c := range []struct {
-		o                 EMAOptions
-		weight, scale     float32 // of parameters that were 0 and 1 and are to be 4
-		mean, v, counters float32 // of buffers that were 0, 1 and 0 and are to be 4
+		o             EMAOptions
+		weight, scale float32 // of parameters that were 0 and 1 and are to be 4
+		mean, v       float32 // of buffers that were 0 and 1 and are to be 4
+		counter       int64   // that was 0 and is to be 2^24 + 1
 	}{
-		{EMAOptions{Decay: .75}, 1, 1.75, 4, 4, 4},
-		{EMAOptions{Decay: .75, Buffers: AverageBuffers}, 1, 1.75, 1, 1.75, 4},
+		{EMAOptions{Decay: .75}, 1, 1.75, 4, 4, 1<<24 + 1},
+		{EMAOptions{Decay: .75, Buffers: AverageBuffers}, 1, 1.75, 1, 1.75, 1<<24 + 1},
 		{EMAOptions{Decay: .75, Buffers: OwnBuffers}, 1, 1.75, 0, 1, 0},
-		{EMAOptions{Decay: 0, Buffers: AverageBuffers}, 4, 4, 4, 4, 4},
-		{EMAOptions{Decay: 1, Buffers: AverageBuffers}, 0, 1, 0, 1, 4},
+		{EMAOptions{Decay: 0, Buffers: AverageBuffers}, 4, 4, 4, 4, 1<<24 + 1},
+		{EMAOptions{Decay: 1, Buffers: AverageBuffers}, 0, 1, 0, 1, 1<<24 + 1},
 	} {
 		m := nn.NewSequential(nn.NewLinear(nil, 1, 1), nn.NewBatchNorm(1))
 		e := NewEMA(m, c.o)
@@ -28,13 +29,19 @@ func TestEMA(t *testing.T) {
 			nn.Constant(p, 4)
 		}
 		b := m.Layers[1].(*nn.BatchNorm)
-		for _, x := range []*tensor.Tensor{b.RunningMean, b.RunningVar, b.Batches} {
-			x.Fill(4)
-		}
+		b.RunningMean.Fill(4)
+		b.RunningVar.Fill(4)
+		*b.Batches = 1<<24 + 1
 		e.Update()
 		want := map[string]float32{"0.weight": c.weight, "0.bias": c.weight, "1.weight": c.scale, "1.bias": c.weight,
-			"1.running_mean": c.mean, "1.running_var": c.v, "1.num_batches_tracked": c.counters}
+			"1.running_mean": c.mean, "1.running_var": c.v}
 		for s := range nn.State(e) {
+			if s.Counter != nil {
+				if *s.Counter != c.counter {
+					t.Errorf("%+v: %s = %d, want %d", c.o, s.Name, *s.Counter, c.counter)
+				}
+				continue
+			}
 			if got := s.Value().Data()[0]; got != want[s.Name] {
 				t.Errorf("%+v: %s = %v, want %v", c.o, s.Name, got, want[s.Name])
 			}

@@ -52,7 +52,7 @@ func NewLARS(params []*autograd.Param, o LARSOptions) *LARS {
 
 // Step updates the parameters; see [Optimizer].
 func (l *LARS) Step(g *autograd.Gradients) error {
-	return l.each(g, func(i, n int, p, d []float32) {
+	return l.each(g, func(i int, n int64, p, d []float32) {
 		o := kernel.SGD{LR: l.lr, Momentum: l.o.Momentum}
 		if l.o.All || len(l.params[i].Shape()) >= 2 {
 			r := 1.0

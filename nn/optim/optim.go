@@ -45,7 +45,7 @@ type Optimizer interface {
 type base struct {
 	params []*autograd.Param
 	lr     float64
-	steps  []*tensor.Tensor // updates of each parameter so far
+	steps  []int64 // updates of each parameter so far
 }
 
 func newBase(op string, params []*autograd.Param, lr float64) base {
@@ -57,8 +57,8 @@ func newBase(op string, params []*autograd.Param, lr float64) base {
 			tensor.Panic(op, "a parameter is nil or listed twice")
 		}
 		seen[p] = true
-		b.steps = append(b.steps, tensor.New())
 	}
+	b.steps = make([]int64, len(params))
 	return b
 }
 
@@ -80,7 +80,7 @@ func (b *base) SetLR(lr float64) { b.lr = lr }
 
 // each calls update for every parameter with a gradient, after checking all of
 // them. n counts the parameter's updates, this one included.
-func (b *base) each(g *autograd.Gradients, update func(i, n int, p, d []float32)) error {
+func (b *base) each(g *autograd.Gradients, update func(i int, n int64, p, d []float32)) error {
 	for i, p := range b.params {
 		if d := g.Of(p); d != nil && !finite(d) {
 			return fmt.Errorf("optim: parameter %d of shape %v: %w", i, p.Shape(), ErrNotFinite)
@@ -91,8 +91,8 @@ func (b *base) each(g *autograd.Gradients, update func(i, n int, p, d []float32)
 		if d == nil {
 			continue
 		}
-		b.steps[i].Data()[0]++
-		n := int(b.steps[i].Data()[0])
+		b.steps[i]++
+		n := b.steps[i]
 		p.Update(func(v []float32) { update(i, n, v, d.Data()) })
 	}
 	return nil
@@ -106,8 +106,8 @@ func (b *base) walk(w *nn.Walker, kind string, moments []*tensor.Tensor) {
 }
 
 func (b *base) walkSteps(w *nn.Walker) {
-	for i, s := range b.steps {
-		w.Counter(fmt.Sprintf("%d.step", i), s)
+	for i := range b.steps {
+		w.Counter(fmt.Sprintf("%d.step", i), &b.steps[i])
 	}
 }
 

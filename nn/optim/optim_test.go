@@ -86,6 +86,31 @@ func TestDampening(t *testing.T) {
 	}
 }
 
+// Steps are counted beyond 2^24, where float32 stands still, and through a file.
+func TestManySteps(t *testing.T) {
+	p := autograd.NewParam(tensor.Scalar(1))
+	tape := autograd.NewTape(autograd.Training, 0)
+	path := filepath.Join(t.TempDir(), "o.safetensors")
+	opt := NewAdam([]*autograd.Param{p}, AdamOptions{LR: 1})
+	opt.steps[0] = 1 << 24
+	for want := int64(1<<24 + 1); want < 1<<24+4; want++ {
+		tape.Reset()
+		if err := opt.Step(tape.Gradients(autograd.Sum(tape.Param(p)))); err != nil {
+			t.Fatal(err)
+		}
+		if err := nn.Save(path, opt); err != nil {
+			t.Fatal(err)
+		}
+		opt = NewAdam([]*autograd.Param{p}, AdamOptions{LR: 1})
+		if err := nn.Load(path, opt); err != nil {
+			t.Fatal(err)
+		}
+		if opt.steps[0] != want {
+			t.Fatalf("%d steps, want %d", opt.steps[0], want)
+		}
+	}
+}
+
 func TestFrozenParametersStay(t *testing.T) {
 	p := autograd.NewParam(tensor.Scalar(1))
 	q := autograd.NewParam(tensor.Scalar(1))
@@ -129,6 +154,10 @@ func run(t *testing.T, m nn.Module, opt Optimizer, from, to int) []float32 {
 	}
 	var all []float32
 	for e := range nn.State(m) {
+		if e.Counter != nil {
+			all = append(all, float32(*e.Counter)) // few
+			continue
+		}
 		all = append(all, e.Value().Data()...)
 	}
 	return all

@@ -45,7 +45,7 @@ func NewSGD(params []*autograd.Param, o SGDOptions) *SGD {
 
 // Step updates the parameters; see [Optimizer].
 func (s *SGD) Step(g *autograd.Gradients) error {
-	return s.each(g, func(i, n int, p, d []float32) {
+	return s.each(g, func(i int, n int64, p, d []float32) {
 		var v []float32
 		if s.velocity != nil {
 			v = s.velocity[i].Data()

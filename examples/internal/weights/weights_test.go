@@ -58,6 +58,12 @@ func TestReadme(t *testing.T) {
 	slices.Sort(names)
 	for e := range nn.State(net) {
 		want := float32(slices.Index(names, e.Name) + 1)
+		if e.Counter != nil {
+			if *e.Counter != int64(want) {
+				t.Errorf("%s is %d, want %v", e.Name, *e.Counter, want)
+			}
+			continue
+		}
 		if v := e.Value().Data(); v[0] != want || v[len(v)-1] != want {
 			t.Errorf("%s is %v to %v, want %v", e.Name, v[0], v[len(v)-1], want)
 		}
