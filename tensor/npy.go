@@ -96,11 +96,11 @@ func readNPYHeader(r io.Reader) (npyHeader, error) {
 	}
 	var b [12]byte
 	if n, err := io.ReadFull(r, b[:8]); err != nil {
-		return fail("byte 0", cmp.Or(filetype.Describe(b[:n]), "shorter than its first 8 bytes"), err)
+		return fail("byte 0", cmp.Or(filetype.Binary(b[:n]), "shorter than its first 8 bytes"), err)
 	}
 	if string(b[:6]) != npyMagic {
 		rest, _ := io.ReadAll(io.LimitReader(r, filetype.Head-8))
-		return fail("byte 0", cmp.Or(filetype.Describe(append(b[:8], rest...)), fmt.Sprintf("starts with % x, not as npy does", b[:6])), nil)
+		return fail("byte 0", cmp.Or(filetype.Binary(append(b[:8], rest...)), fmt.Sprintf("starts with % x, not as npy does", b[:6])), nil)
 	}
 	wide := 2 // bytes that tell the length of the header
 	switch major, minor := b[6], b[7]; {

@@ -97,7 +97,7 @@ func NewSafetensors(src io.ReaderAt, size int64) (*Safetensors, error) {
 func newSafetensors(src io.ReaderAt, size int64, path string) (*Safetensors, error) {
 	fail := func(reason string, err error) (*Safetensors, error) {
 		h := head(src)
-		if what := filetype.Describe(h); what != "" && what != "a safetensors file" {
+		if what := filetype.Binary(h); what != "" && what != "a safetensors file" {
 			reason = what
 		}
 		if filetype.Torch(h) {

@@ -14,6 +14,9 @@ import (
 // Head is the number of bytes at the start of a file that Describe looks at.
 const Head = 512
 
+// bom is the byte order mark that some programs write before UTF-8.
+const bom = "\xef\xbb\xbf"
+
 // magic are the formats that a few bytes at a fixed place give away.
 var magic = []struct {
 	at    int
@@ -48,10 +51,20 @@ var magic = []struct {
 	{0, "\xfe\xff", "text in UTF-16; save it as UTF-8"},
 }
 
+// Binary is [Describe] for a decoder of binary files, to which plain text is foreign too.
+func Binary(head []byte) string {
+	if what := Describe(head); what != "" || !isText(head) {
+		return what
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(strings.TrimPrefix(string(head), bom)), "\n")
+	return fmt.Sprintf("text that begins %.40q", strings.TrimSpace(line))
+}
+
 // Describe says what a file is that begins with head, the first [Head] bytes or all of
-// them: "a Git LFS pointer, ...". It is empty if the beginning says nothing.
+// them: "a Git LFS pointer, ...". It is empty if the beginning says nothing, and for
+// plain text.
 func Describe(head []byte) string {
-	text := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), " \t\r\n")
+	text := bytes.TrimLeft(bytes.TrimPrefix(head, []byte(bom)), " \t\r\n")
 	lower := strings.ToLower(string(text[:min(len(text), 64)]))
 	switch {
 	case len(head) == 0:
@@ -66,7 +79,7 @@ func Describe(head []byte) string {
 		return "a safetensors file"
 	}
 	for _, m := range magic {
-		if len(head) >= m.at && strings.HasPrefix(string(head[m.at:]), m.bytes) && (m.bytes != "BM" || !isText(head)) {
+		if len(head) >= m.at && strings.HasPrefix(string(head[m.at:]), m.bytes) && !isText(head) {
 			return m.what
 		}
 	}
@@ -77,9 +90,6 @@ func Describe(head []byte) string {
 		return "an XML document, perhaps of a server that refused the download"
 	case JSON(head):
 		return "JSON text"
-	case isText(head):
-		line, _, _ := bytes.Cut(text, []byte("\n"))
-		return fmt.Sprintf("text that begins %.40q", strings.TrimSpace(string(line)))
 	}
 	return ""
 }
@@ -113,7 +123,7 @@ func Torch(head []byte) bool {
 
 // JSON reports whether head is text that begins as an object or array does.
 func JSON(head []byte) bool {
-	text := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")), " \t\r\n")
+	text := bytes.TrimLeft(bytes.TrimPrefix(head, []byte(bom)), " \t\r\n")
 	return isText(head) && len(text) > 0 && (text[0] == '{' || text[0] == '[')
 }
 

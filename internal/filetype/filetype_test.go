@@ -67,7 +67,15 @@ func TestDescribe(t *testing.T) {
 		{strings.Repeat("a", 511) + "é"[:1], "text that begins"},
 		{"\x00\x01\x02\x03", ""},
 	} {
-		got := Describe([]byte(c.head)[:min(len(c.head), Head)])
+		head := []byte(c.head)[:min(len(c.head), Head)]
+		got := Describe(head)
+		if text := strings.HasPrefix(c.want, "text that"); text && got != "" {
+			t.Errorf("%.20q is %q to a decoder of text", c.head, got)
+		} else if text {
+			got = Binary(head)
+		} else if b := Binary(head); b != got {
+			t.Errorf("%.20q is %q and, to a decoder of binary files, %q", c.head, got, b)
+		}
 		if c.want == "" && got != "" || !strings.Contains(got, c.want) {
 			t.Errorf("%.20q is %q, want %q", c.head, got, c.want)
 		}
@@ -79,7 +87,7 @@ func FuzzDescribe(f *testing.F) {
 	f.Add(zipped("a/data.pkl"))
 	f.Add([]byte("\x80\x02}"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if s := Describe(b); len(s) > 300 {
+		if s := Binary(b); len(s) > 300 {
 			t.Fatalf("%d characters", len(s))
 		}
 		Torch(b)

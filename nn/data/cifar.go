@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/mettleml/mettle/internal/filetype"
 	"github.com/mettleml/mettle/tensor"
 )
 
@@ -15,7 +16,7 @@ type cifar struct {
 	name    string
 	labels  int // bytes in front of the pixels
 	use     int // the one that is wanted
-	classes []int
+	classes [][]string
 }
 
 const cifarPixels = 3 * 32 * 32
@@ -23,9 +24,9 @@ const cifarPixels = 3 * 32 * 32
 // CIFAR files give the coarse and then the fine label in CIFAR-100, one label in
 // CIFAR-10.
 var (
-	cifar10        = cifar{"CIFAR-10", 1, 0, []int{10}}
-	cifar100       = cifar{"CIFAR-100", 2, 1, []int{20, 100}}
-	cifar100Coarse = cifar{"CIFAR-100", 2, 0, []int{20, 100}}
+	cifar10        = cifar{"CIFAR-10", 1, 0, [][]string{cifar10Names}}
+	cifar100       = cifar{"CIFAR-100", 2, 1, [][]string{cifar100CoarseNames, cifar100Names}}
+	cifar100Coarse = cifar{"CIFAR-100", 2, 0, [][]string{cifar100CoarseNames, cifar100Names}}
 )
 
 // read appends the records of one file.
@@ -40,6 +41,9 @@ func (c cifar) read(r io.Reader, pixels []byte, labels []int) ([]byte, []int, er
 	}
 	record := c.labels + cifarPixels
 	fail := func(at int, reason string, err error) ([]byte, []int, error) {
+		if what := filetype.Binary(b[:min(len(b), filetype.Head)]); what != "" && len(b) > 0 {
+			at, reason = 0, what
+		}
 		return nil, nil, &tensor.FormatError{Format: c.name, Place: fmt.Sprintf("record %d, byte %d", at/record, at), Reason: reason, Err: err}
 	}
 	switch {
@@ -52,8 +56,8 @@ func (c cifar) read(r io.Reader, pixels []byte, labels []int) ([]byte, []int, er
 	}
 	for at := 0; at < len(b); at += record {
 		for k, classes := range c.classes {
-			if int(b[at+k]) >= classes {
-				return fail(at+k, fmt.Sprintf("label %d, outside [0, %d)", b[at+k], classes), nil)
+			if int(b[at+k]) >= len(classes) {
+				return fail(at+k, fmt.Sprintf("label %d, outside [0, %d)", b[at+k], len(classes)), nil)
 			}
 		}
 		labels = append(labels, int(b[at+c.use]))
@@ -77,7 +81,7 @@ func (c cifar) load(dir string, names ...string) (*Images, error) {
 			return nil, named(f.Name(), err)
 		}
 	}
-	return NewImages(pixels, labels, []int{3, 32, 32}, c.classes[c.use])
+	return newNamed(pixels, labels, []int{3, 32, 32}, c.classes[c.use])
 }
 
 // ReadCIFAR10 reads a file of CIFAR-10's binary version, compressed by gzip or
@@ -88,7 +92,7 @@ func ReadCIFAR10(r io.Reader) (*Images, error) {
 	if err != nil {
 		return nil, err
 	}
-	return NewImages(pixels, labels, []int{3, 32, 32}, 10)
+	return newNamed(pixels, labels, []int{3, 32, 32}, cifar10Names)
 }
 
 // LoadCIFAR10 reads CIFAR-10 in its binary version from a directory:
@@ -113,7 +117,7 @@ func ReadCIFAR100(r io.Reader, coarse bool) (*Images, error) {
 	if err != nil {
 		return nil, err
 	}
-	return NewImages(pixels, labels, []int{3, 32, 32}, c.classes[c.use])
+	return newNamed(pixels, labels, []int{3, 32, 32}, c.classes[c.use])
 }
 
 // LoadCIFAR100 reads CIFAR-100 in its binary version, train.bin and test.bin,

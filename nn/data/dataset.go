@@ -83,6 +83,7 @@ func (d *Tensors) Read(i int, dst *tensor.Tensor) error {
 type Images struct {
 	Pixels []byte // the samples one after another, each [C, H, W] or [T, C, H, W]
 	Labels []int
+	Names  []string // of the classes, nil if they are not known
 
 	shape   []int
 	classes int
@@ -98,13 +99,25 @@ func NewImages(pixels []byte, labels []int, shape []int, classes int) (*Images, 
 	if err := checkLabels(labels, classes); err != nil {
 		return nil, fmt.Errorf("data: %w", err)
 	}
-	return &Images{pixels, labels, slices.Clone(shape), classes}, nil
+	return &Images{Pixels: pixels, Labels: labels, shape: slices.Clone(shape), classes: classes}, nil
 }
 
 func (d *Images) Len() int        { return len(d.Labels) }
 func (d *Images) Shape() []int    { return d.shape }
 func (d *Images) Classes() int    { return d.classes }
 func (d *Images) Label(i int) int { return d.Labels[i] }
+
+// ClassNames returns Names.
+func (d *Images) ClassNames() []string { return d.Names }
+
+// newNamed is NewImages for classes with names.
+func newNamed(pixels []byte, labels []int, shape []int, names []string) (*Images, error) {
+	d, err := NewImages(pixels, labels, shape, len(names))
+	if err == nil {
+		d.Names = slices.Clone(names)
+	}
+	return d, err
+}
 
 // unit[b] is b/255.
 var unit = func() (t [256]float32) {

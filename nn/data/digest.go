@@ -92,12 +92,15 @@ func (s *subset) Digest() (string, error) {
 // Digest implements [Digester].
 func (d *Folder) Digest() (string, error) {
 	h := begin("files", d)
+	if d.opt.Resize != 0 || d.opt.Orient {
+		fmt.Fprintln(h, "resize", d.opt.Resize, "orient", d.opt.Orient)
+	}
 	for i, path := range d.Paths {
 		st, err := os.Stat(path)
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintf(h, "%q %q %d\n", d.ClassNames[d.labels[i]], filepath.Base(path), st.Size())
+		fmt.Fprintf(h, "%q %q %d\n", d.names[d.labels[i]], filepath.Base(path), st.Size())
 	}
 	return sum(h), nil
 }

@@ -45,6 +45,7 @@ func TestDigest(t *testing.T) {
 		return d
 	}
 	root := t.TempDir()
+	var opt FolderOptions
 	folder := func(name, class, file, content string) Dataset {
 		dir := filepath.Join(root, name)
 		for path, content := range map[string]string{filepath.Join(class, file): content, "z/z.png": "z"} {
@@ -55,7 +56,7 @@ func TestDigest(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		d, err := OpenFolder(dir, []int{1, 2, 2})
+		d, err := OpenFolder(dir, []int{1, 2, 2}, opt)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -84,6 +85,14 @@ func TestDigest(t *testing.T) {
 		digest(folder("name", "a", "b.png", "12")),
 		digest(folder("class", "b", "a.png", "12")),
 	}
+	for _, opt = range []FolderOptions{{Resize: 3}, {Orient: true}, {Classes: []string{"z", "a"}}} {
+		d := folder("one", "a", "a.png", "12")
+		all = append(all, digest(d))
+		if m, err := MatchClasses(d, []string{"z", "x", "a"}); err != nil || digest(m) == digest(d) {
+			t.Errorf("classes of other numbers have the same digest (%v)", err)
+		}
+	}
+	opt = FolderOptions{}
 	slices.Sort(all)
 	if n := len(slices.Compact(slices.Clone(all))); n != len(all) {
 		t.Errorf("%d different digests of %d data sets: %v", n, len(all), all)

@@ -219,6 +219,8 @@ func TestCSV(t *testing.T) {
 		{"plain", "1,0.5,2\n0,-1,3e2\n", CSVOptions{}, []int{2}, []int{1, 0}, []float32{0.5, 2, -1, 300}, 2},
 		{"header, scale, shape", "label,a,b\r\n3, 255, 0\r\n", CSVOptions{Header: true, Scale: 1.0 / 255, Shape: []int{1, 1, 2}}, []int{1, 1, 2}, []int{3}, []float32{1, 0}, 4},
 		{"label last", "7,8,2", CSVOptions{Label: -1, Classes: 5}, []int{2}, []int{2}, []float32{7, 8}, 5},
+		{"what spreadsheets write", "\ufeff1.0 ,0.5\t, 2 \r\n \r\n\t0.00,-1 ,3e2  \r\n\r\n   \r\n", CSVOptions{}, []int{2}, []int{1, 0}, []float32{0.5, 2, -1, 300}, 2},
+		{"a large label by request", "70000,1\n1e5,2\n", CSVOptions{Classes: 1 << 20}, []int{1}, []int{70000, 100000}, []float32{1, 2}, 1 << 20},
 		{"label in the middle", "7,1,8", CSVOptions{Label: 1}, []int{2}, []int{1}, []float32{7, 8}, 2},
 	} {
 		for _, r := range []io.Reader{strings.NewReader(c.text), bytes.NewReader(zip([]byte(c.text)))} {
@@ -242,18 +244,34 @@ func TestCSV(t *testing.T) {
 		{"line 2, column 3: \"x\" is not a number", "1,2\n3,x\n", CSVOptions{}},
 		{"line 2, column 3: \"1e99\" is not a number", "1,2\n3,1e99\n", CSVOptions{}},
 		{"line 2, column 1: the label \"-1\"", "1,2\n-1,2\n", CSVOptions{}},
-		{"line 1, column 1: the label \"1.0\"", "1.0,2\n", CSVOptions{}},
 		{"line 1, column 1: the label \"5\" is not a whole number in [0, 5)", "5,2\n", CSVOptions{Classes: 5}},
-		{"line 2, column 1: wrong number of fields", "1,2\n1,2,3\n", CSVOptions{}},
-		{"line 2, column 1: wrong number of fields", "l,a,b\n1,2\n", CSVOptions{Header: true}},
+		{"line 2, column 1: 3 fields, but the first line has 2", "1,2\n1,2,3\n", CSVOptions{}},
+		{"line 2, column 1: 2 fields, but the first line has 3", "l,a,b\n1,2\n", CSVOptions{Header: true}},
 		{"bare \"", "1,2\"3\n", CSVOptions{}},
 		{"1 columns", "1\n", CSVOptions{}},
 		{"2 columns, and the label is to be column 2", "1,2\n", CSVOptions{Label: 2}},
 		{"2 columns, and the label is to be column -3", "1,2\n", CSVOptions{Label: -3}},
 		{"the shape [2 2] needs 4", "1,2\n", CSVOptions{Shape: []int{2, 2}}},
+		{"line 1, column 1: the label \"1.5\" is not", "1.5,2\n", CSVOptions{}},
+		{"line 1, column 1: the label \"nan\" is not", "nan,2\n", CSVOptions{}},
+		{"line 1, column 1: the label \"-1.0\" is not", "-1.0,2\n", CSVOptions{}},
+		{"line 1, column 1: the label \"1e300\" is not", "1e300,2\n", CSVOptions{}},
+		{"line 1, column 1: the label \"\" is not", ",2\n", CSVOptions{}},
+		{"line 2, column 1: the label 900000000 would make more than 65536 classes", "1,2\n900000000,3\n", CSVOptions{}},
+		{"line 2, column 5: \"3e38\" times 2 is not a number that float32 holds", "1,2,3\n1,1,3e38\n", CSVOptions{Scale: 2}},
+		{"line 1, column 3: \"2\" times NaN", "1,2\n", CSVOptions{Scale: math.NaN()}},
+		{"line 1, column 1: the label \"class\" is not a whole number in [0, 2147483647); if the first line holds names, set Header", "class,a\n1,2\n", CSVOptions{}},
+		{"separated by semicolons or tabs", "1;2;3\n", CSVOptions{}},
+		{"byte 0: an HTML page", "<!DOCTYPE html>\n", CSVOptions{}},
+		{"byte 0: text in UTF-16", "\xff\xfe1\x00,\x002\x00", CSVOptions{}},
+		{"byte 0: a Git LFS pointer", "version https://git-lfs.github.com/spec/v1\n", CSVOptions{}},
 	} {
 		_, err := ReadCSV(strings.NewReader(c.text), c.opt)
 		wants(t, err, c.want)
+	}
+	for _, s := range []string{"nan", "NaN", "inf", "-Infinity", "+INF"} {
+		_, err := ReadCSV(strings.NewReader("1,2,3\n0, 1, "+s+"\n"), CSVOptions{})
+		wants(t, err, "line 2, column 7: \""+s+"\" is not a finite number")
 	}
 	path := filepath.Join(t.TempDir(), "a.csv")
 	write(t, path, []byte("1,x\n"))
@@ -302,7 +320,7 @@ func TestFolder(t *testing.T) {
 	}
 	write(t, filepath.Join(root, "ant", "notes.txt"), []byte("not an image"))
 	write(t, filepath.Join(root, "list.png"), []byte("in the root"))
-	d, err := OpenFolder(root, []int{3, 4, 6})
+	d, err := OpenFolder(root, []int{3, 4, 6}, FolderOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -310,8 +328,8 @@ func TestFolder(t *testing.T) {
 	for _, p := range d.Paths {
 		names = append(names, filepath.ToSlash(strings.TrimPrefix(p, root)))
 	}
-	if fmt.Sprint(names, d.ClassNames) != "[/ant/x.jpeg /ant/y.png /zebra/a.JPG /zebra/b.png] [ant zebra]" || !slices.Equal(ClassCounts(d), []int{2, 2}) {
-		t.Errorf("files %v, classes %v", names, d.ClassNames)
+	if fmt.Sprint(names, d.ClassNames()) != "[/ant/x.jpeg /ant/y.png /zebra/a.JPG /zebra/b.png] [ant zebra]" || !slices.Equal(ClassCounts(d), []int{2, 2}) {
+		t.Errorf("files %v, classes %v", names, d.ClassNames())
 	}
 	x, y, err := Load(d, nil)
 	if err != nil || !slices.Equal(y, []int{0, 0, 1, 1}) || !slices.Equal(x.Shape(), []int{4, 3, 4, 6}) {
@@ -326,7 +344,7 @@ func TestFolder(t *testing.T) {
 			}
 		}
 	}
-	one, err := OpenFolder(root, []int{1, 2, 2})
+	one, err := OpenFolder(root, []int{1, 2, 2}, FolderOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -343,8 +361,8 @@ func TestFolder(t *testing.T) {
 		want string
 		file []byte
 	}{
-		{"unknown format", []byte("hello")},
-		{"the format is gif", encoded(t, "a.gif", flat(red, 8, 8))},
+		{"text that begins \"hello\", not PNG or JPEG", []byte("hello")},
+		{"a GIF image, not PNG or JPEG", encoded(t, "a.gif", flat(red, 8, 8))},
 		{"the limit is 67108864", huge},
 		{"unexpected EOF", encoded(t, "a.png", flat(red, 8, 8))[:60]},
 	} {
@@ -358,14 +376,14 @@ func TestFolder(t *testing.T) {
 		t.Errorf("error %v, want one about the missing file", err)
 	}
 	os.Mkdir(filepath.Join(root, "empty"), 0o777)
-	_, err = OpenFolder(root, []int{3, 4, 4})
+	_, err = OpenFolder(root, []int{3, 4, 4}, FolderOptions{})
 	wants(t, err, filepath.Join(root, "empty")+": no .png")
-	_, err = OpenFolder(filepath.Join(root, "empty"), []int{3, 4, 4})
+	_, err = OpenFolder(filepath.Join(root, "empty"), []int{3, 4, 4}, FolderOptions{})
 	wants(t, err, "no directory for a class")
-	if _, err = OpenFolder(filepath.Join(root, "no"), []int{3, 4, 4}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err = OpenFolder(filepath.Join(root, "no"), []int{3, 4, 4}, FolderOptions{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("error %v", err)
 	}
-	if err := tensor.Try(func() error { OpenFolder(root, []int{2, 4, 4}); return nil }); err == nil {
+	if err := tensor.Try(func() error { OpenFolder(root, []int{2, 4, 4}, FolderOptions{}); return nil }); err == nil {
 		t.Error("two channels were accepted")
 	}
 }
@@ -424,11 +442,18 @@ func FuzzReadCSV(f *testing.F) {
 	f.Add([]byte("label,a\n1,0.5\n2,\"3\"\n"), 0, true)
 	f.Add([]byte("1,2,3\n4,5,6\n"), -1, false)
 	f.Add(zip([]byte("1,2\n")), 1, false)
+	f.Add([]byte("\xef\xbb\xbf1.0 ,nan\n\t\n"), 0, false)
 	f.Fuzz(func(t *testing.T, b []byte, label int, header bool) {
 		d, err := ReadCSV(bytes.NewReader(b), CSVOptions{Label: label, Header: header})
 		if known(t, err) {
-			if _, _, err := Load(d, nil); err != nil || d.Len() == 0 {
-				t.Fatalf("%d samples (%v)", d.Len(), err)
+			x, _, err := Load(d, nil)
+			if err != nil || d.Len() == 0 || len(ClassCounts(d)) > maxImplied {
+				t.Fatalf("%d samples of %d classes (%v)", d.Len(), d.Classes(), err)
+			}
+			for _, v := range x.Data() {
+				if !(math.Abs(float64(v)) <= math.MaxFloat32) {
+					t.Fatalf("a value of %v", v)
+				}
 			}
 		}
 	})
@@ -451,7 +476,7 @@ func FuzzReadImage(f *testing.F) {
 			t.Skip("large enough to be slow")
 		}
 		dst := tensor.New(3, 4, 4)
-		if known(t, readImage(bytes.NewReader(b), dst)) {
+		if known(t, readImage(bytes.NewReader(b), dst, FolderOptions{})) {
 			for _, v := range dst.Data() {
 				if !(v >= -1e-6 && v <= 1+1e-6) {
 					t.Fatalf("a value of %v", v)
@@ -472,13 +497,13 @@ func TestFolderOrder(t *testing.T) {
 		for _, dir := range dirs {
 			write(t, filepath.Join(root, dir, "x.png"), nil)
 		}
-		d, err := OpenFolder(root, []int{1, 2, 2})
+		d, err := OpenFolder(root, []int{1, 2, 2}, FolderOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		last := d.Label(d.Len() - 1)
-		if fmt.Sprint(d.ClassNames) != want || filepath.Base(filepath.Dir(d.Paths[last])) != d.ClassNames[last] {
-			t.Errorf("classes %v, files %v; want %s", d.ClassNames, d.Paths, want)
+		if fmt.Sprint(d.ClassNames()) != want || filepath.Base(filepath.Dir(d.Paths[last])) != d.ClassNames()[last] {
+			t.Errorf("classes %v, files %v; want %s", d.ClassNames(), d.Paths, want)
 		}
 	}
 }

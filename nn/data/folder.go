@@ -1,13 +1,8 @@
 package data
 
 import (
-	"bufio"
 	"cmp"
 	"fmt"
-	"image"
-	_ "image/jpeg" // a format of Folder
-	_ "image/png"  // a format of Folder
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,39 +12,97 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// maxPixels bounds the images that are decoded.
-const maxPixels = 1 << 26
-
 // A Folder is a data set of PNG and JPEG files, one directory for each class.
 // Images are decoded when they are read.
 type Folder struct {
-	ClassNames []string // the directories, in the order of the classes
-	Paths      []string // the files, by class and then sorted
-	labels     []int
-	shape      []int
+	Paths  []string // the files, by directory and then sorted
+	labels []int
+	names  []string
+	shape  []int
+	opt    FolderOptions
+}
+
+// FolderOptions says which classes the directories of a [Folder] are, and how its images
+// are read. The zero value takes the directories as the classes.
+//
+// Two data sets, or a data set and a network, agree on their classes by names and not by
+// positions: a test set that lacks a class would else shift all labels after it. So what
+// knows its classes passes them on, as in
+//
+//	train, err := data.OpenFolder("birds/train", shape, data.FolderOptions{})
+//	test, err := data.OpenFolder("birds/test", shape, data.FolderOptions{Classes: train.ClassNames()})
+//
+// A directory is then the class of its name. Where none is called exactly so, case does
+// not matter, and blanks, underscores, hyphens and slashes are alike. If all directories
+// are whole numbers and no names, they are the numbers of the classes, from 0. A class
+// without a directory has no samples ([Absent] lists such classes). A directory that is
+// none of the classes is an error.
+type FolderOptions struct {
+	// Classes are the names of the classes in their order, nil if they are not known.
+	Classes []string
+
+	// Count is how many classes there are, if their names are not known, and 0 if
+	// that is not known either. Directories that are whole numbers below Count are
+	// then classes of these numbers; of others there must be exactly Count.
+	Count int
+
+	// Map says which classes directories hold whose names do not tell. Without
+	// Classes and Count it says too which classes there are; see [ClassMap.Classes].
+	Map ClassMap
+
+	// Resize, if above 0, is what the shorter side of an image becomes before the
+	// middle H by W is cut out of it: with 256 and a shape of [3, 224, 224] what
+	// torchvision's Resize(256) and CenterCrop(224) do, up to the rounding of its
+	// steps to 8 bits. It is at least H and W. 0 takes the largest part in the
+	// middle that has the proportions of H by W, and resizes it to that, so that
+	// less is cut off: of a square image nothing, where 256 and 224 lose an eighth
+	// of each side. Both average over what a pixel covers, as [Resize] does.
+	Resize int
+
+	// Orient turns and mirrors an image as the Exif data of its file say. Without it
+	// the pixels are taken as they are stored, as torchvision does: networks are
+	// mostly trained that way, though viewers turn a picture.
+	Orient bool
 }
 
 // OpenFolder lists the images in the directories of root: files that end in
-// .png, .jpg or .jpeg, in any case. Classes are numbered in the sorted order of
-// the directories' names: as numbers if every one is a whole number, so that 2
+// .png, .jpg or .jpeg, in any case. Without options classes are numbered in the sorted
+// order of the directories' names: as numbers if every one is a whole number, so that 2
 // comes before 10, and else as text. Files in root itself, and what starts with a
-// dot, do not count. Every image becomes [C, H, W]: the largest part in its middle that
-// has the proportions of H by W is resized as [Resize] does. C is 3, a gray
-// image being repeated, or 1, the luma of a coloured one. There is an error if
-// root has no directories, or one of them no image. It panics if shape is not
-// [3, H, W] or [1, H, W].
-func OpenFolder(root string, shape []int) (*Folder, error) {
-	if c, h, w := dims("data.OpenFolder", shape); c != 1 && c != 3 || h < 1 || w < 1 {
-		tensor.Panic("data.OpenFolder", "not [3, H, W] or [1, H, W]", shape)
+// dot, do not count. Every image becomes [C, H, W]; see [FolderOptions] for its size. C
+// is 3, a gray image being repeated, or 1, the luma of a coloured one. There is an error
+// if root has no directories, one of them has no image, or one is none of the classes
+// that the options name. It panics if shape is not [3, H, W] or [1, H, W], or an option
+// is impossible.
+func OpenFolder(root string, shape []int, opt FolderOptions) (*Folder, error) {
+	const op = "data.OpenFolder"
+	c, h, w := dims(op, shape)
+	switch {
+	case c != 1 && c != 3 || h < 1 || w < 1:
+		tensor.Panic(op, "not [3, H, W] or [1, H, W]", shape)
+	case opt.Resize < 0 || opt.Resize > 0 && opt.Resize < max(h, w):
+		tensor.Panic(op, fmt.Sprintf("Resize %d is below the height or the width", opt.Resize), shape)
+	case opt.Count < 0 || opt.Classes != nil && opt.Count > 0 && opt.Count != len(opt.Classes):
+		tensor.Panic(op, fmt.Sprintf("Count %d and %d Classes", opt.Count, len(opt.Classes)), shape)
 	}
-	d := &Folder{shape: slices.Clone(shape)}
-	classes, err := classDirs(root)
+	d := &Folder{shape: slices.Clone(shape), opt: opt}
+	dirs, err := classDirs(root)
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range classes {
-		dir := filepath.Join(root, c)
-		files, err := os.ReadDir(dir)
+	fail := func(path, reason string) (*Folder, error) {
+		return nil, &tensor.FormatError{Format: "image folder", File: path, Reason: reason}
+	}
+	if len(dirs) == 0 {
+		return fail(root, "no directory for a class")
+	}
+	names, numbers, err := opt.classes(dirs)
+	if err != nil {
+		return fail(root, err.Error())
+	}
+	d.names = names
+	for _, dir := range dirs {
+		files, err := os.ReadDir(filepath.Join(root, dir))
 		if err != nil {
 			return nil, err
 		}
@@ -58,20 +111,51 @@ func OpenFolder(root string, shape []int) (*Folder, error) {
 			switch strings.ToLower(filepath.Ext(f.Name())) {
 			case ".png", ".jpg", ".jpeg":
 				if !strings.HasPrefix(f.Name(), ".") && !f.IsDir() {
-					d.Paths = append(d.Paths, filepath.Join(dir, f.Name()))
-					d.labels = append(d.labels, len(d.ClassNames))
+					d.Paths = append(d.Paths, filepath.Join(root, dir, f.Name()))
+					d.labels = append(d.labels, numbers[dir])
 				}
 			}
 		}
 		if len(d.Paths) == before {
-			return nil, &tensor.FormatError{Format: "image folder", File: dir, Reason: "no .png, .jpg or .jpeg file for this class"}
+			return fail(filepath.Join(root, dir), "no .png, .jpg or .jpeg file for this class")
 		}
-		d.ClassNames = append(d.ClassNames, c)
-	}
-	if len(d.ClassNames) == 0 {
-		return nil, &tensor.FormatError{Format: "image folder", File: root, Reason: "no directory for a class"}
 	}
 	return d, nil
+}
+
+// classes returns the names of all classes, and the number of each directory's.
+func (o FolderOptions) classes(dirs []string) (names []string, numbers map[string]int, err error) {
+	switch {
+	case o.Classes != nil:
+		names = slices.Clone(o.Classes)
+	case o.Map != nil:
+		if names, err = o.Map.Classes(); err != nil {
+			return nil, nil, err
+		}
+		if !slices.ContainsFunc(o.Map, func(e ClassEntry) bool { return !isNumber(e.Class) }) && o.Count >= len(names) {
+			names = append(names, ClassNumbers(o.Count)[len(names):]...)
+		}
+		if o.Count > 0 && len(names) != o.Count {
+			return nil, nil, fmt.Errorf("the map has %d classes where there are %d", len(names), o.Count)
+		}
+	case o.Count > 0:
+		below := func(name string) bool {
+			n, err := strconv.Atoi(name)
+			return isNumber(name) && err == nil && n < o.Count
+		}
+		if !slices.ContainsFunc(dirs, func(name string) bool { return !below(name) }) {
+			names = ClassNumbers(o.Count)
+			break
+		}
+		if len(dirs) != o.Count {
+			return nil, nil, fmt.Errorf("%d directories (%s) for %d classes whose names are not known; give the names or a map, or call each directory by the number of its class, from 0", len(dirs), few(dirs), o.Count)
+		}
+		names = dirs
+	default:
+		names = dirs
+	}
+	numbers, err = matchNames(dirs, names, o.Map)
+	return names, numbers, err
 }
 
 // classDirs are the names of the directories of root in the order of the classes.
@@ -104,8 +188,12 @@ func classDirs(root string) ([]string, error) {
 
 func (d *Folder) Len() int        { return len(d.Paths) }
 func (d *Folder) Shape() []int    { return d.shape }
-func (d *Folder) Classes() int    { return len(d.ClassNames) }
+func (d *Folder) Classes() int    { return len(d.names) }
 func (d *Folder) Label(i int) int { return d.labels[i] }
+
+// ClassNames returns the names of the classes: the directories', unless the options
+// name them.
+func (d *Folder) ClassNames() []string { return d.names }
 
 // Read decodes image i. A file that is corrupt, not what its name says, or above
 // 2^26 pixels gives a [*tensor.FormatError].
@@ -115,57 +203,5 @@ func (d *Folder) Read(i int, dst *tensor.Tensor) error {
 		return err
 	}
 	defer f.Close()
-	return named(d.Paths[i], readImage(f, dst))
-}
-
-// readImage decodes an image into dst, [C, H, W].
-func readImage(r io.ReadSeeker, dst *tensor.Tensor) error {
-	fail := func(reason string, err error) error {
-		return &tensor.FormatError{Format: "image", Reason: reason, Err: err}
-	}
-	config, format, err := image.DecodeConfig(bufio.NewReader(r))
-	if err != nil {
-		return fail(err.Error(), err)
-	}
-	if format != "png" && format != "jpeg" {
-		return fail(fmt.Sprintf("the format is %s, not PNG or JPEG", format), nil)
-	}
-	if config.Width < 1 || config.Height < 1 || config.Width > maxPixels/config.Height {
-		return fail(fmt.Sprintf("%d by %d pixels, the limit is %d in all", config.Width, config.Height, maxPixels), nil)
-	}
-	if _, err := r.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	img, _, err := image.Decode(bufio.NewReader(r))
-	if err != nil {
-		return fail(err.Error(), err)
-	}
-	x := channels(tensor.FromImage(img), dst.Dim(0))
-	_, h, w := dims("data.Folder", x.Shape())
-	_, oh, ow := dims("data.Folder", dst.Shape())
-	ch, cw := h, w
-	if int64(w)*int64(oh) > int64(h)*int64(ow) {
-		cw = max(1, int(int64(h)*int64(ow)/int64(oh)))
-	} else {
-		ch = max(1, int(int64(w)*int64(oh)/int64(ow)))
-	}
-	resize(dst, x, (h-ch)/2, (w-cw)/2, ch, cw)
-	return nil
-}
-
-// channels converts between one channel and three.
-func channels(x *tensor.Tensor, c int) *tensor.Tensor {
-	if x.Dim(0) == c {
-		return x
-	}
-	out := tensor.New(c, x.Dim(1), x.Dim(2))
-	d, n := x.Data(), x.Dim(1)*x.Dim(2)
-	for i := range n {
-		if c == 1 {
-			out.Data()[i] = luma(d[i], d[n+i], d[2*n+i])
-			continue
-		}
-		out.Data()[i], out.Data()[n+i], out.Data()[2*n+i] = d[i], d[i], d[i]
-	}
-	return out
+	return named(d.Paths[i], readImage(f, dst, d.opt))
 }

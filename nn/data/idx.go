@@ -1,11 +1,14 @@
 package data
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 
+	"github.com/mettleml/mettle/internal/filetype"
 	"github.com/mettleml/mettle/tensor"
 )
 
@@ -30,7 +33,8 @@ func ReadIDX(r io.Reader) (data []byte, shape []int, err error) {
 	rank := int(b[3])
 	switch {
 	case b[0] != 0 || b[1] != 0:
-		return fail("byte 0", fmt.Sprintf("starts with % x, not as IDX does", b[:4]))
+		rest, _ := readMost(r, filetype.Head-4)
+		return fail("byte 0", cmp.Or(filetype.Binary(append(b[:4], rest...)), fmt.Sprintf("starts with % x, not as IDX does", b[:4])))
 	case b[2] != 8:
 		return fail("byte 2", fmt.Sprintf("element type 0x%02x, only unsigned bytes (0x08) are read", b[2]))
 	case rank < 1 || rank > maxRank:
@@ -115,14 +119,28 @@ func loadIDX(images, labels []string, classes int) (*Images, error) {
 // LoadMNIST reads the four files of MNIST, or of a data set that imitates it,
 // from a directory: train-images-idx3-ubyte, train-labels-idx1-ubyte,
 // t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, each with or without .gz.
-// Samples have shape [1, 28, 28] and ten classes.
+// Samples have shape [1, 28, 28] and ten classes, which are called by their numbers.
 func LoadMNIST(dir string) (train, test *Images, err error) {
+	return loadMNIST(dir, ClassNumbers(10))
+}
+
+// LoadFashionMNIST reads Fashion-MNIST, whose files are called as those of MNIST are,
+// with the names of its classes.
+func LoadFashionMNIST(dir string) (train, test *Images, err error) {
+	return loadMNIST(dir, fashionNames)
+}
+
+func loadMNIST(dir string, classes []string) (train, test *Images, err error) {
 	part := func(prefix string) (*Images, error) {
 		names := func(what string) []string {
 			p := filepath.Join(dir, prefix+what)
 			return []string{p, p + ".gz"}
 		}
-		return loadIDX(names("-images-idx3-ubyte"), names("-labels-idx1-ubyte"), 10)
+		d, err := loadIDX(names("-images-idx3-ubyte"), names("-labels-idx1-ubyte"), len(classes))
+		if err == nil {
+			d.Names = slices.Clone(classes)
+		}
+		return d, err
 	}
 	if train, err = part("train"); err != nil {
 		return nil, nil, err

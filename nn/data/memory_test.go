@@ -34,7 +34,15 @@ func TestDecoderMemory(t *testing.T) {
 		{"IDX of a byte that unpacks to 4 MiB", zip(idxFile(make([]byte, n), 1)), idx, true, 1 << 18},
 		{"IDX of 4 MiB", idxFile(make([]byte, n), n), idx, false, 8 * n},
 		{"CIFAR of 3 MiB", make([]byte, 1024*3073), func(r io.Reader) error { _, err := ReadCIFAR10(r); return err }, false, 16 * 1024 * 3073},
-		{"image of 2^27 pixels", huge, func(r io.Reader) error { return readImage(r.(io.ReadSeeker), tensor.New(1, 2, 2)) }, true, 1 << 18},
+		{"CSV with a label of 900 million", []byte("900000000,1\n"), func(r io.Reader) error { _, err := ReadCSV(r, CSVOptions{}); return err }, true, 1 << 18},
+		{"a split of 900 million classes", []byte("900000000,1\n3,2\n"), func(r io.Reader) error {
+			d, err := ReadCSV(r, CSVOptions{Classes: 1e9})
+			if err == nil {
+				SplitStratified(d, 0.5, 1)
+			}
+			return err
+		}, false, 1 << 18},
+		{"image of 2^27 pixels", huge, func(r io.Reader) error { return readImage(r.(io.ReadSeeker), tensor.New(1, 2, 2), FolderOptions{}) }, true, 1 << 18},
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

@@ -39,15 +39,16 @@ type taps struct {
 	weights []float32
 }
 
-// set computes the taps from size source pixels to n.
-func (t *taps) set(n, size int) {
-	scale := float64(size) / float64(n)
+// set computes the taps of n pixels, from the given one on, of a line of full that comes
+// from one of size.
+func (t *taps) set(n, size, from, full int) {
+	scale := float64(size) / float64(full)
 	support := max(scale, 1)
 	t.width = min(int(math.Ceil(support))*2+1, size)
 	t.first = grow(t.first, n)
 	t.weights = grow(t.weights, n*t.width)
 	for i := range n {
-		center := (float64(i) + 0.5) * scale
+		center := (float64(from+i) + 0.5) * scale
 		lo := min(max(int(math.Floor(center-support+0.5)), 0), size-t.width)
 		t.first[i] = lo
 		row := t.weights[i*t.width:][:t.width]
@@ -82,12 +83,21 @@ var resizers = sync.Pool{New: func() any { return new(resizer) }}
 // resize fills dst from the part of src that starts at (top, left) and has h rows of
 // w pixels.
 func resize(dst, src *tensor.Tensor, top, left, h, w int) {
+	_, _, oh, ow := frames("data.Resize", dst.Shape())
+	resizeWindow(dst, src, top, left, h, w, view{oh, ow, 0, 0})
+}
+
+// A view is the part of an image of h by w from a corner on.
+type view struct{ h, w, top, left int }
+
+// resizeWindow is resize for the part of the result that win says, of the size of dst.
+func resizeWindow(dst, src *tensor.Tensor, top, left, h, w int, win view) {
 	t, c, oh, ow := frames("data.Resize", dst.Shape())
 	_, _, sh, sw := frames("data.Resize", src.Shape())
 	r := resizers.Get().(*resizer)
 	defer resizers.Put(r)
-	r.x.set(ow, w)
-	r.y.set(oh, h)
+	r.x.set(ow, w, win.left, win.w)
+	r.y.set(oh, h, win.top, win.h)
 	r.rows = grow(r.rows, h*ow)
 	for ch := range t * c {
 		for y := range h {

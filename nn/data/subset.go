@@ -2,6 +2,7 @@ package data
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -39,6 +40,9 @@ func (s *subset) Len() int                             { return len(s.indices) }
 func (s *subset) Label(i int) int                      { return s.Dataset.Label(s.indices[i]) }
 func (s *subset) Read(i int, dst *tensor.Tensor) error { return s.Dataset.Read(s.indices[i], dst) }
 
+// ClassNames returns those of the whole.
+func (s *subset) ClassNames() []string { return ClassNames(s.Dataset) }
+
 // randomSubset is part of a data set that can draw.
 type randomSubset struct {
 	*subset
@@ -63,10 +67,14 @@ func Split(d Dataset, fraction float64, seed uint64) (first, second Dataset) {
 // SplitStratified divides d as [Split] does, but every class on its own, so that
 // both parts have the class proportions of d up to rounding.
 func SplitStratified(d Dataset, fraction float64, seed uint64) (first, second Dataset) {
-	groups := make([][]int, d.Classes())
+	byClass := map[int][]int{} // which takes memory by samples: classes may be many more
 	for i := range d.Len() {
 		c := d.Label(i)
-		groups[c] = append(groups[c], i)
+		byClass[c] = append(byClass[c], i)
+	}
+	var groups [][]int
+	for _, c := range slices.Sorted(maps.Keys(byClass)) {
+		groups = append(groups, byClass[c])
 	}
 	return split(d, fraction, seed, groups)
 }

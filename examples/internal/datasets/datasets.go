@@ -43,7 +43,7 @@ func Open(name string, fetch bool) (train, test data.Dataset, err error) {
 	case "mnist":
 		a, b, err = mnist(fetch)
 	case "fashion":
-		a, b, err = from("Fashion-MNIST", data.LoadMNIST, "apt-get install dataset-fashion-mnist", under("fashion-mnist"), fashionDir)
+		a, b, err = from("Fashion-MNIST", data.LoadFashionMNIST, "apt-get install dataset-fashion-mnist", under("fashion-mnist"), fashionDir)
 	case "cifar10":
 		a, b, err = from("CIFAR-10", data.LoadCIFAR10, cifar("cifar-10"), under("cifar-10-batches-bin"))
 	case "cifar100":
@@ -90,12 +90,28 @@ func Find(name string, shape []int) (train, test data.Dataset, err error) {
 	return a, b, nil
 }
 
+// folders opens both parts. The classes of the test part are those of the training part
+// by their names, also where it lacks some.
 func folders(dir string, shape []int) (train, test *data.Folder, err error) {
-	if train, err = data.OpenFolder(filepath.Join(dir, "train"), shape); err != nil {
+	if train, err = data.OpenFolder(filepath.Join(dir, "train"), shape, data.FolderOptions{}); err != nil {
 		return nil, nil, err
 	}
-	test, err = data.OpenFolder(filepath.Join(dir, "test"), shape)
+	test, err = data.OpenFolder(filepath.Join(dir, "test"), shape, data.FolderOptions{Classes: train.ClassNames()})
 	return train, test, err
+}
+
+// Lacking says which classes a data set has no samples of, "" if it has all. What it is
+// called and where the classes come from go into the sentence.
+func Lacking(d data.Dataset, name, whose string) string {
+	absent := data.Absent(d)
+	if len(absent) == 0 {
+		return ""
+	}
+	list := strings.Join(absent[:min(len(absent), 20)], ", ")
+	if len(absent) > 20 {
+		list += fmt.Sprintf(" and %d more", len(absent)-20)
+	}
+	return fmt.Sprintf("%s has no samples of %d of %s %d classes: %s", name, len(absent), whose, d.Classes(), list)
 }
 
 // under returns a directory in METTLE_DATA, or nothing if that is not set.

@@ -1,6 +1,9 @@
 package datasets
 
 import (
+	"errors"
+	"image"
+	"image/png"
 	"os"
 	"path/filepath"
 	"slices"
@@ -90,6 +93,45 @@ func TestPlaces(t *testing.T) {
 	idx(t, filepath.Join(root, "fashion-mnist"), 10)
 	if _, _, err := Open("fashion", false); err == nil || !strings.Contains(err.Error(), "label 10") {
 		t.Errorf("error %v, want one about the label: a broken file must not be passed over", err)
+	}
+}
+
+// TestClassesByName: a test part that lacks a class of the training part keeps the
+// numbers of the others, and one with a class that the training part lacks is refused.
+func TestClassesByName(t *testing.T) {
+	root := t.TempDir()
+	put := func(dirs ...string) {
+		for _, dir := range dirs {
+			path := filepath.Join(root, dir, "x.png")
+			if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+				t.Fatal(err)
+			}
+			f, err := os.Create(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(png.Encode(f, image.NewGray(image.Rect(0, 0, 4, 4))), f.Close()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	put("train/apple", "train/banana", "train/cherry", "test/apple", "test/cherry")
+	train, test, err := Find(root, []int{1, 4, 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if test.Classes() != 3 || test.Label(0) != 0 || test.Label(1) != 2 {
+		t.Errorf("labels %d and %d of %d classes, want 0 and 2 of 3", test.Label(0), test.Label(1), test.Classes())
+	}
+	if got := Lacking(train, "the training set", "its"); got != "" {
+		t.Errorf("%q", got)
+	}
+	if got, want := Lacking(test, "the test set", "the training set's"), "the test set has no samples of 1 of the training set's 3 classes: banana"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	put("test/durian")
+	if _, _, err := Find(root, []int{1, 4, 4}); err == nil || !strings.Contains(err.Error(), `there is no class "durian"; the 3 classes are apple, banana, cherry`) {
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -1,0 +1,108 @@
+package data
+
+import (
+	"bufio"
+	"cmp"
+	"errors"
+	"fmt"
+	"image"
+	_ "image/jpeg" // a format of Folder
+	_ "image/png"  // a format of Folder
+	"io"
+	"math"
+
+	"github.com/mettleml/mettle/internal/filetype"
+	"github.com/mettleml/mettle/tensor"
+)
+
+// Bounds on the images that are decoded: pixels, and the longer by the shorter side of
+// one whose shorter side is to have a given length.
+const maxPixels, maxRatio = 1 << 26, 1 << 16
+
+// readImage decodes an image into dst, [C, H, W].
+func readImage(r io.ReadSeeker, dst *tensor.Tensor, opt FolderOptions) error {
+	fail := func(reason string, err error) error {
+		return &tensor.FormatError{Format: "image", Reason: reason, Err: err}
+	}
+	file := bufio.NewReader(r)
+	head, _ := file.Peek(filetype.Head)
+	config, format, err := image.DecodeConfig(file)
+	switch {
+	case errors.Is(err, image.ErrFormat), err == nil && format != "png" && format != "jpeg":
+		return fail(cmp.Or(filetype.Binary(head), "an unknown format")+", not PNG or JPEG", err)
+	case err != nil:
+		return fail(err.Error(), err)
+	case config.Width < 1 || config.Height < 1 || config.Width > maxPixels/config.Height:
+		return fail(fmt.Sprintf("%d by %d pixels, the limit is %d in all", config.Width, config.Height, maxPixels), nil)
+	}
+	turn := upright
+	if opt.Orient {
+		if _, err := r.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		turn = readOrientation(bufio.NewReader(r))
+	}
+	if _, err := r.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	img, _, err := image.Decode(bufio.NewReader(r))
+	if err != nil {
+		return fail(err.Error(), err)
+	}
+	x := turn.apply(channels(tensor.FromImage(img), dst.Dim(0)))
+	if short, long := min(x.Dim(1), x.Dim(2)), max(x.Dim(1), x.Dim(2)); opt.Resize > 0 && long/short > maxRatio {
+		return fail(fmt.Sprintf("%d by %d pixels, too narrow to resize to %d", config.Width, config.Height, opt.Resize), nil)
+	}
+	if opt.Resize > 0 {
+		fitShorter(dst, x, opt.Resize)
+	} else {
+		fitLargest(dst, x)
+	}
+	return nil
+}
+
+// fitLargest resizes the largest part in the middle of x that has dst's proportions.
+func fitLargest(dst, x *tensor.Tensor) {
+	_, h, w := dims("data.Folder", x.Shape())
+	_, oh, ow := dims("data.Folder", dst.Shape())
+	ch, cw := h, w
+	if int64(w)*int64(oh) > int64(h)*int64(ow) {
+		cw = max(1, int(int64(h)*int64(ow)/int64(oh)))
+	} else {
+		ch = max(1, int(int64(w)*int64(oh)/int64(ow)))
+	}
+	resize(dst, x, (h-ch)/2, (w-cw)/2, ch, cw)
+}
+
+// fitShorter cuts the middle out of x resized so that its shorter side has the given
+// length, with the rounding of torchvision's Resize and CenterCrop.
+func fitShorter(dst, x *tensor.Tensor, short int) {
+	_, h, w := dims("data.Folder", x.Shape())
+	_, oh, ow := dims("data.Folder", dst.Shape())
+	long := func(n, m int) int { return int(int64(short) * int64(n) / int64(m)) }
+	nh, nw := short, short
+	if h > w {
+		nh = long(h, w)
+	} else {
+		nw = long(w, h)
+	}
+	middle := func(n, m int) int { return int(math.RoundToEven(float64(n-m) / 2)) }
+	resizeWindow(dst, x, 0, 0, h, w, view{nh, nw, middle(nh, oh), middle(nw, ow)})
+}
+
+// channels converts between one channel and three.
+func channels(x *tensor.Tensor, c int) *tensor.Tensor {
+	if x.Dim(0) == c {
+		return x
+	}
+	out := tensor.New(c, x.Dim(1), x.Dim(2))
+	d, n := x.Data(), x.Dim(1)*x.Dim(2)
+	for i := range n {
+		if c == 1 {
+			out.Data()[i] = luma(d[i], d[n+i], d[2*n+i])
+			continue
+		}
+		out.Data()[i], out.Data()[n+i], out.Data()[2*n+i] = d[i], d[i], d[i]
+	}
+	return out
+}
