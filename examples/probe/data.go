@@ -15,6 +15,7 @@ import (
 	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/models"
 	"github.com/mettleml/mettle/nn/models/pretrained"
+	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 )
 
@@ -31,62 +32,97 @@ func isAddress(victim string) bool {
 	return strings.HasPrefix(victim, "http://") || strings.HasPrefix(victim, "https://")
 }
 
-// victim opens what -victim names.
-func victim(ctx context.Context, c *config) (zoo.Scorer, error) {
+// victim opens what -victim names. It returns the names of its classes too, nil if they
+// are not known.
+func victim(ctx context.Context, c *config) (v zoo.Scorer, classes []string, err error) {
 	shape, err := parseShape(c.shape)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if isAddress(c.victim) {
-		return c.remote.dial(ctx, c.victim, shape, c.workers)
+		v, err := c.remote.dial(ctx, c.victim, shape, c.workers)
+		return v, nil, err
 	}
 	if _, err := os.Stat(c.victim); errors.Is(err, fs.ErrNotExist) && (strings.Contains(c.victim, ":") || strings.Contains(c.victim, "/v2/models/")) {
-		return nil, fmt.Errorf("-victim %s: no such file; if it is the address of a server, http:// or https:// is missing", c.victim)
+		return nil, nil, fmt.Errorf("-victim %s: no such file; if it is the address of a server, http:// or https:// is missing", c.victim)
 	}
 	if given := c.remote.given(); given != nil {
-		return nil, fmt.Errorf("%s: for a -victim at an address only, which begins with http:// or https://", strings.Join(given, ", "))
+		return nil, nil, fmt.Errorf("%s: for a -victim at an address only, which begins with http:// or https://", strings.Join(given, ", "))
 	}
 	if c.victim == "" {
 		if shape != nil {
-			return nil, errors.New("-shape: the embedded Net4 has its own")
+			return nil, nil, errors.New("-shape: the embedded Net4 has its own")
 		}
-		return zoo.NewModel(pretrained.Net4(), zoo.Info{Name: "net4", Shape: []int{1, 28, 28}, Classes: 10}, data.Preprocess{})
+		classes := data.ClassNumbers(10)
+		v, err := zoo.NewModel(pretrained.Net4(), zoo.Info{Name: "net4", Shape: []int{1, 28, 28}, Classes: len(classes)}, data.Preprocess{})
+		return v, classes, err
 	}
 	net, info, err := models.Open(c.victim)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if shape == nil {
 		if shape, err = info.Preprocess.InputShape(info.Spec().Input); err != nil {
-			return nil, fmt.Errorf("%s: %w, by -shape", c.victim, err)
+			return nil, nil, fmt.Errorf("%s: %w, by -shape", c.victim, err)
 		}
 	}
-	return weights.Victim(net, info, shape)
+	v, err = weights.Victim(net, info, shape)
+	return v, info.ClassNames, err
 }
 
-// images opens what -data names, for a victim.
-func images(c *config, info zoo.Info) (d data.Dataset, err error) {
+// images opens what -data names, with the numbers that the classes have for a victim.
+// Names of its classes may be nil.
+func images(c *config, info zoo.Info, classes []string) (d data.Dataset, err error) {
 	switch c.data {
 	case "embedded":
 		d, err = embedded()
 	case "mnist":
 		_, d, err = datasets.Open("mnist", true)
 	default:
-		if _, err := os.Stat(c.data); errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("-data %s: neither embedded, mnist nor a directory", c.data)
-		}
-		d, err = data.OpenFolder(c.data, info.Shape)
+		return folder(c, info, classes)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if fmt.Sprint(d.Shape()) != fmt.Sprint(info.Shape) {
-		return nil, fmt.Errorf("the images are %v and victim %q takes %v", d.Shape(), info.Name, info.Shape)
+	if c.classMap != "" || c.resize != 0 || c.orient {
+		return nil, errors.New("-class-map, -resize, -orient: for a directory of pictures only, which -data names")
 	}
-	for i := range d.Len() {
-		if label := d.Label(i); label >= info.Classes {
-			return nil, fmt.Errorf("the images have a class %d and victim %q has %d", label, info.Name, info.Classes)
+	if fmt.Sprint(d.Shape()) != fmt.Sprint(info.Shape) {
+		return nil, fmt.Errorf("-data %s: the images are %v and victim %q takes %v; name a directory of pictures for it by -data DIR, with a directory in it for each class", c.data, d.Shape(), info.Name, info.Shape)
+	}
+	if classes == nil {
+		classes = data.ClassNumbers(info.Classes)
+	}
+	if d, err = data.MatchClasses(d, classes); err != nil {
+		return nil, fmt.Errorf("-data %s and victim %q: %w", c.data, info.Name, err)
+	}
+	return d, nil
+}
+
+// folder opens a directory of pictures.
+func folder(c *config, info zoo.Info, classes []string) (data.Dataset, error) {
+	if _, err := os.Stat(c.data); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("-data %s: neither embedded, mnist nor a directory", c.data)
+	}
+	if n := len(info.Shape); n != 3 || info.Shape[0] != 1 && info.Shape[0] != 3 {
+		return nil, fmt.Errorf("victim %q takes %v, and pictures are [1, H, W] or [3, H, W]", info.Name, info.Shape)
+	}
+	if c.resize != 0 && c.resize < max(info.Shape[1], info.Shape[2]) {
+		return nil, fmt.Errorf("-resize %d: the victim takes %v, so it is at least %d", c.resize, info.Shape, max(info.Shape[1], info.Shape[2]))
+	}
+	opt := data.FolderOptions{Classes: classes, Count: info.Classes, Resize: c.resize, Orient: c.orient}
+	if c.classMap != "" {
+		var err error
+		if opt.Map, err = data.LoadClassMap(c.classMap); err != nil {
+			return nil, fmt.Errorf("-class-map: %w", err)
 		}
+	}
+	d, err := data.OpenFolder(c.data, info.Shape, opt)
+	if fe := new(tensor.FormatError); errors.As(err, &fe) && c.classMap == "" {
+		return nil, fmt.Errorf("%w (-class-map FILE says which class a directory holds)", err)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return d, nil
 }
@@ -104,5 +140,10 @@ func embedded() (data.Dataset, error) {
 	for i, l := range ls {
 		labels[i] = int(l)
 	}
-	return data.NewImages(px, labels, []int{1, shape[1], shape[2]}, 10)
+	d, err := data.NewImages(px, labels, []int{1, shape[1], shape[2]}, 10)
+	if err != nil {
+		return nil, err
+	}
+	d.Names = data.ClassNumbers(10)
+	return d, nil
 }

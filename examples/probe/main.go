@@ -25,6 +25,9 @@ import (
 // config is what the flags say.
 type config struct {
 	victim, shape, data        string
+	classMap                   string
+	resize                     int
+	orient                     bool
 	n                          int
 	goal, attacks              string
 	budget                     int
@@ -44,7 +47,10 @@ func parse(c *config) {
 	g := flags.Group("The victim and the images")
 	g.StringVar(&c.victim, "victim", "", "a safetensors file whose metadata names model, classes and preprocess, or the address of a model that speaks the Open Inference Protocol; default: the embedded Net4")
 	g.StringVar(&c.shape, "shape", "", "of an image, such as 3,224,224; for a victim that resizes or does not say")
-	g.StringVar(&c.data, "data", "embedded", "embedded (MNIST test images that come with the library), mnist (all of them), or a directory of CLASS/*.png, the directories in the order of the victim's classes when sorted, as numbers if all are")
+	g.StringVar(&c.data, "data", "embedded", "embedded (MNIST test images that come with the library), mnist (all of them), or a directory of CLASS/*.png (or .jpg), where CLASS is the name of one of the victim's classes if its file tells them (class_names), or else its number from 0; other names must be as many as the classes, and are taken in sorted order")
+	g.StringVar(&c.classMap, "class-map", "", "file that says which classes the directories of -data hold: lines of DIRECTORY CLASS (n01440764 tench, or n01440764 0), the names of all classes in order, or JSON")
+	g.IntVar(&c.resize, "resize", 0, "pixels that the shorter side of a picture of -data becomes before its middle is cut out, such as 256 for a victim of 224; 0: take the largest part in the middle and resize that")
+	g.BoolVar(&c.orient, "orient", false, "turn pictures of -data as their Exif data say; without it they are taken as they are stored, as most networks were trained")
 	g.IntVar(&c.n, "n", 25, "images to attack, of those the victim gets right")
 	g.Float64Var(&c.noise, "noise", 0, "how far two answers of the victim to one image may differ, if it is noisy by design")
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mettleml/mettle/attack"
+	"github.com/mettleml/mettle/examples/internal/datasets"
 	"github.com/mettleml/mettle/examples/internal/meter"
 	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/tensor"
@@ -74,7 +75,7 @@ func run(ctx context.Context, c *config) error {
 		return err
 	}
 	p := &probe{c: c, began: time.Now()}
-	v, err := victim(ctx, c)
+	v, classes, err := victim(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -101,9 +102,12 @@ func run(ctx context.Context, c *config) error {
 	for _, l := range left {
 		p.note("%s", l)
 	}
-	d, err := images(c, p.victim)
+	d, err := images(c, p.victim, classes)
 	if err != nil {
 		return err
+	}
+	if lacks := datasets.Lacking(d, c.data, "the victim's"); lacks != "" {
+		p.note("%s", lacks)
 	}
 	if err := c.writable(tasks); err != nil {
 		return err

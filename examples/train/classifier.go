@@ -143,6 +143,9 @@ func classifier(ctx context.Context, c *config) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if lacks := datasets.Lacking(test, "the test set", "the training set's"); lacks != "" {
+		fmt.Println("note:", lacks)
+	}
 	if c.limit > 0 && c.limit < train.Len() {
 		train = data.Subset(train, rand.New(rand.NewPCG(c.seed, 1)).Perm(train.Len())[:c.limit])
 	}
@@ -198,7 +201,7 @@ func classifier(ctx context.Context, c *config) (float64, error) {
 	if c.half {
 		dtype = tensor.F16
 	}
-	info := models.Info{Model: c.model, Classes: train.Classes(), Data: c.data, Preprocess: s.pre, Accuracy: strconv.FormatFloat(acc, 'f', 4, 64)}
+	info := models.Info{Model: c.model, Classes: train.Classes(), ClassNames: data.ClassNames(train), Data: c.data, Preprocess: s.pre, Accuracy: strconv.FormatFloat(acc, 'f', 4, 64)}
 	if err := models.Save(c.out, s.net, info, nn.SaveOptions{DType: dtype}); err != nil {
 		return 0, err
 	}

@@ -54,6 +54,24 @@ func pictures(t *testing.T) string {
 	return root
 }
 
+// TestMissingTestClass: a test part that lacks a class is measured by the names of the
+// others, and what is written is right.
+func TestMissingTestClass(t *testing.T) {
+	c := &config{data: pictures(t), model: "lenet5", epochs: 12, batch: 10, lr: 0.02, momentum: 0.9, decay: 0, seed: 1,
+		out: filepath.Join(t.TempDir(), "w.safetensors")}
+	if err := os.RemoveAll(filepath.Join(c.data, "test", "b")); err != nil {
+		t.Fatal(err)
+	}
+	acc, err := classifier(context.Background(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, info, err := models.Open(c.out)
+	if err != nil || acc < 0.99 || info.Accuracy < "0.99" || info.Classes != 4 {
+		t.Errorf("accuracy %v of %d classes, the file says %s (%v)", acc, info.Classes, info.Accuracy, err)
+	}
+}
+
 func TestTrainsAndWritesWeights(t *testing.T) {
 	c := &config{data: pictures(t), model: "lenet5", epochs: 12, batch: 10, lr: 0.02, momentum: 0.9, decay: 0, seed: 1,
 		out: filepath.Join(t.TempDir(), "w.safetensors")}
@@ -68,8 +86,8 @@ func TestTrainsAndWritesWeights(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if info.Model != "lenet5" || info.Classes != 4 {
-		t.Errorf("the file says %s with %d classes", info.Model, info.Classes)
+	if info.Model != "lenet5" || info.Classes != 4 || strings.Join(info.ClassNames, "") != "abcd" {
+		t.Errorf("the file says %s with %d classes, %v", info.Model, info.Classes, info.ClassNames)
 	}
 	_, test, err := datasets.Find(c.data, info.Spec().Input)
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -71,20 +70,12 @@ func Save(path string, net nn.Tree, info Info, o nn.SaveOptions) error {
 // was replaced by another kind of module is saved by [nn.SaveWith] and loaded by
 // [nn.Load].
 func Open(path string) (nn.Module, Info, error) {
-	f, err := os.Open(path)
+	s, err := tensor.OpenSafetensors(path)
 	if err != nil {
 		return nil, Info{}, err
 	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return nil, Info{}, err
-	}
-	net, info, err := Read(f, st.Size())
-	if err != nil {
-		err = fmt.Errorf("%s: %w", path, err)
-	}
-	return net, info, err
+	defer s.Close()
+	return read(s)
 }
 
 // Read is [Open] for what need not be a file: size bytes in the safetensors format.
@@ -93,20 +84,31 @@ func Read(r io.ReaderAt, size int64) (nn.Module, Info, error) {
 	if err != nil {
 		return nil, Info{}, err
 	}
-	info, err := parse(s)
+	return read(s)
+}
+
+// read makes the network that the metadata name and loads it.
+func read(s *tensor.Safetensors) (nn.Module, Info, error) {
+	info, err := parse(s.Metadata())
+	// A network of so many classes takes memory before its tensors are compared.
+	if n := info.Classes; err == nil && n > info.Spec().Classes && !slices.ContainsFunc(s.Entries(), func(e tensor.Entry) bool { return slices.Contains(e.Shape, n) }) {
+		err = fmt.Errorf("its metadata says %d classes, and no tensor has so many rows", n)
+	}
 	if err != nil {
+		if s.Path() != "" {
+			err = fmt.Errorf("%s: %w", s.Path(), err)
+		}
 		return nil, info, err
 	}
 	net := info.Spec().New(0, info.Classes)
-	if err := nn.Read(r, size, net, nn.LoadOptions{}); err != nil {
+	if err := nn.LoadFrom(s, net, nn.LoadOptions{}); err != nil {
 		return nil, info, err
 	}
 	return net, info, nil
 }
 
 // parse reads metadata.
-func parse(s *tensor.Safetensors) (info Info, err error) {
-	meta := s.Metadata()
+func parse(meta map[string]string) (info Info, err error) {
 	info = Info{Model: meta["model"], Data: meta["data"], Accuracy: meta["accuracy"]}
 	spec, ok := Find(info.Model)
 	if !ok {
@@ -136,10 +138,6 @@ func parse(s *tensor.Safetensors) (info Info, err error) {
 	}
 	if n := len(info.ClassNames); n > 0 && n != info.Classes {
 		return info, fmt.Errorf("its metadata has %d class_names for %d classes", n, info.Classes)
-	}
-	// A network of so many classes is made before its tensors are compared.
-	if n := info.Classes; n > spec.Classes && !slices.ContainsFunc(s.Entries(), func(e tensor.Entry) bool { return slices.Contains(e.Shape, n) }) {
-		return info, fmt.Errorf("its metadata says %d classes, and no tensor has so many rows", n)
 	}
 	if p := meta["preprocess"]; p != "" {
 		if info.Preprocess, err = data.ParsePreprocess(p); err != nil {

@@ -3,6 +3,7 @@ package models
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -86,14 +87,51 @@ func TestOpenRefuses(t *testing.T) {
 		"not a JSON array of strings":  {"model": "net4", "class_names": "a,b"},
 		"2 class_names for 10 classes": {"model": "net4", "classes": "10", "class_names": `["a","b"]`},
 		"names are Resize":             {"model": "net4", "preprocess": `{"Mean": [0.5], "Sdt": [0.2]}`},
+		"says 900000000 classes, and":  {"model": "net4", "classes": "900000000"},
 		"something follows the JSON":   {"model": "net4", "preprocess": `{"Mean": [0.5]} {}`},
 		"does not fit the network":     {"model": "lenet5"},
 	} {
 		if err := nn.SaveWith(path, Net4(1, 10), nn.SaveOptions{Metadata: meta}); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := Open(path); err == nil || !strings.Contains(err.Error(), say) || !strings.HasPrefix(err.Error(), path) {
+		if _, _, err := Open(path); err == nil || !strings.Contains(err.Error(), say) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%v; want an error that names the file and says %q", err, say)
 		}
+	}
+}
+
+// A network opens in several files by their index too, and under the names that a wrapper
+// gave it. A file of another kind is named for what it is.
+func TestOpenOtherFiles(t *testing.T) {
+	dir := t.TempDir()
+	path := func(name string) string { return filepath.Join(dir, name) }
+	want := Info{Model: "lenet5", Classes: 3, ClassNames: []string{"a", "b", "c"}}
+	if err := Save(path("w.safetensors"), LeNet5(1, 3), want, nn.SaveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	tensors, meta, err := tensor.LoadSafetensors(path("w.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	wrapped := map[string]*tensor.Tensor{}
+	for name, x := range tensors {
+		names = append(names, fmt.Sprintf("%q: \"w.safetensors\"", name))
+		wrapped["module."+name] = x
+	}
+	index := []byte(`{"weight_map": {` + strings.Join(names, ", ") + "}}")
+	if err := errors.Join(os.WriteFile(path("w.safetensors.index.json"), index, 0o666), tensor.SaveSafetensors(path("p.safetensors"), wrapped, meta)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"w.safetensors.index.json", "p.safetensors"} {
+		if net, info, err := Open(path(name)); err != nil || !reflect.DeepEqual(info, want) || nn.Digest(net) != nn.Digest(LeNet5(1, 3)) {
+			t.Errorf("%s: %+v (%v), want %+v", name, info, err, want)
+		}
+	}
+	if err := os.WriteFile(path("w.safetensors"), []byte("version https://git-lfs.github.com/spec/v1\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Open(path("w.safetensors")); err == nil || !strings.Contains(err.Error(), path("w.safetensors")+": byte 0: a Git LFS pointer") {
+		t.Errorf("error %v", err)
 	}
 }
