@@ -8,7 +8,8 @@ import (
 )
 
 // Of a tensor with more than summarise elements, the first and last edge entries
-// of every long axis are printed. Lines are at most lineLen characters long.
+// of every long axis are printed. Lines are at most lineLen characters
+// long, unless the brackets and one element need more.
 const (
 	summarise = 1000
 	edge      = 3
@@ -105,7 +106,8 @@ func (p *printer) print(axis, at int) {
 	step, _ := elements(p.t.shape[axis+1:])
 	// The entries of the last axis share lines, those of others are apart, by
 	// an empty line for each further axis.
-	perLine, line := max((lineLen-rank)/(p.width+1), 1), 0
+	// A line has room for a bracket of each axis at either end.
+	perLine, line := max((lineLen-2*rank+1)/(p.width+1), 1), 0
 	next := func() {
 		switch {
 		case line == 0:

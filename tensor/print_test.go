@@ -29,14 +29,38 @@ func TestString(t *testing.T) {
 			t.Errorf("got\n%s\nwant\n%s", got, c.want)
 		}
 	}
-	for _, x := range []*Tensor{count(1000), count(300, 300), count(50, 50, 50)} {
-		for _, line := range strings.Split(x.String(), "\n") {
-			if len(line) > lineLen {
-				t.Errorf("%v: a line of %d characters", x.Shape(), len(line))
+}
+
+// Lines hold as many columns as fit in 100 characters with the brackets that may stand
+// at their ends, and the columns are as wide as the widest element that is printed.
+func TestLinesAreFilled(t *testing.T) {
+	wide := count(1000, 2)
+	wide.Set(123456, 500, 1) // is left out
+	if got := wide.Index(0).String(); got != "tensor [2]\n[0 1]" {
+		t.Errorf("got %q", got)
+	}
+	if got := wide.String(); strings.Contains(got, "     1") || !strings.Contains(got, "\n [1998 1999]]") {
+		t.Errorf("columns are wider than what is printed needs:\n%s", got)
+	}
+	for _, shape := range [][]int{{7}, {33}, {34}, {49}, {50}, {51}, {1000}, {10, 100}, {1, 96}, {2, 5, 100}, {2, 2, 2, 60}, {1, 1, 24}, {1, 1, 1, 1, 1, 400}} {
+		for _, fill := range []float32{0, 10, 1000, -1.5, 1e-9} {
+			x := New(shape...)
+			x.Fill(fill)
+			element := strings.Fields(strings.Trim(x.Reshape(x.Len()).Slice(0, 1).String()[len("tensor [1]\n"):], "[]"))[0]
+			rank, row := len(shape), shape[len(shape)-1]
+			columns := (100 - 2*rank + 1) / (len(element) + 1)
+			for _, line := range strings.Split(x.String(), "\n")[1:] {
+				if len(line) > 100 {
+					t.Errorf("%v of %s: a line of %d characters", shape, element, len(line))
+				}
+				n := strings.Count(line, element)
+				if full := n == columns; n > 0 && !full && !(strings.HasSuffix(line, "]") && n == (row-1)%columns+1) {
+					t.Errorf("%v of %s: a line of %d columns, %d have room and a row has %d", shape, element, n, columns, row)
+				}
+			}
+			if got := strings.Count(x.String()[strings.Index(x.String(), "\n"):], element); got != x.Len() {
+				t.Errorf("%v of %s: %d elements are printed", shape, element, got)
 			}
 		}
-	}
-	if got := strings.Count(count(1000).String(), " "); got < 999 {
-		t.Errorf("a tensor of 1000 elements is not printed whole: %d gaps", got)
 	}
 }
