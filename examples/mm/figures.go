@@ -2,9 +2,10 @@ package main
 
 import (
 	"image/color"
+	"io"
 	"math"
-	"os"
 
+	"github.com/mettleml/mettle/internal/atomicfile"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
@@ -194,21 +195,14 @@ func save(file string, w, h vg.Length, picture func(draw.Canvas)) error {
 	picture(draw.New(img))
 	svg := vgsvg.New(w, h)
 	picture(draw.New(svg))
-	out, err := os.Create(file + ".png")
-	if err != nil {
-		return err
+	for path, canvas := range map[string]io.WriterTo{file + ".png": vgimg.PngCanvas{Canvas: img}, file + ".svg": svg} {
+		err := atomicfile.Write(path, func(w io.Writer) error {
+			_, err := canvas.WriteTo(w)
+			return err
+		})
+		if err != nil {
+			return err
+		}
 	}
-	if _, err := (vgimg.PngCanvas{Canvas: img}).WriteTo(out); err != nil {
-		return err
-	}
-	if err := out.Close(); err != nil {
-		return err
-	}
-	if out, err = os.Create(file + ".svg"); err != nil {
-		return err
-	}
-	if _, err := svg.WriteTo(out); err != nil {
-		return err
-	}
-	return out.Close()
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"image/png"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mettleml/mettle/attack"
+	"github.com/mettleml/mettle/internal/atomicfile"
 	"github.com/mettleml/mettle/internal/kernel"
 	"github.com/mettleml/mettle/tensor"
 )
@@ -20,15 +22,16 @@ import (
 // has cost anything.
 func (c *config) writable(tasks []task) error {
 	var errs []error
-	check := func(flag, path string) {
-		if err := touch(path); err != nil {
+	failed := func(flag string, err error) {
+		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", flag, err))
 		}
 	}
+	check := func(flag, path string) { failed(flag, atomicfile.Check(path)) }
 	if c.journal != "" {
 		check("-journal", lookPath(c.journal))
 		for _, t := range tasks {
-			check("-journal", besides(c.journal, t.name))
+			failed("-journal", touch(besides(c.journal, t.name)))
 		}
 	}
 	if !c.dry {
@@ -38,16 +41,16 @@ func (c *config) writable(tasks []task) error {
 		}
 		if c.out != "" {
 			if err := os.MkdirAll(c.out, 0o755); err != nil {
-				errs = append(errs, fmt.Errorf("-out: %w", err))
+				failed("-out", err)
 			} else {
-				check("-out", filepath.Join(c.out, ".writable"))
+				check("-out", filepath.Join(c.out, "records.json"))
 			}
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// touch opens a file for writing and leaves things as they were.
+// touch opens a file for writing, as a journal is, and leaves things as they were.
 func touch(path string) error {
 	_, err := os.Stat(path)
 	f, e := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
@@ -140,7 +143,7 @@ func writeJSON(path string, v any) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, append(b, '\n'), 0o644)
+	return atomicfile.WriteFile(path, append(b, '\n'))
 }
 
 // save writes the adversarial images and all records.
@@ -171,13 +174,5 @@ func (p *probe) save(dir string) error {
 }
 
 func savePNG(path string, x *tensor.Tensor) error {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err := png.Encode(f, x.ToImage()); err != nil {
-		return err
-	}
-	return f.Close()
+	return atomicfile.Write(path, func(w io.Writer) error { return png.Encode(w, x.ToImage()) })
 }

@@ -60,6 +60,35 @@ func TestProbe(t *testing.T) {
 	}
 }
 
+// TestFilesAreReplaced: what a run writes appears whole beside what an earlier one left, so
+// that a full disk leaves that.
+func TestFilesAreReplaced(t *testing.T) {
+	c := small(t)
+	c.attacks = "hopskipjump"
+	files := map[string][]os.FileInfo{}
+	for range 2 {
+		if err := run(context.Background(), c); err != nil {
+			t.Fatal(err)
+		}
+		images, _ := filepath.Glob(filepath.Join(c.out, "*", "*"))
+		for _, path := range append(images, c.report, c.json) {
+			info, err := os.Stat(path)
+			if err != nil || info.Size() == 0 {
+				t.Fatalf("%s: %v (%v)", path, info, err)
+			}
+			files[path] = append(files[path], info)
+		}
+	}
+	if len(files) < 6 {
+		t.Errorf("%d files", len(files))
+	}
+	for path, f := range files {
+		if len(f) != 2 || os.SameFile(f[0], f[1]) {
+			t.Errorf("%s is written over the old one", path)
+		}
+	}
+}
+
 // TestSavedImages: what -out writes is what the records say, as PNG and npy.
 func TestSavedImages(t *testing.T) {
 	c := small(t)

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"github.com/mettleml/mettle/internal/atomicfile"
 	"github.com/mettleml/mettle/internal/kernel"
 )
 
@@ -67,11 +68,7 @@ func cell[T any](s store, label string, key any, make func() (T, error)) (T, err
 	if err := os.MkdirAll(s.dir, 0o755); err != nil {
 		return entry.Value, err
 	}
-	// A cell is there entirely or not at all.
-	if err := os.WriteFile(path+".part", b, 0o644); err != nil {
-		return entry.Value, err
-	}
-	return entry.Value, os.Rename(path+".part", path)
+	return entry.Value, atomicfile.WriteFile(path, b) // entirely or not at all
 }
 
 // digest is a short hash of what is written to it.

@@ -12,12 +12,13 @@ import (
 
 	"github.com/mettleml/mettle/attack"
 	"github.com/mettleml/mettle/examples/internal/report"
+	"github.com/mettleml/mettle/internal/atomicfile"
 	"github.com/mettleml/mettle/internal/kernel"
 )
 
 func (b *book) path() string { return filepath.Join(b.c.out, "chapter2-"+b.name+".md") }
 
-func (b *book) save() error { return os.WriteFile(b.path(), []byte(b.page.String()), 0o644) }
+func (b *book) save() error { return atomicfile.WriteFile(b.path(), []byte(b.page.String())) }
 
 func (b *book) heading(title string) { fmt.Fprintf(&b.page, "\n## %s\n\n", title) }
 

@@ -448,3 +448,22 @@ func TestLayersAddUp(t *testing.T) {
 		}
 	}
 }
+
+// TestPageIsReplaced: the page appears whole beside the old one, and a cell too.
+func TestPageIsReplaced(t *testing.T) {
+	b := &book{c: &config{out: t.TempDir()}, name: "x"}
+	b.heading("a heading")
+	var files [2]os.FileInfo
+	for i := range files {
+		if err := b.save(); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if files[i], err = os.Stat(b.path()); err != nil || files[i].Size() == 0 {
+			t.Fatalf("%v (%v)", files[i], err)
+		}
+	}
+	if os.SameFile(files[0], files[1]) {
+		t.Error("the page is written over the old one")
+	}
+}

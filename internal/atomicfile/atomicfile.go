@@ -17,8 +17,12 @@ import (
 // goes to a temporary file in the same directory, is flushed to the disk, and is
 // renamed over path; if anything fails, fn included, the temporary file is
 // removed and path is untouched. A file that is replaced keeps its permissions,
-// and a symbolic link keeps pointing at it.
+// and a symbolic link keeps pointing at it. What is no regular file, such as a pipe
+// or /dev/stdout, is written to as it is.
 func Write(path string, fn func(w io.Writer) error) error {
+	if special(path) {
+		return stream(path, fn)
+	}
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	}
@@ -35,6 +39,57 @@ func Write(path string, fn func(w io.Writer) error) error {
 		return err
 	}
 	return nil
+}
+
+// WriteFile is [Write] of some bytes.
+func WriteFile(path string, b []byte) error {
+	return Write(path, func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	})
+}
+
+// Check says why [Write] to path would fail before anything is written, nil if it would
+// not: the directory is missing or may not be written to, for example. It changes nothing.
+func Check(path string) error {
+	if special(path) {
+		return stream(path, func(io.Writer) error { return nil })
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return &fs.PathError{Op: "write", Path: path, Err: errors.New("is a directory")}
+	}
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	f, err := create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// special reports whether there is something at path that is neither a regular file nor
+// a directory.
+func special(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.Mode().IsRegular() && !info.IsDir()
+}
+
+// stream writes to what cannot be replaced.
+func stream(path string, fn func(w io.Writer) error) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	w := bufio.NewWriterSize(f, 1<<16)
+	if err := fn(w); err != nil {
+		return err
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // create opens a new file beside path, with the mode that os.Create would give.

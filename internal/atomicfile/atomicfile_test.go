@@ -82,6 +82,71 @@ func TestModeAndLinkSurvive(t *testing.T) {
 	}
 }
 
+// A reader that has the old file open keeps it whole.
+func TestReadersKeepTheOldFile(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("open files cannot be replaced")
+	}
+	path := filepath.Join(t.TempDir(), "a")
+	if err := WriteFile(path, []byte("old")); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := WriteFile(path, []byte("something new")); err != nil {
+		t.Fatal(err)
+	}
+	only(t, path, "something new")
+	if b, err := io.ReadAll(f); err != nil || string(b) != "old" {
+		t.Errorf("the reader has %q (%v)", b, err)
+	}
+}
+
+// Devices and pipes are written to and stay what they are; a full disk is an error.
+func TestSpecialFiles(t *testing.T) {
+	for path, works := range map[string]bool{os.DevNull: true, "/dev/full": false} {
+		before, err := os.Stat(path)
+		if err != nil {
+			continue // not on this system
+		}
+		if err := WriteFile(path, []byte("x")); (err == nil) != works {
+			t.Errorf("%s: %v", path, err)
+		}
+		if err := Check(path); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+		if after, err := os.Stat(path); err != nil || after.Mode() != before.Mode() {
+			t.Errorf("%s became %v (%v)", path, after.Mode(), err)
+		}
+	}
+}
+
+func TestCheck(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a")
+	if err := Check(path); err != nil {
+		t.Error(err)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
+		t.Errorf("directory holds %v (%v), want nothing", entries, err)
+	}
+	if err := WriteFile(path, []byte("old")); err != nil {
+		t.Fatal(err)
+	}
+	if err := Check(path); err != nil {
+		t.Error(err)
+	}
+	only(t, path, "old")
+	for _, bad := range []string{filepath.Join(dir, "no", "a"), dir, filepath.Join(path, "below")} {
+		if err := Check(bad); err == nil {
+			t.Errorf("no error for %s", bad)
+		}
+	}
+}
+
 func TestMissingDirectory(t *testing.T) {
 	if err := Write(filepath.Join(t.TempDir(), "no", "a"), write("x")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error %v, want one that says the directory is missing", err)

@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"html"
 	"math"
-	"os"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/mettleml/mettle/internal/atomicfile"
 )
 
 // A Chart is a line chart.
@@ -102,7 +103,7 @@ const style = `<style>svg { background: #fff; } text { fill: #1c2430; } .grid { 
 func (c *Chart) Write(path string) error {
 	head, rest, _ := strings.Cut(c.SVG(), ">")
 	svg := strings.Replace(head, "<svg ", `<svg xmlns="http://www.w3.org/2000/svg" `, 1) + ">" + style + rest + "\n"
-	return os.WriteFile(path, []byte(svg), 0o644)
+	return atomicfile.WriteFile(path, []byte(svg))
 }
 
 // path is the series as SVG path data.

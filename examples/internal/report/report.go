@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"html/template"
 	"image/png"
-	"os"
 
+	"github.com/mettleml/mettle/internal/atomicfile"
 	"github.com/mettleml/mettle/tensor"
 )
 
@@ -70,7 +70,7 @@ func (p *Page) Write(path string) error {
 	if err := page.Execute(&b, p); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
-	return os.WriteFile(path, b.Bytes(), 0o644)
+	return atomicfile.WriteFile(path, b.Bytes())
 }
 
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
