@@ -449,7 +449,7 @@ func TestLayersAddUp(t *testing.T) {
 	}
 }
 
-// TestPageIsReplaced: the page appears whole beside the old one, and a cell too.
+// TestPageIsReplaced: the page appears whole beside the old one.
 func TestPageIsReplaced(t *testing.T) {
 	b := &book{c: &config{out: t.TempDir()}, name: "x"}
 	b.heading("a heading")
