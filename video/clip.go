@@ -1,0 +1,186 @@
+package video
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+
+	"github.com/mettleml/mettle/tensor"
+)
+
+// A Clip is a run of frames.
+type Clip struct {
+	X     *tensor.Tensor // [T, C, H, W], values in [0,1]; C is 3 (red, green, blue) or 1 (gray)
+	FPS   float64        // frames per second; 0 if unknown
+	Name  string         // where the clip is from, such as a path; may be empty
+	Index []int          // the numbers of the frames in their video, from 0; nil means 0, 1, 2, ...
+}
+
+// dims returns the dimensions of the clip's frames. It panics for op if X is not
+// [T, C, H, W] with 1 or 3 channels and at least one pixel.
+func (c *Clip) dims(op string) (t, ch, h, w int) {
+	s := c.X.Shape()
+	if len(s) != 4 || s[1] != 1 && s[1] != 3 || c.X.Len() == 0 {
+		tensor.Panic(op, "not a clip [T, C, H, W] with 1 or 3 channels", s)
+	}
+	return s[0], s[1], s[2], s[3]
+}
+
+// Info says what a video is like.
+type Info struct {
+	Format  string  // "Y4M", "AVI", "GIF", "frames", "npy", "raw", "ffmpeg" or a name of another decoder's
+	C, H, W int     // the shape of a frame; C is 3 (red, green, blue) or 1 (gray)
+	FPS     float64 // frames per second; 0 if unknown
+}
+
+// A Source delivers the frames of a video one after another. It is used by one
+// goroutine at a time.
+type Source interface {
+	// Info returns what is known from the start. All frames have its shape.
+	Info() Info
+	// Next writes the next frame to dst, [C, H, W], with values in [0,1]. If dst is
+	// nil, Next skips the frame, with as little work as the format permits. It
+	// returns io.EOF after the last frame. After an error every call returns one.
+	Next(dst *tensor.Tensor) error
+	// Close frees what the source holds. It may be called at any time, and again.
+	Close() error
+}
+
+// source is a Source made of functions. It sees to what all sources have in common.
+type source struct {
+	info  Info
+	next  func(dst *tensor.Tensor) error // not called again after an error
+	close func() error                   // called once; may be nil
+	err   error                          // what next returned, or errClosed
+}
+
+var errClosed = errors.New("video: the source is closed")
+
+func (s *source) Info() Info { return s.info }
+
+func (s *source) Next(dst *tensor.Tensor) error {
+	if dst != nil && !slices.Equal(dst.Shape(), []int{s.info.C, s.info.H, s.info.W}) {
+		tensor.Panic("video.Source.Next", fmt.Sprintf("frames are [%d, %d, %d]", s.info.C, s.info.H, s.info.W), dst.Shape())
+	}
+	if s.err == nil {
+		s.err = s.next(dst)
+	}
+	return s.err
+}
+
+func (s *source) Close() error {
+	s.err = errClosed
+	if s.close == nil {
+		return nil
+	}
+	f := s.close
+	s.close = nil
+	return f()
+}
+
+// ErrShort is the cause when a video has fewer frames than were asked for.
+var ErrShort = errors.New("the video is too short")
+
+// maxPixels bounds a frame. It is a variable so that a test can lower it.
+var maxPixels = 1 << 26
+
+// checkSize returns why frames of w by h pixels cannot be, or nothing.
+func checkSize(w, h int) string {
+	if w < 1 || h < 1 || w > maxPixels/h {
+		return fmt.Sprintf("%d by %d pixels, a frame has 1 to %d", w, h, maxPixels)
+	}
+	return ""
+}
+
+// All delivers the frames that are left in s, with an error as the last pair if
+// there is one. The tensor, [C, H, W], belongs to the sequence, which uses it
+// again: it is valid in the body of the loop that receives it. All does not close s.
+func All(s Source) iter.Seq2[*tensor.Tensor, error] {
+	return func(yield func(*tensor.Tensor, error) bool) {
+		i := s.Info()
+		frame := tensor.New(i.C, i.H, i.W)
+		for {
+			err := s.Next(frame)
+			if err == io.EOF {
+				return
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if !yield(frame, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Windows delivers clips of the given number of consecutive frames, of which one
+// begins every hop frames, for work on all of a long video. It holds one clip at a
+// time. Frames behind the last whole clip are not delivered. A video shorter than one
+// clip gives an error with the cause [ErrShort]. The clip belongs to the sequence,
+// which uses its memory again. Windows does not close s. It panics if frames or hop is
+// below 1.
+func Windows(s Source, frames, hop int) iter.Seq2[*Clip, error] {
+	if frames < 1 || hop < 1 {
+		tensor.Panic("video.Windows", fmt.Sprintf("%d frames, a hop of %d", frames, hop))
+	}
+	return func(yield func(*Clip, error) bool) {
+		i := s.Info()
+		c := &Clip{X: tensor.New(frames, i.C, i.H, i.W), FPS: i.FPS, Index: make([]int, frames)}
+		for first := 0; ; first += hop {
+			keep := 0
+			if first > 0 {
+				keep = max(frames-hop, 0)
+				copy(c.X.Data(), c.X.Slice(frames-keep, frames).Data())
+				for range max(hop-frames, 0) {
+					if err := s.Next(nil); err == io.EOF {
+						return
+					} else if err != nil {
+						yield(nil, err)
+						return
+					}
+				}
+			}
+			for k := keep; k < frames; k++ {
+				err := s.Next(c.X.Index(k))
+				if err == io.EOF && first == 0 {
+					err = fmt.Errorf("video: %w: %d frames, a clip has %d", ErrShort, k, frames)
+				}
+				if err == io.EOF {
+					return
+				}
+				if err != nil {
+					yield(nil, err)
+					return
+				}
+			}
+			for k := range c.Index {
+				c.Index[k] = first + k
+			}
+			if !yield(c, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Count returns the number of frames of the video at path, as [Open] would deliver
+// them with the same options. It reads the video to its end.
+func Count(ctx context.Context, path string, opt Options) (int, error) {
+	s, err := open(ctx, path, opt, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer s.Close()
+	for n := 0; ; n++ {
+		if err := s.Next(nil); err == io.EOF {
+			return n, nil
+		} else if err != nil {
+			return 0, err
+		}
+	}
+}
