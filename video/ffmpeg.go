@@ -91,8 +91,9 @@ func (f FFmpeg) start(ctx context.Context, program, path, passthrough string) (*
 		}
 	}
 	if err != nil {
+		err = p.stopped(err)
 		p.close()
-		return p, p.stopped(err)
+		return p, err
 	}
 	p.raw = make([]byte, 3*p.w*p.h)
 	return p, nil

@@ -66,6 +66,10 @@ func (a *npy) header() (c, h, w int, err error) {
 		return fail(fmt.Sprintf("begins with %q, not as npy does", head[:6]), nil)
 	}
 	a.version = string(head[:8])
+	if head[6] < 1 || head[6] > 3 {
+		_, err := tensor.ReadNPY(bytes.NewReader(head))
+		return 0, 0, 0, a.named(err)
+	}
 	n := int(head[8]) | int(head[9])<<8
 	if head[6] > 1 {
 		head = head[:12]

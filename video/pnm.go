@@ -47,7 +47,7 @@ func readPNM(in *input) (*tensor.Tensor, error) {
 	place := func(i int) string { return fmt.Sprintf("row %d, column %d", i/channels/w, i/channels%w) }
 	if plain {
 		// A value takes two bytes at least, so that the file bounds the picture.
-		if in.size >= 0 && in.size-in.at < 2*int64(n*channels)-1 {
+		if in.size >= 0 && in.size-in.at < 2*int64(n*channels) {
 			return nil, in.fail("data", fmt.Sprintf("%d bytes for %d values", in.size-in.at, n*channels), io.ErrUnexpectedEOF)
 		}
 		x := tensor.New(channels, h, w)
@@ -94,11 +94,8 @@ func pnmNumber(in *input) (int, error) {
 	var digits []byte
 	for {
 		c, err := in.r.ReadByte()
-		if err == io.EOF && len(digits) > 0 {
-			return strconv.Atoi(string(digits)) // the last number of a plain file
-		}
 		if err != nil {
-			return 0, err
+			return 0, err // behind digits too: there may have been more of them
 		}
 		in.at++
 		switch {

@@ -36,7 +36,7 @@ func Save(path string, c *Clip) error {
 		return atomicfile.Write(path, func(w io.Writer) error { return WriteY4M(w, c, Y4MOptions{}) })
 	case ".gif":
 		return atomicfile.Write(path, func(w io.Writer) error { return WriteGIF(w, c, GIFOptions{}) })
-	case "", string(filepath.Separator):
+	case "":
 		return SavePNG(path, c)
 	default:
 		return fmt.Errorf("%s: clips are written as .npy, .y4m, .gif or a directory of PNG files, not as %s", path, ext)
