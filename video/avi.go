@@ -16,16 +16,15 @@ func maxChunk() int64 { return 4*int64(maxPixels) + 4096 }
 
 // avi reads the first video stream of an AVI file.
 type avi struct {
-	in      *input
-	stream  int // of the stream header that came last
-	video   int // the stream that is read, -1 before its header
-	fps     float64
-	codec   string // "MJPG" or "RGB"
-	w, h    int    // of the stream's format; h is negative if rows go from top to bottom
-	depth   int    // bits per pixel
-	channel int    // of the first frame
-	movi    int64  // where the list of frames ends, -1 if its header does not say
-	riff    int64  // the same for all of the file's first part
+	in     *input
+	stream int // of the stream header that came last
+	video  int // the stream that is read, -1 before its header
+	fps    float64
+	codec  string // "MJPG" or "RGB"
+	w, h   int    // of the stream's format; h is negative if rows go from top to bottom
+	depth  int    // bits per pixel
+	movi   int64  // where the list of frames ends, -1 if its header does not say
+	riff   int64  // the same for all of the file's first part
 
 	data    []byte // the frame that came last
 	waiting bool   // data is the next frame

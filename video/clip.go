@@ -1,11 +1,8 @@
 package video
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"iter"
 	"slices"
 
 	"github.com/mettleml/mettle/tensor"
@@ -93,94 +90,4 @@ func checkSize(w, h int) string {
 		return fmt.Sprintf("%d by %d pixels, a frame has 1 to %d", w, h, maxPixels)
 	}
 	return ""
-}
-
-// All delivers the frames that are left in s, with an error as the last pair if
-// there is one. The tensor, [C, H, W], belongs to the sequence, which uses it
-// again: it is valid in the body of the loop that receives it. All does not close s.
-func All(s Source) iter.Seq2[*tensor.Tensor, error] {
-	return func(yield func(*tensor.Tensor, error) bool) {
-		i := s.Info()
-		frame := tensor.New(i.C, i.H, i.W)
-		for {
-			err := s.Next(frame)
-			if err == io.EOF {
-				return
-			}
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			if !yield(frame, nil) {
-				return
-			}
-		}
-	}
-}
-
-// Windows delivers clips of the given number of consecutive frames, of which one
-// begins every hop frames, for work on all of a long video. It holds one clip at a
-// time. Frames behind the last whole clip are not delivered. A video shorter than one
-// clip gives an error with the cause [ErrShort]. The clip belongs to the sequence,
-// which uses its memory again. Windows does not close s. It panics if frames or hop is
-// below 1.
-func Windows(s Source, frames, hop int) iter.Seq2[*Clip, error] {
-	if frames < 1 || hop < 1 {
-		tensor.Panic("video.Windows", fmt.Sprintf("%d frames, a hop of %d", frames, hop))
-	}
-	return func(yield func(*Clip, error) bool) {
-		i := s.Info()
-		c := &Clip{X: tensor.New(frames, i.C, i.H, i.W), FPS: i.FPS, Index: make([]int, frames)}
-		for first := 0; ; first += hop {
-			keep := 0
-			if first > 0 {
-				keep = max(frames-hop, 0)
-				copy(c.X.Data(), c.X.Slice(frames-keep, frames).Data())
-				for range max(hop-frames, 0) {
-					if err := s.Next(nil); err == io.EOF {
-						return
-					} else if err != nil {
-						yield(nil, err)
-						return
-					}
-				}
-			}
-			for k := keep; k < frames; k++ {
-				err := s.Next(c.X.Index(k))
-				if err == io.EOF && first == 0 {
-					err = fmt.Errorf("video: %w: %d frames, a clip has %d", ErrShort, k, frames)
-				}
-				if err == io.EOF {
-					return
-				}
-				if err != nil {
-					yield(nil, err)
-					return
-				}
-			}
-			for k := range c.Index {
-				c.Index[k] = first + k
-			}
-			if !yield(c, nil) {
-				return
-			}
-		}
-	}
-}
-
-// Count returns the number of frames of the video at path, as [Open] would deliver
-// them with the same options. It reads the video to its end.
-func Count(ctx context.Context, path string, opt Options) (int, error) {
-	s, err := open(ctx, path, opt, 0)
-	if err != nil {
-		return 0, err
-	}
-	defer s.Close()
-	for n := 0; ; n++ {
-		if err := s.Next(nil); err == io.EOF {
-			return n, nil
-		} else if err != nil {
-			return 0, err
-		}
-	}
 }

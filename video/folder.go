@@ -29,9 +29,8 @@ type FolderOptions struct {
 	Window Sampler `json:"-"`
 
 	// Group is a regular expression with one group in parentheses that finds a video's
-	// group in its name, without the extension. "" means _g(\d+)_c\d+$, as UCF50,
-	// UCF101 and HMDB51's kin have it; a name without a match is then a group of its
-	// own.
+	// group in its name, without the extension. "" means _g(\d+)_c\d+$, as in
+	// UCF50 and UCF101; a name without a match is then a group of its own.
 	Group string `json:",omitempty"`
 }
 

@@ -19,7 +19,6 @@ type gifSource struct {
 	canvas     []byte // what is shown, three bytes per pixel
 	saved      []byte // the canvas before the last picture, if that is to be restored
 	last       gifPicture
-	delay      int // of the first picture, in hundredths of a second
 	waiting    bool
 	n          int
 	indices    []byte
@@ -30,7 +29,7 @@ type gifPicture struct {
 	x, y, w, h  int
 	disposal    byte
 	transparent int // an index, -1 if there is none
-	delay       int
+	delay       int // in hundredths of a second
 }
 
 var white = [3]byte{255, 255, 255}
