@@ -344,7 +344,7 @@ func TestSparsePCADiagonal(t *testing.T) {
 	}
 }
 
-// The trap of section 7.2: a λ too large for the start sends sparse PCA to zero;
+// A trap of sparse PCA: a λ too large for the start sends sparse PCA to zero;
 // from the coordinate of largest variance, or on the sphere, it does not.
 func TestSparsePCATrap(t *testing.T) {
 	z, u := Spiked(2000, 30, 5, 8, 58)

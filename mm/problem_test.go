@@ -151,7 +151,7 @@ func TestLipschitzBounds(t *testing.T) {
 }
 
 // The curvature of each loss is the maximum of the second derivative, neither less
-// nor loose: a dense grid against the closed forms of section 13.
+// nor loose: a dense grid against closed forms and grids computed elsewhere.
 func TestCurvatures(t *testing.T) {
 	for _, c := range []struct {
 		loss Loss
@@ -168,7 +168,7 @@ func TestCurvatures(t *testing.T) {
 		}
 		got := c.loss.Curvature()
 		if top > got*(1+1e-6) || top < got*(1-1e-3) || !(math.Abs(got-c.want) <= 1e-4*c.want) {
-			t.Errorf("%T: curvature %.7g, grid %.7g, section 13 %.7g", c.loss, got, top, c.want)
+			t.Errorf("%T: curvature %.7g, grid %.7g, want %.7g", c.loss, got, top, c.want)
 		}
 	}
 }

@@ -158,7 +158,7 @@ func TestLineSearchAtRest(t *testing.T) {
 }
 
 // The normalised step bounds every move by ε/(L·N0) and so the estimator's mean
-// squared error by ε² (section 4).
+// squared error by ε².
 func TestNormalizedStep(t *testing.T) {
 	f := nonconvexLogistic(400, 6, 90)
 	const eps = 0.02

@@ -66,7 +66,7 @@ func TestScalingSamples(t *testing.T) {
 		for _, n := range sizes {
 			x, y := Gaussian(int(n), 20, 7)
 			f := must(NewLogistic(x, y, 1e-3))
-			// The plain constant, as in the measurement that section 11 quotes:
+			// The plain constant, as in the measurement behind these limits:
 			// a tighter one makes every step longer alike.
 			f.Lipschitz()
 			f.lip.MeanSquare = f.lip.Max

@@ -317,7 +317,7 @@ func TestCounts(t *testing.T) {
 			}
 		}
 	}
-	// The bound of section 4 on the total.
+	// The bound of the package documentation on the total.
 	res := solve(t, p, nil, Settings{MajorIterations: 1000}, SPIMM{})
 	if bound := int64(3*n + 3*8*1000); res.IFO > bound {
 		t.Errorf("%d IFO in 1000 iterations, bound 3n+3√n·K = %d", res.IFO, bound)
