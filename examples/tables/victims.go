@@ -45,8 +45,8 @@ func (b *book) classifier(ctx context.Context, name string) (*classifier, error)
 	if c.model, err = weights.Victim(c.net, c.info, b.test.Shape()); err != nil {
 		return nil, err
 	}
-	if c.info.Classes < b.test.Classes() {
-		return nil, fmt.Errorf("%s has %d classes, %s has %d", path, c.info.Classes, b.c.data, b.test.Classes())
+	if err := weights.Fits(path, c.info, b.test); err != nil {
+		return nil, err
 	}
 	key := struct{ What, Net, Data string }{"answers", c.hash, b.data}
 	c.answers, err = cell(store{dir: b.cells.dir}, name+"-answers", key, func() ([]int, error) {

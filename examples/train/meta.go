@@ -56,6 +56,9 @@ func meta(ctx context.Context, c *config) error {
 		if err != nil {
 			return fmt.Errorf("%w (-stage sources -data %s -out %s makes it)", err, c.data, dir)
 		}
+		if err := weights.Fits(cast.File(dir, name), info, train); err != nil {
+			return err
+		}
 		v, err := weights.Victim(net, info, train.Shape())
 		if err != nil {
 			return err

@@ -3,8 +3,8 @@
 //
 // A [Dataset] is a list of labelled samples of one shape, usually images,
 // [C, H, W] with values in [0,1]. [NewTensors] and [NewImages] make one from
-// memory; [LoadIDX], [LoadMNIST], [LoadCIFAR10], [LoadCIFAR100], [OpenFolder] and
-// [LoadCSV] from files. [Subset], [Split] and [SplitStratified] make one from
+// memory; [LoadIDX], [LoadMNIST], [LoadFashionMNIST], [LoadCIFAR10], [LoadCIFAR100],
+// [OpenFolder] and [LoadCSV] from files. [Subset], [Split] and [SplitStratified] make one from
 // another. A [Loader] cuts it into batches:
 //
 //	package main
@@ -45,6 +45,22 @@
 //			fmt.Println("epoch", epoch, "mean", sum/float64(loader.Len()))
 //		}
 //	}
+//
+// # Classes go by their names
+//
+// A label is a number, and what it stands for is a name: [ClassNames] tells the names
+// where the files do. Two data sets, or a data set and a network, agree by names. So a
+// test folder that lacks a class keeps the labels of the others, if it is opened with the
+// training folder's names ([FolderOptions]); [MatchClasses] does the same for any data
+// set, [Absent] lists the classes that have no samples, and [LoadClassMap] reads which
+// class a directory such as n01440764 holds.
+//
+// # Pixels
+//
+// A JPEG has the pixels that PIL, OpenCV and torchvision decode, but for the rounding of
+// the cosine transform ([tensor.FromImage]). [OpenFolder] cuts the largest part in the
+// middle out of an image. What a network was trained with may be another cut: option
+// Resize is torchvision's Resize and CenterCrop.
 //
 // # Transforms
 //
@@ -92,5 +108,6 @@
 //
 // Every decoder takes memory as data arrives, up to a stated limit, and reports
 // what is wrong with the content as a [*tensor.FormatError] with file, place and
-// reason. Labels are checked when a data set is made.
+// reason. A file of another kind, such as a Git LFS pointer or a web page, is named for
+// what it is. Labels are checked when a data set is made.
 package data

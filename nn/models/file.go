@@ -65,7 +65,8 @@ func Save(path string, net nn.Tree, info Info, o nn.SaveOptions) error {
 }
 
 // Open reads a network from a file that [Save] wrote, or PyTorch with the same
-// metadata, of which only "model" must be there. It is an error if the metadata do not
+// metadata, of which only "model" must be there, or from the index of several files. See
+// [nn.Load] for names with a prefix. It is an error if the metadata do not
 // name a model of this package or the tensors are not that model's: a network whose head
 // was replaced by another kind of module is saved by [nn.SaveWith] and loaded by
 // [nn.Load].

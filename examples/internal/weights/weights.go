@@ -8,6 +8,7 @@ import (
 	"github.com/mettleml/mettle/attack"
 	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/models"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
@@ -51,6 +52,24 @@ func Attacker(path string, shape []int) (nn.Module, error) {
 		return nil, fmt.Errorf("%s: the %s does not fit samples of %v: %w", path, info.Model, shape, err)
 	}
 	return net, nil
+}
+
+// Fits returns an error if a network has not the classes of a data set under the same
+// numbers: fewer of them or, where both tell their names, others.
+func Fits(path string, info models.Info, d data.Dataset) error {
+	if info.Classes < d.Classes() {
+		return fmt.Errorf("%s has %d classes, the data have %d", path, info.Classes, d.Classes())
+	}
+	names := data.ClassNames(d)
+	if names == nil || info.ClassNames == nil {
+		return nil
+	}
+	for i, name := range names {
+		if theirs := info.ClassNames[i]; theirs != name {
+			return fmt.Errorf("class %d is %q in %s and %q in the data: was it trained on other data?", i, theirs, path, name)
+		}
+	}
+	return nil
 }
 
 // Victim makes a victim of a classifier that models.Open returned, for samples

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/models"
 )
 
@@ -108,6 +109,32 @@ func TestAttackers(t *testing.T) {
 		}
 		if err == nil && !slices.Equal(d.Code, []int{1, 14, 14}) {
 			t.Errorf("%s: a code of %v", c.name, d.Code)
+		}
+	}
+}
+
+// TestFits: a network of other classes, or of the same in another order, is not for the
+// data.
+func TestFits(t *testing.T) {
+	d, err := data.NewImages([]byte{1}, []int{0}, []int{1, 1, 1}, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		info  models.Info
+		names []string
+		want  string
+	}{
+		{models.Info{Classes: 1}, nil, "w has 1 classes, the data have 2"},
+		{models.Info{Classes: 2}, []string{"a", "b"}, ""},
+		{models.Info{Classes: 2, ClassNames: []string{"a", "b"}}, nil, ""},
+		{models.Info{Classes: 2, ClassNames: []string{"a", "b"}}, []string{"a", "b"}, ""},
+		{models.Info{Classes: 3, ClassNames: []string{"a", "b", "c"}}, []string{"a", "b"}, ""},
+		{models.Info{Classes: 2, ClassNames: []string{"b", "a"}}, []string{"a", "b"}, `class 0 is "b" in w and "a" in the data`},
+	} {
+		d.Names = c.names
+		if err := Fits("w", c.info, d); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v for %v: %v, want %q", c.info, c.names, err, c.want)
 		}
 	}
 }
