@@ -235,7 +235,7 @@ func TestOptions(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(root, "class", "a.png"), b.Bytes())
-	folder, err := data.OpenFolder(root, []int{3, 6, 8})
+	folder, err := data.OpenFolder(root, []int{3, 6, 8}, data.FolderOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
