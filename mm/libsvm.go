@@ -44,8 +44,9 @@ type Samples struct {
 type LIBSVMOptions struct {
 	// ZeroBased says that indices start from 0, as scikit-learn's
 	// dump_svmlight_file writes them unless it is told otherwise. Without it they
-	// start from 1. Nothing is guessed: a file in which column 0 never occurs looks
-	// the same either way.
+	// start from 1. Nothing is guessed, since a file in which column 0 never occurs
+	// looks the same either way. But it is an error if the option contradicts the
+	// comment in which dump_svmlight_file says where indices start.
 	ZeroBased bool
 	// Columns is the number of columns, at most 2³¹−1; an index beyond it is an
 	// error. 0 means as many as the largest index, which must then not exceed 2²⁷.
