@@ -232,7 +232,7 @@ func TestColour(t *testing.T) {
 		}
 	}
 	c := &config{chapter: 2, data: root, weights: dir, out: t.TempDir(), only: "2.1,2.3,2.4,2.6,2.7", rows: "square-linf,autozoom-ae,meta,meta-transfer", sources: "vgg11-32",
-		transfer: cast.File(dir, "meta-cifar"), n: 1, slow: 1, sweep: 1, victims: 1, budget: 20, workers: 2, seed: 1}
+		transfer: cast.File(dir, "meta-cifar"), n: 1, slow: 1, sweep: 1, victims: 1, budget: 20, estimated: 5, workers: 2, seed: 1}
 	text := page(t, c)
 	for _, want := range []string{"meta-cifar: 1380099 parameters", "| resnet18-small | victim |", "| Meta Attack | 20 |", "trained on test", "finite differences"} {
 		if !strings.Contains(text, want) {
