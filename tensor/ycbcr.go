@@ -30,9 +30,9 @@ func fromYCbCr(red, green, blue []float32, img *image.YCbCr) {
 		for x, l := range luma {
 			at := int32(l) + clampBelow
 			kb, kr := &chroma[pb[x]], &chroma[pr[x]]
-			r[x] = clamped[(at+kr.red)%clampSize]
-			g[x] = clamped[(at+(kb.green+kr.greenOfRed)>>16)%clampSize]
-			bl[x] = clamped[(at+kb.blue)%clampSize]
+			r[x] = clamped[uint32(at+kr.red)%clampSize]
+			g[x] = clamped[uint32(at+(kb.green+kr.greenOfRed)>>16)%clampSize]
+			bl[x] = clamped[uint32(at+kb.blue)%clampSize]
 		}
 	}
 }
