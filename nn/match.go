@@ -81,11 +81,11 @@ func matching(s *tensor.Safetensors, m Tree, o LoadOptions) (*match, error) {
 	}
 	bad := &StateError{Source: cmp.Or(s.Path(), "the safetensors data")}
 	if o.Prefix == "" && o.Rename == nil {
-		switch p := bestPrefix(there, wanted); {
+		switch p, more := bestPrefix(there, wanted); {
 		case p != "" && shared(there, p):
 			o.Prefix = p
 			bad.Source += fmt.Sprintf(" without the prefix %q", p)
-		default:
+		case more:
 			bad.Prefix = p
 		}
 	}
@@ -133,8 +133,9 @@ func matching(s *tensor.Safetensors, m Tree, o LoadOptions) (*match, error) {
 
 // bestPrefix returns what the names of a file have to lose in front, up to a dot, for
 // the most of them to fit the entries, "" if nothing helps: the most in name and shape,
-// and of several the most in name, the shortest, the first.
-func bestPrefix(there []tensor.Entry, wanted []Entry) string {
+// and of several the most in name, the shortest, the first. more says whether more agree
+// in shape than without it.
+func bestPrefix(there []tensor.Entry, wanted []Entry) (best string, more bool) {
 	type count struct{ names, shapes int } // that agree
 	shapes, longest := make(map[string][]int, len(wanted)), 0
 	for _, e := range wanted {
@@ -159,14 +160,13 @@ func bestPrefix(there []tensor.Entry, wanted []Entry) string {
 			fits[e.Name[:at]] = n
 		}
 	}
-	best := ""
 	for p, n := range fits {
 		b := fits[best]
 		if d := cmp.Or(n.shapes-b.shapes, n.names-b.names, len(best)-len(p), strings.Compare(best, p)); d > 0 {
 			best = p
 		}
 	}
-	return best
+	return best, fits[best].shapes > fits[""].shapes
 }
 
 // shared reports whether all names begin with the prefix.

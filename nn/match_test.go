@@ -151,6 +151,45 @@ func TestPrefix(t *testing.T) {
 	}
 }
 
+// Of several prefixes the one counts that makes the most tensors fit, in name and shape,
+// then in name, and of equal ones the shortest.
+func TestBestPrefix(t *testing.T) {
+	entries := func(names ...string) (list []tensor.Entry) {
+		for _, name := range names {
+			name, width, _ := strings.Cut(name, ":")
+			list = append(list, tensor.Entry{Name: name, Shape: []int{len(width)}})
+		}
+		return list
+	}
+	b := NewBatchNorm(1)
+	b.Batches, b.RunningMean, b.RunningVar = nil, nil, nil
+	var wanted []Entry
+	for e := range State(b) { // weight and bias of one element
+		wanted = append(wanted, e)
+	}
+	for _, c := range []struct {
+		there []tensor.Entry
+		want  string // of b. no shape agrees
+	}{
+		{entries("weight:x", "bias:x"), ""},
+		{entries("m.weight:x", "m.bias:x"), "m."},
+		{entries("a.b.weight:x", "a.b.bias:x"), "a.b."},
+		{entries("student.weight:xx", "student.bias:xx", "teacher.weight:x"), "teacher."}, // fewer names, but their shapes
+		{entries("a.weight:xx", "b.weight:xx", "b.bias:xx"), "b."},
+		{entries("m.m.weight:x", "m.weight:x"), "m."},
+		{entries("b.weight:x", "a.weight:x"), "a."},
+		{entries("xweight:x", "x.weights:x"), ""},
+	} {
+		got, more := bestPrefix(c.there, wanted)
+		if wantMore := got != "" && got != "b."; got != c.want || more != wantMore {
+			t.Errorf("%v: %q (%v), want %q", c.there, got, more, c.want)
+		}
+	}
+	if got, _ := bestPrefix(entries("m.weight:x"), wanted[:1]); got != "m." {
+		t.Errorf("one name: %q", got)
+	}
+}
+
 // A file of another network gives one readable sentence; the fields have every name.
 func TestForeignFile(t *testing.T) {
 	var list []Module

@@ -85,6 +85,7 @@ func TestClassesOfFolders(t *testing.T) {
 		{`"n01" is mapped to "3", which is no class`, "n01", FolderOptions{Classes: fruit, Map: ClassMap{{"n01", "3"}}}},
 		{`there is no class "n02"`, "n01 n02", FolderOptions{Map: ClassMap{{"n01", "0"}}}},
 		{`2 classes are called "crane" (0 and 1); map "crane" to a number`, "crane", FolderOptions{Classes: []string{"crane", "crane"}}},
+		{`"apple" and "n01" are both class 0, "apple"`, "apple n01", FolderOptions{Classes: fruit, Map: ClassMap{{"n01", "apple"}}}},
 		{"the map has 2 classes where there are 3", "n01", FolderOptions{Count: 3, Map: ClassMap{{"n01", "a"}, {"n02", "b"}}}},
 		{"the limit is 65535", "n01", FolderOptions{Map: ClassMap{{"n01", "900000000"}}}},
 		{"a, b, c, d, e, f, g, h, i, j and 5 more", "z", FolderOptions{Classes: strings.Fields("a b c d e f g h i j k l m n o")}},

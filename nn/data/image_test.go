@@ -173,7 +173,7 @@ func TestOrientationDamaged(t *testing.T) {
 		return b
 	}
 	for name, b := range map[string][]byte{
-		"empty": nil, "cut in its head": tiff[:7], "cut in the tag": tiff[:30], "a directory beyond the end": change(4, 200), "a directory in the head": change(4, 2),
+		"empty": nil, "cut in its head": tiff[:7], "cut in the tag": tiff[:30], "a directory beyond the end": change(4, 200),
 		"another byte order": change(0, 'X'), "another type": change(24, 4), "two values": change(26, 2),
 	} {
 		if o := readOrientation(bufio.NewReader(bytes.NewReader(withExif(jpg.Bytes(), b)))); o != upright {

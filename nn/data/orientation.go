@@ -118,7 +118,7 @@ func tiffOrientation(b []byte) orientation {
 		return upright
 	}
 	at := int64(order.Uint32(b[4:]))
-	if at < 8 || at+2 > int64(len(b)) {
+	if at+2 > int64(len(b)) {
 		return upright
 	}
 	n := int(order.Uint16(b[at:]))
