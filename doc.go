@@ -15,11 +15,11 @@
 // # Training
 //
 //   - tensor: float32 arrays, npy and safetensors files.
-//   - video: clips, their files and data sets.
 //   - autograd: a tape that owns its memory.
 //   - nn, nn/optim, nn/models, nn/data: layers, optimisers, named networks, data
 //     sets and loaders; nn/eval: accuracies, confusion and calibration; nn/checkpoint:
 //     runs that go on bit for bit.
+//   - video: clips, their files and data sets.
 //
 // # Optimisation
 //
