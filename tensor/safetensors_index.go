@@ -81,7 +81,7 @@ func parseIndex(text []byte) (shardIndex, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		file := files[name]
-		if !filepath.IsLocal(file) || strings.ContainsAny(file, `/\`) {
+		if file == "." || !filepath.IsLocal(file) || strings.ContainsAny(file, `/\`) {
 			return index, indexError(fmt.Sprintf("tensor %.64q is to be in %.64q, which is not the plain name of a file beside the index", name, file))
 		}
 		index.names[file] = append(index.names[file], name)

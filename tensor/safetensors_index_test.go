@@ -169,6 +169,7 @@ func TestSafetensorsOfAnotherKind(t *testing.T) {
 func FuzzIndex(f *testing.F) {
 	f.Add([]byte(`{"metadata": {"total_size": 1}, "weight_map": {"a": "m-1.safetensors"}}`))
 	f.Add([]byte(`{"weight_map": {"a": "../x"}, "b": [[]]}`))
+	f.Add([]byte(`{"weight_map": {"a": "."}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		index, err := parseIndex(b)
 		var fe *FormatError
