@@ -35,9 +35,11 @@
 //
 // # Names
 //
-// [State] lists parameters and buffers by dotted names, which for the networks of
-// this library are those of the same network's PyTorch state_dict. [Save] and
-// [Load] use them in safetensors files, so weights travel both ways. [Select] and
+// [State] lists parameters, buffers and counters by dotted names, which for the networks
+// of this library are those of the same network's PyTorch state_dict. [Save] and
+// [Load] use them in safetensors files, so weights travel both ways. Load also reads a
+// network in several files by their index, and strips what a wrapper such as
+// DataParallel puts before all names. [Select] and
 // [Except] choose parameters by name.
 //
 // # Fusion
