@@ -22,7 +22,7 @@ func adapt(ctx context.Context, path string, s Source, opt Options, seed uint64)
 		info.C = opt.Channels
 	}
 	if opt.Size != [2]int{} {
-		a.fit(info.H, info.W)
+		a.fit = fit(opt.Size, info.H, info.W)
 		info.H, info.W = opt.Size[0], opt.Size[1]
 	}
 	if opt.Frame != nil {
@@ -55,24 +55,21 @@ type adapter struct {
 	seed  uint64
 	plain bool           // frames stay as they are
 	raw   *tensor.Tensor // a frame of s
-	crop  data.Transform // the part with the proportions of opt.Size, nil if it is all
-	part  *tensor.Tensor
+	fit   data.ResizedCrop
 	at    int // frames of s read
 	n     int // frames delivered
 }
 
-// fit prepares opt.Size for frames of h by w.
-func (a *adapter) fit(h, w int) {
-	oh, ow := a.opt.Size[0], a.opt.Size[1]
+// fit returns what opt.Size does to frames of h by w.
+func fit(size [2]int, h, w int) data.ResizedCrop {
+	oh, ow := size[0], size[1]
 	ch, cw := h, w
 	if int64(w)*int64(oh) > int64(h)*int64(ow) {
 		cw = max(1, int(int64(h)*int64(ow)/int64(oh)))
 	} else {
 		ch = max(1, int(int64(w)*int64(oh)/int64(ow)))
 	}
-	if ch != h || cw != w {
-		a.crop = data.CenterCrop{H: ch, W: cw}
-	}
+	return data.ResizedCrop{Top: (h - ch) / 2, Left: (w - cw) / 2, Height: ch, Width: cw, H: oh, W: ow}
 }
 
 func (a *adapter) next(dst *tensor.Tensor) error {
@@ -137,14 +134,7 @@ func (a *adapter) change(dst, x *tensor.Tensor) {
 		rng := rand.New(rand.NewPCG(a.seed, 0x6672616d65))
 		a.opt.Frame.Apply(dst, x, rng)
 	case a.opt.Size != [2]int{}:
-		if a.crop != nil {
-			if a.part == nil || a.part.Dim(0) != x.Dim(0) {
-				a.part = tensor.New(a.crop.Shape(x.Shape())...)
-			}
-			a.crop.Apply(a.part, x, nil)
-			x = a.part
-		}
-		data.Resize{H: a.opt.Size[0], W: a.opt.Size[1]}.Apply(dst, x, nil)
+		a.fit.Apply(dst, x, nil)
 	default:
 		dst.CopyFrom(x)
 	}

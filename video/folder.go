@@ -35,22 +35,28 @@ type FolderOptions struct {
 }
 
 // A Folder is a data set of videos, one directory for each class. Videos are read when
-// they are asked for. A sample is a clip [T, C, H, W]. It is a [data.Dataset], and one
-// that can draw what it reads: ReadRandom is what a loader for training calls.
+// they are asked for. A sample is a clip [T, C, H, W]. It is a [data.RandomReader]: a
+// loader draws the window of each clip, unless its option Fixed is set. It tells the
+// names of its classes ([data.Named]), so that [data.MatchClasses] gives them the numbers
+// that a network has for them.
 type Folder struct {
-	Root       string
-	ClassNames []string // the directories, in the order of the classes
-	Paths      []string // the videos under Root, with slashes, by class and then sorted
-	Groups     []string // the group of each
+	Root   string
+	Paths  []string // the videos under Root, with slashes, by class and then sorted
+	Groups []string // the group of each
 
 	ctx    context.Context
 	labels []int
+	names  []string // of the classes
 	shape  []int
 	opt    FolderOptions
 	frames []*atomic.Int64 // of each video, once they have been counted
 }
 
-var _ data.Dataset = (*Folder)(nil)
+var (
+	_ data.RandomReader = (*Folder)(nil)
+	_ data.Named        = (*Folder)(nil)
+	_ data.Digester     = (*Folder)(nil)
+)
 
 // OpenFolder lists the videos in the directories of root: files whose names [IsVideo]
 // knows or one of opt.Video.Formats matches, and directories that hold numbered
@@ -103,12 +109,12 @@ func OpenFolder(ctx context.Context, root string, shape []int, opt FolderOptions
 			}
 			d.Paths = append(d.Paths, path)
 			d.Groups = append(d.Groups, g)
-			d.labels = append(d.labels, len(d.ClassNames))
+			d.labels = append(d.labels, len(d.names))
 			d.frames = append(d.frames, new(atomic.Int64))
 		}
-		d.ClassNames = append(d.ClassNames, c)
+		d.names = append(d.names, c)
 	}
-	if len(d.ClassNames) == 0 {
+	if len(d.names) == 0 {
 		return nil, &tensor.FormatError{Format: "video folder", File: root, Reason: "no directory for a class"}
 	}
 	return d, nil
@@ -197,8 +203,11 @@ func groups(pattern string) (func(name string) (string, error), error) {
 
 func (d *Folder) Len() int        { return len(d.Paths) }
 func (d *Folder) Shape() []int    { return d.shape }
-func (d *Folder) Classes() int    { return len(d.ClassNames) }
+func (d *Folder) Classes() int    { return len(d.names) }
 func (d *Folder) Label(i int) int { return d.labels[i] }
+
+// ClassNames returns the names of the directories in the order of the classes.
+func (d *Folder) ClassNames() []string { return d.names }
 
 // Path returns the path of video i, for [Open].
 func (d *Folder) Path(i int) string { return filepath.Join(d.Root, filepath.FromSlash(d.Paths[i])) }
@@ -289,7 +298,7 @@ func (d *Folder) Split(test ...string) (train, rest *Folder, err error) {
 	}{{"train with", train}, {"test", rest}} {
 		for c, n := range data.ClassCounts(side) {
 			if n == 0 {
-				return nil, nil, fmt.Errorf("video: the split leaves class %s no video to %s", d.ClassNames[c], side.name)
+				return nil, nil, fmt.Errorf("video: the split leaves class %s no video to %s", d.names[c], side.name)
 			}
 		}
 	}

@@ -53,7 +53,7 @@ func TestFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(d.Paths, ucf) || fmt.Sprint(d.ClassNames, d.Groups) != "[Run Walk] [01 01 02 10 01 02 10]" ||
+	if !slices.Equal(d.Paths, ucf) || fmt.Sprint(d.ClassNames(), d.Groups) != "[Run Walk] [01 01 02 10 01 02 10]" ||
 		d.Len() != 7 || d.Classes() != 2 || d.Label(3) != 0 || d.Label(4) != 1 || !slices.Equal(d.Shape(), []int{4, 3, 12, 16}) {
 		t.Fatalf("%+v", d)
 	}
@@ -162,7 +162,7 @@ func TestFolder(t *testing.T) {
 func TestFolderNumbers(t *testing.T) {
 	root, _ := folder(t, "10/a.npy", "2/a.npy", "0/a.npy")
 	d, err := OpenFolder(background, root, []int{1, 3, 4, 4}, FolderOptions{})
-	if err != nil || fmt.Sprint(d.ClassNames) != "[0 2 10]" {
+	if err != nil || fmt.Sprint(d.ClassNames()) != "[0 2 10]" {
 		t.Errorf("%v, %v", d, err)
 	}
 }
@@ -236,6 +236,63 @@ func TestFolderSplit(t *testing.T) {
 	}
 }
 
+func TestFolderIsNamed(t *testing.T) {
+	root, _ := folder(t, ucf...)
+	shape := []int{4, 3, 12, 16}
+	open := func(opt FolderOptions) *Folder {
+		t.Helper()
+		d, err := OpenFolder(background, root, shape, opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	m, err := data.MatchClasses(open(FolderOptions{}), []string{"Jump", "walk", "run"})
+	if err != nil || m.Classes() != 3 || m.Label(0) != 2 || m.Label(6) != 1 {
+		t.Errorf("%v", err)
+	}
+	if _, err := data.MatchClasses(open(FolderOptions{}), []string{"Jump", "Walk"}); err == nil || !strings.Contains(err.Error(), "Run") {
+		t.Error(err)
+	}
+
+	// The digest tells what samples are made of.
+	digests := map[string]string{}
+	add := func(what string, d *Folder) string {
+		t.Helper()
+		sum, err := data.Digest(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if other, ok := digests[sum]; ok {
+			t.Errorf("%s has the digest of %s", what, other)
+		}
+		digests[sum] = what
+		return sum
+	}
+	first := add("the folder", open(FolderOptions{}))
+	if again, err := open(FolderOptions{Video: Options{FFmpeg: FFmpeg{Threads: 2}}}).Digest(); err != nil || again != first {
+		t.Errorf("%s, then %s (%v)", first, again, err)
+	}
+	add("a part", open(FolderOptions{}).Select(func(i int) bool { return i != 1 }))
+	add("a stride", open(FolderOptions{Video: Options{Stride: 2}}))
+	add("a window", open(FolderOptions{Window: Window{Frames: 2, Segments: 2}}))
+	add("a transform", open(FolderOptions{Video: Options{Frame: data.CenterCrop{H: 12, W: 16}}}))
+	add("another transform", open(FolderOptions{Video: Options{Frame: data.CenterCrop{H: 12, W: 12}}}))
+	pictures(t, filepath.Join(root, "Walk", "v_Walk_g02_c01"), moving(1, 3, 12, 16), "frame_00013.png")
+	add("a picture more", open(FolderOptions{}))
+	if err := Save(filepath.Join(root, "Run", "v_Run_g01_c01.y4m"), moving(5, 3, 12, 16)); err != nil {
+		t.Fatal(err)
+	}
+	add("another file", open(FolderOptions{}))
+	d := open(FolderOptions{})
+	if err := os.Remove(d.Path(0)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Digest(); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
 func (d *Folder) mustClip(t *testing.T, i int) *Clip {
 	t.Helper()
 	c, err := d.Clip(i)
@@ -260,7 +317,7 @@ func TestPack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if fmt.Sprint(p.Groups, p.ClassNames, p.labels) != fmt.Sprint(d.Groups, d.ClassNames, d.labels) {
+	if fmt.Sprint(p.Groups, p.ClassNames(), p.labels) != fmt.Sprint(d.Groups, d.ClassNames(), d.labels) {
 		t.Errorf("%v, want %v", p.Paths, d.Paths)
 	}
 	for i := range d.Len() {

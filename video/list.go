@@ -78,7 +78,7 @@ func (d *Folder) Find(list []Entry, accept func(i int) (bool, error)) (indices [
 			return nil, nil, fmt.Errorf("video: the list has %s, which is not in %s", e.Path, d.Root)
 		}
 		if e.Label != d.labels[i] {
-			return nil, nil, fmt.Errorf("video: the list gives %s the class %d, in %s it has %d (%s)", e.Path, e.Label, d.Root, d.labels[i], d.ClassNames[d.labels[i]])
+			return nil, nil, fmt.Errorf("video: the list gives %s the class %d, in %s it has %d (%s)", e.Path, e.Label, d.Root, d.labels[i], d.names[d.labels[i]])
 		}
 		ok = true
 		if accept != nil {
