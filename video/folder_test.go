@@ -141,6 +141,10 @@ func TestFolder(t *testing.T) {
 	if c, err = d.Clip(0); err != nil || !slices.Equal(c.Index, []int{0, 1, 2, 3, 4, 5, 6, 7, 7, 7}) {
 		t.Errorf("%v %v", c.Index, err)
 	}
+	same(t, "the last frame three times", c.X.Slice(7, 10), tensor.FromSlice(slices.Concat(c.X.Index(7).Data(), c.X.Index(7).Data(), c.X.Index(7).Data()), 3, 3, 12, 16))
+	if c.X.At(7, 0, 3, 10) == c.X.At(6, 0, 3, 10) {
+		t.Error("the last frame is that before it")
+	}
 	// A video that lost frames since it was counted.
 	if err := Save(d.Path(0), moving(3, 3, 12, 16)); err != nil {
 		t.Fatal(err)
@@ -400,6 +404,18 @@ func TestList(t *testing.T) {
 	part := d.Select(func(i int) bool { return d.Label(i) < 2 })
 	if less, _ := part.List(1, 7, nil); !slices.Equal(less, one[:2]) {
 		t.Errorf("%v, want %v", less, one[:2])
+	}
+	// Classes draw independently: videos of one rank are not chosen together.
+	even := d.Select(func(i int) bool { return d.Paths[i][8] < '4' })
+	together := 0
+	for seed := range uint64(100) {
+		list, _ := even.List(1, seed, nil)
+		if list[0].Path[2:] == list[1].Path[2:] {
+			together++
+		}
+	}
+	if together < 10 || together > 45 {
+		t.Errorf("two classes chose the same rank %d times of 100, want about 25", together)
 	}
 	// Only what is accepted, as far as there is any.
 	asked := 0

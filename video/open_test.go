@@ -78,6 +78,13 @@ func TestOpenSniffs(t *testing.T) {
 		if err := errors.Join(s.Close(), s.Close()); err != nil {
 			t.Error(err)
 		}
+		if fds, err := filepath.Glob("/proc/self/fd/*"); err == nil {
+			for _, fd := range fds {
+				if target, _ := os.Readlink(fd); target == path {
+					t.Errorf("%s is still open", path)
+				}
+			}
+		}
 	}
 	gif, err := Read(background, write(t, filepath.Join(t.TempDir(), "a.npy"), read("a.gif")), Options{})
 	if err != nil || gif.X.Dim(0) != 3 || gif.FPS != 25 {
@@ -189,6 +196,9 @@ func TestOptions(t *testing.T) {
 		if !slices.Equal(index, k.index) {
 			t.Errorf("%+v: frames %v, want %v", k.opt, index, k.index)
 		}
+		if got.FPS != 0 {
+			t.Errorf("%v frames per second, npy does not tell", got.FPS)
+		}
 		if n, err := Count(background, path, k.opt); err != nil || n != len(k.index) {
 			t.Errorf("%+v: %d frames counted (%v)", k.opt, n, err)
 		}
@@ -248,6 +258,18 @@ func TestOptions(t *testing.T) {
 	if err != nil || tall.X.At(1, 2, 5, 0) != c.X.At(1, 2, 5, 8) {
 		t.Errorf("%v", err)
 	}
+	wide, err := Read(background, path, Options{Size: [2]int{4, 20}})
+	if err != nil || wide.X.At(1, 2, 0, 7) != c.X.At(1, 2, 4, 7) {
+		t.Errorf("%v", err)
+	}
+
+	// The rate is that of the frames that are left, and the numbers are the video's.
+	y4m := saved(t, "a.y4m", c)
+	part, err := Sample(background, y4m, Window{Frames: 2}, nil, Options{Start: 1, Stride: 3})
+	if err != nil || part.FPS != 25.0/3 || !slices.Equal(part.Index, []int{4, 7}) {
+		t.Errorf("frames %v at %v per second, %v", part.Index, part.FPS, err)
+	}
+	same(t, "every third", part.X, pick(4, 7))
 
 	// A transform of frames; what it draws is the same for all.
 	flipped, err := Read(background, path, Options{Frame: data.Compose(data.Resize{H: 12, W: 10}, data.CenterCrop{H: 8, W: 8}), Stop: 2})

@@ -60,7 +60,7 @@ func TestSavePNG(t *testing.T) {
 	dir := t.TempDir()
 	full := filepath.Join(dir, "full")
 	write(t, filepath.Join(full, "frame_00007.png"), nil)
-	if err := SavePNG(full, c); err == nil || !strings.Contains(err.Error(), "not empty") {
+	if err := SavePNG(full, c); err == nil || !strings.Contains(err.Error(), "the directory is not empty") {
 		t.Error(err)
 	}
 	empty := filepath.Join(dir, "empty")
