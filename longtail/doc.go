@@ -1,0 +1,2 @@
+// Package longtail trains classifiers on long-tailed data.
+package longtail
