@@ -56,6 +56,12 @@ func TestStepAndPareto(t *testing.T) {
 	if err != nil || !slices.Equal(counts, []int{10, 10, 10, 3, 3, 3, 3, 3, 3, 3}) {
 		t.Errorf("%v, %v", counts, err)
 	}
+	// In float64 49·(1/49) is below 1.
+	for _, p := range []Profile{Step{Imbalance: 49}, Exponential{49}} {
+		if counts, err := p.Counts(2, 49); err != nil || !slices.Equal(counts, []int{49, 1}) {
+			t.Errorf("%v: %v, %v", p, counts, err)
+		}
+	}
 	counts, err = Pareto{}.Counts(1000, 1280)
 	if err != nil || counts[0] != 1280 || counts[999] != 5 || !slices.IsSortedFunc(counts, func(a, b int) int { return b - a }) {
 		t.Errorf("%v, %v", counts, err)
