@@ -25,7 +25,7 @@ func example(image []byte, label uint64, packed bool) []byte {
 	feature := func(name string, kind byte, list []byte) []byte {
 		return field(1, append(field(1, []byte(name)), field(2, field(kind, list))...))
 	}
-	return record(field(1, append(feature("image", 1, field(1, image)), feature("label", 3, number)...)))
+	return record(field(1, slices.Concat(feature("height", 3, []byte{1 << 3, 32}), feature("image", 1, field(1, image)), feature("label", 3, number))))
 }
 
 func record(b []byte) []byte {
@@ -58,6 +58,7 @@ func TestReadCui(t *testing.T) {
 		"outside [0, 2)":       example(make([]byte, 6), 2, true),
 		"the label -1":         example(make([]byte, 6), 1<<64-1, true),
 		"not a tf.train":       record([]byte{1, 2, 3}),
+		"with \"image\" and":   record(slices.Concat(example(make([]byte, 6), 1, true)[12:77], example(make([]byte, 6), 1, true)[12:77])),
 		"the limit is":         example(make([]byte, 5000), 0, true),
 	} {
 		var fe *tensor.FormatError
