@@ -135,6 +135,12 @@ func TestSamplesOfAClass(t *testing.T) {
 	if lo, hi, list := spread(samples, 0); hi-lo > 1 {
 		t.Errorf("in an epoch samples came %v times", list)
 	}
+	of := func(order []int, c int) []int {
+		return slices.DeleteFunc(order, func(i int) bool { return d.Label(i) != c })
+	}
+	if a, b := of(power(0), 0), of(power(1), 0); slices.Equal(a[:20], b[:20]) {
+		t.Error("two epochs deal from one pack")
+	}
 	for name, make := range map[string]func(data.Dataset, SamplerOptions) (Order, error){"balanced": ClassBalanced, "root": SquareRoot, "instance": Instance} {
 		drawn, err := make(d, SamplerOptions{Seed: 5, Length: 10000, WithReplacement: true})
 		if err != nil {
