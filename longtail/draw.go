@@ -31,27 +31,27 @@ func (First) Draw(members [][]int, counts []int) [][]int {
 
 func (First) String() string { return "first" }
 
-// LDAM takes the samples that the program of Cao et al. (LDAM-DRW, 2019) takes, the very
+// Cao takes the samples that the program of Cao et al. (LDAM-DRW, 2019) takes, the very
 // same images: it shuffles class after class by one Mersenne Twister as numpy's
 // RandomState(Seed).shuffle does, and keeps the first. Their seed is 0. Which numbers are
 // drawn does not depend on the counts, so these subsets too are nested over the imbalance,
 // as long as the data set is whole.
-type LDAM struct {
+type Cao struct {
 	Seed uint32
 }
 
 // Draw implements [Draw].
-func (l LDAM) Draw(members [][]int, counts []int) [][]int {
-	rng := newTwister(l.Seed)
-	for c, list := range members {
+func (c Cao) Draw(members [][]int, counts []int) [][]int {
+	rng := newTwister(c.Seed)
+	for k, list := range members {
 		rng.shuffle(list)
-		members[c] = list[:counts[c]]
-		slices.Sort(members[c])
+		members[k] = list[:counts[k]]
+		slices.Sort(members[k])
 	}
 	return members
 }
 
-func (l LDAM) String() string { return fmt.Sprintf("ldam-%d", l.Seed) }
+func (c Cao) String() string { return fmt.Sprintf("cao-%d", c.Seed) }
 
 // A twister is MT19937 (Matsumoto and Nishimura, 1998).
 type twister struct {

@@ -53,8 +53,8 @@ func subset(t testing.TB, d data.Dataset, p Profile, o SubsetOptions) *Subset {
 //go:embed testdata/subsets.json
 var subsetsJSON []byte
 
-// TestLDAMIsNumpys: see testdata/subsets.py.
-func TestLDAMIsNumpys(t *testing.T) {
+// TestCaoIsNumpys: see testdata/subsets.py.
+func TestCaoIsNumpys(t *testing.T) {
 	var g struct {
 		Labels []int
 		Cases  []struct {
@@ -69,7 +69,7 @@ func TestLDAMIsNumpys(t *testing.T) {
 	d := labelled(t, g.Labels, 7)
 	digests := map[string]bool{}
 	for _, c := range g.Cases {
-		s := subset(t, d, Exponential{c.Imbalance}, SubsetOptions{Draw: LDAM{c.Seed}})
+		s := subset(t, d, Exponential{c.Imbalance}, SubsetOptions{Draw: Cao{c.Seed}})
 		if !slices.Equal(s.Indices, c.Indices) {
 			t.Errorf("%s: other samples than numpy's", s.Name)
 		}
@@ -114,11 +114,11 @@ func TestFirstIsNested(t *testing.T) {
 		t.Errorf("%s: %v", s.Name, s.Counts)
 	}
 	again := subset(t, d, Exponential{20}, SubsetOptions{})
-	other := subset(t, d, Exponential{20}, SubsetOptions{Draw: LDAM{}})
+	other := subset(t, d, Exponential{20}, SubsetOptions{Draw: Cao{}})
 	if s.Digest != again.Digest || s.Digest == other.Digest || len(s.Digest) != 32 {
 		t.Errorf("digests %q, %q, %q", s.Digest, again.Digest, other.Digest)
 	}
-	if other.Name != "exp-20/ldam-0" || subset(t, d, Exponential{20}, SubsetOptions{Largest: 40}).Name != "exp-20/max-40/first" {
+	if other.Name != "exp-20/cao-0" || subset(t, d, Exponential{20}, SubsetOptions{Largest: 40}).Name != "exp-20/max-40/first" {
 		t.Errorf("name %q", other.Name)
 	}
 	b, err := json.Marshal(s)
