@@ -105,12 +105,7 @@ func Grow(l *nn.Linear, classes int, o GrowOptions) *nn.Linear {
 		return grown
 	}
 	old := l.Bias.Value().Data()
-	grown.Bias.Update(func(b []float32) {
-		copy(b, old)
-		if o.Rows == ImprintRows {
-			clear(b[len(old):])
-		}
-	})
+	grown.Bias.Update(func(b []float32) { copy(b, old) })
 	return grown
 }
 

@@ -1,2 +1,97 @@
-// Package longtail trains classifiers on long-tailed data.
+// Package longtail trains classifiers on data of which a few classes, the head, have most
+// samples, and many, the tail, have few. It has the method Divide and Retain of chapter 4
+// of H. Zhang's thesis (University of Technology Sydney, 2021; H. Zhang, L. Zhu, X. Wang
+// and Y. Yang, "Divide and Retain", IEEE TNNLS, 2023), the rivals that it is compared
+// with, and what a fair comparison takes: named subsets, samplers, groups by shot.
+//
+// The parts are small and the training loop is the caller's: losses are functions of
+// logits and labels, samplers are orders of a data.Loader, classifiers are modules that
+// serve as the head of an nn.Classifier. See the example for a whole run in two phases.
+//
+// # What is known of the method, and what is ours
+//
+// The text of the chapter and its numbers were not to be had. What the sections below call
+// stated is stated by the thesis's headings, captions and abstract, or by the abstract of
+// an earlier version ("Asynchronous modeling: a dual-phase perspective for long-tailed
+// recognition", 2020). The rest is our reconstruction. It is an option wherever it could
+// be otherwise, and no number of ours is the thesis's.
+//
+// # Divide: gradient distortion
+//
+// Stated: where all classes are trained at once, the gradients of head and tail are
+// summed. The sum is drawn towards the head's, and the tail's makes it fluctuate (figures
+// 4.1 and 4.2). With n samples in a batch, n_h of the head and n_t of the tail, and the
+// loss l_i of sample i,
+//
+//	g_h = 1/n Σ_head ∇l_i,   g_t = 1/n Σ_tail ∇l_i,   g = g_h + g_t
+//	cos θ1 = <g_h, g>/‖g_h‖‖g‖,   cos θ2 = <g_t, g>/‖g_t‖‖g‖
+//
+// are what [Probe] measures, for parameters that the caller chooses. Ours: which
+// parameters, and that the norms are those of g_h and g_t; [Distortion] has those of the
+// means n/n_h·g_h and n/n_t·g_t too, since the two conventions can disagree.
+//
+// Stated: phase I trains on the head alone, and a network that knows the head alone is
+// better on it than one that knows all (table 4.1; [CompareHead]). Where head and tail part
+// is swept (figure 4.6). Ours: the parting is by number of samples, and many-shot classes
+// are the head ([SplitByCount], [SplitByRank]).
+//
+// # Retain: the bank
+//
+// Stated: an exemplar bank keeps a few samples of the head. For each class a prototype is
+// estimated; then two steps alternate: select samples with the prototype fixed, update the
+// prototype (figure 4.4). Ours: features x of length 1, the class's mean μ as the first
+// prototype, the nearest sample as the selected, and
+//
+//	p = (k+1)·μ - Σ selected
+//
+// after k selections, which makes the rule that of iCaRL ([Herd], with two more readings;
+// [Nearest], [Random], [KCenter] and [KMedoids] are baselines for table 4.8). Ours too: as
+// many samples for each head class as the largest tail class has ([BankOptions]).
+//
+// # Retain: growth and the loss
+//
+// Stated: phase II adds the tail, the classifier grows, and prediction is over all classes
+// at once. [Grow] copies the rows of the head bit for bit; how new rows begin is ours.
+//
+// Stated: bank and tail go together through a memory-retentive loss, which matches graphs:
+// coefficients a_ij between a node and the others among the features of phase I, and
+// distances from the node to all current features weighted by them (figure 4.5). A factor
+// λ balances it with the classification loss (figure 4.8). [Retention] is
+//
+//	o_i = f_old(x_i)/‖f_old(x_i)‖,   g_j = f(x_j)/‖f(x_j)‖
+//	a_ij = exp(<o_i, o_j>/τ) / Σ_k exp(<o_i, o_k>/τ)
+//	L_mr = 1/B Σ_i Σ_j a_ij ‖o_i - g_j‖²
+//	L = cross-entropy over all classes + λ·L_mr
+//
+// Ours: the lengths of 1, the cosine, τ = 0.1, the factor 1/B, self among the nodes, and
+// λ = 1. The gradient of L_mr to g_j is 2/B Σ_i a_ij (g_j - o_i), before that of the
+// length. So L_mr alone draws g_j to Σ_i a_ij o_i / Σ_i a_ij, which is smoother than the
+// old features, and it is not 0 where nothing has changed. [Variant] lists other readings
+// and baselines, [Distill] holds logits instead. The old features are a [Teacher]'s, in
+// eval mode and of the same pixels.
+//
+// # The rivals
+//
+// Losses: [CrossEntropy] with [EffectiveWeights], [Focal], [LDAM] with [DRW],
+// [BalancedSoftmax], [LogitAdjustment], [LabelAwareSmoothing]; [Mixed] makes any of them
+// one for mixup and CutMix. Samplers: [Instance], [ClassBalanced], [Power], [SquareRoot],
+// [Reversed], [Progressive]. After training: [PostHoc], [TauNormalized], [NCM]. In a second
+// stage: cRT and [LWS] by [Retrain]. Each states its formula and source.
+//
+// # Which to take
+//
+// Begin with [BalancedSoftmax]: it costs nothing, has nothing to tune, and is hard to beat
+// at the same budget. With a network that is already trained, try [PostHoc] first, which
+// needs no training, and then cRT, which needs little. Where probabilities matter, measure
+// the calibration, and smooth labels in the second stage. [LDAM] wants the full schedule
+// and a [Cosine] head. Divide and Retain is for when head data come first and tail classes
+// later, when head data cannot all be kept, or when the head's accuracy must not fall; it
+// has the most to choose, and all of it is chosen on validation data ([Subset.Hold]).
+//
+// # Fair comparisons
+//
+// Results in this field differ by subset, split of groups, sampler, schedule and the epoch
+// that is reported as much as by method. So [Subset] has a name and a digest, [ShotRule]
+// names its rule, samplers deal without replacement unless told otherwise, [Report] keeps
+// the rule beside the numbers, and everything drawn follows from a seed.
 package longtail

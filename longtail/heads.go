@@ -147,13 +147,6 @@ func (m *NCM) Forward(x autograd.Var) autograd.Var {
 	return autograd.MatMulT(autograd.NormalizeRows(x, tiny), autograd.NormalizeRows(means, tiny))
 }
 
-// squaredDistances returns ‖a_i - b_j‖² of the rows of a [N, K] and b [M, K].
-func squaredDistances(a, b autograd.Var) autograd.Var {
-	aa := autograd.Reshape(autograd.SumAxes(autograd.Square(a), 1), a.Dim(0), 1)
-	bb := autograd.SumAxes(autograd.Square(b), 1)
-	return autograd.Add(autograd.Add(autograd.Scale(autograd.MatMulT(a, b), -2), aa), bb)
-}
-
 // Walk names means and mean.
 func (m *NCM) Walk(w *nn.Walker) {
 	w.Buffer("means", m.Means)

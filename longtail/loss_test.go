@@ -15,16 +15,17 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// closeTo checks numbers to so many units.
+// closeTo checks that numbers differ by tol at most.
 func closeTo(t *testing.T, what string, got, want []float64, tol float64) {
 	t.Helper()
 	if len(got) != len(want) {
-		t.Errorf("%s: %v, want %v", what, got, want)
+		t.Errorf("%s: %d numbers, want %d", what, len(got), len(want))
 		return
 	}
 	for i := range want {
 		if !(math.Abs(got[i]-want[i]) <= tol) {
-			t.Errorf("%s: %v, want %v", what, got, want)
+			lo, hi := max(i-5, 0), min(i+6, len(want))
+			t.Errorf("%s, from %d: %v, want %v", what, lo, got[lo:hi], want[lo:hi])
 			return
 		}
 	}
@@ -34,14 +35,6 @@ func floats64(v []float32) []float64 {
 	w := make([]float64, len(v))
 	for i, x := range v {
 		w[i] = float64(x)
-	}
-	return w
-}
-
-func floats32(v []float64) []float32 {
-	w := make([]float32, len(v))
-	for i, x := range v {
-		w[i] = float32(x)
 	}
 	return w
 }

@@ -137,6 +137,8 @@ const (
 	drawRound = iota
 	drawPack
 	drawClass
+	drawBank
+	drawProbe
 )
 
 // stream is a generator whose numbers follow from its arguments: seed, purpose and up to

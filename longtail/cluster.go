@@ -1,0 +1,142 @@
+package longtail
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/mettleml/mettle/internal/kernel"
+	"github.com/mettleml/mettle/tensor"
+)
+
+// KCenter begins with the sample nearest to the mean, and then selects the one that is
+// farthest from all selected (the greedy solution of k-center; Gonzalez, 1985).
+type KCenter struct{}
+
+func (KCenter) String() string { return "k-center" }
+
+// Select implements [Rule].
+func (KCenter) Select(x *tensor.Tensor, m int, seed uint64) []int {
+	n := checkRule("longtail.KCenter", x, m)
+	picked := Nearest{}.Select(x, 1, seed)
+	far := make([]float64, n) // from the nearest that is selected; -1 if it is itself
+	for i := range far {
+		far[i] = kernel.Distance2(x.Index(i).Data(), x.Index(picked[0]).Data())
+	}
+	far[picked[0]] = -1
+	for len(picked) < m {
+		next := 0
+		for i, v := range far {
+			if v > far[next] {
+				next = i
+			}
+		}
+		picked = append(picked, next)
+		row := x.Index(next).Data()
+		for i := range far {
+			far[i] = min(far[i], kernel.Distance2(x.Index(i).Data(), row))
+		}
+		far[next] = -1
+	}
+	return picked
+}
+
+// KMedoids divides the class into m clusters by k-means, with k-means++ to begin (Arthur
+// and Vassilvitskii, 2007) and at most 50 rounds, and selects the sample nearest to each
+// centre, that of the largest cluster first. A prefix of a selection is not the selection
+// of a smaller m.
+type KMedoids struct{}
+
+func (KMedoids) String() string { return "k-medoids" }
+
+// Select implements [Rule].
+func (KMedoids) Select(x *tensor.Tensor, m int, seed uint64) []int {
+	n := checkRule("longtail.KMedoids", x, m)
+	centres := plusPlus(x, m, seed)
+	cluster := make([]int, n)
+	for i := range cluster {
+		cluster[i] = -1
+	}
+	sizes := make([]int, m)
+	for range 50 {
+		moved := false
+		for i := range cluster {
+			best, least := 0, 0.0
+			for k := range m {
+				if v := kernel.Distance2(x.Index(i).Data(), centres.Index(k).Data()); k == 0 || v < least {
+					best, least = k, v
+				}
+			}
+			moved = moved || cluster[i] != best
+			cluster[i] = best
+		}
+		if !moved {
+			break
+		}
+		clear(sizes)
+		sums := make([]float64, centres.Len())
+		d := x.Dim(1)
+		for i, k := range cluster {
+			sizes[k]++
+			for j, v := range x.Index(i).Data() {
+				sums[k*d+j] += float64(v)
+			}
+		}
+		for k, size := range sizes {
+			for j := 0; size > 0 && j < d; j++ { // an empty cluster keeps its centre
+				centres.Data()[k*d+j] = float32(sums[k*d+j] / float64(size))
+			}
+		}
+	}
+	order := make([]int, m)
+	for k := range order {
+		order[k] = k
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(sizes[b], sizes[a]) })
+	var picked []int
+	taken := make([]bool, n)
+	for _, k := range order {
+		best, least := -1, 0.0
+		for i := range n {
+			if v := kernel.Distance2(x.Index(i).Data(), centres.Index(k).Data()); !taken[i] && (best < 0 || v < least) {
+				best, least = i, v
+			}
+		}
+		taken[best] = true
+		picked = append(picked, best)
+	}
+	return picked
+}
+
+// plusPlus draws m rows as centres, each with a probability in proportion to the squared
+// distance from the nearest that is drawn.
+func plusPlus(x *tensor.Tensor, m int, seed uint64) *tensor.Tensor {
+	rng := stream(seed, drawBank)
+	n := x.Dim(0)
+	centres := tensor.New(m, x.Dim(1))
+	far := slices.Repeat([]float64{1}, n)
+	for k := range m {
+		sum := 0.0
+		for _, v := range far {
+			sum += v
+		}
+		u := rng.Float64() * sum
+		next := 0
+		for i, v := range far {
+			if u -= v; v > 0 {
+				next = i
+				if u < 0 {
+					break
+				}
+			}
+		}
+		row := centres.Index(k)
+		row.CopyFrom(x.Index(next))
+		for i := range far {
+			v := kernel.Distance2(x.Index(i).Data(), row.Data())
+			if v *= v; k == 0 || v < far[i] {
+				far[i] = v
+			}
+		}
+	}
+	return centres
+}
