@@ -179,15 +179,21 @@ func (p *Probe) Measure(ctx context.Context, net nn.Module, d data.Dataset, o Pr
 			return autograd.CrossEntropy(z, y, autograd.CrossEntropyOptions{Reduction: autograd.ReduceNone})
 		}
 	}
-	kept := make(map[*tensor.Tensor]*tensor.Tensor)
+	buffers, counters := make(map[*tensor.Tensor]*tensor.Tensor), make(map[*int64]int64)
 	for e := range nn.State(net) {
-		if e.Buffer != nil {
-			kept[e.Buffer] = e.Buffer.Clone()
+		switch {
+		case e.Buffer != nil:
+			buffers[e.Buffer] = e.Buffer.Clone()
+		case e.Counter != nil:
+			counters[e.Counter] = *e.Counter
 		}
 	}
 	defer func() {
-		for buffer, was := range kept {
-			buffer.CopyFrom(was)
+		for b, was := range buffers {
+			b.CopyFrom(was)
+		}
+		for c, was := range counters {
+			*c = was
 		}
 	}()
 	p.Take()

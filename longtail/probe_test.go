@@ -111,21 +111,16 @@ func TestProbeMeasures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var before [][]float32
-	for e := range nn.State(net) {
-		before = append(before, slices.Clone(e.Value().Data()))
-	}
+	before := state(net)
 	probe := NewProbe(nn.Params(net), func(y int) bool { return y == 0 })
 	got, ok, err := probe.Measure(t.Context(), net, d, ProbeOptions{})
 	if err != nil || !ok || got.HeadSamples != 12 || got.TailSamples != 8 {
 		t.Fatalf("%+v, %v, %v", got, ok, err)
 	}
-	i := 0
-	for e := range nn.State(net) {
-		if !slices.Equal(e.Value().Data(), before[i]) {
-			t.Errorf("%s changed", e.Name)
+	for name, v := range state(net) {
+		if !slices.Equal(v, before[name]) {
+			t.Errorf("%s changed", name)
 		}
-		i++
 	}
 	// The same by hand, with the statistics of the whole batch.
 	tape := autograd.NewTape(autograd.Training, 0)
