@@ -84,9 +84,11 @@
 // at the same budget. With a network that is already trained, try [PostHoc] first, which
 // needs no training, and then cRT, which needs little. Where probabilities matter, measure
 // the calibration, and smooth labels in the second stage. [LDAM] wants the full schedule
-// and a [Cosine] head. Divide and Retain is for when head data come first and tail classes
-// later, when head data cannot all be kept, or when the head's accuracy must not fall; it
-// has the most to choose, and all of it is chosen on validation data ([Subset.Hold]).
+// and a [Cosine] head. Divide and Retain is for tail classes that come when the head has
+// been learned, and for head data that cannot all be kept. It has the most to choose: the
+// size of the bank, the length and the rate of phase II, its losses and whether batch
+// statistics are frozen in it (nn.SetStatistics) matter more than the variant of the
+// loss. Choose on validation data ([Subset.Hold]).
 //
 // # Fair comparisons
 //

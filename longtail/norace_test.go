@@ -1,0 +1,5 @@
+//go:build !race
+
+package longtail
+
+const raceEnabled = false
