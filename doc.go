@@ -19,6 +19,8 @@
 //   - nn, nn/optim, nn/models, nn/data: layers, optimisers, named networks, data
 //     sets and loaders; nn/eval: accuracies, confusion and calibration; nn/checkpoint:
 //     runs that go on bit for bit.
+//   - longtail: long-tailed data, samplers, losses and classifiers, and the parts of
+//     Divide and Retain.
 //   - video: clips, their files and data sets.
 //
 // # Optimisation
