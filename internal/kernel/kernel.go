@@ -53,6 +53,8 @@ type Set struct {
 	wino winoOps
 	vec  vecOps
 	nnet nnOps
+
+	motion motionOps
 }
 
 // sets lists every compiled implementation, slowest first.

@@ -13,15 +13,17 @@ var archSets = []*Set{
 		wino:      avx2Wino,
 		vec:       vecAVX2,
 		nnet:      avx2NN,
+		motion:    genericMotion,
 	},
 	{
 		Name: "avx512",
 		Available: cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ &&
 			cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL,
-		gemm: avx512Gemm,
-		conv: avx512Conv,
-		wino: avx512Wino,
-		vec:  vecAVX512,
-		nnet: avx512NN,
+		gemm:   avx512Gemm,
+		conv:   avx512Conv,
+		wino:   avx512Wino,
+		vec:    vecAVX512,
+		nnet:   avx512NN,
+		motion: genericMotion,
 	},
 }

@@ -9,4 +9,5 @@ var generic = Set{
 	wino:      genericWino,
 	vec:       genericVec,
 	nnet:      genericNN,
+	motion:    genericMotion,
 }

@@ -1,0 +1,2 @@
+// Package motion finds out how the contents of a clip move.
+package motion
