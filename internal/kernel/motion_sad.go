@@ -1,5 +1,9 @@
 package kernel
 
+// Generated on any machine, compiled on arm64 only.
+//go:generate sh -c "go run -C _asm ./motionneon > motion_arm64.s"
+//go:generate sh -c "go run -C _asm ./motionneon go > motion_stubs_arm64.go"
+
 import "fmt"
 
 // motionOps are the innermost loops of block matching. Their generic forms say what

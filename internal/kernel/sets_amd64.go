@@ -13,7 +13,7 @@ var archSets = []*Set{
 		wino:      avx2Wino,
 		vec:       vecAVX2,
 		nnet:      avx2NN,
-		motion:    genericMotion,
+		motion:    avx2Motion,
 	},
 	{
 		Name: "avx512",
@@ -24,6 +24,6 @@ var archSets = []*Set{
 		wino:   avx512Wino,
 		vec:    vecAVX512,
 		nnet:   avx512NN,
-		motion: genericMotion,
+		motion: avx512Motion,
 	},
 }

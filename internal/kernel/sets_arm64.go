@@ -10,5 +10,5 @@ var archSets = []*Set{{
 	wino:      neonWino,
 	vec:       vecNEON,
 	nnet:      neonNN,
-	motion:    genericMotion,
+	motion:    neonMotion,
 }}

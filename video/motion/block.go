@@ -114,18 +114,21 @@ func (m BlockMatch) Match(dst *Blocks, f *Frames, ref, cur int, prev *Blocks) {
 	}
 	dst.H, dst.W, dst.Block, dst.Rows, dst.Cols = f.H, f.W, m.Block, rows, cols
 	dst.Vectors, dst.SAD = grow(dst.Vectors, rows*cols), grow(dst.SAD, rows*cols)
-	t := &matchTask{BlockMatch: m, dst: dst, prev: prev, cur: f.Bytes(cur), run: searches[m.Search]}
+	t := matchTasks.Get().(*matchTask)
+	t.BlockMatch, t.dst, t.prev, t.cur, t.run = m, dst, prev, f.Bytes(cur), searches[m.Search]
 	t.ref[0] = f.Bytes(ref)
 	if m.HalfPel {
-		for i := range t.ref[1:] {
-			t.ref[i+1] = make([]uint8, len(t.cur))
-		}
+		n := len(t.cur)
+		t.half = grow(t.half, 3*n)
+		t.ref[1], t.ref[2], t.ref[3] = t.half[:n], t.half[n:2*n], t.half[2*n:]
 		kernel.HalfPixels(t.ref[1], t.ref[2], t.ref[3], t.ref[0], f.W)
 	}
 	if m.Search == Full {
-		t.spiral = newSpiral(m.Range, f.W)
+		t.spiral.fill(m.Range, f.W)
 	}
 	parallel.Run((rows+stripRows-1)/stripRows, t)
+	t.dst, t.prev, t.cur, t.ref = nil, nil, nil, [4][]uint8{}
+	matchTasks.Put(t)
 }
 
 // grow returns a slice of n elements, s if it has room for them.

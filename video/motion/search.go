@@ -3,6 +3,7 @@ package motion
 import (
 	"cmp"
 	"slices"
+	"sync"
 
 	"github.com/mettleml/mettle/internal/kernel"
 )
@@ -17,7 +18,8 @@ type matchTask struct {
 	dst, prev *Blocks
 	cur       []uint8
 	ref       [4][]uint8 // the plane itself, and half a pixel to the right, down, both
-	spiral    *spiral
+	half      []uint8    // memory of the last three
+	spiral    spiral
 	run       func(*search)
 }
 
@@ -43,6 +45,8 @@ type search struct {
 	offsets []int32
 	sads    []int32
 }
+
+var matchTasks = sync.Pool{New: func() any { return new(matchTask) }}
 
 var searches = map[Search]func(*search){
 	Full: (*search).full, ThreeStep: (*search).threeStep, Diamond: (*search).diamond, ARPS: (*search).arps, EPZS: (*search).epzs,
@@ -232,14 +236,14 @@ func (s *search) epzs() {
 		}
 	}
 	s.try()
-	if enough < 1<<30 && 10*int(s.sad) < 12*min(enough, 4*s.w*s.h)+5*s.w*s.h {
+	if enough < 1<<30 && int(s.sad) < min(enough, 4*s.w*s.h) {
 		return
 	}
 	s.descend()
 }
 
 func (s *search) full() {
-	sp := s.spiral
+	sp := &s.spiral
 	at := s.y*s.dst.W + s.x
 	points, offsets := sp.points, sp.offsets
 	if s.lo != (point{-s.Range, -s.Range}) || s.hi != (point{s.Range, s.Range}) {
@@ -265,14 +269,18 @@ func (s *search) full() {
 // A spiral is every displacement in range, the nearest first, so that among equal costs
 // the nearest wins.
 type spiral struct {
-	points  []point
-	offsets []int32
+	radius, stride int
+	points         []point
+	offsets        []int32
 }
 
-func newSpiral(r, stride int) *spiral {
-	s := &spiral{}
-	for y := -r; y <= r; y++ {
-		for x := -r; x <= r; x++ {
+func (s *spiral) fill(radius, stride int) {
+	if s.radius == radius && s.stride == stride {
+		return
+	}
+	*s = spiral{radius, stride, s.points[:0], s.offsets[:0]}
+	for y := -radius; y <= radius; y++ {
+		for x := -radius; x <= radius; x++ {
 			if x != 0 || y != 0 {
 				s.points = append(s.points, point{x, y})
 			}
@@ -282,7 +290,6 @@ func newSpiral(r, stride int) *spiral {
 	for _, p := range s.points {
 		s.offsets = append(s.offsets, int32(p.y*stride+p.x))
 	}
-	return s
 }
 
 // refine tries the eight half pixels around the best and returns the vector.
@@ -291,20 +298,33 @@ func (s *search) refine() Vector {
 	c := point{2 * s.best.x, 2 * s.best.y}
 	best := c
 	at := s.y*s.dst.W + s.x
-	var sad [1]int32
-	for y := c.y - 1; y <= c.y+1; y++ {
-		for x := c.x - 1; x <= c.x+1; x++ {
-			if x == c.x && y == c.y || x < 2*s.lo.x || x > 2*s.hi.x || y < 2*s.lo.y || y > 2*s.hi.y {
+	for i, plane := range s.ref[1:] {
+		s.points, s.offsets = s.points[:0], s.offsets[:0]
+		for _, d := range halves[i] {
+			x, y := c.x+d.x, c.y+d.y
+			if x < 2*s.lo.x || x > 2*s.hi.x || y < 2*s.lo.y || y > 2*s.hi.y {
 				continue
 			}
-			off := [1]int32{int32(y>>1*s.dst.W + x>>1)}
-			kernel.SADs(sad[:], off[:], s.cur, s.ref[x&1|y&1<<1], at, at, s.dst.W, s.w, s.h)
-			if cost := int(sad[0])<<4 + s.weight*(abs(x)+abs(y))/2; cost < s.cost {
-				best, s.sad, s.cost = point{x, y}, sad[0], cost
+			s.points = append(s.points, point{x, y})
+			s.offsets = append(s.offsets, int32((y>>1)*s.dst.W+x>>1))
+		}
+		s.sads = grow(s.sads, len(s.points))
+		kernel.SADs(s.sads, s.offsets, s.cur, plane, at, at, s.dst.W, s.w, s.h)
+		for i, p := range s.points {
+			if cost := int(s.sads[i])<<4 + s.weight*(abs(p.x)+abs(p.y))/2; cost < s.cost {
+				best, s.sad, s.cost = p, s.sads[i], cost
 			}
 		}
 	}
 	return Vector{int16(-best.x), int16(-best.y)}
+}
+
+// halves are the half pixels around a whole one: to the side, above and below, and
+// between.
+var halves = [3][]point{
+	{{-1, 0}, {1, 0}},
+	{{0, -1}, {0, 1}},
+	{{-1, -1}, {1, -1}, {-1, 1}, {1, 1}},
 }
 
 func median(a, b, c int) int { return max(min(a, b), min(max(a, b), c)) }

@@ -76,6 +76,7 @@ var (
 	OrNot      = three("ORN", 0x4ee01c00, "16B")
 	Select     = three("BIT", 0x6ea01c00, "16B") // d = n where m has ones
 	AbsDiff8   = three("UABD", 0x6e207400, "16B")
+	Average8   = three("URHADD", 0x6e201400, "16B") // halves rounded up
 	PairSums8  = two("UADDLP", 0x6e202800, "8H", "16B")
 	AddPairs16 = two("UADALP", 0x6e606800, "4S", "8H") // added to d, as the next
 	AddPairs32 = two("UADALP", 0x6ea06800, "2D", "4S")
