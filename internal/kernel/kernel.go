@@ -55,6 +55,7 @@ type Set struct {
 	nnet nnOps
 
 	motion motionOps
+	flow   flowOps
 }
 
 // sets lists every compiled implementation, slowest first.

@@ -288,3 +288,1344 @@ loop:
 done:
 	VZEROUPPER
 	RET
+
+// func flowTaps1AVX2(dst []float32, ds int, x []float32, rows []int32, taps []float32, width int)
+// Requires: AVX, FMA3
+TEXT ·flowTaps1AVX2(SB), NOSPLIT, $0-112
+	MOVQ dst_base+0(FP), AX
+	MOVQ x_base+32(FP), CX
+	MOVQ rows_base+56(FP), DX
+	MOVQ taps_base+80(FP), BX
+	MOVQ rows_len+64(FP), SI
+	MOVQ width+104(FP), DI
+	SUBQ $0x20, DI
+	JLT  blockDone
+
+block:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   DX, R8
+	MOVQ   BX, R9
+	MOVQ   SI, R10
+
+blockRow:
+	MOVLQSX      (R8), R11
+	VBROADCASTSS (R9), Y4
+	VFMADD231PS  (CX)(R11*4), Y4, Y0
+	VFMADD231PS  32(CX)(R11*4), Y4, Y1
+	VFMADD231PS  64(CX)(R11*4), Y4, Y2
+	VFMADD231PS  96(CX)(R11*4), Y4, Y3
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	DECQ         R10
+	JNE          blockRow
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	ADDQ         $0x00000080, AX
+	ADDQ         $0x00000080, CX
+	SUBQ         $0x20, DI
+	JGE          block
+
+blockDone:
+	ADDQ $0x20, DI
+	SUBQ $0x08, DI
+	JLT  vectorDone
+
+vector:
+	VXORPS Y0, Y0, Y0
+	MOVQ   DX, R8
+	MOVQ   BX, R9
+	MOVQ   SI, R10
+
+vectorRow:
+	MOVLQSX      (R8), R11
+	VBROADCASTSS (R9), Y1
+	VFMADD231PS  (CX)(R11*4), Y1, Y0
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	DECQ         R10
+	JNE          vectorRow
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	SUBQ         $0x08, DI
+	JGE          vector
+
+vectorDone:
+	ADDQ $0x08, DI
+	VZEROUPPER
+	RET
+
+// func flowTaps2AVX2(dst []float32, ds int, x []float32, rows []int32, taps []float32, width int)
+// Requires: AVX, FMA3
+TEXT ·flowTaps2AVX2(SB), NOSPLIT, $0-112
+	MOVQ dst_base+0(FP), AX
+	MOVQ x_base+32(FP), CX
+	MOVQ rows_base+56(FP), DX
+	MOVQ taps_base+80(FP), BX
+	MOVQ rows_len+64(FP), SI
+	MOVQ width+104(FP), DI
+	MOVQ ds+24(FP), R8
+	SHLQ $0x02, R8
+	SUBQ $0x10, DI
+	JLT  blockDone
+
+block:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   DX, R9
+	MOVQ   BX, R10
+	MOVQ   SI, R11
+
+blockRow:
+	MOVLQSX      (R9), R12
+	VMOVUPS      (CX)(R12*4), Y4
+	VMOVUPS      32(CX)(R12*4), Y5
+	VBROADCASTSS (R10), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 4(R10), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         $0x04, R9
+	ADDQ         $0x08, R10
+	DECQ         R11
+	JNE          blockRow
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, (AX)(R8*1)
+	VMOVUPS      Y3, 32(AX)(R8*1)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, CX
+	SUBQ         $0x10, DI
+	JGE          block
+
+blockDone:
+	ADDQ $0x10, DI
+	SUBQ $0x08, DI
+	JLT  vectorDone
+
+vector:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   DX, R9
+	MOVQ   BX, R10
+	MOVQ   SI, R11
+
+vectorRow:
+	MOVLQSX      (R9), R12
+	VMOVUPS      (CX)(R12*4), Y2
+	VBROADCASTSS (R10), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS 4(R10), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	ADDQ         $0x04, R9
+	ADDQ         $0x08, R10
+	DECQ         R11
+	JNE          vectorRow
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, (AX)(R8*1)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	SUBQ         $0x08, DI
+	JGE          vector
+
+vectorDone:
+	ADDQ $0x08, DI
+	VZEROUPPER
+	RET
+
+// func flowTaps3AVX2(dst []float32, ds int, x []float32, rows []int32, taps []float32, width int)
+// Requires: AVX, FMA3
+TEXT ·flowTaps3AVX2(SB), NOSPLIT, $0-112
+	MOVQ dst_base+0(FP), AX
+	MOVQ x_base+32(FP), CX
+	MOVQ rows_base+56(FP), DX
+	MOVQ taps_base+80(FP), BX
+	MOVQ rows_len+64(FP), SI
+	MOVQ width+104(FP), DI
+	MOVQ ds+24(FP), R8
+	SHLQ $0x02, R8
+	SUBQ $0x10, DI
+	JLT  blockDone
+
+block:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	MOVQ   DX, R9
+	MOVQ   BX, R10
+	MOVQ   SI, R11
+
+blockRow:
+	MOVLQSX      (R9), R12
+	VMOVUPS      (CX)(R12*4), Y6
+	VMOVUPS      32(CX)(R12*4), Y7
+	VBROADCASTSS (R10), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 4(R10), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 8(R10), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         $0x04, R9
+	ADDQ         $0x0c, R10
+	DECQ         R11
+	JNE          blockRow
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, (AX)(R8*1)
+	VMOVUPS      Y3, 32(AX)(R8*1)
+	VMOVUPS      Y4, (AX)(R8*2)
+	VMOVUPS      Y5, 32(AX)(R8*2)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, CX
+	SUBQ         $0x10, DI
+	JGE          block
+
+blockDone:
+	ADDQ $0x10, DI
+	SUBQ $0x08, DI
+	JLT  vectorDone
+
+vector:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	MOVQ   DX, R9
+	MOVQ   BX, R10
+	MOVQ   SI, R11
+
+vectorRow:
+	MOVLQSX      (R9), R12
+	VMOVUPS      (CX)(R12*4), Y3
+	VBROADCASTSS (R10), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS 4(R10), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS 8(R10), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	ADDQ         $0x04, R9
+	ADDQ         $0x0c, R10
+	DECQ         R11
+	JNE          vectorRow
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, (AX)(R8*1)
+	VMOVUPS      Y2, (AX)(R8*2)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	SUBQ         $0x08, DI
+	JGE          vector
+
+vectorDone:
+	ADDQ $0x08, DI
+	VZEROUPPER
+	RET
+
+// func interleaveAVX2(dst []float32, a []float32, b []float32)
+// Requires: AVX
+TEXT ·interleaveAVX2(SB), NOSPLIT, $0-72
+	MOVQ dst_base+0(FP), AX
+	MOVQ a_base+24(FP), CX
+	MOVQ b_base+48(FP), DX
+	MOVQ a_len+32(FP), BX
+
+loop:
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (DX), Y1
+	VUNPCKLPS  Y1, Y0, Y2
+	VUNPCKHPS  Y1, Y0, Y0
+	VPERM2F128 $0x20, Y0, Y2, Y1
+	VPERM2F128 $0x31, Y0, Y2, Y0
+	VMOVUPS    Y1, (AX)
+	VMOVUPS    Y0, 32(AX)
+	ADDQ       $0x20, CX
+	ADDQ       $0x20, DX
+	ADDQ       $0x00000040, AX
+	SUBQ       $0x08, BX
+	JNE        loop
+	VZEROUPPER
+	RET
+
+// func deinterleaveAVX2(a []float32, b []float32, x []float32)
+// Requires: AVX, AVX2
+TEXT ·deinterleaveAVX2(SB), NOSPLIT, $0-72
+	MOVQ a_base+0(FP), AX
+	MOVQ b_base+24(FP), CX
+	MOVQ x_base+48(FP), DX
+	MOVQ a_len+8(FP), BX
+
+loop:
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VSHUFPS $0x88, Y1, Y0, Y2
+	VSHUFPS $0xdd, Y1, Y0, Y0
+	VPERMPD $0xd8, Y2, Y2
+	VPERMPD $0xd8, Y0, Y0
+	VMOVUPS Y2, (AX)
+	VMOVUPS Y0, (CX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, CX
+	ADDQ    $0x00000040, DX
+	SUBQ    $0x08, BX
+	JNE     loop
+	VZEROUPPER
+	RET
+
+// func flowNormalAVX2(n *byte)
+// Requires: AVX, AVX2, FMA3
+TEXT ·flowNormalAVX2(SB), NOSPLIT, $160-8
+	MOVQ         n+0(FP), AX
+	MOVQ         (AX), CX
+	MOVQ         24(AX), DX
+	MOVQ         48(AX), BX
+	MOVQ         72(AX), SI
+	MOVQ         96(AX), DI
+	MOVQ         120(AX), R8
+	MOVQ         176(AX), R9
+	MOVQ         184(AX), R11
+	SHLQ         $0x02, R9
+	SHLQ         $0x02, R11
+	LEAQ         (R9)(R9*2), R10
+	LEAQ         (R11)(R11*2), R12
+	VXORPS       X0, X0, X0
+	VCVTSI2SSQ   168(AX), X0, X0
+	VBROADCASTSS X0, Y0
+	VMOVUPS      Y0, (SP)
+	VXORPS       X0, X0, X0
+	VCVTSI2SSQ   160(AX), X0, X0
+	VBROADCASTSS X0, Y0
+	VMOVUPS      Y0, 32(SP)
+	VBROADCASTSS 144(AX), Y0
+	VMOVUPS      Y0, 64(SP)
+	VBROADCASTSS 148(AX), Y0
+	VMOVUPS      Y0, 96(SP)
+	MOVQ         176(AX), R13
+	LEAQ         (R13)(R13*4), R13
+	VMOVD        R13, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      Y0, 128(SP)
+	VMOVDQU      flowTwice<>+0(SB), Y0
+	VMOVUPS      flowIota<>+0(SB), Y5
+	MOVQ         192(AX), AX
+
+loop:
+	VMOVUPS      (SI), X1
+	VROUNDPS     $0x08, X1, X2
+	VMOVUPS      (DI), X3
+	VROUNDPS     $0x08, X3, X4
+	VBROADCASTSS X2, X6
+	VCMPPS       $0x00, X2, X6, X6
+	VBROADCASTSS X4, X7
+	VCMPPS       $0x00, X4, X7, X7
+	VPERMPS      Y2, Y0, Y8
+	VPERMPS      Y4, Y0, Y9
+	VADDPS       Y5, Y8, Y10
+	VADDPS       96(SP), Y9, Y11
+	VXORPS       Y12, Y12, Y12
+	VCMPPS       $0x0d, Y12, Y11, Y13
+	VCMPPS       $0x0d, Y12, Y10, Y12
+	VANDPS       Y13, Y12, Y12
+	VCMPPS       $0x01, (SP), Y10, Y13
+	VANDPS       Y13, Y12, Y12
+	VCMPPS       $0x01, 32(SP), Y11, Y13
+	VANDPS       Y13, Y12, Y12
+	VCVTPS2DQ    Y10, Y10
+	VCVTPS2DQ    Y11, Y11
+	VPMULLD      128(SP), Y11, Y11
+	VPADDD       Y11, Y10, Y10
+	VANDPS       X6, X7, X6
+	VMOVMSKPS    X6, R13
+	VMOVMSKPS    Y12, R14
+	XORL         $0x0000000f, R13
+	XORL         $0x000000ff, R14
+	ORL          R14, R13
+	JNE          gather
+	VMOVD        X10, R13
+	MOVLQSX      R13, R13
+	LEAQ         (BX)(R13*4), R13
+	VMOVUPS      (DX), Y6
+	VMOVUPS      (R13), Y7
+	VSUBPS       Y7, Y6, Y6
+	VMULPS       flowHalf<>+0(SB), Y6, Y6
+	VMOVUPS      (DX)(R9*1), Y7
+	VMOVUPS      (R13)(R9*1), Y10
+	VADDPS       Y10, Y7, Y7
+	VMULPS       flowHalf<>+0(SB), Y7, Y7
+	VMOVUPS      (DX)(R9*2), Y10
+	VMOVUPS      (R13)(R9*2), Y11
+	VSUBPS       Y11, Y10, Y10
+	VMULPS       flowHalf<>+0(SB), Y10, Y10
+	VMOVUPS      (DX)(R10*1), Y11
+	VMOVUPS      (R13)(R10*1), Y12
+	VADDPS       Y12, Y11, Y11
+	VMULPS       flowQuarter<>+0(SB), Y11, Y11
+	VMOVUPS      (DX)(R9*4), Y12
+	VMOVUPS      (R13)(R9*4), Y13
+	VADDPS       Y13, Y12, Y12
+	VMULPS       flowHalf<>+0(SB), Y12, Y12
+	VFMADD231PS  Y7, Y8, Y6
+	VFMADD231PS  Y11, Y9, Y6
+	VFMADD231PS  Y11, Y8, Y10
+	VFMADD231PS  Y12, Y9, Y10
+	VMOVUPS      (R8), Y8
+	VMULPS       64(SP), Y8, Y8
+	VMULPS       Y11, Y11, Y9
+	VFMADD231PS  Y7, Y7, Y9
+	VMULPS       Y8, Y9, Y9
+	VHADDPS      Y9, Y9, Y9
+	VPERMPD      $0x08, Y9, Y9
+	VMOVAPS      X9, X1
+	VADDPS       (CX), X1, X1
+	VMOVUPS      X1, (CX)
+	VADDPS       Y7, Y12, Y9
+	VMULPS       Y11, Y9, Y9
+	VMULPS       Y8, Y9, Y9
+	VHADDPS      Y9, Y9, Y9
+	VPERMPD      $0x08, Y9, Y9
+	VMOVAPS      X9, X1
+	VADDPS       (CX)(R11*1), X1, X1
+	VMOVUPS      X1, (CX)(R11*1)
+	VMULPS       Y11, Y11, Y9
+	VFMADD231PS  Y12, Y12, Y9
+	VMULPS       Y8, Y9, Y9
+	VHADDPS      Y9, Y9, Y9
+	VPERMPD      $0x08, Y9, Y9
+	VMOVAPS      X9, X1
+	VADDPS       (CX)(R11*2), X1, X1
+	VMOVUPS      X1, (CX)(R11*2)
+	VMULPS       Y11, Y10, Y9
+	VFMADD231PS  Y7, Y6, Y9
+	VMULPS       Y8, Y9, Y9
+	VHADDPS      Y9, Y9, Y9
+	VPERMPD      $0x08, Y9, Y9
+	VMOVAPS      X9, X1
+	VADDPS       (CX)(R12*1), X1, X1
+	VMOVUPS      X1, (CX)(R12*1)
+	VMULPS       Y11, Y6, Y9
+	VFMADD231PS  Y12, Y10, Y9
+	VMULPS       Y8, Y9, Y9
+	VHADDPS      Y9, Y9, Y9
+	VPERMPD      $0x08, Y9, Y9
+	VMOVAPS      X9, X1
+	VADDPS       (CX)(R11*4), X1, X1
+	VMOVUPS      X1, (CX)(R11*4)
+	JMP          next
+
+gather:
+	VPERMPS     Y1, Y0, Y6
+	VPERMPS     Y3, Y0, Y7
+	VBLENDVPS   Y12, Y8, Y6, Y6
+	VBLENDVPS   Y12, Y9, Y7, Y7
+	MOVQ        BX, R13
+	VMOVUPS     (DX), Y8
+	VMOVAPS     Y8, Y9
+	VMOVAPS     Y12, Y11
+	VGATHERDPS  Y11, (R13)(Y10*4), Y9
+	ADDQ        R9, R13
+	VSUBPS      Y9, Y8, Y8
+	VMULPS      flowHalf<>+0(SB), Y8, Y8
+	VMOVUPS     (DX)(R9*1), Y9
+	VMOVAPS     Y9, Y11
+	VMOVAPS     Y12, Y13
+	VGATHERDPS  Y13, (R13)(Y10*4), Y11
+	ADDQ        R9, R13
+	VADDPS      Y11, Y9, Y9
+	VMULPS      flowHalf<>+0(SB), Y9, Y9
+	VMOVUPS     (DX)(R9*2), Y11
+	VMOVAPS     Y11, Y13
+	VMOVAPS     Y12, Y14
+	VGATHERDPS  Y14, (R13)(Y10*4), Y13
+	ADDQ        R9, R13
+	VSUBPS      Y13, Y11, Y11
+	VMULPS      flowHalf<>+0(SB), Y11, Y11
+	VMOVUPS     (DX)(R10*1), Y13
+	VMOVAPS     Y13, Y14
+	VMOVAPS     Y12, Y15
+	VGATHERDPS  Y15, (R13)(Y10*4), Y14
+	ADDQ        R9, R13
+	VADDPS      Y14, Y13, Y13
+	VMULPS      flowQuarter<>+0(SB), Y13, Y13
+	VMOVUPS     (DX)(R9*4), Y14
+	VMOVAPS     Y14, Y15
+	VMOVAPS     Y12, Y12
+	VGATHERDPS  Y12, (R13)(Y10*4), Y15
+	ADDQ        R9, R13
+	VADDPS      Y15, Y14, Y14
+	VMULPS      flowHalf<>+0(SB), Y14, Y14
+	VFMADD231PS Y9, Y6, Y8
+	VFMADD231PS Y13, Y7, Y8
+	VFMADD231PS Y13, Y6, Y11
+	VFMADD231PS Y14, Y7, Y11
+	VMOVUPS     (R8), Y6
+	VMULPS      64(SP), Y6, Y6
+	VMULPS      Y13, Y13, Y7
+	VFMADD231PS Y9, Y9, Y7
+	VMULPS      Y6, Y7, Y7
+	VHADDPS     Y7, Y7, Y7
+	VPERMPD     $0x08, Y7, Y7
+	VMOVAPS     X7, X1
+	VADDPS      (CX), X1, X1
+	VMOVUPS     X1, (CX)
+	VADDPS      Y9, Y14, Y7
+	VMULPS      Y13, Y7, Y7
+	VMULPS      Y6, Y7, Y7
+	VHADDPS     Y7, Y7, Y7
+	VPERMPD     $0x08, Y7, Y7
+	VMOVAPS     X7, X1
+	VADDPS      (CX)(R11*1), X1, X1
+	VMOVUPS     X1, (CX)(R11*1)
+	VMULPS      Y13, Y13, Y7
+	VFMADD231PS Y14, Y14, Y7
+	VMULPS      Y6, Y7, Y7
+	VHADDPS     Y7, Y7, Y7
+	VPERMPD     $0x08, Y7, Y7
+	VMOVAPS     X7, X1
+	VADDPS      (CX)(R11*2), X1, X1
+	VMOVUPS     X1, (CX)(R11*2)
+	VMULPS      Y13, Y11, Y7
+	VFMADD231PS Y9, Y8, Y7
+	VMULPS      Y6, Y7, Y7
+	VHADDPS     Y7, Y7, Y7
+	VPERMPD     $0x08, Y7, Y7
+	VMOVAPS     X7, X1
+	VADDPS      (CX)(R12*1), X1, X1
+	VMOVUPS     X1, (CX)(R12*1)
+	VMULPS      Y13, Y8, Y7
+	VFMADD231PS Y14, Y11, Y7
+	VMULPS      Y6, Y7, Y7
+	VHADDPS     Y7, Y7, Y7
+	VPERMPD     $0x08, Y7, Y7
+	VMOVAPS     X7, X1
+	VADDPS      (CX)(R11*4), X1, X1
+	VMOVUPS     X1, (CX)(R11*4)
+
+next:
+	VADDPS flowStepAVX2<>+0(SB), Y5, Y5
+	ADDQ   $0x20, DX
+	ADDQ   $0x20, R8
+	ADDQ   $0x10, CX
+	ADDQ   $0x10, SI
+	ADDQ   $0x10, DI
+	SUBQ   $0x04, AX
+	JNE    loop
+	VZEROUPPER
+	RET
+
+DATA flowHalf<>+0(SB)/4, $0x3f000000
+DATA flowHalf<>+4(SB)/4, $0x3f000000
+DATA flowHalf<>+8(SB)/4, $0x3f000000
+DATA flowHalf<>+12(SB)/4, $0x3f000000
+DATA flowHalf<>+16(SB)/4, $0x3f000000
+DATA flowHalf<>+20(SB)/4, $0x3f000000
+DATA flowHalf<>+24(SB)/4, $0x3f000000
+DATA flowHalf<>+28(SB)/4, $0x3f000000
+DATA flowHalf<>+32(SB)/4, $0x3f000000
+DATA flowHalf<>+36(SB)/4, $0x3f000000
+DATA flowHalf<>+40(SB)/4, $0x3f000000
+DATA flowHalf<>+44(SB)/4, $0x3f000000
+DATA flowHalf<>+48(SB)/4, $0x3f000000
+DATA flowHalf<>+52(SB)/4, $0x3f000000
+DATA flowHalf<>+56(SB)/4, $0x3f000000
+DATA flowHalf<>+60(SB)/4, $0x3f000000
+GLOBL flowHalf<>(SB), RODATA|NOPTR, $64
+
+DATA flowQuarter<>+0(SB)/4, $0x3e800000
+DATA flowQuarter<>+4(SB)/4, $0x3e800000
+DATA flowQuarter<>+8(SB)/4, $0x3e800000
+DATA flowQuarter<>+12(SB)/4, $0x3e800000
+DATA flowQuarter<>+16(SB)/4, $0x3e800000
+DATA flowQuarter<>+20(SB)/4, $0x3e800000
+DATA flowQuarter<>+24(SB)/4, $0x3e800000
+DATA flowQuarter<>+28(SB)/4, $0x3e800000
+DATA flowQuarter<>+32(SB)/4, $0x3e800000
+DATA flowQuarter<>+36(SB)/4, $0x3e800000
+DATA flowQuarter<>+40(SB)/4, $0x3e800000
+DATA flowQuarter<>+44(SB)/4, $0x3e800000
+DATA flowQuarter<>+48(SB)/4, $0x3e800000
+DATA flowQuarter<>+52(SB)/4, $0x3e800000
+DATA flowQuarter<>+56(SB)/4, $0x3e800000
+DATA flowQuarter<>+60(SB)/4, $0x3e800000
+GLOBL flowQuarter<>(SB), RODATA|NOPTR, $64
+
+DATA flowTwice<>+0(SB)/4, $0x00000000
+DATA flowTwice<>+4(SB)/4, $0x00000000
+DATA flowTwice<>+8(SB)/4, $0x00000001
+DATA flowTwice<>+12(SB)/4, $0x00000001
+DATA flowTwice<>+16(SB)/4, $0x00000002
+DATA flowTwice<>+20(SB)/4, $0x00000002
+DATA flowTwice<>+24(SB)/4, $0x00000003
+DATA flowTwice<>+28(SB)/4, $0x00000003
+DATA flowTwice<>+32(SB)/4, $0x00000004
+DATA flowTwice<>+36(SB)/4, $0x00000004
+DATA flowTwice<>+40(SB)/4, $0x00000005
+DATA flowTwice<>+44(SB)/4, $0x00000005
+DATA flowTwice<>+48(SB)/4, $0x00000006
+DATA flowTwice<>+52(SB)/4, $0x00000006
+DATA flowTwice<>+56(SB)/4, $0x00000007
+DATA flowTwice<>+60(SB)/4, $0x00000007
+GLOBL flowTwice<>(SB), RODATA|NOPTR, $64
+
+DATA flowIota<>+0(SB)/4, $0x00000000
+DATA flowIota<>+4(SB)/4, $0x3f800000
+DATA flowIota<>+8(SB)/4, $0x40000000
+DATA flowIota<>+12(SB)/4, $0x40400000
+DATA flowIota<>+16(SB)/4, $0x40800000
+DATA flowIota<>+20(SB)/4, $0x40a00000
+DATA flowIota<>+24(SB)/4, $0x40c00000
+DATA flowIota<>+28(SB)/4, $0x40e00000
+DATA flowIota<>+32(SB)/4, $0x41000000
+DATA flowIota<>+36(SB)/4, $0x41100000
+DATA flowIota<>+40(SB)/4, $0x41200000
+DATA flowIota<>+44(SB)/4, $0x41300000
+DATA flowIota<>+48(SB)/4, $0x41400000
+DATA flowIota<>+52(SB)/4, $0x41500000
+DATA flowIota<>+56(SB)/4, $0x41600000
+DATA flowIota<>+60(SB)/4, $0x41700000
+GLOBL flowIota<>(SB), RODATA|NOPTR, $64
+
+DATA flowStepAVX2<>+0(SB)/4, $0x41000000
+DATA flowStepAVX2<>+4(SB)/4, $0x41000000
+DATA flowStepAVX2<>+8(SB)/4, $0x41000000
+DATA flowStepAVX2<>+12(SB)/4, $0x41000000
+DATA flowStepAVX2<>+16(SB)/4, $0x41000000
+DATA flowStepAVX2<>+20(SB)/4, $0x41000000
+DATA flowStepAVX2<>+24(SB)/4, $0x41000000
+DATA flowStepAVX2<>+28(SB)/4, $0x41000000
+DATA flowStepAVX2<>+32(SB)/4, $0x41000000
+DATA flowStepAVX2<>+36(SB)/4, $0x41000000
+DATA flowStepAVX2<>+40(SB)/4, $0x41000000
+DATA flowStepAVX2<>+44(SB)/4, $0x41000000
+DATA flowStepAVX2<>+48(SB)/4, $0x41000000
+DATA flowStepAVX2<>+52(SB)/4, $0x41000000
+DATA flowStepAVX2<>+56(SB)/4, $0x41000000
+DATA flowStepAVX2<>+60(SB)/4, $0x41000000
+GLOBL flowStepAVX2<>(SB), RODATA|NOPTR, $64
+
+// func flowSolveAVX2(vx []float32, vy []float32, g []float32, gs int, lambda float32)
+// Requires: AVX, FMA3
+TEXT ·flowSolveAVX2(SB), NOSPLIT, $0-84
+	MOVQ         vx_base+0(FP), AX
+	MOVQ         vy_base+24(FP), CX
+	MOVQ         g_base+48(FP), DX
+	MOVQ         vx_len+8(FP), BX
+	MOVQ         gs+72(FP), SI
+	SHLQ         $0x02, SI
+	LEAQ         (SI)(SI*2), DI
+	VBROADCASTSS lambda+80(FP), Y0
+
+loop:
+	VMOVUPS      (DX), Y1
+	VMOVUPS      (DX)(SI*1), Y2
+	VMOVUPS      (DX)(SI*2), Y3
+	VMOVUPS      (DX)(DI*1), Y4
+	VMOVUPS      (DX)(SI*4), Y5
+	VMOVUPS      (AX), Y6
+	VMOVUPS      (CX), Y7
+	VFNMADD231PS Y1, Y6, Y4
+	VFNMADD231PS Y2, Y7, Y4
+	VFNMADD231PS Y2, Y6, Y5
+	VFNMADD231PS Y3, Y7, Y5
+	VADDPS       Y0, Y1, Y1
+	VADDPS       Y0, Y3, Y3
+	VMULPS       Y2, Y2, Y8
+	VFMSUB231PS  Y1, Y3, Y8
+	VMULPS       Y2, Y5, Y9
+	VFMSUB231PS  Y3, Y4, Y9
+	VDIVPS       Y8, Y9, Y9
+	VADDPS       Y9, Y6, Y6
+	VMOVUPS      Y6, (AX)
+	VMULPS       Y2, Y4, Y9
+	VFMSUB231PS  Y1, Y5, Y9
+	VDIVPS       Y8, Y9, Y9
+	VADDPS       Y9, Y7, Y7
+	VMOVUPS      Y7, (CX)
+	ADDQ         $0x20, AX
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, DX
+	SUBQ         $0x08, BX
+	JNE          loop
+	VZEROUPPER
+	RET
+
+// func flowTaps1AVX512(dst []float32, ds int, x []float32, rows []int32, taps []float32, width int)
+// Requires: AVX, AVX512F
+TEXT ·flowTaps1AVX512(SB), NOSPLIT, $0-112
+	MOVQ dst_base+0(FP), AX
+	MOVQ x_base+32(FP), CX
+	MOVQ rows_base+56(FP), DX
+	MOVQ taps_base+80(FP), BX
+	MOVQ rows_len+64(FP), SI
+	MOVQ width+104(FP), DI
+	SUBQ $0x40, DI
+	JLT  blockDone
+
+block:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   DX, R8
+	MOVQ   BX, R9
+	MOVQ   SI, R10
+
+blockRow:
+	MOVLQSX      (R8), R11
+	VBROADCASTSS (R9), Z4
+	VFMADD231PS  (CX)(R11*4), Z4, Z0
+	VFMADD231PS  64(CX)(R11*4), Z4, Z1
+	VFMADD231PS  128(CX)(R11*4), Z4, Z2
+	VFMADD231PS  192(CX)(R11*4), Z4, Z3
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	DECQ         R10
+	JNE          blockRow
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      Z3, 192(AX)
+	ADDQ         $0x00000100, AX
+	ADDQ         $0x00000100, CX
+	SUBQ         $0x40, DI
+	JGE          block
+
+blockDone:
+	ADDQ $0x40, DI
+	SUBQ $0x10, DI
+	JLT  vectorDone
+
+vector:
+	VPXORD Z5, Z5, Z5
+	MOVQ   DX, R8
+	MOVQ   BX, R9
+	MOVQ   SI, R10
+
+vectorRow:
+	MOVLQSX      (R8), R11
+	VBROADCASTSS (R9), Z0
+	VFMADD231PS  (CX)(R11*4), Z0, Z5
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	DECQ         R10
+	JNE          vectorRow
+	VMOVUPS      Z5, (AX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, CX
+	SUBQ         $0x10, DI
+	JGE          vector
+
+vectorDone:
+	ADDQ $0x10, DI
+	VZEROUPPER
+	RET
+
+// func flowTaps2AVX512(dst []float32, ds int, x []float32, rows []int32, taps []float32, width int)
+// Requires: AVX, AVX512F
+TEXT ·flowTaps2AVX512(SB), NOSPLIT, $0-112
+	MOVQ dst_base+0(FP), AX
+	MOVQ x_base+32(FP), CX
+	MOVQ rows_base+56(FP), DX
+	MOVQ taps_base+80(FP), BX
+	MOVQ rows_len+64(FP), SI
+	MOVQ width+104(FP), DI
+	MOVQ ds+24(FP), R8
+	SHLQ $0x02, R8
+	SUBQ $0x20, DI
+	JLT  blockDone
+
+block:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ   DX, R9
+	MOVQ   BX, R10
+	MOVQ   SI, R11
+
+blockRow:
+	MOVLQSX      (R9), R12
+	VMOVUPS      (CX)(R12*4), Z4
+	VMOVUPS      64(CX)(R12*4), Z5
+	VBROADCASTSS (R10), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS 4(R10), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	ADDQ         $0x04, R9
+	ADDQ         $0x08, R10
+	DECQ         R11
+	JNE          blockRow
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, (AX)(R8*1)
+	VMOVUPS      Z3, 64(AX)(R8*1)
+	ADDQ         $0x00000080, AX
+	ADDQ         $0x00000080, CX
+	SUBQ         $0x20, DI
+	JGE          block
+
+blockDone:
+	ADDQ $0x20, DI
+	SUBQ $0x10, DI
+	JLT  vectorDone
+
+vector:
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	MOVQ   DX, R9
+	MOVQ   BX, R10
+	MOVQ   SI, R11
+
+vectorRow:
+	MOVLQSX      (R9), R12
+	VMOVUPS      (CX)(R12*4), Z0
+	VBROADCASTSS (R10), Z1
+	VFMADD231PS  Z0, Z1, Z7
+	VBROADCASTSS 4(R10), Z1
+	VFMADD231PS  Z0, Z1, Z8
+	ADDQ         $0x04, R9
+	ADDQ         $0x08, R10
+	DECQ         R11
+	JNE          vectorRow
+	VMOVUPS      Z7, (AX)
+	VMOVUPS      Z8, (AX)(R8*1)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, CX
+	SUBQ         $0x10, DI
+	JGE          vector
+
+vectorDone:
+	ADDQ $0x10, DI
+	VZEROUPPER
+	RET
+
+// func flowTaps3AVX512(dst []float32, ds int, x []float32, rows []int32, taps []float32, width int)
+// Requires: AVX, AVX512F
+TEXT ·flowTaps3AVX512(SB), NOSPLIT, $0-112
+	MOVQ dst_base+0(FP), AX
+	MOVQ x_base+32(FP), CX
+	MOVQ rows_base+56(FP), DX
+	MOVQ taps_base+80(FP), BX
+	MOVQ rows_len+64(FP), SI
+	MOVQ width+104(FP), DI
+	MOVQ ds+24(FP), R8
+	SHLQ $0x02, R8
+	SUBQ $0x20, DI
+	JLT  blockDone
+
+block:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	MOVQ   DX, R9
+	MOVQ   BX, R10
+	MOVQ   SI, R11
+
+blockRow:
+	MOVLQSX      (R9), R12
+	VMOVUPS      (CX)(R12*4), Z6
+	VMOVUPS      64(CX)(R12*4), Z7
+	VBROADCASTSS (R10), Z8
+	VFMADD231PS  Z6, Z8, Z0
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS 4(R10), Z8
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS 8(R10), Z8
+	VFMADD231PS  Z6, Z8, Z4
+	VFMADD231PS  Z7, Z8, Z5
+	ADDQ         $0x04, R9
+	ADDQ         $0x0c, R10
+	DECQ         R11
+	JNE          blockRow
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, (AX)(R8*1)
+	VMOVUPS      Z3, 64(AX)(R8*1)
+	VMOVUPS      Z4, (AX)(R8*2)
+	VMOVUPS      Z5, 64(AX)(R8*2)
+	ADDQ         $0x00000080, AX
+	ADDQ         $0x00000080, CX
+	SUBQ         $0x20, DI
+	JGE          block
+
+blockDone:
+	ADDQ $0x20, DI
+	SUBQ $0x10, DI
+	JLT  vectorDone
+
+vector:
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	MOVQ   DX, R9
+	MOVQ   BX, R10
+	MOVQ   SI, R11
+
+vectorRow:
+	MOVLQSX      (R9), R12
+	VMOVUPS      (CX)(R12*4), Z0
+	VBROADCASTSS (R10), Z1
+	VFMADD231PS  Z0, Z1, Z9
+	VBROADCASTSS 4(R10), Z1
+	VFMADD231PS  Z0, Z1, Z10
+	VBROADCASTSS 8(R10), Z1
+	VFMADD231PS  Z0, Z1, Z11
+	ADDQ         $0x04, R9
+	ADDQ         $0x0c, R10
+	DECQ         R11
+	JNE          vectorRow
+	VMOVUPS      Z9, (AX)
+	VMOVUPS      Z10, (AX)(R8*1)
+	VMOVUPS      Z11, (AX)(R8*2)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, CX
+	SUBQ         $0x10, DI
+	JGE          vector
+
+vectorDone:
+	ADDQ $0x10, DI
+	VZEROUPPER
+	RET
+
+// func interleaveAVX512(dst []float32, a []float32, b []float32)
+// Requires: AVX, AVX512F
+TEXT ·interleaveAVX512(SB), NOSPLIT, $0-72
+	MOVQ      dst_base+0(FP), AX
+	MOVQ      a_base+24(FP), CX
+	MOVQ      b_base+48(FP), DX
+	MOVQ      a_len+32(FP), BX
+	VMOVDQU32 flowZipLow<>+0(SB), Z0
+	VMOVDQU32 flowZipHigh<>+0(SB), Z1
+
+loop:
+	VMOVUPS   (CX), Z2
+	VMOVUPS   (DX), Z3
+	VMOVAPS   Z2, Z4
+	VMOVAPS   Z2, Z2
+	VPERMT2PS Z3, Z0, Z4
+	VPERMT2PS Z3, Z1, Z2
+	VMOVUPS   Z4, (AX)
+	VMOVUPS   Z2, 64(AX)
+	ADDQ      $0x40, CX
+	ADDQ      $0x40, DX
+	ADDQ      $0x00000080, AX
+	SUBQ      $0x10, BX
+	JNE       loop
+	VZEROUPPER
+	RET
+
+DATA flowZipLow<>+0(SB)/4, $0x00000000
+DATA flowZipLow<>+4(SB)/4, $0x00000010
+DATA flowZipLow<>+8(SB)/4, $0x00000001
+DATA flowZipLow<>+12(SB)/4, $0x00000011
+DATA flowZipLow<>+16(SB)/4, $0x00000002
+DATA flowZipLow<>+20(SB)/4, $0x00000012
+DATA flowZipLow<>+24(SB)/4, $0x00000003
+DATA flowZipLow<>+28(SB)/4, $0x00000013
+DATA flowZipLow<>+32(SB)/4, $0x00000004
+DATA flowZipLow<>+36(SB)/4, $0x00000014
+DATA flowZipLow<>+40(SB)/4, $0x00000005
+DATA flowZipLow<>+44(SB)/4, $0x00000015
+DATA flowZipLow<>+48(SB)/4, $0x00000006
+DATA flowZipLow<>+52(SB)/4, $0x00000016
+DATA flowZipLow<>+56(SB)/4, $0x00000007
+DATA flowZipLow<>+60(SB)/4, $0x00000017
+GLOBL flowZipLow<>(SB), RODATA|NOPTR, $64
+
+DATA flowZipHigh<>+0(SB)/4, $0x00000008
+DATA flowZipHigh<>+4(SB)/4, $0x00000018
+DATA flowZipHigh<>+8(SB)/4, $0x00000009
+DATA flowZipHigh<>+12(SB)/4, $0x00000019
+DATA flowZipHigh<>+16(SB)/4, $0x0000000a
+DATA flowZipHigh<>+20(SB)/4, $0x0000001a
+DATA flowZipHigh<>+24(SB)/4, $0x0000000b
+DATA flowZipHigh<>+28(SB)/4, $0x0000001b
+DATA flowZipHigh<>+32(SB)/4, $0x0000000c
+DATA flowZipHigh<>+36(SB)/4, $0x0000001c
+DATA flowZipHigh<>+40(SB)/4, $0x0000000d
+DATA flowZipHigh<>+44(SB)/4, $0x0000001d
+DATA flowZipHigh<>+48(SB)/4, $0x0000000e
+DATA flowZipHigh<>+52(SB)/4, $0x0000001e
+DATA flowZipHigh<>+56(SB)/4, $0x0000000f
+DATA flowZipHigh<>+60(SB)/4, $0x0000001f
+GLOBL flowZipHigh<>(SB), RODATA|NOPTR, $64
+
+// func deinterleaveAVX512(a []float32, b []float32, x []float32)
+// Requires: AVX, AVX512F
+TEXT ·deinterleaveAVX512(SB), NOSPLIT, $0-72
+	MOVQ      a_base+0(FP), AX
+	MOVQ      b_base+24(FP), CX
+	MOVQ      x_base+48(FP), DX
+	MOVQ      a_len+8(FP), BX
+	VMOVDQU32 flowEven<>+0(SB), Z0
+	VMOVDQU32 flowOdd<>+0(SB), Z1
+
+loop:
+	VMOVUPS   (DX), Z2
+	VMOVUPS   64(DX), Z3
+	VMOVAPS   Z2, Z4
+	VMOVAPS   Z2, Z2
+	VPERMT2PS Z3, Z0, Z4
+	VPERMT2PS Z3, Z1, Z2
+	VMOVUPS   Z4, (AX)
+	VMOVUPS   Z2, (CX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	ADDQ      $0x00000080, DX
+	SUBQ      $0x10, BX
+	JNE       loop
+	VZEROUPPER
+	RET
+
+DATA flowEven<>+0(SB)/4, $0x00000000
+DATA flowEven<>+4(SB)/4, $0x00000002
+DATA flowEven<>+8(SB)/4, $0x00000004
+DATA flowEven<>+12(SB)/4, $0x00000006
+DATA flowEven<>+16(SB)/4, $0x00000008
+DATA flowEven<>+20(SB)/4, $0x0000000a
+DATA flowEven<>+24(SB)/4, $0x0000000c
+DATA flowEven<>+28(SB)/4, $0x0000000e
+DATA flowEven<>+32(SB)/4, $0x00000010
+DATA flowEven<>+36(SB)/4, $0x00000012
+DATA flowEven<>+40(SB)/4, $0x00000014
+DATA flowEven<>+44(SB)/4, $0x00000016
+DATA flowEven<>+48(SB)/4, $0x00000018
+DATA flowEven<>+52(SB)/4, $0x0000001a
+DATA flowEven<>+56(SB)/4, $0x0000001c
+DATA flowEven<>+60(SB)/4, $0x0000001e
+GLOBL flowEven<>(SB), RODATA|NOPTR, $64
+
+DATA flowOdd<>+0(SB)/4, $0x00000001
+DATA flowOdd<>+4(SB)/4, $0x00000003
+DATA flowOdd<>+8(SB)/4, $0x00000005
+DATA flowOdd<>+12(SB)/4, $0x00000007
+DATA flowOdd<>+16(SB)/4, $0x00000009
+DATA flowOdd<>+20(SB)/4, $0x0000000b
+DATA flowOdd<>+24(SB)/4, $0x0000000d
+DATA flowOdd<>+28(SB)/4, $0x0000000f
+DATA flowOdd<>+32(SB)/4, $0x00000011
+DATA flowOdd<>+36(SB)/4, $0x00000013
+DATA flowOdd<>+40(SB)/4, $0x00000015
+DATA flowOdd<>+44(SB)/4, $0x00000017
+DATA flowOdd<>+48(SB)/4, $0x00000019
+DATA flowOdd<>+52(SB)/4, $0x0000001b
+DATA flowOdd<>+56(SB)/4, $0x0000001d
+DATA flowOdd<>+60(SB)/4, $0x0000001f
+GLOBL flowOdd<>(SB), RODATA|NOPTR, $64
+
+// func flowNormalAVX512(n *byte)
+// Requires: AVX, AVX2, AVX512F, AVX512VL
+TEXT ·flowNormalAVX512(SB), NOSPLIT, $320-8
+	MOVQ         n+0(FP), AX
+	MOVQ         (AX), CX
+	MOVQ         24(AX), DX
+	MOVQ         48(AX), BX
+	MOVQ         72(AX), SI
+	MOVQ         96(AX), DI
+	MOVQ         120(AX), R8
+	MOVQ         176(AX), R9
+	MOVQ         184(AX), R11
+	SHLQ         $0x02, R9
+	SHLQ         $0x02, R11
+	LEAQ         (R9)(R9*2), R10
+	LEAQ         (R11)(R11*2), R12
+	VXORPS       X0, X0, X0
+	VCVTSI2SSQ   168(AX), X0, X0
+	VBROADCASTSS X0, Z0
+	VMOVUPS      Z0, (SP)
+	VXORPS       X0, X0, X0
+	VCVTSI2SSQ   160(AX), X0, X0
+	VBROADCASTSS X0, Z0
+	VMOVUPS      Z0, 64(SP)
+	VBROADCASTSS 144(AX), Z0
+	VMOVUPS      Z0, 128(SP)
+	VBROADCASTSS 148(AX), Z0
+	VMOVUPS      Z0, 192(SP)
+	MOVQ         176(AX), R13
+	LEAQ         (R13)(R13*4), R13
+	VMOVD        R13, X0
+	VPBROADCASTD X0, Z0
+	VMOVDQU32    Z0, 256(SP)
+	VMOVDQU32    flowTwice<>+0(SB), Z0
+	VMOVUPS      flowIota<>+0(SB), Z6
+	MOVQ         192(AX), AX
+
+loop:
+	VMOVUPS      (SI), Y1
+	VRNDSCALEPS  $0x08, Y1, Y2
+	VMOVUPS      (DI), Y3
+	VRNDSCALEPS  $0x08, Y3, Y4
+	VBROADCASTSS X2, Y7
+	VCMPPS       $0x00, Y2, Y7, K1
+	VBROADCASTSS X4, Y7
+	VCMPPS       $0x00, Y4, Y7, K2
+	VPERMPS      Z2, Z0, Z7
+	VPERMPS      Z4, Z0, Z8
+	VADDPS       Z6, Z7, Z9
+	VADDPS       192(SP), Z8, Z10
+	VPXORD       Z5, Z5, Z5
+	VCMPPS       $0x0d, Z5, Z9, K3
+	VCMPPS       $0x0d, Z5, Z10, K3, K3
+	VCMPPS       $0x01, (SP), Z9, K3, K3
+	VCMPPS       $0x01, 64(SP), Z10, K3, K3
+	VCVTPS2DQ    Z9, Z9
+	VCVTPS2DQ    Z10, Z10
+	VPMULLD      256(SP), Z10, Z10
+	VPADDD       Z10, Z9, Z9
+	KANDW        K1, K2, K1
+	KMOVW        K1, R13
+	KMOVW        K3, R14
+	XORL         $0x000000ff, R13
+	XORL         $0x0000ffff, R14
+	ORL          R14, R13
+	JNE          gather
+	VMOVD        X9, R13
+	MOVLQSX      R13, R13
+	LEAQ         (BX)(R13*4), R13
+	VMOVUPS      (DX), Z9
+	VMOVUPS      (R13), Z10
+	VSUBPS       Z10, Z9, Z9
+	VMULPS       flowHalf<>+0(SB), Z9, Z9
+	VMOVUPS      (DX)(R9*1), Z10
+	VMOVUPS      (R13)(R9*1), Z11
+	VADDPS       Z11, Z10, Z10
+	VMULPS       flowHalf<>+0(SB), Z10, Z10
+	VMOVUPS      (DX)(R9*2), Z11
+	VMOVUPS      (R13)(R9*2), Z12
+	VSUBPS       Z12, Z11, Z11
+	VMULPS       flowHalf<>+0(SB), Z11, Z11
+	VMOVUPS      (DX)(R10*1), Z12
+	VMOVUPS      (R13)(R10*1), Z13
+	VADDPS       Z13, Z12, Z12
+	VMULPS       flowQuarter<>+0(SB), Z12, Z12
+	VMOVUPS      (DX)(R9*4), Z13
+	VMOVUPS      (R13)(R9*4), Z14
+	VADDPS       Z14, Z13, Z13
+	VMULPS       flowHalf<>+0(SB), Z13, Z13
+	VFMADD231PS  Z10, Z7, Z9
+	VFMADD231PS  Z12, Z8, Z9
+	VFMADD231PS  Z12, Z7, Z11
+	VFMADD231PS  Z13, Z8, Z11
+	VMOVUPS      (R8), Z7
+	VMULPS       128(SP), Z7, Z7
+	VMULPS       Z12, Z12, Z8
+	VFMADD231PS  Z10, Z10, Z8
+	VMULPS       Z7, Z8, Z8
+	VMOVSHDUP    Z8, Z14
+	VADDPS       Z14, Z8, Z8
+	VPMOVQD      Z8, Y1
+	VADDPS       (CX), Y1, Y1
+	VMOVUPS      Y1, (CX)
+	VADDPS       Z10, Z13, Z8
+	VMULPS       Z12, Z8, Z8
+	VMULPS       Z7, Z8, Z8
+	VMOVSHDUP    Z8, Z14
+	VADDPS       Z14, Z8, Z8
+	VPMOVQD      Z8, Y1
+	VADDPS       (CX)(R11*1), Y1, Y1
+	VMOVUPS      Y1, (CX)(R11*1)
+	VMULPS       Z12, Z12, Z8
+	VFMADD231PS  Z13, Z13, Z8
+	VMULPS       Z7, Z8, Z8
+	VMOVSHDUP    Z8, Z14
+	VADDPS       Z14, Z8, Z8
+	VPMOVQD      Z8, Y1
+	VADDPS       (CX)(R11*2), Y1, Y1
+	VMOVUPS      Y1, (CX)(R11*2)
+	VMULPS       Z12, Z11, Z8
+	VFMADD231PS  Z10, Z9, Z8
+	VMULPS       Z7, Z8, Z8
+	VMOVSHDUP    Z8, Z10
+	VADDPS       Z10, Z8, Z8
+	VPMOVQD      Z8, Y1
+	VADDPS       (CX)(R12*1), Y1, Y1
+	VMOVUPS      Y1, (CX)(R12*1)
+	VMULPS       Z12, Z9, Z8
+	VFMADD231PS  Z13, Z11, Z8
+	VMULPS       Z7, Z8, Z8
+	VMOVSHDUP    Z8, Z7
+	VADDPS       Z7, Z8, Z8
+	VPMOVQD      Z8, Y1
+	VADDPS       (CX)(R11*4), Y1, Y1
+	VMOVUPS      Y1, (CX)(R11*4)
+	JMP          next
+
+gather:
+	VPERMPS     Z1, Z0, Z10
+	VPERMPS     Z3, Z0, Z11
+	VMOVAPS     Z7, K3, Z10
+	VMOVAPS     Z8, K3, Z11
+	MOVQ        BX, R13
+	VMOVUPS     (DX), Z7
+	VMOVAPS     Z7, Z8
+	KMOVW       K3, K1
+	VGATHERDPS  (R13)(Z9*4), K1, Z8
+	ADDQ        R9, R13
+	VSUBPS      Z8, Z7, Z7
+	VMULPS      flowHalf<>+0(SB), Z7, Z7
+	VMOVUPS     (DX)(R9*1), Z8
+	VMOVAPS     Z8, Z12
+	KMOVW       K3, K1
+	VGATHERDPS  (R13)(Z9*4), K1, Z12
+	ADDQ        R9, R13
+	VADDPS      Z12, Z8, Z8
+	VMULPS      flowHalf<>+0(SB), Z8, Z8
+	VMOVUPS     (DX)(R9*2), Z12
+	VMOVAPS     Z12, Z13
+	KMOVW       K3, K1
+	VGATHERDPS  (R13)(Z9*4), K1, Z13
+	ADDQ        R9, R13
+	VSUBPS      Z13, Z12, Z12
+	VMULPS      flowHalf<>+0(SB), Z12, Z12
+	VMOVUPS     (DX)(R10*1), Z13
+	VMOVAPS     Z13, Z14
+	KMOVW       K3, K1
+	VGATHERDPS  (R13)(Z9*4), K1, Z14
+	ADDQ        R9, R13
+	VADDPS      Z14, Z13, Z13
+	VMULPS      flowQuarter<>+0(SB), Z13, Z13
+	VMOVUPS     (DX)(R9*4), Z14
+	VMOVAPS     Z14, Z15
+	KMOVW       K3, K1
+	VGATHERDPS  (R13)(Z9*4), K1, Z15
+	ADDQ        R9, R13
+	VADDPS      Z15, Z14, Z14
+	VMULPS      flowHalf<>+0(SB), Z14, Z14
+	VFMADD231PS Z8, Z10, Z7
+	VFMADD231PS Z13, Z11, Z7
+	VFMADD231PS Z13, Z10, Z12
+	VFMADD231PS Z14, Z11, Z12
+	VMOVUPS     (R8), Z10
+	VMULPS      128(SP), Z10, Z10
+	VMULPS      Z13, Z13, Z11
+	VFMADD231PS Z8, Z8, Z11
+	VMULPS      Z10, Z11, Z11
+	VMOVSHDUP   Z11, Z9
+	VADDPS      Z9, Z11, Z11
+	VPMOVQD     Z11, Y1
+	VADDPS      (CX), Y1, Y1
+	VMOVUPS     Y1, (CX)
+	VADDPS      Z8, Z14, Z11
+	VMULPS      Z13, Z11, Z11
+	VMULPS      Z10, Z11, Z11
+	VMOVSHDUP   Z11, Z9
+	VADDPS      Z9, Z11, Z11
+	VPMOVQD     Z11, Y1
+	VADDPS      (CX)(R11*1), Y1, Y1
+	VMOVUPS     Y1, (CX)(R11*1)
+	VMULPS      Z13, Z13, Z11
+	VFMADD231PS Z14, Z14, Z11
+	VMULPS      Z10, Z11, Z11
+	VMOVSHDUP   Z11, Z9
+	VADDPS      Z9, Z11, Z11
+	VPMOVQD     Z11, Y1
+	VADDPS      (CX)(R11*2), Y1, Y1
+	VMOVUPS     Y1, (CX)(R11*2)
+	VMULPS      Z13, Z12, Z11
+	VFMADD231PS Z8, Z7, Z11
+	VMULPS      Z10, Z11, Z11
+	VMOVSHDUP   Z11, Z8
+	VADDPS      Z8, Z11, Z11
+	VPMOVQD     Z11, Y1
+	VADDPS      (CX)(R12*1), Y1, Y1
+	VMOVUPS     Y1, (CX)(R12*1)
+	VMULPS      Z13, Z7, Z11
+	VFMADD231PS Z14, Z12, Z11
+	VMULPS      Z10, Z11, Z11
+	VMOVSHDUP   Z11, Z7
+	VADDPS      Z7, Z11, Z11
+	VPMOVQD     Z11, Y1
+	VADDPS      (CX)(R11*4), Y1, Y1
+	VMOVUPS     Y1, (CX)(R11*4)
+
+next:
+	VADDPS flowStepAVX512<>+0(SB), Z6, Z6
+	ADDQ   $0x40, DX
+	ADDQ   $0x40, R8
+	ADDQ   $0x20, CX
+	ADDQ   $0x20, SI
+	ADDQ   $0x20, DI
+	SUBQ   $0x08, AX
+	JNE    loop
+	VZEROUPPER
+	RET
+
+DATA flowStepAVX512<>+0(SB)/4, $0x41800000
+DATA flowStepAVX512<>+4(SB)/4, $0x41800000
+DATA flowStepAVX512<>+8(SB)/4, $0x41800000
+DATA flowStepAVX512<>+12(SB)/4, $0x41800000
+DATA flowStepAVX512<>+16(SB)/4, $0x41800000
+DATA flowStepAVX512<>+20(SB)/4, $0x41800000
+DATA flowStepAVX512<>+24(SB)/4, $0x41800000
+DATA flowStepAVX512<>+28(SB)/4, $0x41800000
+DATA flowStepAVX512<>+32(SB)/4, $0x41800000
+DATA flowStepAVX512<>+36(SB)/4, $0x41800000
+DATA flowStepAVX512<>+40(SB)/4, $0x41800000
+DATA flowStepAVX512<>+44(SB)/4, $0x41800000
+DATA flowStepAVX512<>+48(SB)/4, $0x41800000
+DATA flowStepAVX512<>+52(SB)/4, $0x41800000
+DATA flowStepAVX512<>+56(SB)/4, $0x41800000
+DATA flowStepAVX512<>+60(SB)/4, $0x41800000
+GLOBL flowStepAVX512<>(SB), RODATA|NOPTR, $64
+
+// func flowSolveAVX512(vx []float32, vy []float32, g []float32, gs int, lambda float32)
+// Requires: AVX, AVX512F
+TEXT ·flowSolveAVX512(SB), NOSPLIT, $0-84
+	MOVQ         vx_base+0(FP), AX
+	MOVQ         vy_base+24(FP), CX
+	MOVQ         g_base+48(FP), DX
+	MOVQ         vx_len+8(FP), BX
+	MOVQ         gs+72(FP), SI
+	SHLQ         $0x02, SI
+	LEAQ         (SI)(SI*2), DI
+	VBROADCASTSS lambda+80(FP), Z0
+
+loop:
+	VMOVUPS      (DX), Z1
+	VMOVUPS      (DX)(SI*1), Z2
+	VMOVUPS      (DX)(SI*2), Z3
+	VMOVUPS      (DX)(DI*1), Z4
+	VMOVUPS      (DX)(SI*4), Z5
+	VMOVUPS      (AX), Z6
+	VMOVUPS      (CX), Z7
+	VFNMADD231PS Z1, Z6, Z4
+	VFNMADD231PS Z2, Z7, Z4
+	VFNMADD231PS Z2, Z6, Z5
+	VFNMADD231PS Z3, Z7, Z5
+	VADDPS       Z0, Z1, Z1
+	VADDPS       Z0, Z3, Z3
+	VMULPS       Z2, Z2, Z8
+	VFMSUB231PS  Z1, Z3, Z8
+	VMULPS       Z2, Z5, Z9
+	VFMSUB231PS  Z3, Z4, Z9
+	VDIVPS       Z8, Z9, Z9
+	VADDPS       Z9, Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VMULPS       Z2, Z4, Z9
+	VFMSUB231PS  Z1, Z5, Z9
+	VDIVPS       Z8, Z9, Z9
+	VADDPS       Z9, Z7, Z7
+	VMOVUPS      Z7, (CX)
+	ADDQ         $0x40, AX
+	ADDQ         $0x40, CX
+	ADDQ         $0x40, DX
+	SUBQ         $0x10, BX
+	JNE          loop
+	VZEROUPPER
+	RET

@@ -15,3 +15,45 @@ func sadsMaskedAVX512(dst []int32, off []int32, cur []uint8, ref []uint8, base i
 
 // halfAVX2 is halfGeneric for at least 32 pixels.
 func halfAVX2(h []uint8, v []uint8, d []uint8, a []uint8, b []uint8)
+
+// flowTaps1AVX2 is flowTapsGeneric for outs = 1.
+func flowTaps1AVX2(dst []float32, ds int, x []float32, rows []int32, taps []float32, width int)
+
+// flowTaps2AVX2 is flowTapsGeneric for outs = 2.
+func flowTaps2AVX2(dst []float32, ds int, x []float32, rows []int32, taps []float32, width int)
+
+// flowTaps3AVX2 is flowTapsGeneric for outs = 3.
+func flowTaps3AVX2(dst []float32, ds int, x []float32, rows []int32, taps []float32, width int)
+
+// interleaveAVX2 is interleaveGeneric.
+func interleaveAVX2(dst []float32, a []float32, b []float32)
+
+// deinterleaveAVX2 is deinterleaveGeneric.
+func deinterleaveAVX2(a []float32, b []float32, x []float32)
+
+// flowNormalAVX2 is flowNormalGeneric; n points to a flowNormal.
+func flowNormalAVX2(n *byte)
+
+// flowSolveAVX2 is flowSolveGeneric.
+func flowSolveAVX2(vx []float32, vy []float32, g []float32, gs int, lambda float32)
+
+// flowTaps1AVX512 is flowTapsGeneric for outs = 1.
+func flowTaps1AVX512(dst []float32, ds int, x []float32, rows []int32, taps []float32, width int)
+
+// flowTaps2AVX512 is flowTapsGeneric for outs = 2.
+func flowTaps2AVX512(dst []float32, ds int, x []float32, rows []int32, taps []float32, width int)
+
+// flowTaps3AVX512 is flowTapsGeneric for outs = 3.
+func flowTaps3AVX512(dst []float32, ds int, x []float32, rows []int32, taps []float32, width int)
+
+// interleaveAVX512 is interleaveGeneric.
+func interleaveAVX512(dst []float32, a []float32, b []float32)
+
+// deinterleaveAVX512 is deinterleaveGeneric.
+func deinterleaveAVX512(a []float32, b []float32, x []float32)
+
+// flowNormalAVX512 is flowNormalGeneric; n points to a flowNormal.
+func flowNormalAVX512(n *byte)
+
+// flowSolveAVX512 is flowSolveGeneric.
+func flowSolveAVX512(vx []float32, vy []float32, g []float32, gs int, lambda float32)

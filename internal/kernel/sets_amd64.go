@@ -14,6 +14,7 @@ var archSets = []*Set{
 		vec:       vecAVX2,
 		nnet:      avx2NN,
 		motion:    avx2Motion,
+		flow:      avx2Flow,
 	},
 	{
 		Name: "avx512",
@@ -25,5 +26,6 @@ var archSets = []*Set{
 		vec:    vecAVX512,
 		nnet:   avx512NN,
 		motion: avx512Motion,
+		flow:   avx512Flow,
 	},
 }

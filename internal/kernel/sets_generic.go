@@ -10,4 +10,5 @@ var generic = Set{
 	vec:       genericVec,
 	nnet:      genericNN,
 	motion:    genericMotion,
+	flow:      genericFlow,
 }

@@ -10,5 +10,14 @@ func main() {
 	sads8()
 	sadsMasked()
 	half()
+	for _, v := range []isa{avx2, avx512} {
+		for outs := range 3 {
+			taps(v, outs+1)
+		}
+		interleave(v)
+		deinterleave(v)
+		normal(v)
+		solve(v)
+	}
 	Generate()
 }
