@@ -8,11 +8,12 @@ type flowOps struct {
 	deinterleave func(a, b, x []float32)
 	normal       func(n *flowNormal)
 	solve        func(vx, vy, g []float32, gs int, lambda float32)
+	primal, dual func(r *tvRow)
 }
 
 var genericFlow = flowOps{
 	taps: flowTapsGeneric, interleave: interleaveGeneric, deinterleave: deinterleaveGeneric,
-	normal: flowNormalGeneric, solve: flowSolveGeneric,
+	normal: flowNormalGeneric, solve: flowSolveGeneric, primal: tvPrimalGeneric, dual: tvDualGeneric,
 }
 
 // flowTapsGeneric sets dst[j*ds+i], for j below outs and i below width, to the sum over

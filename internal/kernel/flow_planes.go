@@ -36,6 +36,7 @@ type flowTask struct {
 	near      [2]float32
 	expansion *FlowExpansion
 	step      *FlowStep
+	tv        *FlowTV
 	a, b      []float32
 }
 
@@ -44,6 +45,7 @@ type flowPart struct {
 	scratch []float32
 	offsets [2*MaxFlowRadius + 1]int32
 	normal  flowNormal
+	tv      tvRow
 }
 
 var (

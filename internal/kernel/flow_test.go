@@ -345,3 +345,138 @@ func TestFlowBadInput(t *testing.T) {
 		mustPanic(t, f)
 	}
 }
+
+// One iteration against its definition, pixel by pixel, on random variables.
+func TestFlowTVIterate(t *testing.T) {
+	eachSet(t, func(t *testing.T) {
+		rng := newRand(t)
+		for range 20 {
+			h, w := 1+rng.Intn(20), 1+rng.Intn(70)
+			var s FlowTV
+			s.Init(h, w)
+			random := func(scale float64) func(x, y int) float64 {
+				return func(int, int) float64 { return scale * rng.NormFloat64() }
+			}
+			set := func(dst []float32, at func(x, y int) float64) {
+				for i := range dst {
+					if x := i % s.stride; x < w {
+						dst[i] = float32(at(x, i/s.stride))
+					}
+				}
+			}
+			for _, x := range [][]float32{s.u[0], s.u[1], s.gx, s.gy, s.rest} {
+				set(x, random(1))
+			}
+			for i := range s.gx {
+				s.inverse[i] = 1 / (s.gx[i]*s.gx[i] + s.gy[i]*s.gy[i] + 1e-6)
+			}
+			for k, p := range s.p {
+				set(p, func(x, y int) float64 { // as after some iterations: 0 where there is no neighbour
+					if k&1 == 0 && x == w-1 || k&1 == 1 && y == h-1 {
+						return 0
+					}
+					return 0.5 * rng.NormFloat64()
+				})
+			}
+			const lambda, theta, tau = 0.4, 0.3, 0.2
+			get := func(p []float32, x, y int) float64 {
+				if x < 0 || y < 0 {
+					return 0
+				}
+				return float64(p[y*s.stride+x])
+			}
+			var u, p [4][]float64
+			for k := range 2 {
+				for i := range h * w {
+					x, y := i%w, i/w
+					gx, gy := get(s.gx, x, y), get(s.gy, x, y)
+					rho, square := get(s.rest, x, y)+gx*get(s.u[0], x, y)+gy*get(s.u[1], x, y), gx*gx+gy*gy+1e-6
+					g, step := []float64{gx, gy}[k], 0.0
+					switch {
+					case rho < -lambda*theta*square:
+						step = lambda * theta * g
+					case rho > lambda*theta*square:
+						step = -lambda * theta * g
+					default:
+						step = -rho * g / square
+					}
+					px, py := s.p[2*k], s.p[2*k+1]
+					div := get(px, x, y) - get(px, x-1, y) + get(py, x, y) - get(py, x, y-1)
+					u[k] = append(u[k], get(s.u[k], x, y)+step+theta*div)
+				}
+				for i := range h * w {
+					dx, dy := 0.0, 0.0
+					if i%w < w-1 {
+						dx = u[k][i+1] - u[k][i]
+					}
+					if i/w < h-1 {
+						dy = u[k][i+w] - u[k][i]
+					}
+					norm := 1 + tau/theta*math.Hypot(dx, dy)
+					p[2*k] = append(p[2*k], (get(s.p[2*k], i%w, i/w)+tau/theta*dx)/norm)
+					p[2*k+1] = append(p[2*k+1], (get(s.p[2*k+1], i%w, i/w)+tau/theta*dy)/norm)
+				}
+			}
+			s.Iterate(1, lambda, theta, tau)
+			for i := range h * w {
+				at := i/w*s.stride + i%w
+				for k := range 4 {
+					if k < 2 && !near(s.u[k][at], float32(u[k][i]), 1, 1e-5) {
+						t.Fatalf("%dx%d: u%d at %d is %v, want %v", h, w, k+1, i, s.u[k][at], u[k][i])
+					}
+					if !near(s.p[k][at], float32(p[k][i]), 1, 1e-5) {
+						t.Fatalf("%dx%d: p%d at %d is %v, want %v", h, w, k, i, s.p[k][at], p[k][i])
+					}
+				}
+			}
+			for i, v := range s.memory {
+				if v != v {
+					t.Fatalf("%dx%d: number %d of the memory is NaN", h, w, i)
+				}
+			}
+		}
+	})
+}
+
+// A plane is warped by what it moved, and the difference is linear about that.
+func TestFlowTVWarp(t *testing.T) {
+	rng := newRand(t)
+	const h, w, dx, dy = 30, 45, 1.25, -0.5
+	at := func(dx, dy float64) []float32 {
+		return plane(rng, h, w, func(x, y int) float64 {
+			return 50*math.Sin((float64(x)-dx)/4) + 40*math.Cos((float64(y)-dy)/5)
+		})
+	}
+	cur, ref := at(0, 0), at(dx, dy)
+	var s FlowTV
+	s.Init(h, w)
+	ux, uy := s.Flow()
+	for i := range ux {
+		ux[i], uy[i] = dx, dy
+	}
+	s.Warp(cur, ref)
+	for y := 4; y < h-4; y++ {
+		for x := 4; x < w-4; x++ {
+			i := y*s.stride + x
+			if !near(s.warped[i], cur[i], 1, 0.15) {
+				t.Fatalf("(%d, %d) is warped to %v, want %v", x, y, s.warped[i], cur[i])
+			}
+			if gx := 12.5 * math.Cos(float64(x)/4); !near(s.gx[i], float32(gx), 1, 0.3) {
+				t.Fatalf("(%d, %d): gradient %v, want %v", x, y, s.gx[i], gx)
+			}
+			if rho := s.rest[i] + s.gx[i]*dx + s.gy[i]*dy; !near(rho, s.warped[i]-cur[i], 1, 1e-4) {
+				t.Fatalf("(%d, %d): the difference is %v, want %v", x, y, rho, s.warped[i]-cur[i])
+			}
+		}
+	}
+	// Cubic interpolation meets the pixels, and straight lines between them.
+	line := plane(rng, 6, 9, func(x, y int) float64 { return float64(3*x - 2*y) })
+	for _, p := range [][2]float32{{3, 2}, {3.25, 2.5}, {4.9, 3.1}, {8, 5}, {0, 0}, {-3, 2}, {20, 9}} {
+		x, y := min(max(p[0], 0), 8), min(max(p[1], 0), 5)
+		if got := cubic(line, 6, 9, FlowStride(9), p[0], p[1]); !near(got, 3*x-2*y, 1, 1e-5) {
+			t.Errorf("at %v: %v, want %v", p, got, 3*x-2*y)
+		}
+	}
+	mustPanic(t, func() { s.Init(0, 3) })
+	mustPanic(t, func() { s.Warp(cur[1:], ref) })
+}

@@ -959,6 +959,136 @@ loop:
 	VZEROUPPER
 	RET
 
+// func tvPrimalAVX2(r *byte)
+// Requires: AVX, FMA3
+TEXT ·tvPrimalAVX2(SB), NOSPLIT, $0-8
+	MOVQ         r+0(FP), AX
+	MOVQ         96(AX), CX
+	MOVQ         240(AX), DX
+	MOVQ         (AX), BX
+	MOVQ         192(AX), SI
+	MOVQ         120(AX), DI
+	MOVQ         264(AX), R8
+	MOVQ         24(AX), R9
+	MOVQ         216(AX), R10
+	MOVQ         144(AX), R11
+	MOVQ         288(AX), R12
+	MOVQ         168(AX), R13
+	MOVQ         312(AX), R14
+	VBROADCASTSS 368(AX), Y0
+	VBROADCASTSS 372(AX), Y1
+	VXORPS       Y2, Y2, Y2
+	VSUBPS       Y0, Y2, Y2
+	MOVQ         360(AX), R15
+	XORQ         AX, AX
+
+loop:
+	VMOVUPS      (BX)(AX*4), Y3
+	VMOVUPS      (R9)(AX*4), Y4
+	VMOVUPS      (DX)(AX*4), Y5
+	VMOVUPS      (R8)(AX*4), Y6
+	VMOVUPS      (R12)(AX*4), Y7
+	VFMADD231PS  Y5, Y3, Y7
+	VFMADD231PS  Y6, Y4, Y7
+	VMULPS       (R14)(AX*4), Y7, Y7
+	VMINPS       Y0, Y7, Y7
+	VMAXPS       Y2, Y7, Y7
+	VFNMADD231PS Y7, Y5, Y3
+	VMOVUPS      (CX)(AX*4), Y5
+	VSUBPS       -4(CX)(AX*4), Y5, Y5
+	VADDPS       (DI)(AX*4), Y5, Y5
+	VSUBPS       (SI)(AX*4), Y5, Y5
+	VFMADD231PS  Y1, Y5, Y3
+	VMOVUPS      Y3, (BX)(AX*4)
+	VFNMADD231PS Y7, Y6, Y4
+	VMOVUPS      (R11)(AX*4), Y3
+	VSUBPS       -4(R11)(AX*4), Y3, Y3
+	VADDPS       (R13)(AX*4), Y3, Y3
+	VSUBPS       (R10)(AX*4), Y3, Y3
+	VFMADD231PS  Y1, Y3, Y4
+	VMOVUPS      Y4, (R9)(AX*4)
+	ADDQ         $0x08, AX
+	CMPQ         AX, R15
+	JLT          loop
+	VZEROUPPER
+	RET
+
+// func tvDualAVX2(r *byte)
+// Requires: AVX, FMA3
+TEXT ·tvDualAVX2(SB), NOSPLIT, $0-8
+	MOVQ         r+0(FP), AX
+	MOVQ         96(AX), CX
+	MOVQ         (AX), DX
+	MOVQ         48(AX), BX
+	MOVQ         120(AX), SI
+	MOVQ         24(AX), DI
+	MOVQ         72(AX), R8
+	MOVQ         144(AX), R9
+	MOVQ         168(AX), R10
+	MOVQ         336(AX), R11
+	VBROADCASTSS 368(AX), Y0
+	MOVQ         360(AX), R12
+	XORQ         AX, AX
+
+loop:
+	VMOVUPS     (DX)(AX*4), Y1
+	VMOVUPS     4(DX)(AX*4), Y2
+	VMOVUPS     (BX)(AX*4), Y3
+	VSUBPS      Y1, Y2, Y2
+	VSUBPS      Y1, Y3, Y3
+	VMULPS      (R11)(AX*4), Y2, Y2
+	VMULPS      Y2, Y2, Y1
+	VFMADD231PS Y3, Y3, Y1
+	VSQRTPS     Y1, Y1
+	VMULPS      Y0, Y1, Y1
+	VADDPS      flowOne<>+0(SB), Y1, Y1
+	VFMADD213PS (CX)(AX*4), Y0, Y2
+	VDIVPS      Y1, Y2, Y2
+	VMOVUPS     Y2, (CX)(AX*4)
+	VFMADD213PS (SI)(AX*4), Y0, Y3
+	VDIVPS      Y1, Y3, Y3
+	VMOVUPS     Y3, (SI)(AX*4)
+	VMOVUPS     (DI)(AX*4), Y1
+	VMOVUPS     4(DI)(AX*4), Y2
+	VMOVUPS     (R8)(AX*4), Y3
+	VSUBPS      Y1, Y2, Y2
+	VSUBPS      Y1, Y3, Y3
+	VMULPS      (R11)(AX*4), Y2, Y2
+	VMULPS      Y2, Y2, Y1
+	VFMADD231PS Y3, Y3, Y1
+	VSQRTPS     Y1, Y1
+	VMULPS      Y0, Y1, Y1
+	VADDPS      flowOne<>+0(SB), Y1, Y1
+	VFMADD213PS (R9)(AX*4), Y0, Y2
+	VDIVPS      Y1, Y2, Y2
+	VMOVUPS     Y2, (R9)(AX*4)
+	VFMADD213PS (R10)(AX*4), Y0, Y3
+	VDIVPS      Y1, Y3, Y3
+	VMOVUPS     Y3, (R10)(AX*4)
+	ADDQ        $0x08, AX
+	CMPQ        AX, R12
+	JLT         loop
+	VZEROUPPER
+	RET
+
+DATA flowOne<>+0(SB)/4, $0x3f800000
+DATA flowOne<>+4(SB)/4, $0x3f800000
+DATA flowOne<>+8(SB)/4, $0x3f800000
+DATA flowOne<>+12(SB)/4, $0x3f800000
+DATA flowOne<>+16(SB)/4, $0x3f800000
+DATA flowOne<>+20(SB)/4, $0x3f800000
+DATA flowOne<>+24(SB)/4, $0x3f800000
+DATA flowOne<>+28(SB)/4, $0x3f800000
+DATA flowOne<>+32(SB)/4, $0x3f800000
+DATA flowOne<>+36(SB)/4, $0x3f800000
+DATA flowOne<>+40(SB)/4, $0x3f800000
+DATA flowOne<>+44(SB)/4, $0x3f800000
+DATA flowOne<>+48(SB)/4, $0x3f800000
+DATA flowOne<>+52(SB)/4, $0x3f800000
+DATA flowOne<>+56(SB)/4, $0x3f800000
+DATA flowOne<>+60(SB)/4, $0x3f800000
+GLOBL flowOne<>(SB), RODATA|NOPTR, $64
+
 // func flowTaps1AVX512(dst []float32, ds int, x []float32, rows []int32, taps []float32, width int)
 // Requires: AVX, AVX512F
 TEXT ·flowTaps1AVX512(SB), NOSPLIT, $0-112
@@ -1627,5 +1757,117 @@ loop:
 	ADDQ         $0x40, DX
 	SUBQ         $0x10, BX
 	JNE          loop
+	VZEROUPPER
+	RET
+
+// func tvPrimalAVX512(r *byte)
+// Requires: AVX, AVX512F
+TEXT ·tvPrimalAVX512(SB), NOSPLIT, $0-8
+	MOVQ         r+0(FP), AX
+	MOVQ         96(AX), CX
+	MOVQ         240(AX), DX
+	MOVQ         (AX), BX
+	MOVQ         192(AX), SI
+	MOVQ         120(AX), DI
+	MOVQ         264(AX), R8
+	MOVQ         24(AX), R9
+	MOVQ         216(AX), R10
+	MOVQ         144(AX), R11
+	MOVQ         288(AX), R12
+	MOVQ         168(AX), R13
+	MOVQ         312(AX), R14
+	VBROADCASTSS 368(AX), Z0
+	VBROADCASTSS 372(AX), Z1
+	VPXORD       Z2, Z2, Z2
+	VSUBPS       Z0, Z2, Z2
+	MOVQ         360(AX), R15
+	XORQ         AX, AX
+
+loop:
+	VMOVUPS      (BX)(AX*4), Z3
+	VMOVUPS      (R9)(AX*4), Z4
+	VMOVUPS      (DX)(AX*4), Z5
+	VMOVUPS      (R8)(AX*4), Z6
+	VMOVUPS      (R12)(AX*4), Z7
+	VFMADD231PS  Z5, Z3, Z7
+	VFMADD231PS  Z6, Z4, Z7
+	VMULPS       (R14)(AX*4), Z7, Z7
+	VMINPS       Z0, Z7, Z7
+	VMAXPS       Z2, Z7, Z7
+	VFNMADD231PS Z7, Z5, Z3
+	VMOVUPS      (CX)(AX*4), Z5
+	VSUBPS       -4(CX)(AX*4), Z5, Z5
+	VADDPS       (DI)(AX*4), Z5, Z5
+	VSUBPS       (SI)(AX*4), Z5, Z5
+	VFMADD231PS  Z1, Z5, Z3
+	VMOVUPS      Z3, (BX)(AX*4)
+	VFNMADD231PS Z7, Z6, Z4
+	VMOVUPS      (R11)(AX*4), Z3
+	VSUBPS       -4(R11)(AX*4), Z3, Z3
+	VADDPS       (R13)(AX*4), Z3, Z3
+	VSUBPS       (R10)(AX*4), Z3, Z3
+	VFMADD231PS  Z1, Z3, Z4
+	VMOVUPS      Z4, (R9)(AX*4)
+	ADDQ         $0x10, AX
+	CMPQ         AX, R15
+	JLT          loop
+	VZEROUPPER
+	RET
+
+// func tvDualAVX512(r *byte)
+// Requires: AVX, AVX512F
+TEXT ·tvDualAVX512(SB), NOSPLIT, $0-8
+	MOVQ         r+0(FP), AX
+	MOVQ         96(AX), CX
+	MOVQ         (AX), DX
+	MOVQ         48(AX), BX
+	MOVQ         120(AX), SI
+	MOVQ         24(AX), DI
+	MOVQ         72(AX), R8
+	MOVQ         144(AX), R9
+	MOVQ         168(AX), R10
+	MOVQ         336(AX), R11
+	VBROADCASTSS 368(AX), Z0
+	MOVQ         360(AX), R12
+	XORQ         AX, AX
+
+loop:
+	VMOVUPS     (DX)(AX*4), Z1
+	VMOVUPS     4(DX)(AX*4), Z2
+	VMOVUPS     (BX)(AX*4), Z3
+	VSUBPS      Z1, Z2, Z2
+	VSUBPS      Z1, Z3, Z3
+	VMULPS      (R11)(AX*4), Z2, Z2
+	VMULPS      Z2, Z2, Z1
+	VFMADD231PS Z3, Z3, Z1
+	VSQRTPS     Z1, Z1
+	VMULPS      Z0, Z1, Z1
+	VADDPS      flowOne<>+0(SB), Z1, Z1
+	VFMADD213PS (CX)(AX*4), Z0, Z2
+	VDIVPS      Z1, Z2, Z2
+	VMOVUPS     Z2, (CX)(AX*4)
+	VFMADD213PS (SI)(AX*4), Z0, Z3
+	VDIVPS      Z1, Z3, Z3
+	VMOVUPS     Z3, (SI)(AX*4)
+	VMOVUPS     (DI)(AX*4), Z1
+	VMOVUPS     4(DI)(AX*4), Z2
+	VMOVUPS     (R8)(AX*4), Z3
+	VSUBPS      Z1, Z2, Z2
+	VSUBPS      Z1, Z3, Z3
+	VMULPS      (R11)(AX*4), Z2, Z2
+	VMULPS      Z2, Z2, Z1
+	VFMADD231PS Z3, Z3, Z1
+	VSQRTPS     Z1, Z1
+	VMULPS      Z0, Z1, Z1
+	VADDPS      flowOne<>+0(SB), Z1, Z1
+	VFMADD213PS (R9)(AX*4), Z0, Z2
+	VDIVPS      Z1, Z2, Z2
+	VMOVUPS     Z2, (R9)(AX*4)
+	VFMADD213PS (R10)(AX*4), Z0, Z3
+	VDIVPS      Z1, Z3, Z3
+	VMOVUPS     Z3, (R10)(AX*4)
+	ADDQ        $0x10, AX
+	CMPQ        AX, R12
+	JLT         loop
 	VZEROUPPER
 	RET

@@ -37,6 +37,12 @@ func flowNormalAVX2(n *byte)
 // flowSolveAVX2 is flowSolveGeneric.
 func flowSolveAVX2(vx []float32, vy []float32, g []float32, gs int, lambda float32)
 
+// tvPrimalAVX2 is tvPrimalGeneric; r points to a tvRow.
+func tvPrimalAVX2(r *byte)
+
+// tvDualAVX2 is tvDualGeneric; r points to a tvRow.
+func tvDualAVX2(r *byte)
+
 // flowTaps1AVX512 is flowTapsGeneric for outs = 1.
 func flowTaps1AVX512(dst []float32, ds int, x []float32, rows []int32, taps []float32, width int)
 
@@ -57,3 +63,9 @@ func flowNormalAVX512(n *byte)
 
 // flowSolveAVX512 is flowSolveGeneric.
 func flowSolveAVX512(vx []float32, vy []float32, g []float32, gs int, lambda float32)
+
+// tvPrimalAVX512 is tvPrimalGeneric; r points to a tvRow.
+func tvPrimalAVX512(r *byte)
+
+// tvDualAVX512 is tvDualGeneric; r points to a tvRow.
+func tvDualAVX512(r *byte)

@@ -55,23 +55,24 @@ const rowsPerPart = 16
 type followTask struct{ a, motion *Field }
 
 func (t *followTask) Part(i int) {
-	a, m := t.a, t.motion
-	right, bottom := float32(a.W-1), float32(a.H-1)
+	a := t.a
 	for y := i * rowsPerPart; y < min((i+1)*rowsPerPart, a.H); y++ {
 		for x := range a.W {
 			p := y*a.W + x
-			// Where the pixel was in frame k.
-			px, py := float32(x)-a.DX[p], float32(y)-a.DY[p]
-			q := round(py)*a.W + round(px)
-			dx, dy := m.DX[q], m.DY[q]
-			if px -= dx; !(px >= 0 && px <= right) {
-				continue
-			}
-			if py -= dy; !(py >= 0 && py <= bottom) {
-				continue
-			}
+			dx, dy := t.motion.back(float32(x)-a.DX[p], float32(y)-a.DY[p])
 			a.DX[p] += dx
 			a.DY[p] += dy
 		}
 	}
+}
+
+// back returns the vector of the pixel nearest to (x, y), a place inside the picture, or 0
+// if it leads out of it.
+func (f *Field) back(x, y float32) (dx, dy float32) {
+	q := round(y)*f.W + round(x)
+	dx, dy = f.DX[q], f.DY[q]
+	if x, y = x-dx, y-dy; !(x >= 0 && x <= float32(f.W-1) && y >= 0 && y <= float32(f.H-1)) {
+		return 0, 0
+	}
+	return dx, dy
 }

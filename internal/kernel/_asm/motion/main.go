@@ -18,6 +18,8 @@ func main() {
 		deinterleave(v)
 		normal(v)
 		solve(v)
+		tvPrimal(v)
+		tvDual(v)
 	}
 	Generate()
 }
