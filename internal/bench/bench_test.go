@@ -32,27 +32,39 @@ func TestCases(t *testing.T) {
 	}
 }
 
-// PyTorch's side must have the same cases in the same order, and they must run.
-func TestPyTorch(t *testing.T) {
+// The other side must have the same cases in the same order, and they must run.
+func TestPeers(t *testing.T) {
 	if testing.Short() {
-		t.Skip("runs every case in PyTorch")
+		t.Skip("runs every case in other programs")
 	}
 	const python = "/usr/bin/python3"
-	if exec.Command(python, "-c", "import torch").Run() != nil {
-		t.Skip("no /usr/bin/python3 with torch here (Debian: python3-torch)")
-	}
-	var want []string
-	for _, family := range families {
-		for _, c := range family {
-			want = append(want, c.name)
-		}
-	}
-	out, err := exec.Command(python, "peers/pytorch.py", "1", "", "0").CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	if got := strings.Fields(string(out)); !slices.Equal(got, want) {
-		t.Errorf("PyTorch's cases are\n%s\nours\n%s", got, want)
+	for _, c := range []struct {
+		script, needs, packages string
+		video                   bool
+	}{
+		{"peers/pytorch.py", "import torch", "python3-torch", false},
+		{"peers/video.py", "import cv2, shutil; cv2.optflow; assert shutil.which('ffmpeg')", "python3-opencv ffmpeg", true},
+	} {
+		t.Run(c.script, func(t *testing.T) {
+			if exec.Command(python, "-c", c.needs).Run() != nil {
+				t.Skipf("/usr/bin/python3 lacks what the other side needs (Debian: %s)", c.packages)
+			}
+			var want []string
+			for _, family := range families {
+				for _, b := range family {
+					if strings.HasPrefix(b.name, "video/") == c.video {
+						want = append(want, b.name)
+					}
+				}
+			}
+			out, err := exec.Command(python, c.script, "1", "", "0").CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			if got := strings.Fields(string(out)); !slices.Equal(got, want) {
+				t.Errorf("their cases are\n%s\nours\n%s", got, want)
+			}
+		})
 	}
 }
 

@@ -26,7 +26,7 @@ func similarity(degrees, zoom float64) warp {
 }
 
 var warps = map[string]warp{
-	"small translation": translation(0.3, 0.2), "translation": translation(3.3, -2.1), "large translation": translation(8, 5.5),
+	"small translation": translation(0.3, 0.2), "translation": translation(3.3, -2.1), "large translation": translation(19, -14),
 	"rotation": similarity(2, 1), "zoom": similarity(0, 1.05),
 }
 
