@@ -32,8 +32,9 @@
 // its tiles follow from the number of registers, and what decides between
 // algorithms is what was measured with AVX-512. Generic in it are the vec loops
 // that its table does not name, the copying of matrices, depthwise convolutions,
-// the filters of Winograd with stride 2, and max pooling with windows other than
-// 2x2; convolution leaves the filling and merging of rows to Go.
+// the filters of Winograd with stride 2, max pooling with windows other than 2x2,
+// and the normal equations of dense flow; convolution leaves the filling and merging
+// of rows to Go.
 package kernel
 
 import (

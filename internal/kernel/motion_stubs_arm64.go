@@ -13,3 +13,33 @@ func sadsNEON(dst, off []int32, cur, ref []uint8, base, stride, w, h int)
 //
 //go:noescape
 func halfNEON(h, v, d, a, b []uint8)
+
+// flowTaps1NEON is flowTapsGeneric for outs = 1.
+//
+//go:noescape
+func flowTaps1NEON(dst []float32, ds int, x []float32, rows []int32, taps []float32, width int)
+
+// flowTaps2NEON is flowTapsGeneric for outs = 2.
+//
+//go:noescape
+func flowTaps2NEON(dst []float32, ds int, x []float32, rows []int32, taps []float32, width int)
+
+// flowTaps3NEON is flowTapsGeneric for outs = 3.
+//
+//go:noescape
+func flowTaps3NEON(dst []float32, ds int, x []float32, rows []int32, taps []float32, width int)
+
+// flowSolveNEON is flowSolveGeneric.
+//
+//go:noescape
+func flowSolveNEON(vx, vy, g []float32, gs int, lambda float32)
+
+// tvPrimalNEON is tvPrimalGeneric; r points to a tvRow.
+//
+//go:noescape
+func tvPrimalNEON(r *byte)
+
+// tvDualNEON is tvDualGeneric; r points to a tvRow.
+//
+//go:noescape
+func tvDualNEON(r *byte)

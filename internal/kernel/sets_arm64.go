@@ -11,5 +11,5 @@ var archSets = []*Set{{
 	vec:       vecNEON,
 	nnet:      neonNN,
 	motion:    neonMotion,
-	flow:      genericFlow,
+	flow:      neonFlow,
 }}

@@ -363,7 +363,7 @@ func TestFrames(t *testing.T) {
 		if got := float64(f.Luma(0)[i]); math.Abs(got-255*want) > 1e-4 {
 			t.Errorf("pixel %d: brightness %v, want %v", i, got, 255*want)
 		}
-		if got, want := f.Bytes(0)[i], uint8(math.RoundToEven(255*want)); got != want {
+		if got, want := f.Bytes(0)[i], uint8(math.Floor(255*want+0.5)); got != want {
 			t.Errorf("pixel %d: byte %d, want %d", i, got, want)
 		}
 	}

@@ -48,7 +48,9 @@ func NewFrames(clip *tensor.Tensor) (*Frames, error) {
 			return nil, fmt.Errorf("motion: the values of frame %d are too large; pixels are expected in [0,1]", t)
 		}
 	}
-	kernel.ToBytes(f.bytes, f.luma, 1)
+	for i, v := range f.luma {
+		f.bytes[i] = uint8(min(max(v, 0), 255) + 0.5)
+	}
 	return f, nil
 }
 
@@ -59,7 +61,7 @@ func (f *Frames) Luma(t int) []float32 {
 	return f.luma[t*f.H*f.W:][:f.H*f.W]
 }
 
-// Bytes is Luma rounded and limited to bytes.
+// Bytes is Luma limited to [0,255] and rounded, halves up.
 func (f *Frames) Bytes(t int) []uint8 {
 	f.check("motion.Frames.Bytes", t)
 	return f.bytes[t*f.H*f.W:][:f.H*f.W]

@@ -1,6 +1,6 @@
-// Command motionneon writes the innermost loops of block matching for arm64 to standard
-// output: assembly, or with the argument go its declarations. Their generic forms say
-// what they do.
+// Command motionneon writes the innermost loops of block matching and dense flow for
+// arm64 to standard output: assembly, or with the argument go its declarations. Their
+// generic forms say what they do.
 package main
 
 import . "github.com/mettleml/mettle/internal/kernel/_asm/neon"
@@ -10,6 +10,7 @@ func main() { Main("motionneon", generate, nil) }
 func generate() {
 	sads()
 	half()
+	flow()
 }
 
 func sads() {

@@ -34,10 +34,12 @@ var (
 	Sub       = three("FSUB", 0x4ea0d400, "4S")
 	Mul       = three("FMUL", 0x6e20dc00, "4S")
 	Div       = three("FDIV", 0x6e20fc00, "4S")
-	Max       = three("FMAX", 0x4e20f400, "4S")   // NaN if one is
+	Max       = three("FMAX", 0x4e20f400, "4S") // NaN if one is
+	Min       = three("FMIN", 0x4ea0f400, "4S")
 	MaxNumber = three("FMAXNM", 0x4e20c400, "4S") // the other if one is NaN
 	AddPairs  = three("FADDP", 0x6e20d400, "4S")  // of neighbours in n, then in m
 	MulAdd    = three("FMLA", 0x4e20cc00, "4S")
+	MulSub    = three("FMLS", 0x4ea0cc00, "4S")
 	MulAddBy  = element("FMLA", 0x4f801000)
 	MulSubBy  = element("FMLS", 0x4f805000)
 	MulBy     = element("FMUL", 0x4f809000)
