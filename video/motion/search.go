@@ -2,6 +2,7 @@ package motion
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"sync"
 
@@ -34,11 +35,11 @@ type search struct {
 	x, y, w, h    int // of the block in pixels
 
 	lo, hi point // the candidates in range and inside the picture
-	weight int   // cost of a pixel of displacement, in sixteenths of a gray level
+	weight int64 // cost of a pixel of displacement, in sixteenths of a gray level
 
 	best    point
 	sad     int32 // of the best
-	cost    int   // of the best, in sixteenths
+	cost    int64 // of the best, in sixteenths
 	seen    []uint32
 	now     uint32 // what seen has for this block
 	points  []point
@@ -79,9 +80,9 @@ func (s *search) begin() {
 	s.w, s.h = min(d.Block, d.W-s.x), min(d.Block, d.H-s.y)
 	s.lo = point{max(-s.Range, -s.x), max(-s.Range, -s.y)}
 	s.hi = point{min(s.Range, d.W-s.w-s.x), min(s.Range, d.H-s.h-s.y)}
-	s.weight = int(s.Bias*16*float64(s.w*s.h)/256 + 0.5)
+	s.weight = int64(s.Bias*16*float64(s.w*s.h)/256 + 0.5)
 	s.now++
-	s.cost, s.points = 1<<62, s.points[:0]
+	s.cost, s.points = math.MaxInt64, s.points[:0]
 	s.add(point{})
 	s.try()
 }
@@ -110,7 +111,7 @@ func (s *search) try() (better bool) {
 	at := s.y*s.dst.W + s.x
 	kernel.SADs(s.sads, s.offsets, s.cur, s.ref[0], at, at, s.dst.W, s.w, s.h)
 	for i, p := range s.points {
-		if cost := int(s.sads[i])<<4 + s.weight*(abs(p.x)+abs(p.y)); cost < s.cost {
+		if cost := int64(s.sads[i])<<4 + s.weight*int64(abs(p.x)+abs(p.y)); cost < s.cost {
 			s.best, s.sad, s.cost, better = p, s.sads[i], cost, true
 		}
 	}
@@ -259,7 +260,7 @@ func (s *search) full() {
 	kernel.SADs(s.sads, offsets, s.cur, s.ref[0], at, at, s.dst.W, s.w, s.h)
 	for i, sad := range s.sads {
 		p := points[i]
-		if cost := int(sad)<<4 + s.weight*(abs(p.x)+abs(p.y)); cost < s.cost {
+		if cost := int64(sad)<<4 + s.weight*int64(abs(p.x)+abs(p.y)); cost < s.cost {
 			s.best, s.sad, s.cost = p, sad, cost
 		}
 	}
@@ -311,7 +312,7 @@ func (s *search) refine() Vector {
 		s.sads = grow(s.sads, len(s.points))
 		kernel.SADs(s.sads, s.offsets, s.cur, plane, at, at, s.dst.W, s.w, s.h)
 		for i, p := range s.points {
-			if cost := int(s.sads[i])<<4 + s.weight*(abs(p.x)+abs(p.y))/2; cost < s.cost {
+			if cost := int64(s.sads[i])<<4 + s.weight*int64(abs(p.x)+abs(p.y))/2; cost < s.cost {
 				best, s.sad, s.cost = p, s.sads[i], cost
 			}
 		}
