@@ -55,7 +55,7 @@ func hue(dx, dy float64) color.NRGBA {
 }
 
 // Color returns a picture of the field. The colour of a pixel tells which way it moves
-// ([ColorWheel] is the key: red to the right, orange down, cyan to the left, violet up),
+// ([ColorWheel] is the key: red to the right, yellow down, cyan to the left, violet up),
 // its saturation how far: white is no motion, full
 // colour a vector as long as longest, darker ones are longer. If longest is not positive
 // the longest vector of the field is taken. What is not a number is black.
