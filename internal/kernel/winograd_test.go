@@ -376,6 +376,43 @@ func TestWinogradSamplesAreIndependent(t *testing.T) {
 	})
 }
 
+// TestWinogradWeightsInRounds takes a gradient whose transforms are too big for one
+// round, and adds up those of its images, which take one each.
+func TestWinogradWeightsInRounds(t *testing.T) {
+	s := ConvShape{N: 2, C: 130, O: 120, In: [3]int{1, 64, 66}, Kernel: [3]int{1, 3, 3}, Pad: [3]int{0, 1, 1}}
+	s.Resolve()
+	one := s
+	one.N = 1
+	rounds := func(s *ConvShape) int {
+		plan := winoTasks.get()
+		defer plan.release()
+		plan.describe(s, false)
+		plan.ops = &Active().wino
+		plan.planWeights()
+		return plan.rounds
+	}
+	if many, few := rounds(&s), rounds(&one); many < 2 || few != 1 {
+		t.Fatalf("%d rounds for two images, %d for one", many, few)
+	}
+	eachSet(t, func(t *testing.T) {
+		if testing.Short() && Active().Name == "generic" {
+			t.Skip("slow")
+		}
+		rng := rand.New(rand.NewPCG(9, 9))
+		x, dy := randoms(rng, s.XLen()), randoms(rng, s.YLen())
+		dw, want := make([]float32, s.WLen()), make([]float64, s.WLen())
+		for i := range 2 {
+			winogradBackwardWeights(&one, dw, dy[i*one.YLen():][:one.YLen()], x[i*one.XLen():][:one.XLen()])
+			for j, v := range dw {
+				want[j] += float64(v)
+			}
+		}
+		winogradBackwardWeights(&s, dw, dy, x)
+		closeToTypical(t, "gradient to weights", dw, want, 1, convTol)
+		checkSameBits(t, "gradient to weights", len(dw), func(dw []float32) { winogradBackwardWeights(&s, dw, dy, x) })
+	})
+}
+
 // Numbers that are not finite reach the results that depend on them and harm
 // nothing else than the tiles they belong to.
 func TestWinogradNaNAndInf(t *testing.T) {

@@ -6,19 +6,25 @@ package kernel
 //   - Few channels, many tiles: parts of the work are ranges of chunks; each sums
 //     its own dU, and the parts' are then added in order (winoPartialSums and
 //     winoGatherSums).
-//   - Many channels, few tiles: dU is far bigger than V and dM, so these are
-//     computed first, and parts are blocks of dU that never leave the cache
-//     (winoTransforms and winoWholeSums).
+//   - Many channels: dU outgrows the cache. V and dM of many chunks are computed
+//     first, and parts are blocks of dU that never leave the cache (winoTransforms and
+//     winoWholeSums). If V and dM of all chunks are too much memory, that is done in
+//     rounds of so many chunks, and dU is kept between them.
 
 // winoSums is how the gradient to the weights is summed.
 type winoSums struct {
-	parts   int  // of partial sums
-	rows    int  // of dU for a kernel frame, the channels read, even
-	cBlock  int  // channels read in a block of whole sums
-	whole   bool // sum block by block
+	parts   int // of partial sums
+	rows    int // of dU for a kernel frame, the channels read, even
+	cBlock  int // channels read in a block of whole sums
 	v, m    winoLayout
-	tiles   []float32 // V and dM of all chunks, if whole
-	perPart int       // floats of one part's dU
+	perPart int // floats of one part's dU
+
+	// Whole sums, block by block; perRound is 0 for partial ones.
+	perRound  int       // chunks in a round
+	round     int       // the current one
+	rounds    int       // how many there are
+	tiles     []float32 // V and dM of a round's chunks
+	blockSize int       // floats of a block of dU
 }
 
 // winogradBackwardWeights computes dw, the gradient to the weights.
@@ -32,12 +38,22 @@ func winogradBackwardWeights(s *ConvShape, dw, dy, x []float32) {
 	t.ops = &Active().wino
 	t.src, t.dst, t.w = x, dy, dw
 	t.planWeights()
-	chunks := t.rowChunks * t.frameChunks
-	if t.whole {
-		sc := getScratch(chunks * (t.v.floats + t.m.floats))
+	if t.perRound > 0 {
+		blocks := ceilDiv(t.o16, winoColumns) * ceilDiv(t.c, t.cBlock)
+		sc := getScratch(t.perRound * (t.v.floats + t.m.floats))
 		t.tiles = sc.f
-		t.run(winoTransforms, chunks)
-		t.run(winoWholeSums, ceilDiv(t.o16, winoColumns)*ceilDiv(t.c, t.cBlock))
+		var kept *scratch
+		if t.rounds > 1 {
+			kept = getScratch(blocks * t.blockSize)
+			t.u = kept.f
+		}
+		for t.round = range t.rounds {
+			t.run(winoTransforms, t.roundChunks())
+			t.run(winoWholeSums, blocks)
+		}
+		if kept != nil {
+			putScratch(kept)
+		}
 		putScratch(sc)
 	} else {
 		sc := getScratch(t.parts * t.perPart)
@@ -53,8 +69,8 @@ const (
 	// winoPartialFloats is the largest dU that is summed in parts.
 	winoPartialFloats = 512 << 10
 
-	// winoWholeFloats is the most that V and dM of all chunks may take, unless dU
-	// is bigger still.
+	// winoWholeFloats is the most that V and dM of a round may take, unless dU is
+	// bigger still.
 	winoWholeFloats = 4 << 20
 )
 
@@ -77,8 +93,19 @@ func (t *winoTask) planWeights() {
 	c := t.chunk(0)
 	t.v = t.layout(t.frameTiles(&c), t.srcPhases*t.c16, t.cBlock)
 	t.m = t.layout((c.f1-c.f0)*c.tiles, t.o16, winoColumns)
-	t.whole = t.perPart > winoPartialFloats && chunks*(t.v.floats+t.m.floats) <= max(winoWholeFloats, t.perPart)
 	t.parts = min(chunks, 4)
+	if t.perPart > winoPartialFloats {
+		most := max(1, max(winoWholeFloats, t.perPart)/(t.v.floats+t.m.floats)) // chunks
+		t.rounds = ceilDiv(chunks, most)
+		t.perRound = ceilDiv(chunks, t.rounds)
+		t.rounds = ceilDiv(chunks, t.perRound)
+		t.blockSize = 36 * winoStride(t.groups()*winoEven(t.cBlock)*winoColumns)
+	}
+}
+
+// roundChunks is how many chunks the current round has.
+func (t *winoTask) roundChunks() int {
+	return min(t.perRound, t.rowChunks*t.frameChunks-t.round*t.perRound)
 }
 
 // transformChunk computes V and dM of chunk i.
@@ -92,13 +119,13 @@ func (t *winoTask) transformChunk(i int, v, m []float32) {
 	putScratch(s)
 }
 
-// transformPart computes V and dM of chunk i for whole sums.
+// transformPart computes V and dM of chunk i of a round.
 func (t *winoTask) transformPart(i int) {
 	v, m := t.chunkTiles(i)
-	t.transformChunk(i, v, m)
+	t.transformChunk(t.round*t.perRound+i, v, m)
 }
 
-// chunkTiles returns where V and dM of chunk i lie.
+// chunkTiles returns where V and dM of chunk i of a round lie.
 func (t *winoTask) chunkTiles(i int) (v, m []float32) {
 	v = t.tiles[i*(t.v.floats+t.m.floats):][:t.v.floats+t.m.floats]
 	return v[:t.v.floats], v[t.v.floats:]
@@ -155,22 +182,35 @@ func (t *winoTask) gatherSums(i int) {
 	t.filterGradients(o, columns, c0, c1, t.u[b.offset+c0*b.width+o%winoColumns:], b.pos, t.rows*b.width, b.width, t.parts)
 }
 
-// wholeSums computes block i of dU and transforms it back.
+// wholeSums adds a round's chunks to block i of dU and, after the last round,
+// transforms it back.
 func (t *winoTask) wholeSums(i int) {
 	blocks := ceilDiv(t.o16, winoColumns)
 	o, c0 := i%blocks*winoColumns, i/blocks*t.cBlock
 	width, c1 := min(winoColumns, t.o16-o), min(c0+t.cBlock, t.c)
 	frame := winoEven(c1-c0) * width
 	pos := winoStride(t.groups() * frame)
-	s := partScratch(36 * pos)
-	for i := range t.rowChunks * t.frameChunks {
+	var s *scratch
+	u := t.u
+	if t.rounds > 1 {
+		u = u[i*t.blockSize:]
+	} else {
+		s = partScratch(36 * pos)
+		u = s.f
+	}
+	first := t.round * t.perRound
+	for i := range t.roundChunks() {
 		v, m := t.chunkTiles(i)
-		t.addChunk(i, i == 0, s.f, pos, frame, o, width, c0, c1, v, m)
+		t.addChunk(first+i, first+i == 0, u, pos, frame, o, width, c0, c1, v, m)
 	}
-	for col := o; col < min(o+width, t.o); col += winoLanes {
-		t.filterGradients(col, min(winoLanes, t.o-col), c0, c1, s.f[col-o:], pos, frame, width, 1)
+	if t.round == t.rounds-1 {
+		for col := o; col < min(o+width, t.o); col += winoLanes {
+			t.filterGradients(col, min(winoLanes, t.o-col), c0, c1, u[col-o:], pos, frame, width, 1)
+		}
 	}
-	putScratch(s)
+	if s != nil {
+		putScratch(s)
+	}
 }
 
 // filterGradients transforms the sum of parts of dU back for up to 16 columns from
