@@ -2,32 +2,32 @@
 //
 //	go run ./internal/bench [-threads N] [-case PREFIX] [-seconds S] [-set NAME] [-dump DIR]
 //
-// It prints a line a case: the name, the least and the median time of one run in
-// milliseconds, the rate in GFLOP/s that the least time means, and the share of
-// the multiply-add peak that is. The peak is measured just before each case, on
-// one core in registers, and multiplied by the number of threads: the clock
-// moves, so a peak of another minute means nothing. Rates count the operations
-// of the direct algorithm; Winograd's may exceed the peak.
+// It prints one line per case: the name, the least and the median time of one run in
+// milliseconds, the rate in GFLOP/s at the least time, and the share of the
+// multiply-add peak. The peak is measured just before each case, on one core in
+// registers, and multiplied by the number of threads. The clock moves, so a peak of
+// another minute means nothing. Rates count the operations of the direct algorithm;
+// Winograd's may exceed the peak.
 //
 // peers/video.py does the work of the cases under video/ in FFmpeg and OpenCV, and
 // peers/pytorch.py that of all others in PyTorch, under the same names, so that the two
-// can be run in turn. Those under extra/ watch more shapes and layers. In fwdbwd
-// both gradients follow the forward pass. Inputs are drawn from N(0,1), nothing is cached
-// between runs (weights are packed or transformed anew) and outputs go to memory that
-// was used before.
+// can be run in turn. Cases under extra/ watch more shapes and layers. In fwdbwd both
+// gradients follow the forward pass. Inputs are drawn from N(0,1). Nothing is cached
+// between runs: weights are packed or transformed anew. Outputs go to memory that was
+// used before.
 //
-// With -dump, every case runs once and writes its arrays as npy files into DIR,
-// CASE.ARRAY.npy with the slashes of the case turned into underscores, for a
-// checker that computes them again in double precision.
+// With -dump, every case runs once and writes its arrays into DIR as npy files, for a
+// checker that computes them again in double precision. A file is called
+// CASE.ARRAY.npy, with underscores for the slashes of the case.
 //
 //	go run ./internal/bench -case saga -dir DIR
 //
-// times SAGA on three LIBSVM files instead; see runSAGA. And
+// times SAGA on three LIBSVM files instead; see runSAGA.
 //
 //	go run ./internal/bench -case campaign
 //
-// tells what an attack's loop, the ledger and the journal cost beside the victim;
-// see runCampaign.
+// measures what an attack's loop, the ledger and the journal cost beside the victim; see
+// runCampaign.
 //
 // # Matrix products: what was measured and tried
 //
@@ -54,9 +54,8 @@
 //
 // # 3x3 convolutions of stride 1: what was measured and tried
 //
-// The same machine and month, one window for each number of threads (ours,
-// PyTorch, ours), least times in milliseconds; fwdbwd is the sum of the three
-// passes' minima:
+// The same machine and month, one window per number of threads (ours, PyTorch, ours),
+// least times in milliseconds; fwdbwd is the sum of the three passes' minima:
 //
 //	                        1 thread                         2 threads
 //	               fwd  PyTorch   fwdbwd  PyTorch    fwd  PyTorch   fwdbwd  PyTorch
@@ -77,9 +76,38 @@
 // channels). F(2x2) for images that 4 does not divide was reckoned and not built:
 // a sixth fewer multiplications, and filters 2.8 times as large.
 //
+// # 3-D convolutions: what was measured and tried
+//
+// Two vCPUs of an Intel Xeon (AVX-512, 2 MB of second-level cache per core), Go 1.26.8,
+// 30 November 2026, one thread, the layers of R3D-18 and C3D for clips of 16x112x112:
+// least times in milliseconds for one clip forward, and for two clips with both gradients.
+//
+//	                                one clip, fwd    two clips, fwdbwd
+//	                                ours  PyTorch      ours  PyTorch
+//	3x7x7, stride 1,2,2, 3 to 64    18.6     19.6       139      291
+//	64 to 64, 16x56x56              25.7     77.5       173      476
+//	64 to 128, stride 2             21.0     22.0       159      139
+//	128 to 128, 8x28x28             10.9     34.1      68.7      190
+//	128 to 256, stride 2            11.2     9.56      79.5     59.4
+//	256 to 256, 4x14x14             9.57     20.3      51.0     96.2
+//	256 to 512, stride 2            7.12     7.50      54.5     42.7
+//	512 to 512, 2x7x7               8.19     15.9      36.9     73.0
+//	3 to 64, 16x112x112             14.6     69.6       139      355
+//	64 to 128, 16x56x56             51.4      143       315      967
+//	256 to 256, 8x28x28             48.4      144       269      857
+//	512 to 512, 4x14x14             43.3     69.6       215      403
+//
+// Kernels are 3x3x3 with stride 1 where nothing else is said. Those, and 1x3x3, are
+// Winograd in the plane, with frames summed among the products. Stride 2 in time, 3x1x1
+// and the first layers are direct, and 1x1x1 is a matrix product. What helped: reading
+// the filters of few tiles from memory once and not once per frame (512 channels from
+// 11.2 to 8.2, and from 48.7 to 43.3), and summing gradients to many weights in rounds of
+// tiles (256 channels on 8x28x28 from 443 to 98). What did not: blocks of rows through
+// all frames for 3x1x1 (0-9 %), and 3x1x1 as three matrix products (the same time).
+//
 // # Everything, on a smaller machine
 //
-// Two vCPUs of an AMD EPYC (Zen 4: AVX-512 at half width, 118 GFLOP/s a core, 1 MB
+// Two vCPUs of an AMD EPYC (Zen 4: AVX-512 at half width, 118 GFLOP/s per core, 1 MB
 // of second-level cache), Go 1.26.8, 25 November 2026; PyTorch 1.13 and OpenBLAS
 // 0.3.21 (SKYLAKEX kernels) set up as peers/pytorch.py says, on an otherwise idle
 // machine. For each number of threads one window, both sides in turn family by
