@@ -21,7 +21,8 @@
 //     runs that go on bit for bit.
 //   - longtail: long-tailed data, samplers, losses and classifiers, and the parts of
 //     Divide and Retain.
-//   - video: clips, their files and data sets.
+//   - video: clips, their files and data sets; video/motion: block matching, dense
+//     flow and motion maps.
 //
 // # Optimisation
 //
