@@ -194,6 +194,9 @@ func FuzzReadList(f *testing.F) {
 		if strings.Contains(text.String(), "\ufeff") { // which is taken off once
 			return
 		}
+		if strings.HasPrefix(text.String(), "\x1f\x8b") { // a blank stood before gzip's mark
+			return
+		}
 		again, err := ReadList(strings.NewReader(text.String()))
 		if err != nil || !slices.Equal(again, list) {
 			t.Fatalf("%v read again: %v, %v", list, again, err)
