@@ -95,14 +95,15 @@ func ReadList(r io.Reader) ([]Entry, error) {
 }
 
 // A List is a data set of the pictures that a list names, PNG and JPEG files. They are
-// decoded when they are read, as those of a [data.Folder].
+// decoded when they are read.
 type List struct {
 	Entries []Entry // in the order of the file
 	Root    string
 
-	files   data.Folder // reads by path
+	paths   []string
 	shape   []int
 	classes int
+	opt     data.ImageOptions
 }
 
 // ListOptions say how a list becomes a data set.
@@ -115,21 +116,21 @@ type ListOptions struct {
 	// Unchecked does not look for the files before they are read. Looking takes a
 	// fraction of a second for 100,000 files on a local disk.
 	Unchecked bool
+
+	data.ImageOptions
 }
 
 // OpenList opens the list at path, whose pictures are below root and become [C, H, W] as
 // in a [data.Folder]. Errors name the line: one that [ReadList] does not take, a label
 // that is not below Classes, a picture that is missing. There is an error too if Classes
-// is 0 and a class has no pictures. It panics if shape is not [3, H, W] or [1, H, W] or
-// Classes is negative.
+// is 0 and a class has no pictures. It panics if shape is not [3, H, W] or [1, H, W],
+// Classes is negative or Resize below H or W.
 //
 //	train, err := longtail.OpenList("Places_LT_train.txt.gz", "places", []int{3, 256, 256}, longtail.ListOptions{})
 //	test, err := longtail.OpenList("Places_LT_test.txt.gz", "places", []int{3, 256, 256}, longtail.ListOptions{Classes: train.Classes()})
 func OpenList(path, root string, shape []int, o ListOptions) (*List, error) {
 	const op = "longtail.OpenList"
-	if len(shape) != 3 || shape[0] != 1 && shape[0] != 3 || min(shape[1], shape[2]) < 1 {
-		tensor.Panic(op, "not [3, H, W] or [1, H, W]", shape)
-	}
+	o.Check(op, shape)
 	if o.Classes < 0 {
 		tensor.Panic(op, fmt.Sprintf("%d classes", o.Classes))
 	}
@@ -138,7 +139,7 @@ func OpenList(path, root string, shape []int, o ListOptions) (*List, error) {
 		return nil, err
 	}
 	defer f.Close()
-	d := &List{Root: root, shape: slices.Clone(shape)}
+	d := &List{Root: root, shape: slices.Clone(shape), opt: o.ImageOptions}
 	if d.Entries, err = ReadList(f); err != nil {
 		var fe *tensor.FormatError
 		if errors.As(err, &fe) {
@@ -184,7 +185,7 @@ func (d *List) check(path string, o ListOptions) error {
 	var cause error
 	for k, e := range d.Entries {
 		name := filepath.Join(d.Root, filepath.FromSlash(e.Path))
-		d.files.Paths = append(d.files.Paths, name)
+		d.paths = append(d.paths, name)
 		if o.Unchecked {
 			continue
 		}
@@ -209,16 +210,21 @@ func (d *List) Shape() []int    { return d.shape }
 func (d *List) Classes() int    { return d.classes }
 func (d *List) Label(i int) int { return d.Entries[i].Label }
 
-// Read decodes picture i; see [data.Folder.Read].
-func (d *List) Read(i int, dst *tensor.Tensor) error { return d.files.Read(i, dst) }
+// Read decodes picture i; see [data.ReadImage].
+func (d *List) Read(i int, dst *tensor.Tensor) error {
+	return data.ReadImageFile(d.paths[i], dst, d.opt)
+}
 
 // Digest returns a hash of the list, of the sizes of the files and of the shape; see
 // [data.Digester].
 func (d *List) Digest() (string, error) {
 	h := sha256.New()
 	fmt.Fprintln(h, "list", d.shape, d.classes)
+	if d.opt != (data.ImageOptions{}) {
+		fmt.Fprintln(h, "resize", d.opt.Resize, "orient", d.opt.Orient)
+	}
 	for i, e := range d.Entries {
-		st, err := os.Stat(d.files.Paths[i])
+		st, err := os.Stat(d.paths[i])
 		if err != nil {
 			return "", err
 		}

@@ -89,7 +89,7 @@ func OpenFolder(ctx context.Context, root string, shape []int, opt FolderOptions
 		return nil, err
 	}
 	d := &Folder{Root: root, ctx: ctx, shape: slices.Clone(shape), opt: opt}
-	classes, err := classDirs(root)
+	classes, err := data.ClassDirs(root)
 	if err != nil {
 		return nil, err
 	}
@@ -118,29 +118,6 @@ func OpenFolder(ctx context.Context, root string, shape []int, opt FolderOptions
 		return nil, &tensor.FormatError{Format: "video folder", File: root, Reason: "no directory for a class"}
 	}
 	return d, nil
-}
-
-// classDirs are the names of the directories of root in the order of the classes.
-func classDirs(root string) ([]string, error) {
-	entries, err := os.ReadDir(root) // sorted as text
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	number := map[string]int{}
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), ".") || !isDir(filepath.Join(root, e.Name())) {
-			continue
-		}
-		names = append(names, e.Name())
-		if n, err := strconv.Atoi(e.Name()); err == nil {
-			number[e.Name()] = n
-		}
-	}
-	if len(number) == len(names) {
-		slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(number[a], number[b]) })
-	}
-	return names, nil
 }
 
 func isDir(path string) bool {

@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"image"
-	"image/jpeg"
 	"slices"
+
+	"github.com/mettleml/mettle/internal/jpeg"
 )
 
 // jpegHeader is what the markers of a JPEG say.

@@ -110,7 +110,8 @@ func folder(c *config, info zoo.Info, classes []string) (data.Dataset, error) {
 	if c.resize != 0 && c.resize < max(info.Shape[1], info.Shape[2]) {
 		return nil, fmt.Errorf("-resize %d: the victim takes %v, so it is at least %d", c.resize, info.Shape, max(info.Shape[1], info.Shape[2]))
 	}
-	opt := data.FolderOptions{Classes: classes, Count: info.Classes, Resize: c.resize, Orient: c.orient}
+	opt := data.FolderOptions{Classes: classes, Count: info.Classes,
+		ImageOptions: data.ImageOptions{Resize: c.resize, Orient: c.orient}}
 	if c.classMap != "" {
 		var err error
 		if opt.Map, err = data.LoadClassMap(c.classMap); err != nil {

@@ -85,7 +85,7 @@ func TestDigest(t *testing.T) {
 		digest(folder("name", "a", "b.png", "12")),
 		digest(folder("class", "b", "a.png", "12")),
 	}
-	for _, opt = range []FolderOptions{{Resize: 3}, {Orient: true}, {Classes: []string{"z", "a"}}} {
+	for _, opt = range []FolderOptions{{ImageOptions: ImageOptions{Resize: 3}}, {ImageOptions: ImageOptions{Orient: true}}, {Classes: []string{"z", "a"}}} {
 		d := folder("one", "a", "a.png", "12")
 		all = append(all, digest(d))
 		if m, err := MatchClasses(d, []string{"z", "x", "a"}); err != nil || digest(m) == digest(d) {

@@ -476,7 +476,7 @@ func FuzzReadImage(f *testing.F) {
 			t.Skip("large enough to be slow")
 		}
 		dst := tensor.New(3, 4, 4)
-		if known(t, readImage(bytes.NewReader(b), dst, FolderOptions{})) {
+		if known(t, ReadImage(bytes.NewReader(b), dst, ImageOptions{})) {
 			for _, v := range dst.Data() {
 				if !(v >= -1e-6 && v <= 1+1e-6) {
 					t.Fatalf("a value of %v", v)

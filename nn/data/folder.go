@@ -50,19 +50,7 @@ type FolderOptions struct {
 	// Classes and Count it says too which classes there are; see [ClassMap.Classes].
 	Map ClassMap
 
-	// Resize, if above 0, is what the shorter side of an image becomes before the
-	// middle H by W is cut out of it: with 256 and a shape of [3, 224, 224] what
-	// torchvision's Resize(256) and CenterCrop(224) do, up to the rounding of its
-	// steps to 8 bits. It is at least H and W. 0 takes the largest part in the
-	// middle that has the proportions of H by W, and resizes it to that, so that
-	// less is cut off: of a square image nothing, where 256 and 224 lose an eighth
-	// of each side. Both average over what a pixel covers, as [Resize] does.
-	Resize int
-
-	// Orient turns and mirrors an image as the Exif data of its file say. Without it
-	// the pixels are taken as they are stored, as torchvision does: networks are
-	// mostly trained that way, though viewers turn a picture.
-	Orient bool
+	ImageOptions // of every image
 }
 
 // OpenFolder lists the images in the directories of root: files that end in
@@ -76,17 +64,13 @@ type FolderOptions struct {
 // is impossible.
 func OpenFolder(root string, shape []int, opt FolderOptions) (*Folder, error) {
 	const op = "data.OpenFolder"
-	c, h, w := dims(op, shape)
+	opt.Check(op, shape)
 	switch {
-	case c != 1 && c != 3 || h < 1 || w < 1:
-		tensor.Panic(op, "not [3, H, W] or [1, H, W]", shape)
-	case opt.Resize < 0 || opt.Resize > 0 && opt.Resize < max(h, w):
-		tensor.Panic(op, fmt.Sprintf("Resize %d is below the height or the width", opt.Resize), shape)
 	case opt.Count < 0 || opt.Classes != nil && opt.Count > 0 && opt.Count != len(opt.Classes):
 		tensor.Panic(op, fmt.Sprintf("Count %d and %d Classes", opt.Count, len(opt.Classes)), shape)
 	}
 	d := &Folder{shape: slices.Clone(shape), opt: opt}
-	dirs, err := classDirs(root)
+	dirs, err := ClassDirs(root)
 	if err != nil {
 		return nil, err
 	}
@@ -158,8 +142,10 @@ func (o FolderOptions) classes(dirs []string) (names []string, numbers map[strin
 	return names, numbers, err
 }
 
-// classDirs are the names of the directories of root in the order of the classes.
-func classDirs(root string) ([]string, error) {
+// ClassDirs returns the names of the directories of root in the order in which they are
+// classes: as numbers if every one is a whole number, and else as text. What starts with
+// a dot does not count.
+func ClassDirs(root string) ([]string, error) {
 	entries, err := os.ReadDir(root) // sorted as text
 	if err != nil {
 		return nil, err
@@ -198,10 +184,5 @@ func (d *Folder) ClassNames() []string { return d.names }
 // Read decodes image i. A file that is corrupt, not what its name says, or above
 // 2^26 pixels gives a [*tensor.FormatError].
 func (d *Folder) Read(i int, dst *tensor.Tensor) error {
-	f, err := os.Open(d.Paths[i])
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return named(d.Paths[i], readImage(f, dst, d.opt))
+	return ReadImageFile(d.Paths[i], dst, d.opt.ImageOptions)
 }

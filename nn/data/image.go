@@ -6,12 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	_ "image/jpeg" // a format of Folder
-	_ "image/png"  // a format of Folder
+	"image/png"
 	"io"
 	"math"
+	"os"
 
 	"github.com/mettleml/mettle/internal/filetype"
+	"github.com/mettleml/mettle/internal/jpeg"
 	"github.com/mettleml/mettle/tensor"
 )
 
@@ -19,8 +20,40 @@ import (
 // one whose shorter side is to have a given length.
 const maxPixels, maxRatio = 1 << 26, 1 << 16
 
-// readImage decodes an image into dst, [C, H, W].
-func readImage(r io.ReadSeeker, dst *tensor.Tensor, opt FolderOptions) error {
+// ImageOptions say how an image becomes values.
+type ImageOptions struct {
+	// Resize, if above 0, is what the shorter side of an image becomes before the
+	// middle H by W is cut out of it: with 256 and a shape of [3, 224, 224] what
+	// torchvision's Resize(256) and CenterCrop(224) do, up to the rounding of its
+	// steps to 8 bits. It is at least H and W. 0 takes the largest part in the
+	// middle that has the proportions of H by W, and resizes it to that, so that
+	// less is cut off: of a square image nothing, where 256 and 224 lose an eighth
+	// of each side. Both average over what a pixel covers, as [Resize] does.
+	Resize int
+
+	// Orient turns and mirrors an image as the Exif data of its file say. Without it
+	// the pixels are taken as they are stored, as torchvision does: networks are
+	// mostly trained that way, though viewers turn a picture.
+	Orient bool
+}
+
+// Check panics in the name of op if the shape is none that an image can get, or Resize does not fit it.
+func (opt ImageOptions) Check(op string, shape []int) {
+	if len(shape) != 3 || shape[0] != 1 && shape[0] != 3 || min(shape[1], shape[2]) < 1 {
+		tensor.Panic(op, "not [3, H, W] or [1, H, W]", shape)
+	}
+	if opt.Resize < 0 || opt.Resize > 0 && opt.Resize < max(shape[1], shape[2]) {
+		tensor.Panic(op, fmt.Sprintf("Resize %d is below the height or the width", opt.Resize), shape)
+	}
+}
+
+// ReadImage decodes a PNG or JPEG file into dst, [3, H, W] or [1, H, W], with values in
+// [0,1]. A gray image is repeated for three channels, one channel is the luma of a
+// coloured image. A JPEG has the values that libjpeg makes of it, and so PIL, OpenCV and
+// torchvision, to the bit. Errors are [*tensor.FormatError] or the reader's. It panics
+// if dst has another shape or opt.Resize is below H or W.
+func ReadImage(r io.ReadSeeker, dst *tensor.Tensor, opt ImageOptions) error {
+	opt.Check("data.ReadImage", dst.Shape())
 	fail := func(reason string, err error) error {
 		return &tensor.FormatError{Format: "image", Reason: reason, Err: err}
 	}
@@ -45,7 +78,11 @@ func readImage(r io.ReadSeeker, dst *tensor.Tensor, opt FolderOptions) error {
 	if _, err := r.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	img, _, err := image.Decode(bufio.NewReader(r))
+	decode := png.Decode
+	if format == "jpeg" {
+		decode = jpeg.Decode
+	}
+	img, err := decode(bufio.NewReader(r))
 	if err != nil {
 		return fail(err.Error(), err)
 	}
@@ -61,10 +98,20 @@ func readImage(r io.ReadSeeker, dst *tensor.Tensor, opt FolderOptions) error {
 	return nil
 }
 
+// ReadImageFile reads the image at path; see [ReadImage].
+func ReadImageFile(path string, dst *tensor.Tensor, opt ImageOptions) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return named(path, ReadImage(f, dst, opt))
+}
+
 // fitLargest resizes the largest part in the middle of x that has dst's proportions.
 func fitLargest(dst, x *tensor.Tensor) {
-	_, h, w := dims("data.Folder", x.Shape())
-	_, oh, ow := dims("data.Folder", dst.Shape())
+	_, h, w := dims("data.ReadImage", x.Shape())
+	_, oh, ow := dims("data.ReadImage", dst.Shape())
 	ch, cw := h, w
 	if int64(w)*int64(oh) > int64(h)*int64(ow) {
 		cw = max(1, int(int64(h)*int64(ow)/int64(oh)))
@@ -77,8 +124,8 @@ func fitLargest(dst, x *tensor.Tensor) {
 // fitShorter cuts the middle out of x resized so that its shorter side has the given
 // length, with the rounding of torchvision's Resize and CenterCrop.
 func fitShorter(dst, x *tensor.Tensor, short int) {
-	_, h, w := dims("data.Folder", x.Shape())
-	_, oh, ow := dims("data.Folder", dst.Shape())
+	_, h, w := dims("data.ReadImage", x.Shape())
+	_, oh, ow := dims("data.ReadImage", dst.Shape())
 	long := func(n, m int) int { return int(int64(short) * int64(n) / int64(m)) }
 	nh, nw := short, short
 	if h > w {

@@ -38,12 +38,12 @@ func TestShorterSide(t *testing.T) {
 			}
 			defer f.Close()
 			x := tensor.New(3, h, w)
-			if err := readImage(f, x, opt); err != nil {
+			if err := ReadImage(f, x, opt.ImageOptions); err != nil {
 				t.Fatal(err)
 			}
 			return x
 		}
-		got, want := read("testdata/shorter/"+name+".png", FolderOptions{Resize: short}), read(path, FolderOptions{})
+		got, want := read("testdata/shorter/"+name+".png", FolderOptions{ImageOptions: ImageOptions{Resize: short}}), read(path, FolderOptions{})
 		most, sum := 0.0, 0.0
 		for i, v := range want.Data() {
 			d := 255 * math.Abs(float64(got.Data()[i]-v))
@@ -59,13 +59,13 @@ func TestShorterSide(t *testing.T) {
 func TestShorterSideRefuses(t *testing.T) {
 	root := t.TempDir()
 	write(t, filepath.Join(root, "a", "x.png"), encoded(t, "x.png", image.NewGray(image.Rect(0, 0, 1<<17, 1))))
-	d, err := OpenFolder(root, []int{1, 8, 8}, FolderOptions{Resize: 8})
+	d, err := OpenFolder(root, []int{1, 8, 8}, FolderOptions{ImageOptions: ImageOptions{Resize: 8}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, _, err = Load(d, nil)
 	wants(t, err, "too narrow")
-	for _, opt := range []FolderOptions{{Resize: 7}, {Resize: -1}, {Count: -1}, {Count: 2, Classes: []string{"a"}}} {
+	for _, opt := range []FolderOptions{{ImageOptions: ImageOptions{Resize: 7}}, {ImageOptions: ImageOptions{Resize: -1}}, {Count: -1}, {Count: 2, Classes: []string{"a"}}} {
 		if err := tensor.Try(func() error { OpenFolder(root, []int{1, 8, 6}, opt); return nil }); err == nil {
 			t.Errorf("%+v was accepted", opt)
 		}
@@ -145,7 +145,7 @@ func TestOrientation(t *testing.T) {
 						h, w = w, h
 					}
 					x := tensor.New(1, h, w)
-					if err := readImage(bytes.NewReader(withExif(file, exifTIFF(order, o))), x, FolderOptions{Orient: orient}); err != nil {
+					if err := ReadImage(bytes.NewReader(withExif(file, exifTIFF(order, o))), x, ImageOptions{Orient: orient}); err != nil {
 						t.Fatal(err)
 					}
 					for i, v := range x.Data() {

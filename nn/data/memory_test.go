@@ -42,7 +42,7 @@ func TestDecoderMemory(t *testing.T) {
 			}
 			return err
 		}, false, 1 << 18},
-		{"image of 2^27 pixels", huge, func(r io.Reader) error { return readImage(r.(io.ReadSeeker), tensor.New(1, 2, 2), FolderOptions{}) }, true, 1 << 18},
+		{"image of 2^27 pixels", huge, func(r io.Reader) error { return ReadImage(r.(io.ReadSeeker), tensor.New(1, 2, 2), ImageOptions{}) }, true, 1 << 18},
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

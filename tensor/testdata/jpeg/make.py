@@ -38,3 +38,7 @@ for w, h in [(1, 1), (2, 7), (4, 5), (5, 4), (3, 1)]:
     save(f"small-{w}x{h}", smooth(w, h), "2x2", "-quality", "95")
 save("small-422", smooth(4, 3), "2x1", "-quality", "95")
 save("small-440", smooth(3, 2), "1x2", "-quality", "95")
+save("restart", smooth(37, 29), "2x2", "-quality", "92", "-restart", "2B")
+save("restart-progressive", smooth(34, 41), "2x2", "-quality", "80", "-progressive", "-restart", "2B")
+save("gray", smooth(37, 29), "1x1", "-quality", "85", "-grayscale")
+save("rgb", smooth(37, 29), "1x1", "-quality", "85", "-rgb")
