@@ -100,7 +100,7 @@ func (b *book) standIn(ctx context.Context) (*book, *victim, error) {
 	c.n = min(c.n, c.sweep)
 	s.c, s.test = &c, data.Subset(b.train, indices)
 	var err error
-	if s.data, err = dataDigest(ctx, s.test); err != nil {
+	if s.data, err = data.Digest(s.test); err != nil {
 		return nil, nil, err
 	}
 	k, err := s.classifier(ctx, b.cast.StandIn)

@@ -111,7 +111,7 @@ func open(ctx context.Context, c *config) (*book, error) {
 	if err := b.complete(); err != nil {
 		return nil, err
 	}
-	if b.data, err = dataDigest(ctx, b.test); err != nil {
+	if b.data, err = data.Digest(b.test); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(c.out, 0o755); err != nil {

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 
@@ -84,18 +82,6 @@ func batches(ctx context.Context, d data.Dataset, do func(lo int, x *tensor.Tens
 		lo += len(batch.Y)
 	}
 	return nil
-}
-
-// dataDigest tells a test set from others.
-func dataDigest(ctx context.Context, d data.Dataset) (string, error) {
-	return digest(func(w io.Writer) error {
-		return batches(ctx, d, func(_ int, x *tensor.Tensor, y []int) error {
-			for _, label := range y {
-				fmt.Fprintln(w, label)
-			}
-			return binary.Write(w, binary.LittleEndian, x.Data())
-		})
-	})
 }
 
 // A victim is a classifier that is attacked, on the images it gets right.

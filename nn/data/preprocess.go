@@ -16,7 +16,7 @@ import (
 // network takes. The steps are applied in the order of the fields. The zero value
 // changes nothing. It travels as JSON in the metadata of a network's file.
 type Preprocess struct {
-	Resize [2]int    `json:",omitzero"`  // height and width, bilinearly, corners of the images on each other; zero: as it is
+	Resize [2]int    `json:",omitzero"`  // height and width, bilinearly, corners of pixels on corners of the picture; zero: as it is
 	Repeat int       `json:",omitempty"` // give a sample of one channel this many equal ones; 0 means 1
 	BGR    bool      `json:",omitempty"` // reverse the channels
 	Scale  float32   `json:",omitempty"` // factor on every pixel, such as 255; 0 means 1

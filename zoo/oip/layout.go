@@ -268,8 +268,8 @@ func classes(out, in []int64) (int, error) {
 			k = d
 		}
 	}
-	if k > maxValues {
-		return 0, fmt.Errorf("shape %v, which is more than fits", out)
+	if k > maxClasses {
+		return 0, fmt.Errorf("shape %v, which is more than %d classes; say in Options.Classes how many there are if that is meant", out, maxClasses)
 	}
 	if k == 0 && !slices.ContainsFunc(dims, func(d int64) bool { return d < 0 }) {
 		k = int64(min(len(dims), 1)) // one score, which is no victim
@@ -277,5 +277,6 @@ func classes(out, in []int64) (int, error) {
 	return int(k), nil
 }
 
-// maxValues bounds the values of a request, and of a row of scores.
-const maxValues = 1 << 28
+// maxValues bounds the values of a request. maxClasses bounds what a server may say of
+// its classes: buffers are made for so many scores.
+const maxValues, maxClasses = 1 << 28, 1 << 20

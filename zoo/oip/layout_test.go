@@ -229,7 +229,7 @@ func TestOutputShapes(t *testing.T) {
 	}
 	for output, say := range map[string]string{
 		"[-1,-1]": "Options.Classes", "[-1]": "Options.Classes", "[]": "Options.Classes",
-		"[-1,10,7,7]": "not one row of scores", "[-1,1,1,1]": "at least 2", "[1]": "at least 2", "[-1,4000000000]": "more than fits",
+		"[-1,10,7,7]": "not one row of scores", "[-1,1,1,1]": "at least 2", "[1]": "at least 2", "[-1,4000000000]": "more than 1048576 classes", "[-1,2000000]": "say in Options.Classes",
 	} {
 		s := &shaped{input: "[-1,1,2,3]", output: output, classes: 3}
 		if _, err := tryDial(t, s.handler(t), Options{}); err == nil || !strings.Contains(err.Error(), say) {

@@ -4,11 +4,11 @@ package meter
 import (
 	"context"
 	"fmt"
-	"os"
 	"sync/atomic"
 	"time"
 
 	"github.com/mettleml/mettle/attack"
+	"github.com/mettleml/mettle/examples/internal/cli"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 )
@@ -44,30 +44,27 @@ type Meter struct {
 	before         int // queries the victim had been sent
 	done, won      atomic.Int64
 	began          time.Time
-	live           bool
 	end, ended     chan struct{}
 }
 
 // New begins to tell of an attack on so many images with a budget each. what stands
 // before every line.
 func New(what string, v *Victim, images, budget int) *Meter {
-	st, err := os.Stdout.Stat()
 	m := newMeter(what, v, images, budget)
-	m.live = err == nil && st.Mode()&os.ModeCharDevice != 0
-	every := Every
-	if m.live {
-		every = time.Second / 2
-	}
+	out := cli.NewLine(Every)
 	go func() {
 		defer close(m.ended)
-		tick := time.NewTicker(every)
+		tick := time.NewTicker(time.Second / 5)
 		defer tick.Stop()
 		for {
 			select {
 			case <-tick.C:
-				m.print(m.line(time.Since(m.began), false), "")
+				if out.Due() {
+					out.Print(m.line(time.Since(m.began), false))
+				}
 			case <-m.end:
-				m.print(m.line(time.Since(m.began), true), "\n")
+				out.Print(m.line(time.Since(m.began), true))
+				out.End()
 				return
 			}
 		}
@@ -111,12 +108,4 @@ func (m *Meter) line(took time.Duration, ended bool) string {
 		line += fmt.Sprintf(", at most %v left", left(q, m.images*m.budget-q))
 	}
 	return line
-}
-
-func (m *Meter) print(line, end string) {
-	if m.live {
-		fmt.Print("\r\033[K", line, end)
-	} else {
-		fmt.Println(line)
-	}
 }
