@@ -113,14 +113,24 @@ type Report struct {
 	Few    *float64 `json:"few"`
 	Rule   string   `json:"rule"` // that made the groups
 
-	PerClass []float64 `json:"per_class"`
-	ECE      float64   `json:"ece"` // with 15 bins; see [eval.Calibration]
+	PerClass []float64 `json:"per_class"` // 0 for a class without samples
+
+	// Calibration, with 15 bins; see [eval.Calibration].
+	ECE   float64    `json:"ece"`
+	MCE   float64    `json:"mce"`
+	NLL   float64    `json:"nll"`
+	Brier float64    `json:"brier"`
+	Bins  []eval.Bin `json:"bins"` // of a reliability diagram
 }
 
 // Measure reports on outputs, whose classes are those of the groups. It panics if there
 // are no outputs, or a group names a class that they do not have.
 func Measure(o *eval.Outputs, g Groups) Report {
-	r := Report{Acc: o.Accuracy(), Balanced: o.BalancedAccuracy(), Rule: g.Rule.Name, ECE: o.Calibration(0).ECE}
+	c := o.Calibration(0)
+	r := Report{
+		Acc: o.Accuracy(), Balanced: o.BalancedAccuracy(), Rule: g.Rule.Name,
+		ECE: c.ECE, MCE: c.MCE, NLL: c.NLL, Brier: c.Brier, Bins: c.Bins,
+	}
 	all := o.PerClass()
 	for _, c := range all {
 		r.PerClass = append(r.PerClass, c.Share())
