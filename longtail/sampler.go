@@ -63,7 +63,23 @@ func ClassBalanced(d data.Dataset, o SamplerOptions) (Order, error) {
 	if o.WithReplacement {
 		return Power(d, 0, o)
 	}
-	p, err := packsOf("longtail.ClassBalanced", d, o)
+	return ClassAware(d, 1, o)
+}
+
+// ClassAware is balanced sampling whose rounds visit each class for several samples, one
+// after the other, so that a batch has some classes several times and others not at all:
+// class-aware sampling (Shen, Lin and Huang, "Relay backpropagation for effective learning
+// of deep convolutional neural networks", 2016), with 4 samples for each visit in the
+// program of Kang et al. (2020), whose epochs have Length C·max n_c. With 1 it is
+// [ClassBalanced]. A class deals its samples; with replacement it draws them, and the
+// rounds stay. There is an error if a class has no samples or a label is out of range. It
+// panics unless a visit has a positive number of samples.
+func ClassAware(d data.Dataset, visit int, o SamplerOptions) (Order, error) {
+	const op = "longtail.ClassAware"
+	if visit < 1 {
+		tensor.Panic(op, fmt.Sprintf("%d samples for each visit of a class", visit))
+	}
+	p, err := packsOf(op, d, o)
 	if err != nil {
 		return nil, err
 	}
@@ -72,12 +88,19 @@ func ClassBalanced(d data.Dataset, o SamplerOptions) (Order, error) {
 		order := make([]int, p.o.Length)
 		var round []int
 		dealer := p.deal(0)
+		rng := stream(o.Seed, drawClass, epoch)
 		for k := range order {
 			at := epoch*len(order) + k // since the run began
-			if k == 0 || at%classes == 0 {
-				round = stream(o.Seed, drawRound, at/classes).Perm(classes)
+			number := at / visit
+			if k == 0 || at%(visit*classes) == 0 {
+				round = stream(o.Seed, drawRound, number/classes).Perm(classes)
 			}
-			order[k] = dealer.card(round[at%classes], at/classes)
+			c := round[number%classes]
+			if o.WithReplacement {
+				order[k] = p.members[c][rng.IntN(len(p.members[c]))]
+				continue
+			}
+			order[k] = dealer.card(c, number/classes*visit+at%visit)
 		}
 		return order
 	}, nil
@@ -139,6 +162,7 @@ const (
 	drawClass
 	drawBank
 	drawProbe
+	drawProjection
 )
 
 // stream is a generator whose numbers follow from its arguments: seed, purpose and up to

@@ -127,11 +127,52 @@ func TestSamplesOfAClass(t *testing.T) {
 			}
 		}
 	}
+	// Visits for four samples each: balanced, and no sample twice before all came once.
+	aware, err := ClassAware(d, 4, SamplerOptions{Seed: 5, Length: 70})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var run []int
+	for e := range 30 {
+		run = append(run, aware(e)...)
+		classes, samples := tally(d, aware, 0, e+1)
+		if lo, hi := slices.Min(classes), slices.Max(classes); hi-lo > 4 {
+			t.Fatalf("after %d epochs of visits the classes came %v times", e+1, classes)
+		}
+		for c := range 5 {
+			if lo, hi, list := spread(samples, c); hi-lo > 1 {
+				t.Fatalf("after %d epochs of visits samples of class %d came %v times", e+1, c, list)
+			}
+		}
+	}
+	var visited []int
+	for visit := range slices.Chunk(run, 4) {
+		for _, i := range visit {
+			if d.Label(i) != d.Label(visit[0]) {
+				t.Fatalf("a visit has samples of classes %d and %d", d.Label(visit[0]), d.Label(i))
+			}
+		}
+		visited = append(visited, d.Label(visit[0]))
+	}
+	for round := range slices.Chunk(visited, 5) {
+		if slices.Sort(round); len(round) == 5 && !slices.Equal(round, []int{0, 1, 2, 3, 4}) {
+			t.Fatalf("a round visits %v", round)
+		}
+	}
+	drawn, err := ClassAware(d, 4, SamplerOptions{Seed: 5, Length: 10000, WithReplacement: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	classes, samples := tally(d, drawn, 0, 10)
+	_, _, list := spread(samples, 0)
+	if x := chiSquare(list, uniform(60)); !(math.Abs(x) < 4) || slices.Max(classes) != slices.Min(classes) {
+		t.Errorf("visits with replacement: classes %v, samples of class 0 %v, %.1f standard deviations from even", classes, list, x)
+	}
 	power, err := Power(d, 0.5, SamplerOptions{Seed: 5, Length: 500})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, samples := tally(d, power, 3, 1)
+	_, samples = tally(d, power, 3, 1)
 	if lo, hi, list := spread(samples, 0); hi-lo > 1 {
 		t.Errorf("in an epoch samples came %v times", list)
 	}
@@ -174,6 +215,7 @@ func TestOrdersAreFunctions(t *testing.T) {
 	makers := map[string]func(data.Dataset, SamplerOptions) (Order, error){
 		"instance": Instance, "balanced": ClassBalanced, "root": SquareRoot, "reversed": Reversed,
 		"progressive": func(d data.Dataset, o SamplerOptions) (Order, error) { return Progressive(d, 4, o) },
+		"visits":      func(d data.Dataset, o SamplerOptions) (Order, error) { return ClassAware(d, 4, o) },
 	}
 	for name, make := range makers {
 		for _, replace := range []bool{false, true} {
@@ -242,5 +284,6 @@ func TestBadSamplers(t *testing.T) {
 	d = labelled(t, []int{0, 1}, 2)
 	panics(t, "-1 samples", func() { Instance(d, SamplerOptions{Length: -1}) })
 	panics(t, "power NaN", func() { Power(d, math.NaN(), SamplerOptions{}) })
+	panics(t, "0 samples for each visit", func() { ClassAware(d, 0, SamplerOptions{}) })
 	panics(t, "0 epochs", func() { Progressive(d, 0, SamplerOptions{}) })
 }

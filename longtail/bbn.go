@@ -1,0 +1,51 @@
+package longtail
+
+import (
+	"fmt"
+
+	"github.com/mettleml/mettle/autograd"
+	"github.com/mettleml/mettle/nn/data"
+	"github.com/mettleml/mettle/tensor"
+)
+
+// Cumulative returns α = 1 - (t/T)² of cumulative learning (Zhou et al., "BBN:
+// Bilateral-branch network with cumulative learning for long-tailed visual recognition",
+// 2020) for epoch t, counted from 0, of T: 1 at first, and 0 at the end of training. It
+// panics unless 0 <= epoch <= epochs and epochs is positive.
+func Cumulative(epoch, epochs int) float64 {
+	if epochs < 1 || epoch < 0 || epoch > epochs {
+		tensor.Panic("longtail.Cumulative", fmt.Sprintf("epoch %d of %d", epoch, epochs))
+	}
+	t := float64(epoch) / float64(epochs)
+	return 1 - t*t
+}
+
+// BBN is the loss of the bilateral-branch network of Zhou et al. (2020). One branch sees
+// samples as they come ([Instance]), the other as the reversed sampler draws them
+// ([Reversed]); the logits are mixed, and the attention passes from the first to the
+// second:
+//
+//	z = α·z1 + (1-α)·z2,   L = α·loss(z, y1) + (1-α)·loss(z, y2)
+//
+// with α of [Cumulative]. The network is a [Branched] of two; both batches pass through
+// the trunk, one after the other. Prediction is by α = 1/2, the mean of both. A step is
+//
+//	z1 := net.Branch(0).Forward(tape.Input(usual.X))
+//	z2 := net.Branch(1).Forward(tape.Input(reversed.X))
+//	loss := longtail.BBN(nn.CrossEntropy, longtail.Cumulative(epoch, epochs), z1, usual.Y, z2, reversed.Y)
+//
+// The loss is the paper's; their program doubles z. For CIFAR-LT they train 200 epochs
+// with batches of 128 by SGD with momentum 0.9, weight decay 2e-4 and a rate of 0.1, after
+// a warm-up of 5 epochs, and times 0.01 at epochs 120 and 160. An epoch takes two passes
+// for each sample. It panics if α is not in [0, 1] or the batches differ in size.
+func BBN(loss Loss, alpha float64, z1 autograd.Var, y1 []int, z2 autograd.Var, y2 []int) autograd.Var {
+	const op = "longtail.BBN"
+	if !(alpha >= 0 && alpha <= 1) {
+		tensor.Panic(op, fmt.Sprintf("alpha %v is not in [0, 1]", alpha))
+	}
+	if z1.Rank() != 2 || z2.Rank() != 2 || z1.Dim(0) != z2.Dim(0) || z1.Dim(1) != z2.Dim(1) || len(y1) != z1.Dim(0) || len(y2) != len(y1) {
+		tensor.Panic(op, fmt.Sprintf("two batches of one size, with %d and %d labels", len(y1), len(y2)), z1.Shape(), z2.Shape())
+	}
+	z := autograd.Add(autograd.Scale(z1, float32(alpha)), autograd.Scale(z2, float32(1-alpha)))
+	return Mixed(loss, z, data.Pairs{A: y1, B: y2, Lambda: alpha})
+}

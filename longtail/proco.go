@@ -1,0 +1,249 @@
+package longtail
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+
+	"github.com/mettleml/mettle/autograd"
+	"github.com/mettleml/mettle/internal/kernel"
+	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/tensor"
+)
+
+// ProCoOptions are the settings of [NewProCo]. The zero value has those of its authors for
+// CIFAR-LT.
+type ProCoOptions struct {
+	Temperature float64 // τ; 0 means 0.1
+	Weight      float64 // of the contrastive term; 0 means 1
+}
+
+// A ProCo is probabilistic contrastive learning (Du, Wang, Song and Huang, "Probabilistic
+// contrastive learning for long-tailed visual recognition", 2024). Contrasting a sample
+// with those of its batch leaves rare classes without partners. So the features of a class,
+// unit vectors in d dimensions, are taken to have a von Mises-Fisher distribution, whose
+// mean direction μ_c and concentration κ_c follow from the features seen, and the sample
+// is contrasted with all that the distributions could yield, in closed form: with
+//
+//	g(κ) = log I_ν(κ) - ν·log κ,   ν = d/2 - 1,   κ' = ‖κ_c·μ_c + z/τ‖
+//
+// for the modified Bessel function I, the logit of class c is g(κ') - g(κ_c), the
+// logarithm of the mean of exp(<z, v>/τ) over features v of the class. The loss is
+// that of [LogitAdjustment] with τ = 1 for these logits, added to the same loss of the
+// classifier's.
+//
+// The features are made by a projection beside the head, of two views of each sample; a
+// third view serves the classifier alone. A step over batches of a loader with three Views
+// (theirs: AutoAugment and Cutout for the first; random resized crop, colour jitter and
+// grayscale for the others), n samples each, is
+//
+//	proco.Begin(epoch)
+//	f := net.Backbone.Forward(tape.Input(batch.X)) // [3n, width]
+//	z := autograd.NormalizeRows(projection.Forward(f), 1e-12)
+//	logits := autograd.NarrowCopy(net.Head.Forward(f), 0, 0, n, 1)
+//	features := autograd.NarrowCopy(z, 0, n, 3*n, 1)
+//	loss := proco.Loss(logits, features, batch.Y)
+//
+// where [NewProjection] makes the projection. Train the parameters of both; the network is
+// used without the projection afterwards. They train ResNet-32 for 200 epochs with batches
+// of 256 by SGD with momentum 0.9, weight decay 2e-4 and a rate of 0.3, after a warm-up of
+// 5 epochs, and times 0.1 at epochs 160 and 180. An epoch takes three passes for each
+// sample.
+//
+// Distributions are state: a ProCo is a tree, for checkpoints. It is used by one goroutine
+// at a time.
+type ProCo struct {
+	// Mean [C, d] and Count [C] are of the features of the last epoch and of this one so
+	// far, which the logits follow from; NextMean and NextCount of this epoch alone.
+	Mean, Count         *tensor.Tensor
+	NextMean, NextCount *tensor.Tensor
+	Epoch               *int64 // the one that Begin began
+
+	Options ProCoOptions
+	adjust  Loss
+}
+
+// NewProCo returns the state for classes with so many samples each and features of so many
+// dimensions, which is 128 for its authors. A class begins with the direction of an axis
+// and the concentration of a mean of length 0.9, until its first sample is seen. It panics
+// if a count is not positive, there are fewer than two dimensions, or an option is out of
+// range.
+func NewProCo(counts []int, dims int, o ProCoOptions) *ProCo {
+	const op = "longtail.NewProCo"
+	extent(op, counts)
+	if dims < 2 {
+		tensor.Panic(op, fmt.Sprintf("features of %d dimensions", dims))
+	}
+	for _, v := range []float64{o.Temperature, o.Weight} {
+		if !(v >= 0) || math.IsInf(v, 1) {
+			tensor.Panic(op, fmt.Sprintf("temperature %v, weight %v", o.Temperature, o.Weight))
+		}
+	}
+	p := &ProCo{
+		Mean: tensor.New(len(counts), dims), Count: tensor.New(len(counts)),
+		NextMean: tensor.New(len(counts), dims), NextCount: tensor.New(len(counts)),
+		Epoch: new(int64), Options: o,
+		adjust: LogitAdjustment(counts, 1),
+	}
+	unknown(p.Mean)
+	unknown(p.NextMean)
+	return p
+}
+
+// unknown sets means of which nothing is known.
+func unknown(mean *tensor.Tensor) {
+	clear(mean.Data())
+	for c := range mean.Dim(0) {
+		mean.Set(0.9, c, c%mean.Dim(1))
+	}
+}
+
+// NewProjection returns ProCo's head for features: in to 512 numbers, batch normalisation,
+// ReLU, and to dims.
+func NewProjection(seed uint64, in, dims int) *nn.Sequential {
+	rng := stream(seed, drawProjection)
+	return nn.NewSequential(nn.NewLinear(rng, in, 512), nn.NewBatchNorm(512), nn.ReLU{}, nn.NewLinear(rng, 512, dims))
+}
+
+// Begin begins an epoch, counted from 0: what the last one gathered becomes what logits
+// follow from, and gathering begins anew. It does nothing if that epoch has begun, so it
+// may be called before every step. It panics if a later epoch has.
+func (p *ProCo) Begin(epoch int) {
+	if int64(epoch) < *p.Epoch {
+		tensor.Panic("longtail.ProCo.Begin", fmt.Sprintf("epoch %d after epoch %d", epoch, *p.Epoch))
+	}
+	if int64(epoch) == *p.Epoch {
+		return
+	}
+	*p.Epoch = int64(epoch)
+	copy(p.Mean.Data(), p.NextMean.Data())
+	copy(p.Count.Data(), p.NextCount.Data())
+	unknown(p.NextMean)
+	clear(p.NextCount.Data())
+}
+
+// Update adds features [N, d], unit vectors, to the distributions of their labels. It
+// panics if the shapes do not fit or a label is out of range.
+func (p *ProCo) Update(features *tensor.Tensor, labels []int) {
+	const op = "longtail.ProCo.Update"
+	if features.Rank() != 2 || features.Dim(1) != p.Mean.Dim(1) || features.Dim(0) != len(labels) {
+		tensor.Panic(op, fmt.Sprintf("%d labels and means of classes", len(labels)), features.Shape(), p.Mean.Shape())
+	}
+	for k, c := range labels {
+		if c < 0 || c >= p.Count.Len() {
+			tensor.Panic(op, fmt.Sprintf("label %d of row %d is not one of %d classes", c, k, p.Count.Len()))
+		}
+	}
+	for k, c := range labels {
+		x := features.Index(k).Data()
+		for _, e := range []struct{ mean, count *tensor.Tensor }{{p.Mean, p.Count}, {p.NextMean, p.NextCount}} {
+			mean, n := e.mean.Index(c).Data(), &e.count.Data()[c]
+			if *n++; *n == 1 {
+				copy(mean, x)
+			} else {
+				kernel.Lerp(mean, mean, x, 1 / *n)
+			}
+		}
+	}
+}
+
+// Concentration returns the estimate of κ that Banerjee et al. ("Clustering on the unit
+// hypersphere using von Mises-Fisher distributions", 2005) give for the length R of a mean
+// of unit vectors in d dimensions, R(d-R²)/(1-R²), but 1e5 at most, as ProCo has it.
+func Concentration(length float64, dims int) float64 {
+	r := length * length
+	if r >= 1 {
+		return 1e5
+	}
+	return min(length*(float64(dims)-r)/(1-r), 1e5)
+}
+
+// Logits returns the logits [N, C] of features [N, d], unit vectors, by the distributions
+// as they are. Gradients flow to the features alone. It panics if the shape does not fit.
+func (p *ProCo) Logits(features autograd.Var) autograd.Var {
+	if features.Rank() != 2 || features.Dim(1) != p.Mean.Dim(1) {
+		tensor.Panic("longtail.ProCo.Logits", fmt.Sprintf("features of %d dimensions", p.Mean.Dim(1)), features.Shape())
+	}
+	dims := p.Mean.Dim(1)
+	f := &contrast{inverse: 1 / cmp.Or(p.Options.Temperature, 0.1), nu: float64(dims)/2 - 1}
+	for c := range p.Count.Len() {
+		k := Concentration(kernel.Norm2(p.Mean.Index(c).Data()), dims)
+		g, _ := vonMises(f.nu, k)
+		f.kappa, f.g = append(f.kappa, k), append(f.g, g)
+	}
+	cosines := autograd.MatMulT(features, features.Tape().Input(unitRows(p.Mean)))
+	return autograd.Apply(f, cosines, autograd.SumAxes(autograd.Square(features), 1))
+}
+
+// Loss takes the logits [N, C] of one view of a batch and the features [V·N, d] of others,
+// view after view, unit vectors. It adds the features to the distributions and returns
+//
+//	LogitAdjustment(logits) + Weight·LogitAdjustment(Logits(features)).
+//
+// It panics if the shapes do not fit.
+func (p *ProCo) Loss(logits, features autograd.Var, labels []int) autograd.Var {
+	n := len(labels)
+	if n == 0 || features.Rank() != 2 || features.Dim(0)%n != 0 || features.Dim(0) == 0 {
+		tensor.Panic("longtail.ProCo.Loss", fmt.Sprintf("%d labels for views of their samples", n), features.Shape())
+	}
+	var all []int
+	for range features.Dim(0) / n {
+		all = append(all, labels...)
+	}
+	p.Update(features.Value(), all)
+	contrastive := p.adjust(p.Logits(features), all)
+	return autograd.Add(p.adjust(logits, labels), autograd.Scale(contrastive, float32(cmp.Or(p.Options.Weight, 1))))
+}
+
+// Walk names mean, count, next_mean, next_count and epoch.
+func (p *ProCo) Walk(w *nn.Walker) {
+	w.Buffer("mean", p.Mean)
+	w.Buffer("count", p.Count)
+	w.Buffer("next_mean", p.NextMean)
+	w.Buffer("next_count", p.NextCount)
+	w.Counter("epoch", p.Epoch)
+}
+
+// contrast makes g(κ') - g(κ) of the inner products of features with mean directions and
+// of their squared lengths.
+type contrast struct {
+	kappa, g    []float64
+	inverse, nu float64 // 1/τ
+	slope       []float64
+}
+
+func (f *contrast) Shape(x [][]int) []int { return x[0] }
+
+func (f *contrast) Forward(y *tensor.Tensor, x []*tensor.Tensor) {
+	f.slope = make([]float64, y.Len())
+	for i, square := range x[1].Data() {
+		row := x[0].Index(i).Data()
+		for c, k := range f.kappa {
+			s := k*k + f.inverse*(f.inverse*float64(square)+2*k*float64(row[c]))
+			at := math.Sqrt(max(s, 0))
+			g, a := vonMises(f.nu, at)
+			y.Index(i).Data()[c] = float32(g - f.g[c])
+			// The derivative to s; a is at/(2ν+2) near 0.
+			f.slope[i*len(f.kappa)+c] = 1 / (4*f.nu + 4)
+			if at > 0 {
+				f.slope[i*len(f.kappa)+c] = a / (2 * at)
+			}
+		}
+	}
+}
+
+func (f *contrast) Backward(dx []*tensor.Tensor, dy, _ *tensor.Tensor, x []*tensor.Tensor) {
+	for i := range x[1].Len() {
+		sum := 0.0
+		for c, k := range f.kappa {
+			ds := float64(dy.Index(i).Data()[c]) * f.slope[i*len(f.kappa)+c]
+			sum += ds
+			if dx[0] != nil {
+				dx[0].Index(i).Data()[c] = float32(ds * 2 * k * f.inverse)
+			}
+		}
+		if dx[1] != nil {
+			dx[1].Data()[i] = float32(sum * f.inverse * f.inverse)
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package longtail
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/mettleml/mettle/autograd"
+	"github.com/mettleml/mettle/tensor"
+)
+
+// RIDEOptions are the settings of [RIDE]. The zero value has those of its authors for
+// CIFAR100-LT before epoch 160.
+type RIDEOptions struct {
+	// Weights are those of the classes; nil means 1 and one temperature for all. With
+	// weights, as [DRW] gives them, temperatures are by class.
+	Weights []float32
+
+	Diversity   float64 // λ; 0 means 0.2
+	Independent bool    // leaves the term of diversity out
+	Temperature float64 // α; 0 means 1
+	ByClass     float64 // γ, how far temperatures follow the counts; 0 means 0.05
+
+	MaxMargin float64 // of the rarest class; 0 means 0.5
+	Scale     float64 // s of the experts' heads; 0 means 30
+}
+
+// RIDE is the loss of stage one of routed diverse experts (Wang et al., "Long-tailed
+// recognition by routing diverse distribution-aware experts", 2021), of the logits [N, C]
+// that [Branched.Logits] returns. Each expert has the loss of [LDAM] by itself, and is
+// rewarded for being another than the mean z of all logits:
+//
+//	L = Σ_i LDAM(z_i, y) - λ·T²·1/N Σ KL(softmax(z/T) ‖ softmax(z_i/T))
+//
+// where no gradient flows to z, and T² is the square of the mean of T. Temperatures by
+// class are low where samples are few, which leaves experts less room there:
+//
+//	T_c = α·β_c/max β,   β_c = γ·C·n_c/N + 1 - γ
+//
+// The logits are s times cosines, those of [RIDEResNet32]. This is what the authors'
+// program computes; the paper compares the experts in pairs, which nearly is the same. An
+// epoch's loss is
+//
+//	loss := longtail.RIDE(counts, longtail.RIDEOptions{Weights: longtail.DRW{}.Weights(counts, epoch)})
+//
+// They train 200 epochs with batches of 128 by SGD with Nesterov's momentum 0.9, weight
+// decay 5e-4 and a rate of 0.1, after a warm-up of 5 epochs, and times 0.01 at epochs 160
+// and 180. Stage two, which routes easy samples past some experts, saves time and is not
+// here. It panics if an option is out of range or a count not positive.
+func RIDE(counts []int, o RIDEOptions) func(logits []autograd.Var, labels []int) autograd.Var {
+	const op = "longtail.RIDE"
+	scale, lambda := cmp.Or(o.Scale, 30), cmp.Or(o.Diversity, 0.2)
+	if !(scale > 0) || !(lambda > 0) || math.IsInf(scale+lambda, 1) || o.Independent && o.Diversity != 0 {
+		tensor.Panic(op, fmt.Sprintf("scale %v, diversity %v, independent %v", o.Scale, o.Diversity, o.Independent))
+	}
+	temperature := Temperatures(counts, o.Temperature, o.ByClass)
+	if o.Weights == nil {
+		temperature = slices.Repeat([]float32{float32(cmp.Or(o.Temperature, 1))}, len(counts))
+	}
+	mean := 0.0
+	inverse := tensor.New(len(counts))
+	for c, t := range temperature {
+		mean += float64(t) / float64(len(counts))
+		inverse.Data()[c] = 1 / t
+	}
+	// LDAM of logits that are scaled already: the margins are.
+	single := LDAM(counts, LDAMOptions{Scale: 1, MaxMargin: scale * cmp.Or(o.MaxMargin, 0.5), Weights: o.Weights})
+	return func(logits []autograd.Var, labels []int) autograd.Var {
+		if len(logits) < 2 {
+			tensor.Panic(op, fmt.Sprintf("%d experts; diversity is among two at least", len(logits)))
+		}
+		loss := single(logits[0], labels)
+		for _, z := range logits[1:] {
+			loss = autograd.Add(loss, single(z, labels))
+		}
+		if o.Independent {
+			return loss
+		}
+		inverse := loss.Tape().Input(inverse)
+		all := autograd.Softmax(autograd.Mul(autograd.Detach(meanOf(logits)), inverse))
+		for _, z := range logits {
+			kl := autograd.KLDiv(autograd.LogSoftmax(autograd.Mul(z, inverse)), all)
+			loss = autograd.Sub(loss, autograd.Scale(kl, float32(lambda*mean*mean)))
+		}
+		return loss
+	}
+}
+
+// Temperatures returns T_c of [RIDE]; α and γ of 0 mean 1 and 0.05. It panics if α is not
+// positive, γ not in [0, 1], or a count not positive.
+func Temperatures(counts []int, alpha, gamma float64) []float32 {
+	const op = "longtail.Temperatures"
+	_, hi := extent(op, counts)
+	alpha, gamma = cmp.Or(alpha, 1), cmp.Or(gamma, 0.05)
+	if !(alpha > 0) || math.IsInf(alpha, 1) || !(gamma >= 0 && gamma <= 1) {
+		tensor.Panic(op, fmt.Sprintf("alpha %v, gamma %v", alpha, gamma))
+	}
+	total := 0
+	for _, n := range counts {
+		total += n
+	}
+	beta := func(n int) float64 { return gamma*float64(len(counts))*float64(n)/float64(total) + 1 - gamma }
+	list := make([]float32, len(counts))
+	for c, n := range counts {
+		list[c] = float32(alpha * beta(n) / beta(hi))
+	}
+	return list
+}
