@@ -27,7 +27,7 @@ func vonMises(nu, x float64) (g, a float64) {
 // debye returns log I_ν(x) - ν·log x by Debye's uniform expansion (Abramowitz and Stegun,
 // 9.7.7) to ν^-4.
 func debye(nu, x float64) float64 {
-	w := math.Hypot(nu, x)
+	w := math.Sqrt(nu*nu + x*x)
 	p := nu / w
 	q := p * p
 	v := 1 / w // p/ν

@@ -2,7 +2,9 @@ package longtail_test
 
 import (
 	"errors"
+	"math"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -13,6 +15,8 @@ import (
 	"github.com/mettleml/mettle/nn/checkpoint"
 	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/eval"
+	"github.com/mettleml/mettle/nn/models"
+	"github.com/mettleml/mettle/nn/optim"
 	"github.com/mettleml/mettle/tensor"
 )
 
@@ -123,6 +127,124 @@ func TestWholeBank(t *testing.T) {
 		if pool.Label(i) != all.Label(i) || !slices.Equal(x.Data(), y.Data()) {
 			t.Fatalf("sample %d differs", i)
 		}
+	}
+	// And with a factor of 0 on retention it is ordinary fine-tuning, bit for bit.
+	tune := func(d data.Dataset, lambda float32) []float32 {
+		net := network(2, 3)
+		teacher := longtail.NewTeacher(net.Backbone)
+		net.Head = longtail.Grow(net.Head.(*nn.Linear), 5, longtail.GrowOptions{})
+		order := must[longtail.Order](t)(longtail.ClassBalanced(d, longtail.SamplerOptions{Seed: 2}))
+		r := must[*run](t)(newRun(net, d, order, 0.05, 2))
+		err := r.train(t.Context(), 2, func(b data.Batch, g, z autograd.Var) autograd.Var {
+			loss := nn.CrossEntropy(z, b.Y)
+			if d == pool {
+				old := r.tape.Input(teacher.Of(b.X))
+				loss = autograd.Add(loss, autograd.Scale(longtail.Retention{}.Loss(old, g), lambda))
+			}
+			return loss
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return weights(r.net)
+	}
+	plain := tune(all, 0)
+	if !slices.Equal(tune(pool, 0), plain) {
+		t.Error("phase II with a whole bank and no retention is not fine-tuning")
+	}
+	if slices.Equal(tune(pool, 1), plain) {
+		t.Error("retention changes nothing")
+	}
+}
+
+// weights returns all parameters and buffers of a tree.
+func weights(m nn.Tree) (v []float32) {
+	for e := range nn.State(m) {
+		if e.Counter == nil {
+			v = append(v, e.Value().Data()...)
+		}
+	}
+	return v
+}
+
+// TestWorkers: steps of networks for pictures have the same bits on any number of workers.
+func TestWorkers(t *testing.T) {
+	defer tensor.SetWorkers(tensor.SetWorkers(1))
+	counts := []int{50, 20, 9, 4}
+	x, y := tensor.New(24, 3, 32, 32), []int{0, 1, 2, 3, 0, 0, 1, 2}
+	x.FillNormal(rand.New(rand.NewPCG(1, 1)), 0, 1)
+	part := tensor.FromSlice(x.Data()[:8*3*32*32], 8, 3, 32, 32)
+	steps := map[string]func(tape *autograd.Tape) (nn.Tree, func() autograd.Var){
+		"BBN": func(tape *autograd.Tape) (nn.Tree, func() autograd.Var) {
+			net := longtail.BBNResNet32(1, 4)
+			return net, func() autograd.Var {
+				z := net.Branch(0).Forward(tape.Input(part))
+				return longtail.BBN(longtail.BalancedSoftmax(counts), 0.7, z, y, net.Branch(1).Forward(tape.Input(part)), y)
+			}
+		},
+		"RIDE": func(tape *autograd.Tape) (nn.Tree, func() autograd.Var) {
+			net := longtail.RIDEResNet32(1, 2, 4)
+			loss := longtail.RIDE(counts, longtail.RIDEOptions{})
+			return net, func() autograd.Var { return loss(net.Logits(tape.Input(part)), y) }
+		},
+		"ProCo": func(tape *autograd.Tape) (nn.Tree, func() autograd.Var) {
+			net, projection := models.ResNet20(1, 4), longtail.NewProjection(1, 64, 128)
+			p := longtail.NewProCo(counts, 128, longtail.ProCoOptions{})
+			all := &checkpoint.Run{Trees: map[string]nn.Tree{"net": net, "projection": projection, "proco": p}}
+			return all, func() autograd.Var {
+				f := net.Backbone.Forward(tape.Input(x))
+				z := autograd.NormalizeRows(projection.Forward(f), 1e-12)
+				return p.Loss(autograd.NarrowCopy(net.Head.Forward(f), 0, 0, 8, 1), autograd.NarrowCopy(z, 0, 8, 24, 1), y)
+			}
+		},
+	}
+	for name, make := range steps {
+		var first []float32
+		for _, workers := range []int{1, 2, 7} {
+			tensor.SetWorkers(workers)
+			tape := autograd.NewTape(autograd.Training, 1)
+			net, loss := make(tape)
+			opt := optim.NewSGD(nn.Params(net), optim.SGDOptions{LR: 0.1, Momentum: 0.9})
+			for range 2 {
+				if err := opt.Step(tape.Gradients(loss())); err != nil {
+					t.Fatal(err)
+				}
+				tape.Reset()
+			}
+			v := weights(net)
+			if first == nil {
+				first = v
+			} else if !slices.Equal(v, first) {
+				t.Errorf("%s: %d workers make other bits", name, workers)
+			}
+		}
+	}
+}
+
+// TestNaNStops: a loss that is not finite ends the run; weights and the last checkpoint are
+// as they were.
+func TestNaNStops(t *testing.T) {
+	train := clouds(small, 3)
+	r := must[*rival](t)(plain(train, 3))
+	path := filepath.Join(t.TempDir(), "run.safetensors")
+	if err := errors.Join(r.train(t.Context(), 5), r.state().Save(path)); err != nil {
+		t.Fatal(err)
+	}
+	file := must[[]byte](t)(os.ReadFile(path))
+	before := weights(r.trees["net"].(*nn.Classifier).Head)
+	good := r.loss
+	r.loss = func(epoch int, b []data.Batch) autograd.Var {
+		return autograd.Scale(good(epoch, b), float32(math.NaN()))
+	}
+	if err := r.train(t.Context(), 0); !errors.Is(err, optim.ErrNotFinite) {
+		t.Fatalf("%v, want %v", err, optim.ErrNotFinite)
+	}
+	if !slices.Equal(weights(r.trees["net"].(*nn.Classifier).Head), before) || !slices.Equal(must[[]byte](t)(os.ReadFile(path)), file) {
+		t.Error("the failed step changed the head or the checkpoint")
+	}
+	again := must[*rival](t)(plain(train, 3))
+	if err := errors.Join(again.state().Load(path), again.train(t.Context(), 0)); err != nil {
+		t.Errorf("the checkpoint does not serve: %v", err)
 	}
 }
 

@@ -134,10 +134,11 @@ func (p *ProCo) Update(features *tensor.Tensor, labels []int) {
 			tensor.Panic(op, fmt.Sprintf("label %d of row %d is not one of %d classes", c, k, p.Count.Len()))
 		}
 	}
+	dims := features.Dim(1)
 	for k, c := range labels {
-		x := features.Index(k).Data()
+		x := features.Data()[k*dims : (k+1)*dims]
 		for _, e := range []struct{ mean, count *tensor.Tensor }{{p.Mean, p.Count}, {p.NextMean, p.NextCount}} {
-			mean, n := e.mean.Index(c).Data(), &e.count.Data()[c]
+			mean, n := e.mean.Data()[c*dims:(c+1)*dims], &e.count.Data()[c]
 			if *n++; *n == 1 {
 				copy(mean, x)
 			} else {
@@ -215,31 +216,34 @@ type contrast struct {
 func (f *contrast) Shape(x [][]int) []int { return x[0] }
 
 func (f *contrast) Forward(y *tensor.Tensor, x []*tensor.Tensor) {
+	classes := len(f.kappa)
 	f.slope = make([]float64, y.Len())
 	for i, square := range x[1].Data() {
-		row := x[0].Index(i).Data()
+		from, to := i*classes, (i+1)*classes
+		cosines, logits, slope := x[0].Data()[from:to], y.Data()[from:to], f.slope[from:to]
 		for c, k := range f.kappa {
-			s := k*k + f.inverse*(f.inverse*float64(square)+2*k*float64(row[c]))
+			s := k*k + f.inverse*(f.inverse*float64(square)+2*k*float64(cosines[c]))
 			at := math.Sqrt(max(s, 0))
 			g, a := vonMises(f.nu, at)
-			y.Index(i).Data()[c] = float32(g - f.g[c])
+			logits[c] = float32(g - f.g[c])
 			// The derivative to s; a is at/(2ν+2) near 0.
-			f.slope[i*len(f.kappa)+c] = 1 / (4*f.nu + 4)
+			slope[c] = 1 / (4*f.nu + 4)
 			if at > 0 {
-				f.slope[i*len(f.kappa)+c] = a / (2 * at)
+				slope[c] = a / (2 * at)
 			}
 		}
 	}
 }
 
 func (f *contrast) Backward(dx []*tensor.Tensor, dy, _ *tensor.Tensor, x []*tensor.Tensor) {
+	classes := len(f.kappa)
 	for i := range x[1].Len() {
 		sum := 0.0
 		for c, k := range f.kappa {
-			ds := float64(dy.Index(i).Data()[c]) * f.slope[i*len(f.kappa)+c]
+			ds := float64(dy.Data()[i*classes+c]) * f.slope[i*classes+c]
 			sum += ds
 			if dx[0] != nil {
-				dx[0].Index(i).Data()[c] = float32(ds * 2 * k * f.inverse)
+				dx[0].Data()[i*classes+c] = float32(ds * 2 * k * f.inverse)
 			}
 		}
 		if dx[1] != nil {
