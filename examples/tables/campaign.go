@@ -7,6 +7,7 @@ import (
 
 	"github.com/mettleml/mettle/attack"
 	"github.com/mettleml/mettle/examples/internal/cast"
+	"github.com/mettleml/mettle/examples/internal/cells"
 	"github.com/mettleml/mettle/examples/internal/meter"
 )
 
@@ -94,7 +95,7 @@ func (b *book) piece(ctx context.Context, r *result, v *victim, lo, hi int) ([]a
 		Victim, Data     string
 		From, To, Format int
 	}{"attack", a.attack.About().Name, options, a.net, goal, r.budget, b.c.seed, v.hash, b.data, lo, hi, 2}
-	return cell(b.cells, v.name+"-"+a.name+"-"+goal, key, func() ([]attack.Record, error) {
+	return cells.Get(b.cells, v.name+"-"+a.name+"-"+goal, key, func() ([]attack.Record, error) {
 		victim := meter.Count(v.model)
 		m := meter.New(fmt.Sprintf("cell %d of %d: %s, %s, %s, images %d to %d", b.cell, b.planned, v.name, a.name, goal, lo, hi), victim, hi-lo, r.budget)
 		defer m.Stop()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mettleml/mettle/attack"
 	"github.com/mettleml/mettle/examples/internal/cast"
+	"github.com/mettleml/mettle/examples/internal/cells"
 	"github.com/mettleml/mettle/examples/internal/report"
 )
 
@@ -50,7 +51,7 @@ func (b *book) results(ctx context.Context, arms []arm, targeted bool, n int) (r
 	for _, a := range arms {
 		r, err := b.attack(ctx, a, targeted, b.victims, n)
 		switch {
-		case err == errNotRun:
+		case err == cells.ErrNotRun:
 			missing = append(missing, a.title)
 		case err != nil:
 			return nil, nil, fmt.Errorf("%s: %w", a.name, err)

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/mettleml/mettle/attack"
+	"github.com/mettleml/mettle/examples/internal/cells"
 	"github.com/mettleml/mettle/examples/internal/report"
 	"github.com/mettleml/mettle/internal/kernel"
 	"github.com/mettleml/mettle/nn"
@@ -51,7 +52,7 @@ func (b *book) table26(ctx context.Context) error {
 				Victim, Data     string
 				From, To, Format int
 			}{"cosine", preset, trained.hash, random.hash, v.hash, b.data, lo, hi, 1}
-			part, err := cell(b.cells, v.name+"-cosine", key, func() ([][]likeness, error) {
+			part, err := cells.Get(b.cells, v.name+"-cosine", key, func() ([][]likeness, error) {
 				return likenesses(ctx, v, v.samples[lo:hi], trained.net, random.net, preset)
 			})
 			if err != nil {

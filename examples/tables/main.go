@@ -63,5 +63,10 @@ func flags(c *config) {
 func main() {
 	var c config
 	flags(&c)
-	cli.Main("tables", "stopped; the same command goes on from the cells that are done", func(ctx context.Context) error { return run(ctx, &c) })
+	cli.Main("tables", "stopped; the same command goes on from the cells that are done", func(ctx context.Context) error {
+		if c.chapter == 4 {
+			return chapter4(ctx, &c)
+		}
+		return run(ctx, &c)
+	})
 }

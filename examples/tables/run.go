@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mettleml/mettle/examples/internal/cast"
+	"github.com/mettleml/mettle/examples/internal/cells"
 	"github.com/mettleml/mettle/examples/internal/cli"
 	"github.com/mettleml/mettle/examples/internal/datasets"
 	"github.com/mettleml/mettle/nn/data"
@@ -27,7 +28,7 @@ type book struct {
 	train   data.Dataset
 	test    data.Dataset
 	data    string // digest of the test set
-	cells   store
+	cells   cells.Store
 	wanted  []string
 	victims []*victim
 	rows    []arm
@@ -66,7 +67,7 @@ func run(ctx context.Context, c *config) error {
 		fmt.Println("==", s.name)
 		err := s.write(b, ctx)
 		switch {
-		case errors.Is(err, errNotRun):
+		case errors.Is(err, cells.ErrNotRun):
 			b.text("Not run yet.")
 		case err != nil:
 			return err
@@ -89,7 +90,7 @@ func open(ctx context.Context, c *config) (*book, error) {
 		return nil, err
 	}
 	b := &book{c: c, weights: cmp.Or(c.weights, cast.Directory(c.data)), name: filepath.Base(c.data), began: time.Now(),
-		cells: store{filepath.Join(c.out, "cells"), c.cached}}
+		cells: cells.Store{Dir: filepath.Join(c.out, "cells"), Cached: c.cached}}
 	var all []string
 	for _, s := range sections {
 		all = append(all, s.name)

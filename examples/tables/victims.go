@@ -8,6 +8,7 @@ import (
 
 	"github.com/mettleml/mettle/attack"
 	"github.com/mettleml/mettle/examples/internal/cast"
+	"github.com/mettleml/mettle/examples/internal/cells"
 	"github.com/mettleml/mettle/examples/internal/weights"
 	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/data"
@@ -47,7 +48,7 @@ func (b *book) classifier(ctx context.Context, name string) (*classifier, error)
 		return nil, err
 	}
 	key := struct{ What, Net, Data string }{"answers", c.hash, b.data}
-	c.answers, err = cell(store{dir: b.cells.dir}, name+"-answers", key, func() ([]int, error) {
+	c.answers, err = cells.Get(cells.Store{Dir: b.cells.Dir}, name+"-answers", key, func() ([]int, error) {
 		answers := make([]int, b.test.Len())
 		err := batches(ctx, b.test, func(lo int, x *tensor.Tensor, y []int) error {
 			return zoo.LabelsOf(c.model).Labels(ctx, x, answers[lo:lo+len(y)])

@@ -1,0 +1,112 @@
+// Package recipes trains classifiers on long-tailed data by the methods of the thesis's
+// chapter 4 and by their rivals: what the programs longtail and tables share.
+//
+// A [Job] says what is trained: all that a result needs to be made again, as JSON. A [Lab]
+// does jobs. It keeps the result and the network of each, takes up one that was stopped
+// at its checkpoint, bit for bit, and begins a second stage with the network that another
+// job made.
+package recipes
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/mettleml/mettle/longtail"
+)
+
+// Methods are the values of [Job.Method].
+const (
+	CE              = "ce"
+	Focal           = "focal"
+	ClassBalanced   = "class-balanced" // weights by effective numbers
+	Resampled       = "resampled"      // cross-entropy, classes drawn equally often
+	LDAM            = "ldam"
+	LDAMDRW         = "ldam-drw"
+	BalancedSoftmax = "balanced-softmax"
+	LogitAdjustment = "logit-adjustment"
+	PhaseOne        = "phase-one"
+
+	// These begin with the network of another job.
+	PostHoc       = "post-hoc" // logit adjustment of a trained network
+	TauNormalized = "tau-normalized"
+	NCM           = "ncm"
+	CRT           = "crt"
+	LWS           = "lws"
+	PhaseTwo      = "phase-two"
+)
+
+// A Job is one stage of training with all that determines what comes out of it. Its JSON
+// is its name: fields are added to it, with omitempty, and never changed.
+type Job struct {
+	Data   string `json:"data"`
+	Subset string `json:"subset"`
+	Digest string `json:"digest"` // of the subset
+	Test   string `json:"test"`   // name and digest of what it is tested on
+	Model  string `json:"model"`
+	Method string `json:"method"`
+	Seed   uint64 `json:"seed"`
+
+	Recipe Recipe  `json:"recipe,omitzero"`
+	Tau    float64 `json:"tau,omitempty"`   // of logit adjustment and τ-normalisation
+	Point  int     `json:"point,omitempty"` // of the two phases: the number of head classes
+	Two    *Second `json:"phase_two,omitempty"`
+	Probe  int     `json:"probe,omitempty"` // measure gradient distortion every so many epochs
+	From   *Job    `json:"from,omitempty"`  // the job whose network this one begins with
+}
+
+// A Recipe is what a fair comparison gives all methods alike.
+type Recipe struct {
+	Epochs   int     `json:"epochs"`
+	Batch    int     `json:"batch"`
+	LR       float64 `json:"lr"`
+	Momentum float64 `json:"momentum"`
+	Decay    float64 `json:"decay"`
+	Schedule string  `json:"schedule"`          // multistep: a hundredth after 0.8 and 0.9 of the steps; cosine
+	WarmUp   float64 `json:"warm_up,omitempty"` // epochs
+	Augment  string  `json:"augment"`           // see [Augmentations]
+	Mix      string  `json:"mix,omitempty"`     // mixup or cutmix
+}
+
+// A Second is what phase II has to be told beside a [Recipe].
+type Second struct {
+	Rule       string              `json:"rule,omitempty"`      // of the bank; see [Rules]. "" means herd
+	PerClass   int                 `json:"per_class,omitempty"` // exemplars; 0 means as many as the largest tail class has
+	Sampler    string              `json:"sampler"`             // balanced, square-root or instance
+	Replace    bool                `json:"with_replacement,omitempty"`
+	Loss       string              `json:"loss"` // ce or balanced-softmax, with the counts of the pool
+	Retention  *longtail.Retention `json:"retention,omitempty"`
+	Lambda     float64             `json:"lambda,omitempty"`
+	Distill    float64             `json:"distill,omitempty"`    // factor of learning without forgetting, at T = 2
+	Rows       string              `json:"rows,omitempty"`       // of the new classes: "" means random; imprint, zero
+	Statistics string              `json:"statistics,omitempty"` // of batch normalisation: "" means batch; frozen
+	Backbone   float64             `json:"backbone,omitempty"`   // learning rate of the backbone by that of the head; 0 means 1
+}
+
+// chain visits the job and those whose networks it goes back to.
+func (j *Job) chain(visit func(*Job)) {
+	for ; j != nil; j = j.From {
+		visit(j)
+	}
+}
+
+// Label begins the names of a job's files.
+func (j *Job) Label() string {
+	name := fmt.Sprintf("%s-%s-%d", j.Data, j.Method, j.Seed)
+	if strings.HasPrefix(j.Test, HeldOut) {
+		name = "val-" + name
+	}
+	return name
+}
+
+// stream is a seed of its own for each stage of a chain.
+func (j *Job) stream() uint64 {
+	depth := uint64(0)
+	j.chain(func(*Job) { depth++ })
+	return j.Seed<<8 + depth
+}
+
+// trains reports whether a method takes steps.
+func (j *Job) trains() bool {
+	return !slices.Contains([]string{PostHoc, TauNormalized, NCM}, j.Method)
+}

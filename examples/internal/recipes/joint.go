@@ -1,0 +1,94 @@
+package recipes
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/mettleml/mettle/longtail"
+	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/data"
+)
+
+// joint trains on all classes at once.
+func (l *Lab) joint(j *Job, d *Data) (*lesson, error) {
+	net, err := blank(j, d)
+	if err != nil {
+		return nil, err
+	}
+	s := &lesson{job: *j, net: net, opt: j.Recipe.sgd(nn.Params(net)), train: d.Train.Data, group: d.Groups()}
+	sampler := longtail.Instance
+	if j.Method == Resampled {
+		sampler = longtail.ClassBalanced
+	}
+	if s.order, err = sampler(s.train, longtail.SamplerOptions{Seed: j.stream()}); err != nil {
+		return nil, err
+	}
+	if s.loss, err = losses(j, d.Train.Counts); err != nil {
+		return nil, err
+	}
+	s.test = collector(net, d, d.Test, nil)
+	if j.Probe > 0 {
+		split, err := longtail.SplitByCount(d.Train.Counts, 100)
+		if err != nil {
+			return nil, err
+		}
+		isHead := func(class int) bool { return split.IsHead(split.Rank[class]) }
+		if s.probe, err = prober(net, d, d.Train.Data, isHead, j.Seed); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// losses are the loss of each epoch of a method, by the samples of the classes.
+func losses(j *Job, counts []int) (func(epoch int) longtail.Loss, error) {
+	always := func(loss longtail.Loss) (func(int) longtail.Loss, error) {
+		return func(int) longtail.Loss { return loss }, nil
+	}
+	switch j.Method {
+	case CE, Resampled, PhaseOne, CRT, LWS:
+		return always(nn.CrossEntropy)
+	case Focal:
+		return always(longtail.Focal(1, longtail.FocalOptions{}))
+	case ClassBalanced:
+		return always(longtail.CrossEntropy(longtail.EffectiveWeights(counts, 0.9999)))
+	case BalancedSoftmax:
+		return always(longtail.BalancedSoftmax(counts))
+	case LogitAdjustment:
+		return always(longtail.LogitAdjustment(counts, j.Tau))
+	case LDAM:
+		return always(longtail.LDAM(counts, longtail.LDAMOptions{}))
+	case LDAMDRW:
+		before := longtail.LDAM(counts, longtail.LDAMOptions{})
+		start := max(j.Recipe.Epochs*8/10, 1)
+		after := longtail.LDAM(counts, longtail.LDAMOptions{Weights: longtail.DRW{Start: start}.Weights(counts, start)})
+		return func(epoch int) longtail.Loss {
+			if epoch < start {
+				return before
+			}
+			return after
+		}, nil
+	}
+	return nil, fmt.Errorf("there is no method %q", j.Method)
+}
+
+// Groups are the classes by shot.
+func (d *Data) Groups() longtail.Groups { return longtail.Shots.Groups(d.Train.Counts) }
+
+// prober measures the distortion of the gradients to all parameters, of 1,024 samples
+// without random transforms.
+func prober(net *nn.Classifier, d *Data, train data.Dataset, isHead func(int) bool, seed uint64) (func(context.Context) (*longtail.Distortion, error), error) {
+	at, err := longtail.ProbeSamples(train, 0, seed)
+	if err != nil {
+		return nil, err
+	}
+	some := data.Subset(train, at)
+	probe := longtail.NewProbe(nn.Params(net), isHead)
+	return func(ctx context.Context) (*longtail.Distortion, error) {
+		m, ok, err := probe.Measure(ctx, net, some, longtail.ProbeOptions{Transform: d.Pre.Transform()})
+		if err != nil || !ok {
+			return nil, err
+		}
+		return &m, nil
+	}, nil
+}

@@ -1,0 +1,212 @@
+package recipes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+
+	"github.com/mettleml/mettle/autograd"
+	"github.com/mettleml/mettle/examples/internal/cells"
+	"github.com/mettleml/mettle/longtail"
+	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/data"
+	"github.com/mettleml/mettle/nn/eval"
+	"github.com/mettleml/mettle/nn/models"
+	"github.com/mettleml/mettle/nn/optim"
+)
+
+// A Lab does jobs and keeps what they make in a directory: results in cells, networks in
+// nets, and checkpoints of what was stopped beside these.
+type Lab struct {
+	Dir    string
+	Cached bool                     // do nothing: give what there is, or cells.ErrNotRun
+	Tell   func(j *Job, p Progress) // is told after every step; may be nil
+	data   []*Data
+}
+
+// Progress is how far a job is.
+type Progress struct {
+	Epoch, Epochs int // Epoch counts from 1
+	Step, Steps   int
+	Loss, Right   float64 // means of the epoch so far
+	Batch         int
+}
+
+// Use lets jobs on d be done.
+func (l *Lab) Use(d *Data) { l.data = append(l.data, d) }
+
+func (l *Lab) dataOf(j *Job) (*Data, error) {
+	for _, d := range l.data {
+		if d.Name == j.Data && d.Train.Digest == j.Digest && d.Which == j.Test {
+			return d, nil
+		}
+	}
+	return nil, fmt.Errorf("job %s: its data are not open", j.Label())
+}
+
+func (l *Lab) store() cells.Store {
+	return cells.Store{Dir: filepath.Join(l.Dir, "cells"), Cached: l.Cached}
+}
+
+// files are the names of the network of a job and of its checkpoint.
+func (l *Lab) files(j *Job) (net, checkpoint string, err error) {
+	name, err := cells.Name(j.Label(), *j)
+	path := filepath.Join(l.Dir, "nets", name)
+	return path + ".safetensors", path + ".checkpoint", err
+}
+
+// Done reports whether the result of a job is there.
+func (l *Lab) Done(j *Job) bool {
+	s := l.store()
+	s.Cached = true
+	_, err := cells.Get(s, j.Label(), *j, func() (Result, error) { return Result{}, nil })
+	return err == nil
+}
+
+// Result returns the result of a job, which it does first, with those whose networks it
+// begins with, where that was not done before.
+func (l *Lab) Result(ctx context.Context, j *Job) (*Result, error) {
+	r, err := cells.Get(l.store(), j.Label(), *j, func() (Result, error) { return l.do(ctx, j) })
+	if err != nil {
+		return nil, err
+	}
+	return &r, nil
+}
+
+// Net returns the network that a job made, whose logits count as the job's labels do: by
+// rank in both phases of Divide and Retain, by class otherwise.
+func (l *Lab) Net(ctx context.Context, j *Job) (*nn.Classifier, error) {
+	if _, err := l.Result(ctx, j); err != nil {
+		return nil, err
+	}
+	if !j.trains() {
+		return l.Net(ctx, j.From)
+	}
+	d, err := l.dataOf(j)
+	if err != nil {
+		return nil, err
+	}
+	net, err := blank(j, d)
+	if err != nil {
+		return nil, err
+	}
+	path, _, err := l.files(j)
+	if err != nil {
+		return nil, err
+	}
+	if err := nn.Load(path, net); err != nil {
+		return nil, fmt.Errorf("%w; delete the cell of %s to make the network again", err, path)
+	}
+	return net, nil
+}
+
+// blank is a network of the form that a job's has.
+func blank(j *Job, d *Data) (*nn.Classifier, error) {
+	spec, ok := models.Find(j.Model)
+	if !ok || spec.Classes == 0 {
+		return nil, fmt.Errorf("model %s: package models has no such classifier", j.Model)
+	}
+	classes := d.Test.Classes()
+	if j.Method == PhaseOne {
+		classes = j.Point
+	}
+	c, ok := spec.New(j.Seed, classes).(*nn.Classifier)
+	if !ok {
+		return nil, fmt.Errorf("model %s has no backbone", j.Model)
+	}
+	rng := rand.New(rand.NewPCG(j.Seed, 7))
+	switch j.Method {
+	case LDAM, LDAMDRW:
+		c.Head = longtail.NewCosine(rng, c.Backbone.Width(), classes)
+	case LWS:
+		head, err := blank(j.From, d)
+		if err != nil {
+			return nil, err
+		}
+		c.Head = longtail.NewLWS(head.Head, classes)
+	}
+	return c, nil
+}
+
+// do does a job.
+func (l *Lab) do(ctx context.Context, j *Job) (Result, error) {
+	d, err := l.dataOf(j)
+	if err != nil {
+		return Result{}, err
+	}
+	var s *lesson
+	switch {
+	case !j.trains():
+		return l.withoutTraining(ctx, j, d)
+	case j.Method == PhaseOne:
+		s, err = l.phaseOne(j, d)
+	case j.Method == PhaseTwo:
+		s, err = l.phaseTwo(ctx, j, d)
+	case j.Method == CRT, j.Method == LWS:
+		s, err = l.retrain(ctx, j, d)
+	default:
+		s, err = l.joint(j, d)
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	transform, err := d.transform(j.Recipe.Augment)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := s.prepare(transform); err != nil {
+		return Result{}, err
+	}
+	path, saved, err := l.files(j)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return Result{}, err
+	}
+	if err := s.run(ctx, saved, l.tell); err != nil {
+		return Result{}, fmt.Errorf("%s: %w", j.Label(), err)
+	}
+	out, err := s.test(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	s.result.ended(out, s.group)
+	if err := nn.Save(path, s.net); err != nil {
+		return Result{}, err
+	}
+	if err := os.Remove(saved); err != nil && !errors.Is(err, fs.ErrNotExist) { // the job is complete
+		return Result{}, err
+	}
+	return s.result, nil
+}
+
+func (l *Lab) tell(s *lesson) {
+	if l.Tell == nil {
+		return
+	}
+	n := float64(max(s.sums.Steps, 1))
+	r := s.job.Recipe
+	l.Tell(&s.job, Progress{Epoch: (s.result.Steps-1)/s.loader.Len() + 1, Epochs: r.Epochs, Step: s.result.Steps, Steps: r.Epochs * s.loader.Len(),
+		Loss: s.sums.Loss / n, Right: s.sums.Right / n, Batch: r.Batch})
+}
+
+// sgd is the optimiser of a recipe.
+func (r Recipe) sgd(params []*autograd.Param) *optim.SGD {
+	return optim.NewSGD(params, optim.SGDOptions{LR: r.LR, Momentum: r.Momentum, WeightDecay: r.Decay})
+}
+
+// collector tests a network as it is at the time, its logits passed through then.
+func collector(net nn.Module, d *Data, test data.Dataset, then nn.Module) func(context.Context) (*eval.Outputs, error) {
+	return func(ctx context.Context) (*eval.Outputs, error) {
+		out, err := eval.Collect(ctx, net, test, eval.Options{Transform: d.Pre.Transform()})
+		if err != nil || then == nil {
+			return out, err
+		}
+		return out.Through(then), nil
+	}
+}

@@ -1,0 +1,197 @@
+package recipes
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"time"
+
+	"github.com/mettleml/mettle/autograd"
+	"github.com/mettleml/mettle/longtail"
+	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/checkpoint"
+	"github.com/mettleml/mettle/nn/data"
+	"github.com/mettleml/mettle/nn/eval"
+	"github.com/mettleml/mettle/nn/optim"
+	"github.com/mettleml/mettle/tensor"
+)
+
+const (
+	lastEpochs = 5  // at the end that are tested all
+	testedRest = 20 // times that the rest of a run is tested
+)
+
+// A lesson is the training of one job: the parts that its method chose.
+type lesson struct {
+	job   Job
+	net   *nn.Classifier
+	opt   optim.Optimizer
+	train data.Dataset
+	order longtail.Order
+	loss  func(epoch int) longtail.Loss // epochs count from 0
+	// retain, if not nil, is added to the loss: what holds phase II near phase I.
+	retain func(x *tensor.Tensor, features, logits autograd.Var) autograd.Var
+	test   func(ctx context.Context) (*eval.Outputs, error)
+	group  longtail.Groups
+	probe  func(ctx context.Context) (*longtail.Distortion, error)
+
+	tape   *autograd.Tape
+	loader *data.Loader
+	mixer  data.Mixer
+	rate   optim.Schedule
+	state  checkpoint.Run
+	sums   sums
+	result Result
+}
+
+// sums are what an epoch adds up, kept in the checkpoint with the rest.
+type sums struct {
+	Loss, Right, Retained float64
+	Steps                 int
+}
+
+// prepare makes what follows from the recipe.
+func (s *lesson) prepare(transform data.Transform) error {
+	r := s.job.Recipe
+	seed := s.job.stream()
+	var err error
+	s.loader, err = data.NewLoader(s.train, data.LoaderOptions{BatchSize: r.Batch, Order: s.order, Seed: seed, Transform: transform, DropLast: s.train.Len() >= r.Batch})
+	if err != nil {
+		return err
+	}
+	s.tape = autograd.NewTape(autograd.Training, seed)
+	total := r.Epochs * s.loader.Len()
+	switch r.Schedule {
+	case "multistep":
+		s.rate = optim.MultiStep(r.LR, 0.01, total*8/10, total*9/10)
+	case "cosine":
+		s.rate = optim.Cosine(r.LR, 0, total)
+	default:
+		return fmt.Errorf("schedule %q: there are multistep and cosine", r.Schedule)
+	}
+	if n := int(r.WarmUp * float64(s.loader.Len())); n > 0 {
+		s.rate = optim.WarmUp(s.rate, n)
+	}
+	switch r.Mix {
+	case "":
+	case "mixup":
+		s.mixer = data.Mixup{}
+	case "cutmix":
+		s.mixer = data.CutMix{P: 0.5}
+	default:
+		return fmt.Errorf("mixing %q: there are mixup and cutmix", r.Mix)
+	}
+	s.state = checkpoint.Run{
+		Settings: s.job,
+		Trees:    map[string]nn.Tree{"model": s.net, "optim": s.opt},
+		Loaders:  map[string]*data.Loader{"train": s.loader},
+		Tapes:    map[string]*autograd.Tape{"train": s.tape},
+		Values:   map[string]any{"result": &s.result, "sums": &s.sums},
+	}
+	return nil
+}
+
+// run trains to the end. It begins at the checkpoint at path if there is one, and leaves
+// one after every epoch and when the context ends.
+func (s *lesson) run(ctx context.Context, path string, tell func(*lesson)) error {
+	if err := s.state.Load(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w; delete the file to begin anew", err)
+	}
+	began := time.Now()
+	clock := func() { // adds the time since it was last called
+		now := time.Now()
+		s.result.Seconds += now.Sub(began).Seconds()
+		began = now
+	}
+	for {
+		epoch, at := s.loader.Position()
+		if epoch >= s.job.Recipe.Epochs {
+			return nil
+		}
+		for batch, err := range s.loader.Batches(ctx) {
+			if err != nil {
+				if ctx.Err() != nil {
+					clock()
+					return errors.Join(ctx.Err(), s.state.Save(path))
+				}
+				return err
+			}
+			if err := s.step(batch, epoch, epoch*s.loader.Len()+at); err != nil {
+				return err
+			}
+			at++
+			tell(s)
+		}
+		if err := s.endEpoch(ctx, epoch+1); err != nil {
+			return err
+		}
+		clock()
+		if err := s.state.Save(path); err != nil {
+			return err
+		}
+	}
+}
+
+// step is one update of the weights.
+func (s *lesson) step(b data.Batch, epoch, step int) error {
+	pairs := data.Pairs{A: b.Y, B: b.Y, Lambda: 1}
+	if s.mixer != nil {
+		pairs = s.mixer.Mix(b.X, b.Y, s.job.stream(), uint64(step))
+	}
+	s.opt.SetLR(s.rate(step))
+	features := s.net.Backbone.Forward(s.tape.Input(b.X))
+	logits := s.net.Head.Forward(features)
+	var loss autograd.Var
+	if s.mixer == nil {
+		loss = s.loss(epoch)(logits, b.Y)
+	} else {
+		loss = longtail.Mixed(s.loss(epoch), logits, pairs)
+	}
+	if s.retain != nil {
+		r := s.retain(b.X, features, logits)
+		s.sums.Retained += r.Scalar()
+		loss = autograd.Add(loss, r)
+	}
+	value := loss.Scalar()
+	if math.IsNaN(value) || math.IsInf(value, 0) {
+		return fmt.Errorf("the loss is %v at step %d: the run has diverged; try a smaller learning rate", value, step)
+	}
+	s.sums.Loss += value
+	s.sums.Right += nn.Accuracy(logits.Value(), b.Y)
+	s.sums.Steps++
+	if err := s.opt.Step(s.tape.Gradients(loss)); err != nil {
+		return fmt.Errorf("step %d: %w; try a smaller learning rate", step, err)
+	}
+	s.tape.Reset()
+	s.result.Steps++
+	s.result.Samples += len(b.Y)
+	return nil
+}
+
+// endEpoch adds a point to the curve.
+func (s *lesson) endEpoch(ctx context.Context, epoch int) error {
+	n := float64(max(s.sums.Steps, 1))
+	p := Point{Epoch: epoch, Loss: s.sums.Loss / n, Right: s.sums.Right / n, Retained: s.sums.Retained / n}
+	epochs := s.job.Recipe.Epochs
+	if epoch > epochs-lastEpochs || epoch%max(epochs/testedRest, 1) == 0 {
+		out, err := s.test(ctx)
+		if err != nil {
+			return err
+		}
+		r := longtail.Measure(out, s.group)
+		p.Test = &Shots{r.Acc, r.Balanced, r.Many, r.Medium, r.Few}
+	}
+	if s.probe != nil && epoch%cmp.Or(s.job.Probe, 1) == 0 {
+		d, err := s.probe(ctx)
+		if err != nil {
+			return err
+		}
+		p.Distortion = d
+	}
+	s.result.Curve = append(s.result.Curve, p)
+	s.sums = sums{}
+	return nil
+}
