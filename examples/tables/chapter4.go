@@ -104,8 +104,8 @@ func summary(r *recipes.Result) string {
 		}
 		return hundred(*v)
 	}
-	return fmt.Sprintf("acc %s (last five %s), many %s, medium %s, few %s, ECE %s; %.2f M image-steps, %v", hundred(r.Report.Acc), hundred(r.Last5),
-		group(r.Report.Many), group(r.Report.Medium), group(r.Report.Few), hundred(r.Report.ECE), float64(r.Samples)/1e6,
+	return fmt.Sprintf("acc %s, many %s, medium %s, few %s, ECE %s; %.2f M image-steps, %v", hundred(r.Report.Acc),
+		group(r.Report.Many), group(r.Report.Medium), group(r.Report.Few), hundred(r.Report.ECE), float64(r.Images)/1e6,
 		(time.Duration(r.Seconds) * time.Second).Round(time.Second))
 }
 

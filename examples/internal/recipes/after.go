@@ -91,6 +91,6 @@ func (l *Lab) withoutTraining(ctx context.Context, j *Job, d *Data) (Result, err
 	if back != nil {
 		out = out.Through(back)
 	}
-	r.ended(out, d.Groups())
+	r.Report = longtail.Measure(out, d.Groups())
 	return r, nil
 }

@@ -61,20 +61,22 @@ func (l *Lab) files(j *Job) (net, checkpoint string, err error) {
 
 // Done reports whether the result of a job is there.
 func (l *Lab) Done(j *Job) bool {
-	s := l.store()
-	s.Cached = true
-	_, err := cells.Get(s, j.Label(), *j, func() (Result, error) { return Result{}, nil })
+	_, err := l.kept(j)
 	return err == nil
 }
 
 // Result returns the result of a job, which it does first, with those whose networks it
 // begins with, where that was not done before.
 func (l *Lab) Result(ctx context.Context, j *Job) (*Result, error) {
-	r, err := cells.Get(l.store(), j.Label(), *j, func() (Result, error) { return l.do(ctx, j) })
+	r, err := get(l.store(), j, func() (Result, error) { return l.do(ctx, j) })
 	if err != nil {
 		return nil, err
 	}
 	return &r, nil
+}
+
+func get(s cells.Store, j *Job, make func() (Result, error)) (Result, error) {
+	return cells.Get(s, j.Label(), *j, make)
 }
 
 // Net returns the network that a job made, whose logits count as the job's labels do: by
@@ -175,7 +177,7 @@ func (l *Lab) do(ctx context.Context, j *Job) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	s.result.ended(out, s.group)
+	s.result.Report = longtail.Measure(out, s.group)
 	if err := nn.Save(path, s.net); err != nil {
 		return Result{}, err
 	}

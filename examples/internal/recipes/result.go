@@ -1,27 +1,19 @@
 package recipes
 
 import (
+	"fmt"
+	"strings"
+
 	"github.com/mettleml/mettle/longtail"
-	"github.com/mettleml/mettle/nn/eval"
 )
 
 // A Result is what came out of a [Job].
 type Result struct {
-	Steps   int     `json:"steps"`
-	Samples int     `json:"samples"` // passed forward and back: the image-steps of this stage
-	Seconds float64 `json:"seconds"` // of training, beside whatever else the machine did
-
-	Report longtail.Report `json:"report"` // of the last epoch
-	MCE    float64         `json:"mce"`
-	NLL    float64         `json:"nll"`
-	Brier  float64         `json:"brier"`
-	Bins   []eval.Bin      `json:"bins"`
-
-	Last5 float64 `json:"acc_last5,omitempty"` // mean accuracy of the last five epochs
-	Best  float64 `json:"acc_best,omitempty"`  // of the epochs that were tested: chosen on the test set
-	Curve []Point `json:"curve,omitempty"`
-	Bank  int     `json:"bank,omitempty"` // exemplars of phase II
-	Pool  int     `json:"pool,omitempty"` // samples that phase II trains on
+	longtail.Cost                 // of this stage alone
+	Report        longtail.Report `json:"report"` // of the last epoch
+	Curve         []Point         `json:"curve,omitempty"`
+	Bank          int             `json:"bank,omitempty"` // exemplars of phase II
+	Pool          int             `json:"pool,omitempty"` // samples that phase II trains on
 }
 
 // A Point is an epoch of training.
@@ -29,7 +21,7 @@ type Point struct {
 	Epoch      int                  `json:"epoch"`              // from 1
 	Loss       float64              `json:"loss"`               // mean over the epoch's steps
 	Right      float64              `json:"right"`              // share of the augmented training samples
-	Retained   float64              `json:"retained,omitempty"` // mean memory-retentive loss
+	Retained   float64              `json:"retained,omitempty"` // mean of what retention adds to the loss
 	Test       *Shots               `json:"test,omitempty"`     // of the epochs that were tested
 	Distortion *longtail.Distortion `json:"distortion,omitempty"`
 }
@@ -43,20 +35,71 @@ type Shots struct {
 	Few      *float64 `json:"few,omitempty"`
 }
 
-// ended adds what follows from the network and from the curve at the end.
-func (r *Result) ended(out *eval.Outputs, g longtail.Groups) {
-	c := out.Calibration(0)
-	r.Report, r.MCE, r.NLL, r.Brier, r.Bins = longtail.Measure(out, g), c.MCE, c.NLL, c.Brier, c.Bins
-	var tested []float64
-	for _, p := range r.Curve {
-		if p.Test != nil {
-			tested = append(tested, p.Test.Acc)
-			r.Best = max(r.Best, p.Test.Acc)
-		}
+// Record is a result as it is published: with all that led to it, and what it cost from
+// the first stage on. Its epochs and its history are those of the last stage that trains.
+func (l *Lab) Record(j *Job, r *Result) (longtail.Result, error) {
+	d, err := l.dataOf(j)
+	if err != nil {
+		return longtail.Result{}, err
 	}
-	if n := min(len(tested), lastEpochs); n > 0 {
-		for _, acc := range tested[len(tested)-n:] {
-			r.Last5 += acc / float64(n)
-		}
+	last := j
+	for !last.trains() {
+		last = last.From
 	}
+	test, digest, _ := cutLast(j.Test)
+	recipe := longtail.Recipe{Method: j.Method, Data: j.Data, Test: test, TestDigest: digest, Model: j.Model, Seed: j.Seed,
+		Epochs: last.Recipe.Epochs, BatchSize: last.Recipe.Batch, Options: options(j)}.On(d.Train)
+	var history longtail.History
+	if last == j {
+		for _, p := range r.Curve {
+			if p.Test != nil {
+				history.Add(longtail.Epoch{Epoch: p.Epoch, Loss: p.Loss, Acc: p.Test.Acc})
+			}
+		}
+	} else {
+		history.Add(longtail.Epoch{Epoch: recipe.Epochs, Acc: r.Report.Acc})
+	}
+	cost := r.Cost
+	for from := j.From; from != nil; from = from.From {
+		before, err := l.kept(from)
+		if err != nil {
+			return longtail.Result{}, err
+		}
+		cost.Steps, cost.Images, cost.Seconds = cost.Steps+before.Steps, cost.Images+before.Images, cost.Seconds+before.Seconds
+	}
+	return recipe.Finish(r.Report, history, cost)
+}
+
+// options are what a job says beside what a record has in fields of its own.
+func options(j *Job) any {
+	type stage struct {
+		Method string  `json:"method"`
+		Recipe Recipe  `json:"recipe,omitzero"`
+		Tau    float64 `json:"tau,omitempty"`
+		Point  int     `json:"point,omitempty"`
+		Two    *Second `json:"phase_two,omitempty"`
+		Probe  int     `json:"probe,omitempty"`
+	}
+	var stages []stage // the last first
+	j.chain(func(j *Job) { stages = append(stages, stage{j.Method, j.Recipe, j.Tau, j.Point, j.Two, j.Probe}) })
+	return map[string]any{"stages_last_first": stages}
+}
+
+func cutLast(s string) (before, after string, found bool) {
+	i := strings.LastIndexByte(s, '-')
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+1:], true
+}
+
+// kept is the result of a job that was done.
+func (l *Lab) kept(j *Job) (*Result, error) {
+	s := l.store()
+	s.Cached = true
+	r, err := get(s, j, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", j.Label(), err)
+	}
+	return &r, nil
 }

@@ -167,7 +167,7 @@ func (s *lesson) step(b data.Batch, epoch, step int) error {
 	}
 	s.tape.Reset()
 	s.result.Steps++
-	s.result.Samples += len(b.Y)
+	s.result.Images += int64(len(b.Y))
 	return nil
 }
 
