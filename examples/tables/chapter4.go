@@ -9,9 +9,7 @@ import (
 
 	"github.com/mettleml/mettle/examples/internal/cells"
 	"github.com/mettleml/mettle/examples/internal/cli"
-	"github.com/mettleml/mettle/examples/internal/datasets"
 	"github.com/mettleml/mettle/examples/internal/recipes"
-	"github.com/mettleml/mettle/longtail"
 )
 
 // A study is the run of chapter 4: the data by imbalance, and the jobs.
@@ -53,21 +51,18 @@ func chapter4(ctx context.Context, c *config) error {
 }
 
 func openStudy(c *config) (*study, error) {
-	train, test, err := datasets.Find(c.data, []int{3, 32, 32})
-	if err != nil {
-		return nil, err
-	}
 	s := &study{c: c, data: map[float64]*recipes.Data{}, model: cmp.Or(c.victim, "resnet32"), line: cli.NewLine(30 * time.Second), began: time.Now()}
 	s.lab = &recipes.Lab{Dir: c.out, Cached: c.cached, Tell: s.tell}
 	for _, imbalance := range []float64{100, 200, 50} {
-		d, err := recipes.New(c.data, train, test, longtail.Exponential{Imbalance: imbalance}, nil)
+		d, err := recipes.Open(recipes.Source{Data: c.data, Imbalance: imbalance})
 		if err != nil {
 			return nil, err
 		}
 		s.data[imbalance] = d
 		s.lab.Use(d)
 	}
-	if s.held, err = recipes.Held(c.data, train, longtail.Exponential{Imbalance: 100}, nil); err != nil {
+	var err error
+	if s.held, err = recipes.Open(recipes.Source{Data: c.data, Imbalance: 100, HeldOut: true}); err != nil {
 		return nil, err
 	}
 	s.lab.Use(s.held)

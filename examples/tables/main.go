@@ -30,6 +30,7 @@ type config struct {
 	workers                   int
 	seed                      uint64
 	cached                    bool
+	epochs                    int
 }
 
 func flags(c *config) {
@@ -51,6 +52,7 @@ func flags(c *config) {
 
 	g = f.Group("How much")
 	g.IntVar(&c.n, "n", 1000, "test images to attack: the first that the victim gets right")
+	g.IntVar(&c.epochs, "epochs", 0, "chapter 4: epochs of a joint training; 0: 200. What only ranks settings has a part of them")
 	g.IntVar(&c.slow, "slow", 100, "test images for the attacks whose budget is 50,000 queries")
 	g.IntVar(&c.sweep, "sweep", 100, "test images of each victim for tables 2.7 and 2.8, and for each setting of figure 2.3")
 	g.IntVar(&c.victims, "victims", 3, "victims to attack: the held-out network trained from so many seeds")

@@ -1,47 +1,163 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 
 	"github.com/mettleml/mettle/examples/internal/recipes"
 )
 
-// A part is some cells of the plan, in the order in which they are worth most. Which
-// they are may follow from cells that came before.
+// A part is some cells of the plan. Which they are may follow from cells that came
+// before.
 type part struct {
 	name string
 	jobs func(context.Context) ([]*recipes.Job, error)
 }
 
-// standard is the recipe of all rows, that of LDAM-DRW's program.
-func standard(epochs int, decay float64) recipes.Recipe {
-	return recipes.Recipe{Epochs: epochs, Batch: 128, LR: 0.1, Momentum: 0.9, Decay: decay, Schedule: "multistep", WarmUp: float64(epochs) / 40, Augment: "crop-flip"}
-}
-
-// after is a job without training that begins with the network of another.
-func after(from *recipes.Job, method string, tau float64) *recipes.Job {
-	j := recipes.Job{Data: from.Data, Subset: from.Subset, Digest: from.Digest, Test: from.Test, Model: from.Model, Method: method, Seed: from.Seed, Tau: tau, From: from}
-	return &j
-}
-
-const pilotEpochs = 30
-
-var decays = []float64{2e-4, 5e-4}
-
+// plan is what chapter 4 takes, in the order in which the parts are worth most: the
+// harness is proved first, then settings are chosen on held-out data, then come the rows
+// of the tables. Parts that share a network share its training.
 func (s *study) plan() []part {
-	return []part{{"pilot", s.pilot}}
+	fixed := func(list func(decay float64) []*recipes.Job) func(context.Context) ([]*recipes.Job, error) {
+		return func(ctx context.Context) ([]*recipes.Job, error) {
+			decay, err := s.decay(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return list(decay), nil
+		}
+	}
+	rows := func(imbalance float64, seed uint64) func(context.Context) ([]*recipes.Job, error) {
+		return fixed(func(decay float64) []*recipes.Job { return s.rivals(s.data[imbalance], seed, decay) })
+	}
+	list := []part{
+		{"weight decay", s.pilot},
+		{"rivals, seed 1", rows(100, 1)},
+		{"phase I, seed 1", fixed(func(decay float64) []*recipes.Job {
+			return []*recipes.Job{s.phaseOne(s.data[100], 1, decay)}
+		})},
+	}
+	list = append(list, part{"reference of the search", fixed(s.reference)})
+	for i := range searches {
+		list = append(list, part{fmt.Sprintf("search %d", i+1), func(ctx context.Context) ([]*recipes.Job, error) {
+			arms, err := s.search(ctx, i)
+			var jobs []*recipes.Job
+			for _, a := range arms {
+				jobs = append(jobs, a.job)
+			}
+			return jobs, err
+		}})
+	}
+	return append(list,
+		part{"Divide and Retain, seed 1", s.ours(100, 1)},
+		part{"rivals, seed 2", rows(100, 2)},
+		part{"Divide and Retain, seed 2", s.ours(100, 2)},
+		part{"modern augmentations", s.modern},
+		part{"ablations", s.ablations},
+		part{"points", s.points},
+		part{"Divide and Retain, imbalance 200", s.ours(200, 1)}, part{"rivals, imbalance 200", rows(200, 1)},
+		part{"Divide and Retain, imbalance 50", s.ours(50, 1)}, part{"rivals, imbalance 50", rows(50, 1)},
+	)
 }
+
+// epochs are those of a joint training, and pilot and proxy the ones of runs that only
+// rank settings.
+func (s *study) epochs() int      { return cmp.Or(s.c.epochs, 200) }
+func (s *study) pilotEpochs() int { return max(s.epochs()*3/20, 1) }
+func (s *study) proxyEpochs() int { return max(s.epochs()*3/10, 1) }
+
+// headAt is the number of many-shot classes: the head.
+func headAt(d *recipes.Data) int {
+	return max(len(d.Groups().Many), 1)
+}
+
+// The weight decays and the τ that are tried on held-out data.
+var (
+	decays = []float64{2e-4, 5e-4}
+	taus   = []float64{0.5, 1, 1.5, 2}
+)
 
 // pilot compares weight decays on held-out data: of cross-entropy, and of its network
 // adjusted to balance.
 func (s *study) pilot(context.Context) ([]*recipes.Job, error) {
 	var list []*recipes.Job
 	for _, decay := range decays {
-		j := s.held.Job(s.model, recipes.CE, 1, standard(pilotEpochs, decay))
+		j := s.held.Job(s.model, recipes.CE, 1, recipes.Standard(s.pilotEpochs(), decay))
 		list = append(list, &j)
-		for _, tau := range []float64{0.5, 1, 1.5, 2} {
-			list = append(list, after(&j, recipes.PostHoc, tau))
+		for _, tau := range taus {
+			list = append(list, j.Adjusted(recipes.PostHoc, tau))
 		}
 	}
 	return list, nil
+}
+
+// decay is the weight decay whose network is best on held-out data, as the mean of what
+// it is as trained and of its best adjustment.
+func (s *study) decay(ctx context.Context) (float64, error) {
+	jobs, err := s.pilot(ctx)
+	if err != nil {
+		return 0, err
+	}
+	each := len(jobs) / len(decays)
+	var best, most float64
+	for i, decay := range decays {
+		group := jobs[i*each : (i+1)*each]
+		plain, err := s.lab.Result(ctx, group[0])
+		if err != nil {
+			return 0, err
+		}
+		_, adjusted, err := s.best(ctx, group[1:])
+		if err != nil {
+			return 0, err
+		}
+		if v := plain.Report.Balanced + adjusted.Report.Balanced; i == 0 || v > most {
+			best, most = decay, v
+		}
+	}
+	return best, nil
+}
+
+// best is the job with the largest mean of the classes' accuracies, of equal ones the
+// first.
+func (s *study) best(ctx context.Context, jobs []*recipes.Job) (*recipes.Job, *recipes.Result, error) {
+	var best *recipes.Job
+	var most *recipes.Result
+	for _, j := range jobs {
+		r, err := s.lab.Result(ctx, j)
+		if err != nil {
+			return nil, nil, err
+		}
+		if best == nil || r.Report.Balanced > most.Report.Balanced {
+			best, most = j, r
+		}
+	}
+	return best, most, nil
+}
+
+// rivals are the methods that Divide and Retain is compared with, on one recipe. τ is
+// chosen by the pilot's networks, which are trained on less and for a shorter time, so the
+// neighbours are shown too.
+func (s *study) rivals(d *recipes.Data, seed uint64, decay float64) []*recipes.Job {
+	joint := func(method string) *recipes.Job {
+		j := d.Job(s.model, method, seed, recipes.Standard(s.epochs(), decay))
+		return &j
+	}
+	ce := joint(recipes.CE)
+	ce.Probe = 5
+	list := []*recipes.Job{ce}
+	for _, tau := range taus {
+		list = append(list, ce.Adjusted(recipes.PostHoc, tau))
+	}
+	list = append(list, ce.Adjusted(recipes.TauNormalized, 1), ce.After(recipes.NCM, recipes.Recipe{}),
+		ce.After(recipes.CRT, ce.Recipe.StageTwo()), ce.After(recipes.LWS, ce.Recipe.StageTwo()))
+	for _, method := range []string{recipes.BalancedSoftmax, recipes.LDAMDRW} {
+		list = append(list, joint(method))
+	}
+	return list
+}
+
+// phaseOne is the network of the head classes alone, as long a training as any other.
+func (s *study) phaseOne(d *recipes.Data, seed uint64, decay float64) *recipes.Job {
+	return recipes.Dual{Point: headAt(d)}.PhaseOne(d, s.model, seed, recipes.Standard(s.epochs(), decay))
 }

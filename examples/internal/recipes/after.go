@@ -2,6 +2,7 @@ package recipes
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 
 	"github.com/mettleml/mettle/longtail"
@@ -58,39 +59,70 @@ func (l *Lab) retrain(ctx context.Context, j *Job, d *Data) (*lesson, error) {
 
 // withoutTraining tests a network in another way.
 func (l *Lab) withoutTraining(ctx context.Context, j *Job, d *Data) (Result, error) {
-	var r Result
-	net, err := l.Net(ctx, j.From)
+	out, err := l.outputs(ctx, j, d)
 	if err != nil {
-		return r, err
+		return Result{}, err
+	}
+	return Result{Report: longtail.Measure(out, d.Groups())}, nil
+}
+
+// Outputs are the logits of the test set by the network of a job, in the order of classes;
+// of phase I those of the head classes, by rank.
+func (l *Lab) Outputs(ctx context.Context, j *Job) (*eval.Outputs, error) {
+	d, err := l.dataOf(j)
+	if err != nil {
+		return nil, err
+	}
+	return l.outputs(ctx, j, d)
+}
+
+func (l *Lab) outputs(ctx context.Context, j *Job, d *Data) (*eval.Outputs, error) {
+	from := j
+	if !j.trains() {
+		from = j.From
+	}
+	net, err := l.Net(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	test := d.Test
+	if j.Method == PhaseOne {
+		split, err := longtail.SplitByRank(d.Train.Counts, j.Point)
+		if err != nil {
+			return nil, err
+		}
+		test = split.Head(test)
+	}
+	features, err := eval.Collect(ctx, net.Backbone, test, eval.Options{Transform: d.Pre.Transform()})
+	if err != nil {
+		return nil, err
 	}
 	train, back, err := ranked(j, d)
 	if err != nil {
-		return r, err
+		return nil, err
 	}
-	features, err := eval.Collect(ctx, net.Backbone, d.Test, eval.Options{Transform: d.Pre.Transform()})
-	if err != nil {
-		return r, err
-	}
-	var out *eval.Outputs
+	head := net.Head
 	switch j.Method {
 	case PostHoc:
-		out = features.Through(nn.NewSequential(net.Head, longtail.PostHoc(data.ClassCounts(train), j.Tau)))
+		head = nn.NewSequential(head, longtail.PostHoc(data.ClassCounts(train), j.Tau))
 	case TauNormalized:
-		out = features.Through(longtail.TauNormalized(net.Head.(*nn.Linear), j.Tau))
-	default:
+		l, ok := head.(*nn.Linear)
+		if !ok {
+			return nil, fmt.Errorf("%s takes a network with a linear classifier, and %s has none", j.Method, from.Method)
+		}
+		head = longtail.TauNormalized(l, j.Tau)
+	case NCM:
 		known, err := eval.Collect(ctx, net.Backbone, train, eval.Options{Transform: d.Pre.Transform()})
 		if err != nil {
-			return r, err
+			return nil, err
 		}
-		ncm, err := longtail.NewNCM(known, train.Classes(), longtail.NCMOptions{Center: true, Normalize: true, Euclidean: true})
-		if err != nil {
-			return r, err
+		if head, err = longtail.NewNCM(known, train.Classes(), longtail.NCMOptions{Center: true, Normalize: true, Euclidean: true}); err != nil {
+			return nil, err
 		}
-		out = features.Through(ncm)
 	}
+	out := features.Through(head)
 	if back != nil {
 		out = out.Through(back)
 	}
-	r.Report = longtail.Measure(out, d.Groups())
-	return r, nil
+	return out, nil
 }

@@ -21,48 +21,58 @@ type Data struct {
 // HeldOut begins the name of a test set that is part of the training set.
 const HeldOut = "held-out"
 
-// New makes a long-tailed set of a training and a test set. A profile of nil takes the
-// training set as it is.
-func New(name string, train, test data.Dataset, p longtail.Profile, draw longtail.Draw) (*Data, error) {
-	s, err := subset(train, p, draw)
-	if err != nil {
-		return nil, err
-	}
-	return newData(name, s, test, "test")
+// A cut says which part of a training set is taken; nil is all of it.
+type cut struct {
+	profile longtail.Profile
+	options longtail.SubsetOptions
 }
 
-// Held is New with a validation set in place of the test set, on which settings may be
-// chosen: the last tenth of every class of the training set, in the order of its file. It
-// is taken before the profile, so it has as many samples of a class as the whole; the
-// largest class of the long-tailed set has a tenth less for it.
-func Held(name string, train data.Dataset, p longtail.Profile, draw longtail.Draw) (*Data, error) {
-	members := make([][]int, train.Classes())
-	for i := range train.Len() {
-		members[train.Label(i)] = append(members[train.Label(i)], i)
-	}
-	var keep, held []int
-	for _, list := range members {
-		n := len(list) - len(list)/10
-		keep, held = append(keep, list[:n]...), append(held, list[n:]...)
-	}
-	slices.Sort(keep)
-	slices.Sort(held)
-	s, err := subset(data.Subset(train, keep), p, draw)
-	if err != nil {
-		return nil, err
-	}
-	return newData(name, s, data.Subset(train, held), HeldOut)
-}
-
-func subset(train data.Dataset, p longtail.Profile, draw longtail.Draw) (*longtail.Subset, error) {
-	if p != nil {
-		return longtail.NewSubset(train, p, longtail.SubsetOptions{Draw: draw})
+func (c *cut) subset(train data.Dataset) (*longtail.Subset, error) {
+	if c != nil {
+		return longtail.NewSubset(train, c.profile, c.options)
 	}
 	all := make([]int, train.Len())
 	for i := range all {
 		all[i] = i
 	}
 	return longtail.SubsetOf(train, "all", all)
+}
+
+// whole is a long-tailed set of a training and a test set.
+func whole(name string, train, test data.Dataset, c *cut) (*Data, error) {
+	s, err := c.subset(train)
+	if err != nil {
+		return nil, err
+	}
+	return newData(name, s, test, "test")
+}
+
+// held has a validation set in place of the test set, on which settings may be chosen:
+// the last samples of each class of the training set, in the order of its file, as many of
+// every class. They are a tenth of the largest class, or four fifths of the smallest if
+// that is less, and are taken before the profile: 40 per class of a CIFAR-100 whose
+// smallest class has 50.
+func held(name string, train data.Dataset, c *cut) (*Data, error) {
+	members := make([][]int, train.Classes())
+	for i := range train.Len() {
+		members[train.Label(i)] = append(members[train.Label(i)], i)
+	}
+	bySize := func(a, b []int) int { return len(a) - len(b) }
+	n := min(len(slices.MaxFunc(members, bySize))/10, len(slices.MinFunc(members, bySize))*4/5)
+	if n == 0 {
+		return nil, fmt.Errorf("%s: its smallest class is too small for a validation set", name)
+	}
+	var keep, back []int
+	for _, list := range members {
+		keep, back = append(keep, list[:len(list)-n]...), append(back, list[len(list)-n:]...)
+	}
+	slices.Sort(keep)
+	slices.Sort(back)
+	s, err := c.subset(data.Subset(train, keep))
+	if err != nil {
+		return nil, err
+	}
+	return newData(name, s, data.Subset(train, back), HeldOut)
 }
 
 func newData(name string, s *longtail.Subset, test data.Dataset, which string) (*Data, error) {

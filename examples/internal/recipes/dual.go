@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/longtail"
@@ -60,15 +62,11 @@ func (l *Lab) phaseTwo(ctx context.Context, j *Job, d *Data) (*lesson, error) {
 		return nil, err
 	}
 	two := j.Two
-	rule, ok := Rules[two.Rule]
-	if !ok {
-		return nil, fmt.Errorf("there is no rule %q for the bank", two.Rule)
-	}
 	features, err := eval.Collect(ctx, net.Backbone, split.Ranked(d.Train.Data), eval.Options{Transform: d.Pre.Transform()})
 	if err != nil {
 		return nil, err
 	}
-	bank, err := longtail.NewBank(features, split, longtail.BankOptions{Rule: rule, PerClass: two.PerClass, Whole: true, Seed: j.Seed})
+	bank, err := longtail.NewBank(features, split, longtail.BankOptions{Rule: Rules[two.Rule], PerClass: two.PerClass, Whole: true, Seed: j.Seed})
 	if err != nil {
 		return nil, err
 	}
@@ -80,26 +78,17 @@ func (l *Lab) phaseTwo(ctx context.Context, j *Job, d *Data) (*lesson, error) {
 	if net.Head, err = grow(j, net, features, split, len(counts)); err != nil {
 		return nil, err
 	}
-	switch two.Statistics {
-	case "":
-	case "frozen":
+	if two.Statistics == "frozen" {
 		nn.SetStatistics(net, nn.Frozen)
-	default:
-		return nil, fmt.Errorf("statistics %q: leave them out, or frozen", two.Statistics)
 	}
 	s := &lesson{job: *j, net: net, train: pool, group: d.Groups()}
 	s.result.Bank, s.result.Pool = bank.Len(), pool.Len()
 	if s.order, err = sampler(two, pool, j.stream()); err != nil {
 		return nil, err
 	}
-	var classify longtail.Loss
-	switch two.Loss {
-	case "ce":
-		classify = nn.CrossEntropy
-	case BalancedSoftmax:
+	var classify longtail.Loss = nn.CrossEntropy
+	if two.Loss == BalancedSoftmax {
 		classify = longtail.BalancedSoftmax(counts)
-	default:
-		return nil, fmt.Errorf("loss %q of phase II: there are ce and %s", two.Loss, BalancedSoftmax)
 	}
 	s.loss = func(int) longtail.Loss { return classify }
 	if two.Lambda > 0 || two.Distill > 0 {
@@ -140,7 +129,6 @@ func onTape(v autograd.Var, t *tensor.Tensor) autograd.Var { return v.Tape().Inp
 func grow(j *Job, net *nn.Classifier, features *eval.Outputs, split *longtail.Split, classes int) (nn.Module, error) {
 	o := longtail.GrowOptions{Seed: j.stream()}
 	switch j.Two.Rows {
-	case "":
 	case "zero":
 		o.Rows = longtail.ZeroRows
 	case "imprint":
@@ -150,8 +138,6 @@ func grow(j *Job, net *nn.Classifier, features *eval.Outputs, split *longtail.Sp
 			return nil, err
 		}
 		o.Means = means.Slice(split.Point, classes)
-	default:
-		return nil, fmt.Errorf("new rows %q: leave them out, or zero or imprint", j.Two.Rows)
 	}
 	return longtail.Grow(net.Head.(*nn.Linear), classes, o), nil
 }
@@ -160,12 +146,31 @@ func grow(j *Job, net *nn.Classifier, features *eval.Outputs, split *longtail.Sp
 func sampler(two *Second, pool data.Dataset, seed uint64) (longtail.Order, error) {
 	o := longtail.SamplerOptions{Seed: seed, WithReplacement: two.Replace}
 	switch two.Sampler {
-	case "balanced":
-		return longtail.ClassBalanced(pool, o)
 	case "square-root":
 		return longtail.SquareRoot(pool, o)
 	case "instance":
 		return longtail.Instance(pool, o)
 	}
-	return nil, fmt.Errorf("sampler %q of phase II: there are balanced, square-root and instance", two.Sampler)
+	return longtail.ClassBalanced(pool, o)
+}
+
+// check returns an error if an option has a value that it cannot have.
+func (s *Second) check() error {
+	if _, ok := Rules[s.Rule]; !ok {
+		return fmt.Errorf("rule %q for the bank: there are %v", s.Rule, slices.Sorted(maps.Keys(Rules)))
+	}
+	for _, o := range []struct {
+		name, value string
+		values      []string
+	}{
+		{"sampler", s.Sampler, []string{"balanced", "square-root", "instance"}},
+		{"loss", s.Loss, []string{CE, BalancedSoftmax}},
+		{"new rows", s.Rows, []string{"", "zero", "imprint"}},
+		{"statistics", s.Statistics, []string{"", "frozen"}},
+	} {
+		if !slices.Contains(o.values, o.value) {
+			return fmt.Errorf("%s %q of phase II: there are %v", o.name, o.value, o.values)
+		}
+	}
+	return nil
 }

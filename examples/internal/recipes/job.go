@@ -8,6 +8,8 @@
 package recipes
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -83,6 +85,50 @@ type Second struct {
 	Backbone   float64             `json:"backbone,omitempty"`   // learning rate of the backbone by that of the head; 0 means 1
 }
 
+// Set makes the memory-retentive loss the variant of a name. It keeps its factor.
+func (s *Second) Set(variant string) error {
+	var v longtail.Variant
+	if err := v.UnmarshalText([]byte(variant)); err != nil {
+		return err
+	}
+	s.Retention = &longtail.Retention{Variant: v}
+	return nil
+}
+
+// Check returns an error if a job cannot be done on the data: before anything is trained.
+func (j *Job) Check(d *Data) error {
+	if j.From != nil {
+		if err := j.From.Check(d); err != nil {
+			return err
+		}
+	}
+	if !j.trains() {
+		return nil
+	}
+	if _, err := blank(j, d); err != nil {
+		return err
+	}
+	if _, err := d.transform(j.Recipe.Augment); err != nil {
+		return err
+	}
+	if _, err := j.Recipe.rate(1); err != nil {
+		return err
+	}
+	if _, err := j.Recipe.mixer(); err != nil {
+		return err
+	}
+	if j.Method == PhaseOne || j.Method == PhaseTwo {
+		if _, err := longtail.SplitByRank(d.Train.Counts, j.Point); err != nil {
+			return err
+		}
+	}
+	if j.Method == PhaseTwo {
+		return j.Two.check()
+	}
+	_, err := losses(j, d.Train.Counts)
+	return err
+}
+
 // chain visits the job and those whose networks it goes back to.
 func (j *Job) chain(visit func(*Job)) {
 	for ; j != nil; j = j.From {
@@ -97,6 +143,13 @@ func (j *Job) Label() string {
 		name = "val-" + name
 	}
 	return name
+}
+
+// Same reports whether two jobs are one.
+func Same(a, b *Job) bool {
+	x, _ := json.Marshal(a)
+	y, _ := json.Marshal(b)
+	return bytes.Equal(x, y)
 }
 
 // stream is a seed of its own for each stage of a chain.

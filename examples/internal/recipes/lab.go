@@ -79,6 +79,34 @@ func get(s cells.Store, j *Job, make func() (Result, error)) (Result, error) {
 	return cells.Get(s, j.Label(), *j, make)
 }
 
+// Cost returns the image-steps that the result of a job still takes, with those of the jobs
+// before it. A checkpoint does not count.
+func (l *Lab) Cost(j *Job) int64 {
+	d, err := l.dataOf(j)
+	if err != nil || l.Done(j) {
+		return 0
+	}
+	var sum int64
+	j.chain(func(j *Job) {
+		if j.trains() && !l.Done(j) {
+			sum += int64(j.Recipe.Epochs) * int64(samples(j, d))
+		}
+	})
+	return sum
+}
+
+// samples is the number of samples in an epoch of a job.
+func samples(j *Job, d *Data) int {
+	n := PoolSize(d.Train.Counts, 1, All)
+	switch j.Method {
+	case PhaseOne:
+		return n - PoolSize(d.Train.Counts, j.Point, 1) + j.Point
+	case PhaseTwo:
+		return PoolSize(d.Train.Counts, j.Point, j.Two.PerClass)
+	}
+	return n
+}
+
 // Net returns the network that a job made, whose logits count as the job's labels do: by
 // rank in both phases of Divide and Retain, by class otherwise.
 func (l *Lab) Net(ctx context.Context, j *Job) (*nn.Classifier, error) {
@@ -138,6 +166,9 @@ func blank(j *Job, d *Data) (*nn.Classifier, error) {
 func (l *Lab) do(ctx context.Context, j *Job) (Result, error) {
 	d, err := l.dataOf(j)
 	if err != nil {
+		return Result{}, err
+	}
+	if err := j.Check(d); err != nil {
 		return Result{}, err
 	}
 	var s *lesson

@@ -64,25 +64,14 @@ func (s *lesson) prepare(transform data.Transform) error {
 	}
 	s.tape = autograd.NewTape(autograd.Training, seed)
 	total := r.Epochs * s.loader.Len()
-	switch r.Schedule {
-	case "multistep":
-		s.rate = optim.MultiStep(r.LR, 0.01, total*8/10, total*9/10)
-	case "cosine":
-		s.rate = optim.Cosine(r.LR, 0, total)
-	default:
-		return fmt.Errorf("schedule %q: there are multistep and cosine", r.Schedule)
+	if s.rate, err = r.rate(total); err != nil {
+		return err
 	}
 	if n := int(r.WarmUp * float64(s.loader.Len())); n > 0 {
 		s.rate = optim.WarmUp(s.rate, n)
 	}
-	switch r.Mix {
-	case "":
-	case "mixup":
-		s.mixer = data.Mixup{}
-	case "cutmix":
-		s.mixer = data.CutMix{P: 0.5}
-	default:
-		return fmt.Errorf("mixing %q: there are mixup and cutmix", r.Mix)
+	if s.mixer, err = r.mixer(); err != nil {
+		return err
 	}
 	s.state = checkpoint.Run{
 		Settings: s.job,
@@ -92,6 +81,29 @@ func (s *lesson) prepare(transform data.Transform) error {
 		Values:   map[string]any{"result": &s.result, "sums": &s.sums},
 	}
 	return nil
+}
+
+// rate is the learning rate at each of so many steps.
+func (r Recipe) rate(steps int) (optim.Schedule, error) {
+	switch r.Schedule {
+	case "multistep":
+		return optim.MultiStep(r.LR, 0.01, steps*8/10, steps*9/10), nil
+	case "cosine":
+		return optim.Cosine(r.LR, 0, steps), nil
+	}
+	return nil, fmt.Errorf("schedule %q: there are multistep and cosine", r.Schedule)
+}
+
+func (r Recipe) mixer() (data.Mixer, error) {
+	switch r.Mix {
+	case "":
+		return nil, nil
+	case "mixup":
+		return data.Mixup{}, nil
+	case "cutmix":
+		return data.CutMix{P: 0.5}, nil
+	}
+	return nil, fmt.Errorf("mixing %q: there are mixup and cutmix", r.Mix)
 }
 
 // run trains to the end. It begins at the checkpoint at path if there is one, and leaves
