@@ -48,7 +48,7 @@ func (s *study) ablation(ctx context.Context, a ablation, seed uint64) (*recipes
 	if err != nil {
 		return nil, err
 	}
-	d := s.data[100]
+	d := s.main
 	c := best.setting
 	c.Two.PerClass = 20
 	a.change(&c.Two)
@@ -70,7 +70,7 @@ func (s *study) ablations(ctx context.Context) ([]*recipes.Job, error) {
 	return list, nil
 }
 
-// parted are the points of figure 4.6.
+// parted are the points of figure 4.6, in hundredths of the classes.
 var parted = []int{10, 20, 35, 50, 69, 85}
 
 // points sweeps the disentanglement point, with the image-steps of the search.
@@ -82,8 +82,8 @@ func (s *study) points(ctx context.Context) ([]*recipes.Job, error) {
 	var list []*recipes.Job
 	for _, k := range parted {
 		c := best.setting
-		c.Point = k
-		list = append(list, s.dual(s.data[100], 1, c, s.proxyEpochs(), decay))
+		c.Point = max(k*len(s.main.Train.Counts)/100, 1)
+		list = append(list, s.dual(s.main, 1, c, s.proxyEpochs(), decay))
 	}
 	return list, nil
 }

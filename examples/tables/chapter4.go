@@ -5,20 +5,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mettleml/mettle/examples/internal/cells"
 	"github.com/mettleml/mettle/examples/internal/cli"
+	"github.com/mettleml/mettle/examples/internal/datasets"
 	"github.com/mettleml/mettle/examples/internal/recipes"
 )
 
 // A study is the run of chapter 4: the data by imbalance, and the jobs.
 type study struct {
-	c     *config
-	lab   *recipes.Lab
-	data  map[float64]*recipes.Data // by imbalance
-	held  *recipes.Data             // imbalance 100 with a validation set, on which settings are chosen
-	model string
+	c      *config
+	lab    *recipes.Lab
+	main   *recipes.Data   // imbalance 100, or a directory as it is
+	others []*recipes.Data // with other imbalances
+	held   *recipes.Data   // main with a validation set, on which settings are chosen
+	model  string
 
 	line  *cli.Line
 	began time.Time
@@ -27,18 +30,17 @@ type study struct {
 	at    string
 }
 
-// chapter4 does what is missing of the plan, and writes the page.
+// chapter4 does what is missing of the plan, and writes the page after every part of it.
 func chapter4(ctx context.Context, c *config) error {
 	s, err := openStudy(c)
 	if err != nil {
 		return err
 	}
+	fmt.Printf("%s %s: %d samples; held out: %d of %d per class, training on %d\n", s.main.Name, s.main.Train.Name, s.main.Train.Data.Len(),
+		s.held.Test.Len(), s.held.Test.Len()/s.held.Test.Classes(), s.held.Train.Data.Len())
 	for _, part := range s.plan() {
 		jobs, err := part.jobs(ctx)
-		if errors.Is(err, cells.ErrNotRun) {
-			continue
-		}
-		if err != nil {
+		if err != nil && !errors.Is(err, cells.ErrNotRun) {
 			return err
 		}
 		for _, j := range jobs {
@@ -46,23 +48,37 @@ func chapter4(ctx context.Context, c *config) error {
 				return err
 			}
 		}
+		if !c.cached {
+			if err := s.write(ctx); err != nil {
+				return err
+			}
+		}
 	}
-	return nil
+	return s.write(ctx)
 }
 
 func openStudy(c *config) (*study, error) {
-	s := &study{c: c, data: map[float64]*recipes.Data{}, model: cmp.Or(c.victim, "resnet32"), line: cli.NewLine(30 * time.Second), began: time.Now()}
+	s := &study{c: c, model: cmp.Or(c.victim, "resnet32"), line: cli.NewLine(30 * time.Second), began: time.Now()}
 	s.lab = &recipes.Lab{Dir: c.out, Cached: c.cached, Tell: s.tell}
-	for _, imbalance := range []float64{100, 200, 50} {
-		d, err := recipes.Open(recipes.Source{Data: c.data, Imbalance: imbalance})
-		if err != nil {
-			return nil, err
-		}
-		s.data[imbalance] = d
-		s.lab.Use(d)
-	}
 	var err error
-	if s.held, err = recipes.Open(recipes.Source{Data: c.data, Imbalance: 100, HeldOut: true}); err != nil {
+	source := recipes.Source{Data: c.data, Root: c.root, Size: c.size}
+	if s.main, err = recipes.Open(source); err != nil {
+		return nil, err
+	}
+	s.lab.Use(s.main)
+	if slices.Contains(datasets.Names, c.data) {
+		for _, source.Imbalance = range []float64{200, 50} {
+			d, err := recipes.Open(source)
+			if err != nil {
+				return nil, err
+			}
+			s.others = append(s.others, d)
+			s.lab.Use(d)
+		}
+		source.Imbalance = 0
+	}
+	source.HeldOut = true
+	if s.held, err = recipes.Open(source); err != nil {
 		return nil, err
 	}
 	s.lab.Use(s.held)
@@ -74,11 +90,16 @@ func (s *study) do(ctx context.Context, part string, j *recipes.Job) error {
 	done := s.lab.Done(j)
 	s.at = part
 	r, err := s.lab.Result(ctx, j)
-	if err != nil {
-		return err
-	}
 	if !done {
 		s.line.End()
+	}
+	var diverged *recipes.DivergedError
+	if errors.As(err, &diverged) {
+		fmt.Printf("%s  %s: %v\n", part, title(j), err)
+		return nil
+	}
+	if err != nil {
+		return err
 	}
 	fmt.Printf("%s  %s: %s\n", part, title(j), summary(r))
 	return nil

@@ -22,7 +22,7 @@ import (
 // config is what the flags say.
 type config struct {
 	chapter                   int
-	data, weights, out        string
+	data, root, weights, out  string
 	only, rows                string
 	sources, victim, transfer string
 	n, slow, sweep, victims   int
@@ -30,7 +30,7 @@ type config struct {
 	workers                   int
 	seed                      uint64
 	cached                    bool
-	epochs                    int
+	epochs, size              int
 }
 
 func flags(c *config) {
@@ -38,6 +38,8 @@ func flags(c *config) {
 	g := f.Group("What is made")
 	g.IntVar(&c.chapter, "chapter", 2, "of the thesis; there is 2")
 	g.StringVar(&c.data, "data", "mnist", "mnist, fashion, cifar10, tiny (in METTLE_DATA), or a directory of train/CLASS and test/CLASS with RGB pictures of 32x32")
+	g.StringVar(&c.root, "root", "", "chapter 4: directory that the paths of list files begin in; default: that of -data")
+	g.IntVar(&c.size, "size", 32, "chapter 4: pixels of a side that pictures in files get")
 	g.StringVar(&c.only, "only", "all", "tables and figures, such as 2.4,2.6,f2.1; frugal shows the neighbourhood of that preset")
 	g.StringVar(&c.rows, "rows", "all", "attacks of tables 2.4 and 2.5, separated by commas; NAME:N attacks N images only, such as all,autozoom:100")
 	g.StringVar(&c.out, "out", "tables", "directory for chapter2-DATA.md, the figures and the cells")

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/mettleml/mettle/examples/internal/recipes"
@@ -28,14 +29,14 @@ func (s *study) plan() []part {
 			return list(decay), nil
 		}
 	}
-	rows := func(imbalance float64, seed uint64) func(context.Context) ([]*recipes.Job, error) {
-		return fixed(func(decay float64) []*recipes.Job { return s.rivals(s.data[imbalance], seed, decay) })
+	rows := func(d *recipes.Data, seed uint64) func(context.Context) ([]*recipes.Job, error) {
+		return fixed(func(decay float64) []*recipes.Job { return s.rivals(d, seed, decay) })
 	}
 	list := []part{
 		{"weight decay", s.pilot},
-		{"rivals, seed 1", rows(100, 1)},
+		{"rivals, seed 1", rows(s.main, 1)},
 		{"phase I, seed 1", fixed(func(decay float64) []*recipes.Job {
-			return []*recipes.Job{s.phaseOne(s.data[100], 1, decay)}
+			return []*recipes.Job{s.phaseOne(s.main, 1, decay)}
 		})},
 	}
 	list = append(list, part{"reference of the search", fixed(s.reference)})
@@ -49,16 +50,17 @@ func (s *study) plan() []part {
 			return jobs, err
 		}})
 	}
-	return append(list,
-		part{"Divide and Retain, seed 1", s.ours(100, 1)},
-		part{"rivals, seed 2", rows(100, 2)},
-		part{"Divide and Retain, seed 2", s.ours(100, 2)},
+	list = append(list,
+		part{"Divide and Retain, seed 1", s.ours(s.main, 1)},
+		part{"rivals, seed 2", rows(s.main, 2)},
+		part{"Divide and Retain, seed 2", s.ours(s.main, 2)},
 		part{"modern augmentations", s.modern},
 		part{"ablations", s.ablations},
-		part{"points", s.points},
-		part{"Divide and Retain, imbalance 200", s.ours(200, 1)}, part{"rivals, imbalance 200", rows(200, 1)},
-		part{"Divide and Retain, imbalance 50", s.ours(50, 1)}, part{"rivals, imbalance 50", rows(50, 1)},
-	)
+		part{"points", s.points})
+	for _, d := range s.others {
+		list = append(list, part{"Divide and Retain, " + d.Train.Name, s.ours(d, 1)}, part{"rivals, " + d.Train.Name, rows(d, 1)})
+	}
+	return list
 }
 
 // epochs are those of a joint training, and pilot and proxy the ones of runs that only
@@ -66,11 +68,6 @@ func (s *study) plan() []part {
 func (s *study) epochs() int      { return cmp.Or(s.c.epochs, 200) }
 func (s *study) pilotEpochs() int { return max(s.epochs()*3/20, 1) }
 func (s *study) proxyEpochs() int { return max(s.epochs()*3/10, 1) }
-
-// headAt is the number of many-shot classes: the head.
-func headAt(d *recipes.Data) int {
-	return max(len(d.Groups().Many), 1)
-}
 
 // The weight decays and the τ that are tried on held-out data.
 var (
@@ -125,12 +122,19 @@ func (s *study) best(ctx context.Context, jobs []*recipes.Job) (*recipes.Job, *r
 	var most *recipes.Result
 	for _, j := range jobs {
 		r, err := s.lab.Result(ctx, j)
+		var diverged *recipes.DivergedError
+		if errors.As(err, &diverged) {
+			continue
+		}
 		if err != nil {
 			return nil, nil, err
 		}
 		if best == nil || r.Report.Balanced > most.Report.Balanced {
 			best, most = j, r
 		}
+	}
+	if best == nil {
+		return nil, nil, errors.New("all of the runs to choose from have diverged")
 	}
 	return best, most, nil
 }
@@ -159,5 +163,5 @@ func (s *study) rivals(d *recipes.Data, seed uint64, decay float64) []*recipes.J
 
 // phaseOne is the network of the head classes alone, as long a training as any other.
 func (s *study) phaseOne(d *recipes.Data, seed uint64, decay float64) *recipes.Job {
-	return recipes.Dual{Point: headAt(d)}.PhaseOne(d, s.model, seed, recipes.Standard(s.epochs(), decay))
+	return recipes.Dual{Point: d.Head()}.PhaseOne(d, s.model, seed, recipes.Standard(s.epochs(), decay))
 }

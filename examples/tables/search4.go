@@ -18,8 +18,8 @@ type arm4 struct {
 
 // searches are the rounds of the search. Each changes what the winner of those before it
 // had, and keeps the best on held-out data. All arms take the same image-steps.
-var searches = []func(best recipes.Dual) []arm4{
-	func(b recipes.Dual) []arm4 { // bank, sampler and loss
+var searches = []func(best recipes.Dual, classes int) []arm4{
+	func(b recipes.Dual, classes int) []arm4 { // bank, sampler and loss
 		var list []arm4
 		for _, m := range []int{20, 100, recipes.All} {
 			for _, how := range [][2]string{{"balanced", "ce"}, {"instance", recipes.BalancedSoftmax}} {
@@ -34,7 +34,7 @@ var searches = []func(best recipes.Dual) []arm4{
 		}
 		return list
 	},
-	func(b recipes.Dual) []arm4 { // what retains
+	func(b recipes.Dual, classes int) []arm4 { // what retains
 		none := b
 		none.Two.Retention, none.Two.Lambda = nil, 0
 		list := []arm4{{title: "no retention", setting: none}}
@@ -50,7 +50,7 @@ var searches = []func(best recipes.Dual) []arm4{
 		c.Two.Distill = 1
 		return append(list, arm4{title: "graph and logits", setting: c})
 	},
-	func(b recipes.Dual) []arm4 { // how strongly
+	func(b recipes.Dual, classes int) []arm4 { // how strongly
 		var list []arm4
 		for _, f := range []float64{0.3, 3} {
 			c := b
@@ -59,7 +59,7 @@ var searches = []func(best recipes.Dual) []arm4{
 		}
 		return list
 	},
-	func(b recipes.Dual) []arm4 { // the two phases' shares, and the rate of the second
+	func(b recipes.Dual, classes int) []arm4 { // the two phases' shares, and the rate of the second
 		var list []arm4
 		for _, share := range []float64{0.3, 0.7} {
 			c := b
@@ -70,15 +70,15 @@ var searches = []func(best recipes.Dual) []arm4{
 		c.LR = 0.03
 		return append(list, arm4{title: "rate 0.03", setting: c})
 	},
-	func(b recipes.Dual) []arm4 { // statistics, rows, the point
+	func(b recipes.Dual, classes int) []arm4 { // statistics, rows, the point
 		frozen, rows := b, b
-		frozen.Two.Statistics = "frozen"
+		frozen.Two.Statistics, frozen.LR = "frozen", 0.01 // what is not normalised anew diverges at a high rate
 		rows.Two.Rows = "imprint"
-		list := []arm4{{title: "frozen statistics", setting: frozen}, {title: "imprinted rows", setting: rows}}
-		for _, k := range []int{20, 50} {
+		list := []arm4{{title: "frozen statistics, rate 0.01", setting: frozen}, {title: "imprinted rows", setting: rows}}
+		for _, k := range []int{20, 50} { // hundredths of the classes
 			c := b
-			c.Point = k
-			list = append(list, arm4{title: fmt.Sprintf("%d head classes", k), setting: c})
+			c.Point = max(k*classes/100, 1)
+			list = append(list, arm4{title: fmt.Sprintf("%d head classes", c.Point), setting: c})
 		}
 		return list
 	},
@@ -94,9 +94,9 @@ func (s *study) search(ctx context.Context, round int) ([]arm4, error) {
 	best.job = s.dual(s.held, 1, best.setting, s.proxyEpochs(), decay)
 	for i := 0; ; i++ {
 		arms := []arm4{best}
-		for _, a := range searches[i](best.setting) {
+		for _, a := range searches[i](best.setting, len(s.held.Train.Counts)) {
 			a.job = s.dual(s.held, 1, a.setting, s.proxyEpochs(), decay)
-			if !slices.ContainsFunc(arms, func(b arm4) bool { return recipes.Same(a.job, b.job) }) {
+			if !slices.ContainsFunc(arms, func(b arm4) bool { return a.job.ID() == b.job.ID() }) {
 				arms = append(arms, a)
 			}
 		}
@@ -157,26 +157,25 @@ func (s *study) modern(ctx context.Context) ([]*recipes.Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := s.data[100]
+	d := s.main
 	r := recipes.Standard(s.epochs(), decay)
 	r.Augment = "autoaugment"
 	rival := d.Job(s.model, recipes.BalancedSoftmax, 1, r)
 	return []*recipes.Job{best.setting.Jobs(d, s.model, 1, r), &rival}, nil
 }
 
-// ours is Divide and Retain with what was chosen, as the literal reading has it and with
-// its logits adjusted.
-func (s *study) ours(imbalance float64, seed uint64) func(context.Context) ([]*recipes.Job, error) {
+// ours is Divide and Retain with what was chosen, with a new classifier on top, and as the
+// literal reading has it.
+func (s *study) ours(d *recipes.Data, seed uint64) func(context.Context) ([]*recipes.Job, error) {
 	return func(ctx context.Context) ([]*recipes.Job, error) {
 		best, decay, err := s.chosen(ctx)
 		if err != nil {
 			return nil, err
 		}
-		d := s.data[imbalance]
 		j := s.dual(d, seed, best.setting, s.epochs(), decay)
 		j.Probe = 5
 		list := []*recipes.Job{j, j.After(recipes.CRT, j.Recipe.StageTwo())}
-		if imbalance == 100 {
+		if d == s.main {
 			list = append(list, s.dual(d, seed, recipes.Literal, s.epochs(), decay))
 		}
 		return list, nil

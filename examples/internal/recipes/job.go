@@ -8,7 +8,6 @@
 package recipes
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -145,11 +144,10 @@ func (j *Job) Label() string {
 	return name
 }
 
-// Same reports whether two jobs are one.
-func Same(a, b *Job) bool {
-	x, _ := json.Marshal(a)
-	y, _ := json.Marshal(b)
-	return bytes.Equal(x, y)
+// ID is the JSON of a job, which tells it from others.
+func (j *Job) ID() string {
+	b, _ := json.Marshal(j) // of strings, numbers and structs of them
+	return string(b)
 }
 
 // stream is a seed of its own for each stage of a chain.

@@ -28,7 +28,7 @@ func (l *Lab) joint(j *Job, d *Data) (*lesson, error) {
 	}
 	s.test = collector(net, d, d.Test, nil)
 	if j.Probe > 0 {
-		split, err := longtail.SplitByCount(d.Train.Counts, 100)
+		split, err := longtail.SplitByRank(d.Train.Counts, d.Head())
 		if err != nil {
 			return nil, err
 		}
@@ -74,6 +74,10 @@ func losses(j *Job, counts []int) (func(epoch int) longtail.Loss, error) {
 
 // Groups are the classes by shot.
 func (d *Data) Groups() longtail.Groups { return longtail.Shots.Groups(d.Train.Counts) }
+
+// Head is the number of many-shot classes: the head, unless a point says otherwise. Where
+// all or none are many-shot it is all but one, or one.
+func (d *Data) Head() int { return min(max(len(d.Groups().Many), 1), len(d.Train.Counts)-1) }
 
 // prober measures the distortion of the gradients to all parameters, of 1,024 samples
 // without random transforms.

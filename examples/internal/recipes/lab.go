@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -36,6 +37,9 @@ type Progress struct {
 	Batch         int
 }
 
+// Shelf returns a lab on the same directory that does nothing.
+func (l *Lab) Shelf() *Lab { return &Lab{Dir: l.Dir, Cached: true, data: l.data} }
+
 // Use lets jobs on d be done.
 func (l *Lab) Use(d *Data) { l.data = append(l.data, d) }
 
@@ -48,7 +52,8 @@ func (l *Lab) dataOf(j *Job) (*Data, error) {
 	return nil, fmt.Errorf("job %s: its data are not open", j.Label())
 }
 
-func (l *Lab) store() cells.Store {
+// Store is where results are kept.
+func (l *Lab) Store() cells.Store {
 	return cells.Store{Dir: filepath.Join(l.Dir, "cells"), Cached: l.Cached}
 }
 
@@ -59,24 +64,29 @@ func (l *Lab) files(j *Job) (net, checkpoint string, err error) {
 	return path + ".safetensors", path + ".checkpoint", err
 }
 
-// Done reports whether the result of a job is there.
+// Done reports whether a job was done.
 func (l *Lab) Done(j *Job) bool {
-	_, err := l.kept(j)
-	return err == nil
+	_, err := l.Kept(j)
+	var diverged *DivergedError
+	return err == nil || errors.As(err, &diverged)
 }
 
 // Result returns the result of a job, which it does first, with those whose networks it
-// begins with, where that was not done before.
+// begins with, where that was not done before. There is a *DivergedError if its numbers
+// came to be not finite.
 func (l *Lab) Result(ctx context.Context, j *Job) (*Result, error) {
-	r, err := get(l.store(), j, func() (Result, error) { return l.do(ctx, j) })
-	if err != nil {
-		return nil, err
-	}
-	return &r, nil
+	return get(l.Store(), j, func() (Result, error) { return l.do(ctx, j) })
 }
 
-func get(s cells.Store, j *Job, make func() (Result, error)) (Result, error) {
-	return cells.Get(s, j.Label(), *j, make)
+func get(s cells.Store, j *Job, make func() (Result, error)) (*Result, error) {
+	r, err := cells.Get(s, j.Label(), *j, make)
+	if err == nil && r.Diverged != "" {
+		err = &DivergedError{r.Diverged}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", j.Label(), err)
+	}
+	return &r, nil
 }
 
 // Cost returns the image-steps that the result of a job still takes, with those of the jobs
@@ -201,10 +211,12 @@ func (l *Lab) do(ctx context.Context, j *Job) (Result, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return Result{}, err
 	}
-	if err := s.run(ctx, saved, l.tell); err != nil {
-		return Result{}, fmt.Errorf("%s: %w", j.Label(), err)
+	out, err := s.run(ctx, saved, l.tell)
+	var diverged *DivergedError
+	if errors.As(err, &diverged) {
+		s.result.Diverged = diverged.What
+		return s.result, nil
 	}
-	out, err := s.test(ctx)
 	if err != nil {
 		return Result{}, err
 	}
@@ -237,9 +249,17 @@ func (r Recipe) sgd(params []*autograd.Param) *optim.SGD {
 func collector(net nn.Module, d *Data, test data.Dataset, then nn.Module) func(context.Context) (*eval.Outputs, error) {
 	return func(ctx context.Context) (*eval.Outputs, error) {
 		out, err := eval.Collect(ctx, net, test, eval.Options{Transform: d.Pre.Transform()})
-		if err != nil || then == nil {
-			return out, err
+		if err != nil {
+			return nil, err
 		}
-		return out.Through(then), nil
+		for _, v := range out.Y.Data() {
+			if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
+				return nil, &DivergedError{"a logit of a test sample is not finite"}
+			}
+		}
+		if then != nil {
+			out = out.Through(then)
+		}
+		return out, nil
 	}
 }

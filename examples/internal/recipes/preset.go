@@ -55,7 +55,7 @@ var Literal = Dual{Share: 0.5, Schedule: "cosine", Two: Second{PerClass: 20, Sam
 func (c Dual) Jobs(d *Data, model string, seed uint64, r Recipe) *Job {
 	counts := d.Train.Counts
 	if c.Point == 0 {
-		c.Point = min(max(len(d.Groups().Many), 1), len(counts)-1)
+		c.Point = d.Head()
 	}
 	head := samples(&Job{Method: PhaseOne, Point: c.Point}, d)
 	budget := r.Epochs * PoolSize(counts, 1, All)

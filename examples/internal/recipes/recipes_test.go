@@ -201,8 +201,12 @@ func TestDiverges(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = l.Result(t.Context(), &j)
-	if err == nil || !strings.Contains(err.Error(), "smaller learning rate") {
+	var diverged *DivergedError
+	if !errors.As(err, &diverged) || !strings.Contains(err.Error(), "smaller learning rate") {
 		t.Fatalf("error %v", err)
+	}
+	if _, again := l.Result(t.Context(), &j); again == nil || again.Error() != err.Error() {
+		t.Errorf("asked again: %v", again)
 	}
 	if _, err := os.Stat(net); err == nil {
 		t.Error("a network of a run that diverged was kept")

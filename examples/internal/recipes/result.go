@@ -1,7 +1,6 @@
 package recipes
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/mettleml/mettle/longtail"
@@ -12,8 +11,9 @@ type Result struct {
 	longtail.Cost                 // of this stage alone
 	Report        longtail.Report `json:"report"` // of the last epoch
 	Curve         []Point         `json:"curve,omitempty"`
-	Bank          int             `json:"bank,omitempty"` // exemplars of phase II
-	Pool          int             `json:"pool,omitempty"` // samples that phase II trains on
+	Bank          int             `json:"bank,omitempty"`     // exemplars of phase II
+	Pool          int             `json:"pool,omitempty"`     // samples that phase II trains on
+	Diverged      string          `json:"diverged,omitempty"` // how training failed; there is no report then
 }
 
 // A Point is an epoch of training.
@@ -61,7 +61,7 @@ func (l *Lab) Record(j *Job, r *Result) (longtail.Result, error) {
 	}
 	cost := r.Cost
 	for from := j.From; from != nil; from = from.From {
-		before, err := l.kept(from)
+		before, err := l.Kept(from)
 		if err != nil {
 			return longtail.Result{}, err
 		}
@@ -93,13 +93,9 @@ func cutLast(s string) (before, after string, found bool) {
 	return s[:i], s[i+1:], true
 }
 
-// kept is the result of a job that was done.
-func (l *Lab) kept(j *Job) (*Result, error) {
-	s := l.store()
+// Kept is the result of a job that was done, a *DivergedError or cells.ErrNotRun.
+func (l *Lab) Kept(j *Job) (*Result, error) {
+	s := l.Store()
 	s.Cached = true
-	r, err := get(s, j, nil)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", j.Label(), err)
-	}
-	return &r, nil
+	return get(s, j, nil)
 }

@@ -106,11 +106,12 @@ func (r Recipe) mixer() (data.Mixer, error) {
 	return nil, fmt.Errorf("mixing %q: there are mixup and cutmix", r.Mix)
 }
 
-// run trains to the end. It begins at the checkpoint at path if there is one, and leaves
-// one after every epoch and when the context ends.
-func (s *lesson) run(ctx context.Context, path string, tell func(*lesson)) error {
+// run trains to the end, and returns the logits of the test set. It begins at the
+// checkpoint at path if there is one, and leaves one after every epoch and when the context
+// ends.
+func (s *lesson) run(ctx context.Context, path string, tell func(*lesson)) (*eval.Outputs, error) {
 	if err := s.state.Load(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w; delete the file to begin anew", err)
+		return nil, fmt.Errorf("%w; delete the file to begin anew", err)
 	}
 	began := time.Now()
 	clock := func() { // adds the time since it was last called
@@ -121,30 +122,39 @@ func (s *lesson) run(ctx context.Context, path string, tell func(*lesson)) error
 	for {
 		epoch, at := s.loader.Position()
 		if epoch >= s.job.Recipe.Epochs {
-			return nil
+			return s.test(ctx)
 		}
 		for batch, err := range s.loader.Batches(ctx) {
 			if err != nil {
 				if ctx.Err() != nil {
 					clock()
-					return errors.Join(ctx.Err(), s.state.Save(path))
+					return nil, errors.Join(ctx.Err(), s.state.Save(path))
 				}
-				return err
+				return nil, err
 			}
 			if err := s.step(batch, epoch, epoch*s.loader.Len()+at); err != nil {
-				return err
+				return nil, err
 			}
 			at++
 			tell(s)
 		}
 		if err := s.endEpoch(ctx, epoch+1); err != nil {
-			return err
+			return nil, err
 		}
 		clock()
 		if err := s.state.Save(path); err != nil {
-			return err
+			return nil, err
 		}
 	}
+}
+
+// A DivergedError says that training came to numbers that are not finite. The checkpoint is
+// as the epoch before left it.
+type DivergedError struct{ What string }
+
+// Error says so.
+func (e *DivergedError) Error() string {
+	return e.What + ": the run has diverged; try a smaller learning rate"
 }
 
 // step is one update of the weights.
@@ -169,13 +179,15 @@ func (s *lesson) step(b data.Batch, epoch, step int) error {
 	}
 	value := loss.Scalar()
 	if math.IsNaN(value) || math.IsInf(value, 0) {
-		return fmt.Errorf("the loss is %v at step %d: the run has diverged; try a smaller learning rate", value, step)
+		return &DivergedError{fmt.Sprintf("the loss is %v at step %d", value, step)}
 	}
 	s.sums.Loss += value
 	s.sums.Right += nn.Accuracy(logits.Value(), b.Y)
 	s.sums.Steps++
-	if err := s.opt.Step(s.tape.Gradients(loss)); err != nil {
-		return fmt.Errorf("step %d: %w; try a smaller learning rate", step, err)
+	if err := s.opt.Step(s.tape.Gradients(loss)); errors.Is(err, optim.ErrNotFinite) {
+		return &DivergedError{fmt.Sprintf("step %d: %v", step, err)}
+	} else if err != nil {
+		return err
 	}
 	s.tape.Reset()
 	s.result.Steps++
