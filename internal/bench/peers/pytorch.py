@@ -184,6 +184,92 @@ infer("infer/net4_b1", net4, 1, 1, 28, 28)
 infer("infer/resnet32_b256", resnet32, 256, 3, 32, 32)
 infer("infer/tiny3d_b4_16x112x112", tiny3d, 4, 3, 16, 112, 112)
 
+
+
+def retention(old, new, tau=0.1):
+    """The memory-retentive loss of package longtail, variant graph."""
+    o, g = F.normalize(old), F.normalize(new)
+    a = F.softmax(o @ o.t() / tau, 1)
+    return (a * (2 - 2 * o @ g.t())).sum() / len(o)
+
+
+def phase_two():
+    student = resnet32().train()
+    student[-1] = nn.Linear(64, 100)
+    teacher = resnet32()[:-1].eval()
+    x, y = torch.randn(128, 3, 32, 32), torch.arange(128) % 100
+    opt = torch.optim.SGD(student.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
+
+    def run():
+        opt.zero_grad()
+        with torch.no_grad():
+            old = teacher(x)
+        features = student[:-1](x)
+        (F.cross_entropy(student[-1](features), y) + retention(old, features)).backward()
+        opt.step()
+    return run
+
+
+def retained():
+    old, new = torch.randn(128, 64), torch.randn(128, 64).requires_grad_()
+    return lambda: torch.autograd.grad(retention(old, new), new)
+
+
+def loader():
+    """An epoch of 21 batches of 128, prepared by as many processes as there are threads."""
+    from torchvision import transforms as T
+    from PIL import Image
+    third = (1 / 3,) * 3
+
+    def cutout(x):
+        y, z = torch.randint(32, (2,)).tolist()
+        x[:, max(y - 8, 0):y + 8, max(z - 8, 0):z + 8] = 0
+        return x
+
+    class Pictures(torch.utils.data.Dataset):
+        pixels = torch.randint(256, (2723, 32, 32, 3), dtype=torch.uint8).numpy()
+        then = T.Compose([T.RandomCrop(32, 4), T.RandomHorizontalFlip(), T.AutoAugment(T.AutoAugmentPolicy.CIFAR10),
+                          T.ToTensor(), T.Normalize(third, third), cutout])
+
+        def __len__(self):
+            return len(self.pixels)
+
+        def __getitem__(self, i):
+            return self.then(Image.fromarray(self.pixels[i])), 0
+
+    batches = torch.utils.data.DataLoader(Pictures(), 128, shuffle=True, drop_last=True, num_workers=THREADS, persistent_workers=True)
+
+    def run():
+        for _ in batches:
+            pass
+    return run
+
+
+def herd(n, d):
+    """The order in which iCaRL takes all samples."""
+    x = F.normalize(torch.randn(n, d))
+
+    def run():
+        mean, total, left = x.mean(0), torch.zeros(d), torch.ones(n)
+        scores = torch.empty(n)
+        order = []
+        for k in range(n):
+            p = (k + 1) * mean - total
+            torch.mv(x, p, out=scores)  # rows have length 1, so the nearest has the largest product
+            i = int(torch.where(left > 0, scores, torch.tensor(-1e30)).argmax())
+            left[i] = 0
+            total += x[i]
+            order.append(i)
+        return order
+    return run
+
+
+bench("longtail/phase2_resnet32_b128", phase_two)
+bench("longtail/retention_128x64/fwdbwd", retained)
+bench("longtail/loader_21x128", loader)
+bench("longtail/herd_500x64", lambda: herd(500, 64))
+bench("longtail/herd_5000x512", lambda: herd(5000, 512))
+
 for b in (1, 8, 100):
     bench(f"extra/matmul/linear_{b}x128x1600", forward(lambda x, w: x @ w.t(), (b, 1600), (128, 1600)))
     bench(f"extra/matmul/linear_{b}x10x128", forward(lambda x, w: x @ w.t(), (b, 128), (10, 128)))
