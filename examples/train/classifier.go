@@ -25,8 +25,13 @@ import (
 )
 
 // recipe fills in what suits the model.
-func recipe(c *config) {
+func recipe(c *config, spec models.Spec) {
 	switch {
+	case takesClips(spec):
+		c.epochs, c.batch, c.lr = cmp.Or(c.epochs, 30), cmp.Or(c.batch, 16), cmp.Or(c.lr, 0.05)
+		if c.decay == suits {
+			c.decay = 5e-4
+		}
 	case strings.HasPrefix(c.model, "resnet"), strings.HasPrefix(c.model, "vgg"):
 		c.epochs, c.batch, c.lr = cmp.Or(c.epochs, 20), cmp.Or(c.batch, 128), cmp.Or(c.lr, 0.1)
 		if c.decay == suits {
@@ -87,6 +92,7 @@ type settings struct {
 	Adversarial string  `json:"adversarial"`
 	Eps         float64 `json:"eps"`
 	Seed        uint64  `json:"seed"`
+	Still       float64 `json:"still,omitempty"` // frames, segments and sizes of clips are in the data's digest
 }
 
 // settingsOf is what a configuration means for a training set. That follows from -data
@@ -94,7 +100,7 @@ type settings struct {
 func settingsOf(c *config, train data.Dataset) (settings, error) {
 	digest, err := data.Digest(train)
 	s := settings{Model: c.model, Data: digest, Epochs: c.epochs, Batch: c.batch, LR: c.lr, Momentum: c.momentum, Decay: c.decay,
-		Augment: c.augment, Flip: c.augment && c.data != "mnist", Adversarial: c.adversarial, Seed: c.seed}
+		Augment: c.augment, Flip: c.augment && c.data != "mnist", Adversarial: c.adversarial, Seed: c.seed, Still: c.still}
 	if c.adversarial != "" {
 		s.Eps = c.eps
 	}
@@ -111,6 +117,10 @@ type session struct {
 	attack *pgd // nil without adversarial training
 	path   string
 	state  checkpoint.Run
+
+	still   float64 // share of the training clips that are frozen
+	classes int
+	seed    uint64
 }
 
 // restore goes back to the checkpoint.
@@ -138,8 +148,17 @@ func classifier(ctx context.Context, c *config) (float64, error) {
 		}
 		return 0, fmt.Errorf("-model %s: there are %s", c.model, strings.Join(names, ", "))
 	}
-	recipe(c)
-	train, test, err := datasets.Find(c.data, spec.Input)
+	if err := c.checkClips(spec); err != nil {
+		return 0, err
+	}
+	recipe(c, spec)
+	var train, test data.Dataset
+	var err error
+	if takesClips(spec) {
+		train, test, err = clips(ctx, c, spec)
+	} else {
+		train, test, err = datasets.Find(c.data, spec.Input)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -149,9 +168,12 @@ func classifier(ctx context.Context, c *config) (float64, error) {
 	if c.limit > 0 && c.limit < train.Len() {
 		train = data.Subset(train, rand.New(rand.NewPCG(c.seed, 1)).Perm(train.Len())[:c.limit])
 	}
-	s := &session{net: spec.New(c.seed, train.Classes()), tape: autograd.NewTape(autograd.Training, c.seed), path: c.out + ".checkpoint"}
+	s := &session{net: spec.New(c.seed, train.Classes()), tape: autograd.NewTape(autograd.Training, c.seed), path: c.out + ".checkpoint",
+		still: c.still, classes: train.Classes(), seed: c.seed}
 	var transform data.Transform
-	if s.pre, transform, err = prepare(c, spec, train.Shape()); err != nil {
+	if takesClips(spec) {
+		s.pre, transform = prepareClips(c, train.Shape())
+	} else if s.pre, transform, err = prepare(c, spec, train.Shape()); err != nil {
 		return 0, err
 	}
 	s.opt = optim.NewSGD(nn.Params(s.net), optim.SGDOptions{LR: c.lr, Momentum: c.momentum, Nesterov: c.momentum > 0, WeightDecay: c.decay})
@@ -185,11 +207,23 @@ func classifier(ctx context.Context, c *config) (float64, error) {
 	if err := s.train(ctx, c); err != nil {
 		return 0, err
 	}
-	acc, err := accuracy(ctx, s.net, s.pre, test, nil)
-	if err != nil {
-		return 0, err
+	var acc float64
+	meta := map[string]string{}
+	if takesClips(spec) {
+		a, err := measure(ctx, s.net, s.pre, test)
+		if err != nil {
+			return 0, err
+		}
+		if err := a.write(c, test, meta); err != nil {
+			return 0, err
+		}
+		acc = a.Clean
+	} else {
+		if acc, err = accuracy(ctx, s.net, s.pre, test, nil); err != nil {
+			return 0, err
+		}
+		fmt.Printf("test accuracy %.2f %%\n", 100*acc)
 	}
-	fmt.Printf("test accuracy %.2f %%\n", 100*acc)
 	if s.attack != nil {
 		robust, err := accuracy(ctx, s.net, s.pre, test, s.attack)
 		if err != nil {
@@ -202,7 +236,7 @@ func classifier(ctx context.Context, c *config) (float64, error) {
 		dtype = tensor.F16
 	}
 	info := models.Info{Model: c.model, Classes: train.Classes(), ClassNames: data.ClassNames(train), Data: c.data, Preprocess: s.pre, Accuracy: strconv.FormatFloat(acc, 'f', 4, 64)}
-	if err := models.Save(c.out, s.net, info, nn.SaveOptions{DType: dtype}); err != nil {
+	if err := models.Save(c.out, s.net, info, nn.SaveOptions{DType: dtype, Metadata: meta}); err != nil {
 		return 0, err
 	}
 	os.Remove(s.path) // the run is complete
@@ -254,8 +288,7 @@ func (s *session) step(batch data.Batch, rate optim.Schedule, p *progress) error
 		s.attack.perturb(s.net, x, batch.Y, at)
 	}
 	s.opt.SetLR(rate(at))
-	logits := s.net.Forward(s.tape.Input(x))
-	loss := nn.CrossEntropy(logits, batch.Y)
+	logits, loss := s.lossOf(x, batch.Y, at)
 	value := loss.Scalar()
 	if math.IsNaN(value) || math.IsInf(value, 0) {
 		return fmt.Errorf("the loss is %v at step %d: the run has diverged; try a smaller -lr", value, at)

@@ -4,6 +4,8 @@
 //	go run ./examples/train -data mnist -model net4
 //	go run ./examples/train -data fashion -model resnet20
 //	go run ./examples/train -data mnist -model net4 -adversarial pgd
+//	go run ./examples/train -data VIDEOS -pack DIR -model r3d18-small -stride 2
+//	go run ./examples/train -data VIDEOS -pack DIR -model tsn-resnet20 -stride 2 -segments 4
 //	go run ./examples/train -stage sources -data mnist -out DIR
 //	go run ./examples/train -stage meta -data cifar10 -out DIR
 //	go run ./examples/train -stage meta -vanilla -out DIR
@@ -49,6 +51,7 @@ type config struct {
 	vanilla                 bool
 	estimated, images       int
 	threads                 int
+	clipFlags
 
 	onStep func(step int) // for tests; may be nil
 }
@@ -78,6 +81,14 @@ func flags(c *config) {
 	g.BoolVar(&c.half, "half", false, "write weights as float16")
 	g.BoolVar(&c.resume, "resume", false, "go on from the checkpoint beside -out, which is written after every epoch and at Ctrl-C")
 
+	g = f.Group("Networks for clips, with -data a folder of CLASS/VIDEO")
+	g.StringVar(&c.groups, "groups", "1-7", "the groups of videos that test; the others train. A video's group is the number after _g in its name, as in UCF50 and UCF101")
+	g.IntVar(&c.size, "size", 0, "height and width of the frames in pixels; 0: those of the model")
+	g.IntVar(&c.stride, "stride", 1, "a clip has every so many-th frame of a video")
+	g.IntVar(&c.segments, "segments", 0, "train on so many single frames from all over a video, as temporal segment networks do; 0: on windows of consecutive frames, as in the test")
+	g.Float64Var(&c.still, "still", 0, "share of the training clips of which one frame is shown all the time, with all classes alike as the target, so that the network does not tell classes by appearance")
+	g.StringVar(&c.pack, "pack", "", "directory to which the videos are decoded once, and from where they are then read many times faster; what is there already is used")
+
 	g = f.Group("Stages sources and meta")
 	g.StringVar(&c.sources, "sources", "", "the models whose gradients the meta attacker learns; default: lenet5,net2,net3 for gray pictures of 28x28, three of VGG for RGB")
 	g.IntVar(&c.iterations, "iterations", 0, "stage meta: outer iterations; 0: 300")
@@ -96,6 +107,9 @@ func (c *config) check() error {
 	err := cmp.Or(cli.AtLeast("epochs", c.epochs, 0), cli.AtLeast("batch", c.batch, 0), cli.AtLeast("lr", c.lr, 0),
 		cli.Within("momentum", c.momentum, 0, 0.9999), cli.AtLeast("limit", c.limit, 0), cli.AtLeast("threads", c.threads, 0),
 		cli.AtLeast("iterations", c.iterations, 0), cli.AtLeast("rate", c.rate, 0), cli.AtLeast("estimated", c.estimated, 0), cli.AtLeast("images", c.images, 0))
+	if err == nil {
+		err = cmp.Or(cli.AtLeast("size", c.size, 0), cli.AtLeast("stride", c.stride, 0), cli.AtLeast("segments", c.segments, 0), cli.Within("still", c.still, 0, 0.9))
+	}
 	if err == nil && c.decay != suits {
 		err = cli.AtLeast("decay", c.decay, 0)
 	}

@@ -19,7 +19,7 @@ import (
 // A Spec describes a network.
 type Spec struct {
 	Name         string // as on a command line
-	Input        []int  // of one example: [C, H, W]
+	Input        []int  // of one example: [C, H, W], of a clip [C, T, H, W]
 	Classes      int    // that Params and MultiplyAdds are for; 0 for an auto-encoder
 	Params       int
 	MultiplyAdds int64 // of one example, in convolutions and matrix products
@@ -56,17 +56,30 @@ var All = []Spec{
 	{"vgg13-32", cifar, 10, 9_416_010, 228_267_008, vgg(VGG13, 32)},
 	{"vgg16-32", cifar, 10, 14_728_266, 313_201_664, vgg(VGG16, 32)},
 	{"vgg19-32", cifar, 10, 20_040_522, 398_136_320, vgg(VGG19, 32)},
-	{"vgg11-64", tiny, 200, 9_635_784, 611_467_264, vgg(VGG11, 64)},
-	{"vgg13-64", tiny, 200, 9_820_680, 913_457_152, vgg(VGG13, 64)},
-	{"vgg16-64", tiny, 200, 15_132_936, 1_253_195_776, vgg(VGG16, 64)},
-	{"vgg19-64", tiny, 200, 20_445_192, 1_592_934_400, vgg(VGG19, 64)},
+	{"vgg11-64", tinyImageNet, 200, 9_635_784, 611_467_264, vgg(VGG11, 64)},
+	{"vgg13-64", tinyImageNet, 200, 9_820_680, 913_457_152, vgg(VGG13, 64)},
+	{"vgg16-64", tinyImageNet, 200, 15_132_936, 1_253_195_776, vgg(VGG16, 64)},
+	{"vgg19-64", tinyImageNet, 200, 20_445_192, 1_592_934_400, vgg(VGG19, 64)},
+	{"tiny3d", clips, 10, 18_370, 31_850_816, of(Tiny3D)},
+	{"tiny2plus1d", clips, 10, 10_562, 18_481_472, of(Tiny2Plus1D)},
+	{"tinytsn", clips, 10, 6_418, 12_976_448, of(TinyTSN)},
+	{"tinyflow", flows, 10, 18_154, 28_311_872, of(TinyFlow)},
+	{"r3d18-small", smallClips, 5, 2_074_869, 822_870_656, of(R3D18Small)},
+	{"tsn-resnet20", smallClips, 10, 269_722, 2_595_226_240, tsn(ResNet20)},
+	{"r3d18", kinetics, 400, 33_371_472, 40_696_553_472, of(R3D18)},
+	{"mc318", kinetics, 400, 11_695_440, 43_342_635_008, of(MC318)},
+	{"r2plus1d18", kinetics, 400, 31_505_325, 40_519_080_960, of(R2Plus1D18)},
 }
 
 var (
-	mnist    = []int{1, 28, 28}
-	cifar    = []int{3, 32, 32}
-	tiny     = []int{3, 64, 64}
-	imagenet = []int{3, 224, 224}
+	mnist        = []int{1, 28, 28}
+	cifar        = []int{3, 32, 32}
+	tinyImageNet = []int{3, 64, 64}
+	imagenet     = []int{3, 224, 224}
+	clips        = []int{3, 16, 32, 32}
+	flows        = []int{2, 16, 32, 32}
+	smallClips   = []int{3, 16, 64, 64}
+	kinetics     = []int{3, 16, 112, 112}
 )
 
 func of[M nn.Module](f func(seed uint64, classes int) M) func(uint64, int) nn.Module {
@@ -75,6 +88,10 @@ func of[M nn.Module](f func(seed uint64, classes int) M) func(uint64, int) nn.Mo
 
 func vgg(f func(seed uint64, size, classes int) *nn.Classifier, size int) func(uint64, int) nn.Module {
 	return func(seed uint64, classes int) nn.Module { return f(seed, size, classes) }
+}
+
+func tsn(f func(seed uint64, classes int) *nn.Classifier) func(uint64, int) nn.Module {
+	return func(seed uint64, classes int) nn.Module { return TSN(f(seed, classes)) }
 }
 
 // Classifier returns the network with so many classes; 0 means Classes. It is an error

@@ -1,0 +1,64 @@
+package video
+
+import (
+	"math/rand/v2"
+
+	"github.com/mettleml/mettle/nn/data"
+	"github.com/mettleml/mettle/tensor"
+)
+
+// Controls change the frames of a clip, so that a network which is right on them as often
+// as on the clips themselves shows that it makes no use of motion. They are transforms of
+// clips [T, C, H, W], and panic at other shapes. Put them in front of what prepares a
+// clip for a network:
+//
+//	eval.Options{Transform: data.Compose(video.Freeze{}, pre.Transform())}
+var (
+	_ data.Transform = Freeze{}
+	_ data.Transform = Shuffle{}
+	_ data.Transform = Reverse{}
+)
+
+// Freeze shows the frame in the middle, number T/2, for the whole time.
+type Freeze struct{}
+
+// Shuffle shows the frames in an order that is drawn.
+type Shuffle struct{}
+
+// Reverse shows the last frame first.
+type Reverse struct{}
+
+func (Freeze) Shape(in []int) []int  { return clipShape("video.Freeze", in) }
+func (Shuffle) Shape(in []int) []int { return clipShape("video.Shuffle", in) }
+func (Reverse) Shape(in []int) []int { return clipShape("video.Reverse", in) }
+
+// Apply repeats the frame. It draws nothing.
+func (Freeze) Apply(dst, src *tensor.Tensor, _ *rand.Rand) {
+	n := src.Dim(0)
+	reorder(dst, src, func(int) int { return n / 2 })
+}
+
+// Apply draws the order from rng.
+func (Shuffle) Apply(dst, src *tensor.Tensor, rng *rand.Rand) {
+	order := rng.Perm(src.Dim(0))
+	reorder(dst, src, func(t int) int { return order[t] })
+}
+
+// Apply turns the time round. It draws nothing.
+func (Reverse) Apply(dst, src *tensor.Tensor, _ *rand.Rand) {
+	n := src.Dim(0)
+	reorder(dst, src, func(t int) int { return n - 1 - t })
+}
+
+func clipShape(op string, in []int) []int {
+	if len(in) != 4 {
+		tensor.Panic(op, "not the shape [T, C, H, W] of a clip", in)
+	}
+	return in
+}
+
+func reorder(dst, src *tensor.Tensor, from func(t int) int) {
+	for t := range src.Dim(0) {
+		dst.Index(t).CopyFrom(src.Index(from(t)))
+	}
+}
