@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,14 +16,6 @@ import (
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 )
-
-// The first images of MNIST's test set: origin and licence stand in images/README.md.
-//
-//go:embed images/t10k-first-images.idx3.gz
-var someImages []byte
-
-//go:embed images/t10k-first-labels.idx1.gz
-var someLabels []byte
 
 // isAddress reports whether -victim names a server.
 func isAddress(victim string) bool {
@@ -75,7 +65,7 @@ func victim(ctx context.Context, c *config) (v zoo.Scorer, classes []string, err
 func images(c *config, info zoo.Info, classes []string) (d data.Dataset, err error) {
 	switch c.data {
 	case "embedded":
-		d, err = embedded()
+		d, err = datasets.Digits()
 	case "mnist":
 		_, d, err = datasets.Open("mnist", true)
 	default:
@@ -125,26 +115,5 @@ func folder(c *config, info zoo.Info, classes []string) (data.Dataset, error) {
 	if err != nil {
 		return nil, err
 	}
-	return d, nil
-}
-
-func embedded() (data.Dataset, error) {
-	px, shape, err := data.ReadIDX(bytes.NewReader(someImages))
-	if err != nil {
-		return nil, err
-	}
-	ls, _, err := data.ReadIDX(bytes.NewReader(someLabels))
-	if err != nil {
-		return nil, err
-	}
-	labels := make([]int, len(ls))
-	for i, l := range ls {
-		labels[i] = int(l)
-	}
-	d, err := data.NewImages(px, labels, []int{1, shape[1], shape[2]}, 10)
-	if err != nil {
-		return nil, err
-	}
-	d.Names = data.ClassNumbers(10)
 	return d, nil
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mettleml/mettle/examples/internal/datasets"
 	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/models"
@@ -21,7 +22,7 @@ import (
 // names[k], or nowhere if that is "".
 func digits(t *testing.T, names []string) string {
 	t.Helper()
-	d, err := embedded()
+	d, err := datasets.Digits()
 	if err != nil {
 		t.Fatal(err)
 	}

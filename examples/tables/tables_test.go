@@ -86,7 +86,7 @@ func gray(t *testing.T) *config {
 		t.Fatal(err)
 	}
 	for from, to := range map[string]string{"images.idx3": "images-idx3-ubyte", "labels.idx1": "labels-idx1-ubyte"} {
-		b, err := os.ReadFile(filepath.Join("../probe/images/t10k-first-" + from + ".gz"))
+		b, err := os.ReadFile(filepath.Join("../internal/datasets/digits/t10k-first-" + from + ".gz"))
 		if err != nil {
 			t.Fatal(err)
 		}

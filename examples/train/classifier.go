@@ -100,7 +100,7 @@ type settings struct {
 func settingsOf(c *config, train data.Dataset) (settings, error) {
 	digest, err := data.Digest(train)
 	s := settings{Model: c.model, Data: digest, Epochs: c.epochs, Batch: c.batch, LR: c.lr, Momentum: c.momentum, Decay: c.decay,
-		Augment: c.augment, Flip: c.augment && c.data != "mnist", Adversarial: c.adversarial, Seed: c.seed, Still: c.still}
+		Augment: c.augment, Flip: c.augment && c.data != "mnist" && c.data != "moving", Adversarial: c.adversarial, Seed: c.seed, Still: c.still}
 	if c.adversarial != "" {
 		s.Eps = c.eps
 	}

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/mettleml/mettle/autograd"
+	"github.com/mettleml/mettle/examples/internal/datasets"
 	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/eval"
@@ -42,6 +43,9 @@ var (
 // clips opens a folder of videos and divides it by groups. Training draws windows, the
 // test takes those in the middle.
 func clips(ctx context.Context, c *config, spec models.Spec) (train, test data.Dataset, err error) {
+	if c.data == "moving" {
+		return moving(c, spec)
+	}
 	if _, err := os.Stat(c.data); err != nil {
 		return nil, nil, fmt.Errorf("-data %s: model %s takes a folder of CLASS/VIDEO: %w", c.data, spec.Name, err)
 	}
@@ -90,6 +94,27 @@ func clips(ctx context.Context, c *config, spec models.Spec) (train, test data.D
 	return a, b, nil
 }
 
+// moving returns moving digits: those of MNIST's training set to train on, and to test
+// on those that programs carry.
+func moving(c *config, spec models.Spec) (train, test data.Dataset, err error) {
+	if c.size > 0 || c.stride > 1 || c.segments > 0 || c.pack != "" {
+		return nil, nil, errors.New("-size, -stride, -segments and -pack are for videos, and moving digits are made")
+	}
+	digits, _, err := datasets.Open("mnist", true)
+	if err != nil {
+		return nil, nil, err
+	}
+	others, err := datasets.Digits()
+	if err != nil {
+		return nil, nil, err
+	}
+	a, b := datasets.NewMoving(digits, 8000, c.seed), datasets.NewMoving(others, 800, 0)
+	if s := a.Shape(); !slices.Equal([]int{s[1], s[0], s[2], s[3]}, spec.Input) {
+		return nil, nil, fmt.Errorf("model %s takes %v and moving digits are %v", spec.Name, spec.Input, s)
+	}
+	return a, b, nil
+}
+
 // numbers reads a list such as 1-7,9.
 func numbers(list string) ([]string, error) {
 	var all []string
@@ -116,7 +141,10 @@ func numbers(list string) ([]string, error) {
 func prepareClips(c *config, sample []int) (pre data.Preprocess, train data.Transform) {
 	pre = data.Preprocess{Mean: kineticsMean, Std: kineticsStd, CTHW: true}
 	var steps []data.Transform
-	if c.augment {
+	switch {
+	case c.data == "moving": // everywhere as it is, and the mirror image of another class
+		pre.Mean, pre.Std = nil, nil
+	case c.augment:
 		steps = append(steps, data.RandomCrop{Padding: max(sample[2]/8, 1)}, data.RandomHorizontalFlip{})
 	}
 	return pre, data.Compose(append(steps, pre.Transform())...)

@@ -60,7 +60,7 @@ func flags(c *config) {
 	var f cli.Flags
 	g := f.Group("What is trained on what")
 	g.StringVar(&c.stage, "stage", "classifier", "what to train: classifier, sources (the Meta Attack's source models), meta (the meta attacker) or autoencoder (AutoZOOM's)")
-	g.StringVar(&c.data, "data", "mnist", "mnist, fashion, cifar10, cifar100, tiny (in METTLE_DATA), or a directory of train/CLASS and test/CLASS, for stages sources and meta with RGB pictures of 32x32")
+	g.StringVar(&c.data, "data", "mnist", "mnist, fashion, cifar10, cifar100, tiny (in METTLE_DATA), moving (digits of MNIST that move, for networks of clips), a directory of train/CLASS and test/CLASS, or for networks of clips one of CLASS/VIDEO. For stages sources and meta with RGB pictures of 32x32")
 	g.StringVar(&c.model, "model", "net4", "network, by its name in package models")
 	g.IntVar(&c.limit, "limit", 0, "use only so many training samples; 0: all")
 
