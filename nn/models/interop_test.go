@@ -4,6 +4,7 @@ import (
 	"math"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/mettleml/mettle/autograd"
@@ -23,10 +24,31 @@ func TestWeightsTravelToPyTorchAndBack(t *testing.T) {
 	if python == "" {
 		t.Skip("no python3 with torch here (Debian: python3-torch)")
 	}
-	for _, name := range []string{"net4", "resnet20", "vgg11-32", "meta-mnist"} {
+	// Clips are small, and of odd sizes where the network lets them.
+	for name, input := range map[string][]int{
+		"net4": nil, "resnet20": nil, "vgg11-32": nil, "meta-mnist": nil,
+		"r3d18": {3, 5, 23, 18}, "mc318": {3, 4, 17, 20}, "r2plus1d18": {3, 6, 18, 15}, "c3d": nil,
+		"i3d": {3, 19, 45, 50}, "i3d-resnet50": {3, 11, 37, 40}, "tsn-resnet20": {3, 3, 14, 17},
+	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			s, _ := Find(name)
+			if len(s.Input) == 4 {
+				if testing.Short() {
+					t.Skip("large weights")
+				}
+				if strings.HasSuffix(name, "18") && exec.Command(python, "-c", "import torchvision").Run() != nil {
+					t.Skip("no torchvision here (Debian: python3-torchvision)")
+				}
+			} else {
+				t.Parallel()
+			}
+			if input == nil {
+				input = s.Input
+			}
+			batch := 4
+			if len(input) == 4 {
+				batch = 2
+			}
 			dir := t.TempDir()
 			path := func(f string) string { return filepath.Join(dir, f) }
 			must := func(err error) {
@@ -37,7 +59,7 @@ func TestWeightsTravelToPyTorchAndBack(t *testing.T) {
 			}
 			m := s.New(3, 0)
 			r := newRand(5)
-			x := tensor.New(append([]int{4}, s.Input...)...)
+			x := tensor.New(append([]int{batch}, input...)...)
 			for i := range x.Data() {
 				x.Data()[i] = r.Float32()
 			}

@@ -64,10 +64,16 @@ var All = []Spec{
 	{"tiny2plus1d", clips, 10, 10_562, 18_481_472, of(Tiny2Plus1D)},
 	{"tinytsn", clips, 10, 6_418, 12_976_448, of(TinyTSN)},
 	{"tinyflow", flows, 10, 18_154, 28_311_872, of(TinyFlow)},
-	{"r3d18-small", smallClips, 5, 2_074_869, 822_870_656, of(R3D18Small)},
+	{"r3d18-small", smallClips, 5, 2_077_173, 259_392_128, of(R3D18Small)},
+	{"tsn18-small", smallClips, 5, 701_589, 158_073_472, of(TSN18Small)},
 	{"tsn-resnet20", smallClips, 10, 269_722, 2_595_226_240, tsn(ResNet20)},
 	{"r3d18", kinetics, 400, 33_371_472, 40_696_553_472, of(R3D18)},
 	{"mc318", kinetics, 400, 11_695_440, 43_342_635_008, of(MC318)},
+	{"c3d", kinetics, 487, 79_991_015, 38_548_959_232, of(C3D)},
+	{"i3d", []int{3, 64, 224, 224}, 400, 12_697_264, 111_150_686_208, of(I3D)},
+	{"i3d-flow", []int{2, 64, 224, 224}, 400, 12_675_312, 102_338_977_792, of(I3DFlow)},
+	{"i3d-resnet50", []int{3, 32, 224, 224}, 400, 28_043_472, 33_128_218_624, of(I3DResNet50)},
+	{"flow-resnet18", []int{2, 10, 224, 224}, 101, 11_281_637, 2_482_358_784, func(seed uint64, classes int) nn.Module { return FlowResNet18(seed, 0, classes) }},
 	{"r2plus1d18", kinetics, 400, 31_505_325, 40_519_080_960, of(R2Plus1D18)},
 }
 

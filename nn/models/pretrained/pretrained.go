@@ -1,5 +1,6 @@
 // Package pretrained holds the few weights that the library ships, as float16. They
-// were made by examples/train on MNIST (see LICENSE.md beside them) and serve examples and first steps; nothing depends on them.
+// were made by examples/train on MNIST (see LICENSE.md beside them) and serve examples
+// and first steps; nothing depends on them.
 package pretrained
 
 import (
@@ -19,6 +20,9 @@ var metaMNIST []byte
 //go:embed autozoom-mnist.safetensors
 var autozoomMNIST []byte
 
+//go:embed tiny3d-moving.safetensors
+var tiny3D []byte
+
 // Net4 returns the victim of the MNIST experiments: [N, 1, 28, 28] in [0,1] to
 // logits [N, 10].
 func Net4() *nn.Classifier { return load(net4, models.Net4(0, 10)) }
@@ -30,6 +34,12 @@ func MetaAttackerMNIST() *nn.Sequential { return load(metaMNIST, models.MetaAtta
 // AutoZOOMMNIST returns the auto-encoder whose second half decodes for AutoZOOM:
 // codes [N, 1, 14, 14] to [N, 1, 28, 28].
 func AutoZOOMMNIST() *models.AutoEncoder { return load(autozoomMNIST, models.AutoZOOMMNIST(0)) }
+
+// Tiny3D returns a network that tells how a digit moves, whatever digit it is and wherever
+// it is: clips [N, 3, 16, 32, 32] in [0,1] to logits [N, 8] of the motions right, left,
+// up, down, clockwise, anticlockwise, sideways and upright (to and fro). One frame tells it
+// nothing. A victim takes clips [T, C, H, W] by data.Preprocess{CTHW: true}.
+func Tiny3D() *nn.Classifier { return load(tiny3D, models.Tiny3D(0, 8)) }
 
 func load[M nn.Module](b []byte, net M) M {
 	if err := nn.Read(bytes.NewReader(b), int64(len(b)), net, nn.LoadOptions{}); err != nil {

@@ -20,4 +20,7 @@ func TestWeightsFitTheirNetworks(t *testing.T) {
 	if y := AutoZOOMMNIST().Decoder.Forward(tape.Input(tensor.New(1, 1, 14, 14))); y.Len() != 784 {
 		t.Errorf("AutoZOOM's decoder answers with shape %v", y.Shape())
 	}
+	if y := Tiny3D().Forward(tape.Input(tensor.New(2, 3, 16, 32, 32))); y.Dim(0) != 2 || y.Dim(1) != 8 {
+		t.Errorf("the network for moving digits answers with shape %v", y.Shape())
+	}
 }
