@@ -43,7 +43,7 @@ func TestPeers(t *testing.T) {
 		video                   bool
 	}{
 		{"peers/pytorch.py", "import torch, torchvision", "python3-torch python3-torchvision", false},
-		{"peers/video.py", "import cv2, shutil; cv2.optflow; assert shutil.which('ffmpeg')", "python3-opencv ffmpeg", true},
+		{"peers/video.py", "import cv2, shutil, torch; cv2.optflow; assert shutil.which('ffmpeg')", "python3-opencv python3-torch ffmpeg", true},
 	} {
 		t.Run(c.script, func(t *testing.T) {
 			if exec.Command(python, "-c", c.needs).Run() != nil {

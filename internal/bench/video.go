@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/models"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/video/motion"
 )
 
-// videoCases are the estimation of motion between two frames. peers/video.py has them in
-// FFmpeg and OpenCV.
+// videoCases are the estimation of motion between two frames, and networks for clips.
+// peers/video.py has them in FFmpeg, OpenCV and PyTorch.
 var videoCases = func() (cases []benchCase) {
 	for _, size := range [][2]int{{352, 288}, {1280, 720}} {
 		for _, search := range []motion.Search{motion.Full, motion.Diamond, motion.EPZS} {
@@ -19,7 +21,11 @@ var videoCases = func() (cases []benchCase) {
 	}
 	return append(cases,
 		motionCase("video/flow/farneback_640x480", 640, 480, motion.Farneback{}),
-		motionCase("video/flow/tvl1_640x480", 640, 480, motion.TVL1{}))
+		motionCase("video/flow/tvl1_640x480", 640, 480, motion.TVL1{}),
+		infer("video/infer/r3d18_16x112x112", func() nn.Module { return models.R3D18(1, 400) }, 1, 3, 16, 112, 112),
+		infer("video/infer/c3d_16x112x112", func() nn.Module { return models.C3D(1, 487) }, 1, 3, 16, 112, 112),
+		infer("video/infer/tiny3d_16x112x112", func() nn.Module { return models.Tiny3D(1, 10) }, 1, 3, 16, 112, 112),
+		classify("video/train/tiny3d_b8_16x32x32", func() nn.Module { return models.Tiny3D(1, 10) }, 8, 3, 16, 32, 32))
 }()
 
 func motionCase(name string, w, h int, e motion.Estimator) benchCase {
