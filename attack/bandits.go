@@ -23,6 +23,7 @@ type Bandits struct {
 	Norm    Norm
 	Eps     float64  // radius of the ball; 0: 2 for L2, 0.05 for Linf
 	Tile    int      // side of the prior; 0: the image's
+	Frames  int      `json:",omitempty"` // of the prior of a clip; 0: the clip's own number, 1: one that all frames share
 	LR      float64  // step of the image (h); 0: 0.1 for L2, 0.01 for Linf
 	PriorLR float64  // 0: 0.1 for L2, 100 for Linf
 	Probe   float64  // η; 0: 0.01 for L2, 0.1 for Linf
@@ -54,7 +55,7 @@ func (a Bandits) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
 	a = a.defaults()
 	d := Descent{
 		Objective: zoo.NewObjective(v, t.Goal, a.Loss),
-		Estimator: &zoo.Prior{Tile: a.Tile, Probe: a.Probe, Explore: a.Explore, LR: a.PriorLR,
+		Estimator: &zoo.Prior{Tile: a.Tile, Frames: a.Frames, Probe: a.Probe, Explore: a.Explore, LR: a.PriorLR,
 			Exponential: a.Norm == Linf, Rand: t.Rand(0)},
 		Step: BallStep(a.Norm, a.Eps, &a.LR, t.Clean.Data()),
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 
+	"github.com/mettleml/mettle/internal/kernel"
 	"github.com/mettleml/mettle/zoo"
 )
 
@@ -42,22 +43,38 @@ func (d *Descent) Run(ctx context.Context, t *Try) error {
 // every pixel by its sign (Linf), that ends with the projection on the ball of radius eps
 // round the clean image and on [0,1]. It reads lr at every step.
 func BallStep(n Norm, eps float64, lr *float64, clean []float32) func(x []float32, g []float64) {
+	if n == Linf {
+		return linfStep(eps, lr, clean)
+	}
 	return func(x []float32, g []float64) {
-		f := *lr
-		if n == L2 {
-			length := norm2(g)
-			if length == 0 {
-				return
-			}
-			f /= length
+		length := norm2(g)
+		if length == 0 {
+			return
 		}
+		f := *lr / length
 		for i, v := range g {
-			if n == Linf {
-				v = sign(v)
-			}
 			x[i] -= float32(f * v)
 		}
 		n.Project(x, clean, eps)
+	}
+}
+
+// linfStep is BallStep for Linf. The edges of the ball are computed once, and signs are
+// moved as bits: those of a gradient are as good as random, which branches do not like.
+func linfStep(eps float64, lr *float64, clean []float32) func(x []float32, g []float64) {
+	lo, hi := make([]float32, len(clean)), make([]float32, len(clean))
+	Linf.Bounds(lo, hi, clean, eps)
+	return func(x []float32, g []float64) {
+		h := math.Float32bits(float32(*lr))
+		for i, v := range g {
+			d := math.Float32frombits(h | uint32(math.Float64bits(v)>>32)&(1<<31))
+			if v == 0 || v != v {
+				d = 0
+			}
+			x[i] -= d
+		}
+		kernel.Maximum(x, x, lo)
+		kernel.Minimum(x, x, hi)
 	}
 }
 

@@ -3,6 +3,8 @@ package attack
 import (
 	"fmt"
 	"math"
+
+	"github.com/mettleml/mettle/tensor"
 )
 
 // A Norm measures a perturbation, in units of [0,1] pixels.
@@ -86,6 +88,18 @@ func (n Norm) Project(x, center []float32, eps float64) {
 		} else {
 			x[i] = min(max(x[i], 0), 1)
 		}
+	}
+}
+
+// Bounds writes to lo and hi the least and the largest value that a projection on the Linf
+// ball of radius eps round center leaves to each pixel: to project on that ball is to
+// limit pixels to them. It panics for another norm.
+func (n Norm) Bounds(lo, hi, center []float32, eps float64) {
+	if n != Linf {
+		tensor.Panic("attack.Norm.Bounds", fmt.Sprintf("a ball of %v has no bounds for each pixel", n))
+	}
+	for i, c := range center {
+		lo[i], hi[i] = bounds(c, eps)
 	}
 }
 

@@ -320,15 +320,24 @@ func TestCertainPriorCanBeMoved(t *testing.T) {
 }
 
 // TestTiledPriorIsConstantOnTiles: nearest enlargement, also where the tile does
-// not divide the side.
+// not divide the side, nor the frames of the prior those of the clip.
 func TestTiledPriorIsConstantOnTiles(t *testing.T) {
-	dst := make([]float64, 2*5*7)
-	enlarge(dst, 5, 7, 2, 3, func(i int) float64 { return float64(i) })
-	for c := range 2 {
-		for y := range 5 {
-			for x := range 7 {
-				if got, want := dst[(c*5+y)*7+x], float64((c*2+y*2/5)*3+x*3/7); got != want {
-					t.Fatalf("plane %d (%d,%d): %v, want %v", c, y, x, got, want)
+	b := &Prior{Tile: 3, Frames: 2}
+	if err := b.fit([]int{5, 2, 5, 7}, 5*2*5*7); err != nil {
+		t.Fatal(err)
+	}
+	for i := range b.v {
+		b.v[i] = float64(i)
+	}
+	dst := make([]float64, 5*2*5*7)
+	b.Gradient(dst)
+	for f := range 5 {
+		for c := range 2 {
+			for y := range 5 {
+				for x := range 7 {
+					if got, want := dst[((f*2+c)*5+y)*7+x], float64(((f*2/5*2+c)*3+y*3/5)*3+x*3/7); got != want {
+						t.Fatalf("frame %d plane %d (%d,%d): %v, want %v", f, c, y, x, got, want)
+					}
 				}
 			}
 		}

@@ -7,27 +7,43 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+
+	"github.com/mettleml/mettle/internal/kernel"
+	"github.com/mettleml/mettle/internal/parallel"
 )
 
 // Prior is the bandit estimator of Ilyas, Engstrom and Madry (2019): it keeps a
-// guess v of the gradient, of shape [C, Tile, Tile] ([T, C, Tile, Tile] for clips),
+// guess v of the gradient, of shape [C, Tile, Tile] ([Frames, C, Tile, Tile] for clips),
 // improves it at every call by one antithetic pair of probes, and answers with v enlarged
 // to the image. That the gradient changes little between steps is its prior in time, that
 // neighbouring pixels agree its prior in data. A call costs two queries and does
 // not use f(x).
+//
+// Who sends the probes among other queries calls Probes, Learn and Gradient in
+// the place of Estimate.
 type Prior struct {
 	Tile        int     // side s of the prior; 0: the image's own, which is no prior in data
+	Frames      int     // of the prior of a clip, each of which serves as many frames of the clip; 0: the clip's own number
 	Probe       float64 // η: L2 length of a probe's displacement; 0 means 0.01
 	Explore     float64 // δ: factor on the noise that is explored; 0 means 0.01
 	LR          float64 // of the prior; 0 means 0.1
 	Exponential bool    // exponentiated-gradient update, which keeps v in (-1,1): for Linf
 	PerFrame    bool    // give each frame of a clip a displacement of length Probe, instead of the whole
+	Decay       float64 // the share of v that each call forgets; 0: nothing
+	// Limit is how long v may become, as a multiple of the length of what was explored
+	// last. Where v is much longer both probes are nearly the same, and it learns nothing
+	// more. 0: any length.
+	Limit float64
 	// Noise draws what is explored; nil means Gaussian noise that is independent for
 	// each value and of unit expected length.
 	Noise Noise
 	Rand  *rand.Rand
 
-	v, e, q []float64
+	priorShape
+	shape []int // of v
+	v, e  []float64
+	probe priorProbe
+	learn priorLearn
 }
 
 // A Noise is a source of exploration noise for a [Prior].
@@ -43,66 +59,248 @@ type Noise interface {
 // certain is as sure of a sign as the exponentiated update may become.
 const certain = 1 - 1e-6
 
-// Estimate implements Estimator. Samples that are not images or clips are an error.
-func (b *Prior) Estimate(ctx context.Context, o *Objective, p Point, g []float64) error {
-	shape := o.Info().Shape
+// A priorShape is how the values of a prior serve those of a sample: the nearest ones,
+// in time and in each plane.
+type priorShape struct {
+	frames, planes, h, w int // of a sample; planes are a frame's
+	f, sh, sw            int // of the prior
+}
+
+func (s *priorShape) frame() int { return s.planes * s.h * s.w } // values of a sample's frame
+func (s *priorShape) cell() int  { return s.planes * s.sh * s.sw }
+
+// served are the indices, of n, that index i of s serves.
+func served(i, s, n int) (lo, hi int) { return (i*n + s - 1) / s, ((i+1)*n + s - 1) / s }
+
+// fit makes b ready for samples of a shape.
+func (b *Prior) fit(shape []int, size int) error {
 	if len(shape) < 2 {
 		return fmt.Errorf("zoo: a prior needs images, not samples of shape %v", shape)
 	}
-	h, w := shape[len(shape)-2], shape[len(shape)-1]
-	sh, sw := h, w
-	if b.Tile > 0 {
-		sh, sw = min(b.Tile, h), min(b.Tile, w)
+	s := priorShape{frames: 1, h: shape[len(shape)-2], w: shape[len(shape)-1]}
+	b.shape = append(b.shape[:0], shape...)
+	if len(shape) == 4 {
+		s.frames = shape[0]
 	}
-	planes := o.Info().Size() / (h * w)
-	if n := planes * sh * sw; len(b.v) != n {
+	s.planes = size / (s.frames * s.h * s.w)
+	s.f, s.sh, s.sw = s.frames, s.h, s.w
+	if b.Frames > 0 {
+		s.f = min(b.Frames, s.frames)
+	}
+	if b.Tile > 0 {
+		s.sh, s.sw = min(b.Tile, s.h), min(b.Tile, s.w)
+	}
+	if len(shape) == 4 {
+		b.shape[0] = s.f
+	}
+	b.shape[len(shape)-2], b.shape[len(shape)-1] = s.sh, s.sw
+	if n := s.f * s.cell(); len(b.v) != n || s != b.priorShape {
 		b.v, b.e = make([]float64, n), make([]float64, n)
 	}
-	eta, delta, lr := cmp.Or(b.Probe, 0.01), cmp.Or(b.Explore, 0.01), cmp.Or(b.LR, 0.1)
-	if err := b.explore(append(slices.Clone(shape[:len(shape)-2]), sh, sw), delta); err != nil {
+	b.priorShape = s
+	return nil
+}
+
+// Estimate implements Estimator. Samples that are not images or clips are an error.
+func (b *Prior) Estimate(ctx context.Context, o *Objective, p Point, g []float64) error {
+	if err := b.Probes(o, p.X, o.Batch(2)); err != nil {
 		return err
-	}
-	frame := len(p.X) // what gets one displacement
-	if b.PerFrame && len(shape) == 4 {
-		frame /= shape[0]
-	}
-	b.q = grow(b.q, len(p.X))
-	batch := o.Batch(2)
-	for s, sign := range []float64{1, -1} {
-		enlarge(b.q, h, w, sh, sw, func(i int) float64 { return b.v[i] + sign*b.e[i] })
-		for lo := 0; lo < len(p.X); lo += frame {
-			var sum float64
-			for _, v := range b.q[lo : lo+frame] {
-				sum += v * v
-			}
-			f := eta / max(math.Sqrt(sum), 1e-30)
-			for i, x := range p.X[lo : lo+frame] {
-				batch[s*len(p.X)+lo+i] = o.inside(float64(x) + f*b.q[lo+i])
-			}
-		}
 	}
 	var loss [2]float64
 	if _, err := o.Losses(ctx, 2, loss[:]); err != nil {
 		return err
 	}
-	d := (loss[0] - loss[1]) / (eta * delta)
-	for i, v := range b.v {
-		if b.Exponential {
-			// r·e^a over r·e^a + (1-r)·e^-a, with r = (v+1)/2, in a form that a step too
-			// long for its exponentials cannot make NaN. A component that reached a bound
-			// in float64 could never leave it.
-			odds := (1 - v) / (1 + v) * math.Exp(-2*lr*d*b.e[i])
-			b.v[i] = min(max(2/(1+odds)-1, -certain), certain)
-		} else {
-			b.v[i] = v + lr*d*b.e[i]
-		}
-	}
-	enlarge(g, h, w, sh, sw, func(i int) float64 { return b.v[i] })
+	b.Learn(loss[0], loss[1])
+	b.Gradient(g)
 	return nil
 }
 
+// Probes draws what is explored and writes the two probes at x to dst, 2·len(x) values.
+// Their losses are for Learn.
+func (b *Prior) Probes(o *Objective, x, dst []float32) error {
+	if err := b.fit(o.Info().Shape, len(x)); err != nil {
+		return err
+	}
+	if err := b.explore(); err != nil {
+		return err
+	}
+	t := &b.probe
+	t.b, t.x, t.dst, t.pixels = b, x, dst, o.Space == nil
+	if len(t.length) != b.f {
+		t.length, t.factor = make([][2]float64, b.f), make([][2]float64, b.f)
+	}
+	t.stage = (*priorProbe).measure
+	parallel.Run(b.f, t)
+	eta := cmp.Or(b.Probe, 0.01)
+	var all [2]float64
+	for k, l := range t.length {
+		lo, hi := served(k, b.f, b.frames)
+		for s := range all {
+			all[s] += float64(hi-lo) * l[s]
+			t.factor[k][s] = eta / max(math.Sqrt(l[s]), 1e-30)
+		}
+	}
+	if !b.PerFrame {
+		for k := range t.factor {
+			for s := range all {
+				t.factor[k][s] = eta / max(math.Sqrt(all[s]), 1e-30)
+			}
+		}
+	}
+	t.stage = (*priorProbe).displace
+	parallel.Run(b.f, t)
+	t.x, t.dst = nil, nil
+	return nil
+}
+
+// A priorProbe works on the frames of a prior.
+type priorProbe struct {
+	b      *Prior
+	x, dst []float32
+	pixels bool
+	length [][2]float64 // squared length of v+e and v-e on one frame of the sample
+	factor [][2]float64
+	stage  func(t *priorProbe, k int)
+}
+
+// Part implements parallel.Task.
+func (t *priorProbe) Part(k int) { t.stage(t, k) }
+
+func (t *priorProbe) measure(k int) {
+	b := t.b
+	v, e := b.v[k*b.cell():][:b.cell()], b.e[k*b.cell():][:b.cell()]
+	var plus, minus float64
+	for lo := 0; lo < len(v); lo += b.sw {
+		rowPlus, rowMinus := 0.0, 0.0
+		times := 1.0
+		for i, vi := range v[lo : lo+b.sw] {
+			if b.sw != b.w {
+				first, end := served(i, b.sw, b.w)
+				times = float64(end - first)
+			}
+			p, m := vi+e[lo+i], vi-e[lo+i]
+			rowPlus += times * p * p
+			rowMinus += times * m * m
+		}
+		first, end := served(lo/b.sw%b.sh, b.sh, b.h)
+		plus += float64(end-first) * rowPlus
+		minus += float64(end-first) * rowMinus
+	}
+	t.length[k] = [2]float64{plus, minus}
+}
+
+func (t *priorProbe) displace(k int) {
+	b := t.b
+	v, e := b.v[k*b.cell():][:b.cell()], b.e[k*b.cell():][:b.cell()]
+	first, end := served(k, b.f, b.frames)
+	n := b.frame()
+	for s, sign := range []float64{1, -1} {
+		// The displacement lies where the probe of the first frame will.
+		all := t.dst[s*len(t.x):][:len(t.x)]
+		d := all[first*n:][:n]
+		f := t.factor[k][s]
+		fs := f * sign
+		if b.sh == b.h && b.sw == b.w {
+			for i, vi := range v {
+				d[i] = float32(float64(f*vi) + float64(fs*e[i]))
+			}
+		} else {
+			b.spread(d, func(i int) float32 { return float32(float64(f*v[i]) + float64(fs*e[i])) })
+		}
+		for i := end - 1; i >= first; i-- {
+			to := all[i*n:][:n]
+			kernel.Add(to, t.x[i*n:][:n], d)
+			if t.pixels {
+				kernel.Clamp(to, to, 0, 1)
+			}
+		}
+	}
+}
+
+// spread writes to the planes of a frame the nearest values of the prior's.
+func (s *priorShape) spread(dst []float32, small func(i int) float32) {
+	for i := range dst {
+		plane, y, x := i/(s.h*s.w), i/s.w%s.h, i%s.w
+		dst[i] = small((plane*s.sh+y*s.sh/s.h)*s.sw + x*s.sw/s.w)
+	}
+}
+
+// Learn improves the guess by the losses of the two probes that were written last.
+func (b *Prior) Learn(plus, minus float64) {
+	t := &b.learn
+	t.b = b
+	t.step = cmp.Or(b.LR, 0.1) * (plus - minus) / (cmp.Or(b.Probe, 0.01) * cmp.Or(b.Explore, 0.01))
+	parallel.Run(b.f, t)
+	if b.Limit > 0 {
+		var v2, e2 float64
+		for i, v := range b.v {
+			v2 += v * v
+			e2 += b.e[i] * b.e[i]
+		}
+		if f := b.Limit * math.Sqrt(e2/v2); f < 1 {
+			for i := range b.v {
+				b.v[i] *= f
+			}
+		}
+	}
+}
+
+// A priorLearn moves the frames of a prior.
+type priorLearn struct {
+	b    *Prior
+	step float64
+}
+
+// Part implements parallel.Task.
+func (t *priorLearn) Part(k int) {
+	b := t.b
+	v, e := b.v[k*b.cell():][:b.cell()], b.e[k*b.cell():][:b.cell()]
+	if b.Decay > 0 {
+		for i := range v {
+			v[i] *= 1 - b.Decay
+		}
+	}
+	if !b.Exponential {
+		for i, ei := range e {
+			v[i] += float64(t.step * ei)
+		}
+		return
+	}
+	for i, vi := range v {
+		// r·e^a over r·e^a + (1-r)·e^-a, with r = (v+1)/2, in a form that a step too
+		// long for its exponentials cannot make NaN. A component that reached a bound
+		// in float64 could never leave it.
+		odds := (1 - vi) / (1 + vi) * math.Exp(-2*t.step*e[i])
+		v[i] = min(max(2/(1+odds)-1, -certain), certain)
+	}
+}
+
+// Guess is the guess for frame i of a clip (0 of an image), [C, Tile, Tile]: the memory of
+// the prior, to be read until the next call. Frames that share a guess share the memory.
+func (b *Prior) Guess(i int) []float64 {
+	k := i * b.f / b.frames
+	return b.v[k*b.cell():][:b.cell()]
+}
+
+// Gradient writes the guess to g, enlarged to as many values as a sample has.
+func (b *Prior) Gradient(g []float64) {
+	n := b.frame()
+	for t := range b.frames {
+		v, to := b.Guess(t), g[t*n:][:n]
+		if b.sh == b.h && b.sw == b.w {
+			copy(to, v)
+			continue
+		}
+		for i := range to {
+			plane, y, x := i/(b.h*b.w), i/b.w%b.h, i%b.w
+			to[i] = v[(plane*b.sh+y*b.sh/b.h)*b.sw+x*b.sw/b.w]
+		}
+	}
+}
+
 // explore draws b.e.
-func (b *Prior) explore(shape []int, delta float64) error {
+func (b *Prior) explore() error {
+	delta := cmp.Or(b.Explore, 0.01)
 	if b.Noise == nil {
 		sd := delta / math.Sqrt(float64(len(b.v)))
 		for i := range b.e {
@@ -110,19 +308,11 @@ func (b *Prior) explore(shape []int, delta float64) error {
 		}
 		return nil
 	}
-	if err := b.Noise.Draw(b.e, shape, b.Rand); err != nil {
+	if err := b.Noise.Draw(b.e, slices.Clone(b.shape), b.Rand); err != nil {
 		return fmt.Errorf("zoo: noise %s: %w", b.Noise.Name(), err)
 	}
 	for i := range b.e {
 		b.e[i] *= delta
 	}
 	return nil
-}
-
-// enlarge fills planes of h by w with the nearest values of planes of sh by sw.
-func enlarge(dst []float64, h, w, sh, sw int, small func(i int) float64) {
-	for i := range dst {
-		plane, y, x := i/(h*w), i/w%h, i%w
-		dst[i] = small((plane*sh+y*sh/h)*sw + x*sw/w)
-	}
 }

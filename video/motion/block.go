@@ -78,6 +78,9 @@ type Blocks struct {
 	SAD        []int32 // sums of absolute differences of brightness, bias not included
 }
 
+// Name names the estimator among the options of an attack.
+func (BlockMatch) Name() string { return "block-match" }
+
 // Estimate implements Estimator.
 func (m BlockMatch) Estimate(f *Frames, ref, cur int) *Field {
 	var b Blocks

@@ -27,6 +27,9 @@ type Farneback struct {
 	Sigma      float64 // standard deviation in pixels of its weights; 0 means 1.2
 }
 
+// Name names the estimator among the options of an attack.
+func (Farneback) Name() string { return "farneback" }
+
 // Estimate implements Estimator. It panics if a frame or the options are impossible.
 func (o Farneback) Estimate(f *Frames, ref, cur int) *Field {
 	const op = "motion.Farneback.Estimate"

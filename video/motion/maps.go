@@ -45,6 +45,9 @@ type Fixed struct {
 	Len int // in frames; 0 means 12: one key frame and eleven that are predicted
 }
 
+// Name names the selector among the options of an attack.
+func (Fixed) Name() string { return "fixed" }
+
 // Select implements Selector.
 func (f Fixed) Select(s *Sequence) (list []Interval) {
 	n, frames := cmp.Or(f.Len, 12), s.frames.T
@@ -85,6 +88,9 @@ type Adapted struct {
 	Score          Score // "" means Explained
 	Count          int   // the most intervals there may be; 0 means as many as fit and have a score above 0
 }
+
+// Name names the selector among the options of an attack.
+func (Adapted) Name() string { return "adapted" }
 
 // Select implements Selector.
 func (a Adapted) Select(s *Sequence) []Interval {

@@ -23,6 +23,9 @@ type TVL1 struct {
 	Tau        float64 // length of a dual step, at most 0.25; 0 means 0.25
 }
 
+// Name names the estimator among the options of an attack.
+func (TVL1) Name() string { return "tvl1" }
+
 // Estimate implements Estimator. It panics if a frame or the options are impossible.
 func (o TVL1) Estimate(f *Frames, ref, cur int) *Field {
 	const op = "motion.TVL1.Estimate"

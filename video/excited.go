@@ -1,0 +1,278 @@
+package video
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/mettleml/mettle/attack"
+	"github.com/mettleml/mettle/internal/kernel"
+	"github.com/mettleml/mettle/zoo"
+)
+
+// MotionExcited is the Motion-Excited Sampler attack (Zhang et al., ECCV 2020; thesis
+// chapter 3) on a clip [T, C, H, W]: signed steps within an Linf ball along a guess of the
+// gradient that two probes improve at each step, where what the probes explore is noise
+// sparked by the clip's motion. With another Noise it is the attack that the sampler is
+// compared with: multi-noise, one-noise, handcrafted maps, GEO-TRAP.
+//
+// The zero value has the settings of the released code, but for three things. It asks
+// about the iterate before it probes, so that a success does not pay for two more probes
+// (Accounting). Probes are clipped to [0,1], as victims take nothing else. And a clip at
+// rest is explored by one-noise (Sparked.Least).
+//
+// The scale of the loss matters: the guess grows in proportion to it, and where it is much
+// longer than what is explored nothing more is learnt. PriorLR is for losses between 0
+// and 1; logits want less, or a Limit.
+type MotionExcited struct {
+	Noise   Noise    // nil: Sparked{}
+	L2      bool     // stay in an L2 ball, of the whole clip, and step along the guess itself; it is not in the paper
+	Eps     float64  // radius of the ball (κ); 0: 0.03, with L2 5
+	LR      float64  // step of the clip (h); 0: 0.025, with L2 0.5
+	PriorLR float64  // η; 0: 0.1
+	Probe   float64  // L2 length of a probe's displacement in each frame (ε); 0: 0.1
+	Explore float64  // δ; 0: 0.1
+	Tile    int      `json:",omitempty"` // side of the guess; 0: the clip's
+	Decay   float64  `json:",omitempty"` // the share of the guess that each step forgets
+	Limit   float64  `json:",omitempty"` // how long the guess may become, as a multiple of what is explored; 0: any length
+	Loss    zoo.Loss // nil: SecondProbability{}
+
+	Accounting Accounting // "": EarlyCheck
+
+	// Shrink is another way to a certain class, that of V-BAD: from a clip of that class
+	// (attack.Sample.Start) towards the clean one, in a ball that shrinks from radius 1 to
+	// Eps. Else the attack begins at the clean clip, also if a class is wanted.
+	Shrink bool `json:",omitempty"`
+}
+
+// Accounting says what an iteration of [MotionExcited] asks before it knows whether the
+// clip that it has reached is a success. The clips are the same.
+type Accounting string
+
+const (
+	// EarlyCheck asks about the clip, and probes only if it fails: k steps and a success
+	// cost 3k + 1 queries.
+	EarlyCheck Accounting = "early-check"
+	// Charged3 asks about both probes and the clip in one call, as the released code
+	// counts: k steps and a success cost 3k + 3 queries.
+	Charged3 Accounting = "charged-3"
+)
+
+// names of the attack by its noise.
+func (a MotionExcited) name() string {
+	s, ok := a.Noise.(Sparked)
+	if !ok {
+		return a.Noise.Name()
+	}
+	if n := s.Map.Name(); n != "motion" {
+		return n
+	}
+	return "motion-excited"
+}
+
+// About describes the attack. Its name is motion-excited, u-sample, s-value or that of the
+// noise.
+func (a MotionExcited) About() attack.About {
+	a = a.defaults()
+	return attack.About{Name: a.name(), Norm: a.norm(), Options: a}
+}
+
+func (a MotionExcited) norm() attack.Norm {
+	if a.L2 {
+		return attack.L2
+	}
+	return attack.Linf
+}
+
+func (a MotionExcited) defaults() MotionExcited {
+	if a.Noise == nil {
+		a.Noise = Sparked{}
+	}
+	switch n := a.Noise.(type) {
+	case Sparked:
+		a.Noise = n.defaults()
+	case GeoNoise:
+		a.Noise = n.defaults()
+	}
+	if a.L2 {
+		a.Eps, a.LR = cmp.Or(a.Eps, 5), cmp.Or(a.LR, 0.5)
+	}
+	a.Eps, a.LR, a.PriorLR = cmp.Or(a.Eps, 0.03), cmp.Or(a.LR, 0.025), cmp.Or(a.PriorLR, 0.1)
+	a.Probe, a.Explore = cmp.Or(a.Probe, 0.1), cmp.Or(a.Explore, 0.1)
+	if a.Loss == nil {
+		a.Loss = SecondProbability{}
+	}
+	a.Accounting = cmp.Or(a.Accounting, EarlyCheck)
+	return a
+}
+
+// Check implements attack.Checker.
+func (a MotionExcited) Check(shape []int) error {
+	err := clips(a, shape)
+	for _, o := range []struct {
+		name  string
+		value float64
+	}{
+		{"Eps", a.Eps}, {"LR", a.LR}, {"PriorLR", a.PriorLR}, {"Probe", a.Probe}, {"Explore", a.Explore},
+		{"Tile", float64(a.Tile)}, {"Decay", a.Decay}, {"Limit", a.Limit},
+	} {
+		if !(o.value >= 0) || math.IsInf(o.value, 1) {
+			err = errors.Join(err, fmt.Errorf("video: MotionExcited.%s is %g; it must not be negative, and 0 means the default", o.name, o.value))
+		}
+	}
+	if a.Decay > 1 {
+		err = errors.Join(err, fmt.Errorf("video: MotionExcited.Decay is %g; it is a share", a.Decay))
+	}
+	if !a.L2 && a.Eps > 1 {
+		err = errors.Join(err, fmt.Errorf("video: MotionExcited.Eps is %g in Linf; pixels lie in [0,1]", a.Eps))
+	}
+	if a.Accounting != "" && a.Accounting != EarlyCheck && a.Accounting != Charged3 {
+		err = errors.Join(err, fmt.Errorf("video: unknown accounting %q (have %q and %q)", string(a.Accounting), EarlyCheck, Charged3))
+	}
+	if a.Shrink && (a.L2 || a.Accounting == Charged3) {
+		err = errors.Join(err, errors.New("video: MotionExcited.Shrink is for Linf and early-check"))
+	}
+	if s, ok := a.Noise.(Sparked); ok {
+		err = errors.Join(err, s.check())
+	}
+	return err
+}
+
+// clips reports samples that are no clips.
+func clips(a attack.Attack, shape []int) error {
+	if len(shape) != 4 {
+		return fmt.Errorf("video: %T needs clips [T, C, H, W], not samples of shape %v", a, shape)
+	}
+	return nil
+}
+
+// AttackScores implements attack.ScoreAttack.
+func (a MotionExcited) AttackScores(ctx context.Context, v zoo.Scorer, t *attack.Try) error {
+	a = a.defaults()
+	// The prior's draws do not depend on what a noise draws for its maps.
+	noise, frames, err := a.Noise.For(t.Clean, t.Rand(1))
+	if err != nil {
+		return err
+	}
+	l := &excitedLoop{
+		o: zoo.NewObjective(v, t.Goal, a.Loss),
+		prior: &zoo.Prior{Tile: a.Tile, Frames: frames, Probe: a.Probe, Explore: a.Explore, LR: a.PriorLR,
+			PerFrame: true, Decay: a.Decay, Limit: a.Limit, Noise: noise, Rand: t.Rand(0)},
+		t: t, x: append([]float32(nil), t.Clean.Data()...),
+	}
+	if a.Shrink {
+		return l.shrink(ctx, a)
+	}
+	step := l.signs(a.LR, a.Eps)
+	if a.L2 || a.Tile > 0 {
+		step = l.generic(a)
+	}
+	ask := l.earlyCheck
+	if a.Accounting == Charged3 {
+		ask = l.charged3
+	}
+	for {
+		if done, err := ask(ctx); done || err != nil {
+			return err
+		}
+		step()
+	}
+}
+
+// An excitedLoop is the state of an attack.
+type excitedLoop struct {
+	o     *zoo.Objective
+	prior *zoo.Prior
+	t     *attack.Try
+	x     []float32
+}
+
+// earlyCheck asks about the iterate and then probes. It reports a success.
+func (l *excitedLoop) earlyCheck(ctx context.Context) (bool, error) {
+	_, won, err := l.t.Ask(ctx, l.o, l.x)
+	if err != nil || won {
+		return won, err
+	}
+	return false, l.improve(ctx)
+}
+
+// improve probes at the iterate and improves the guess.
+func (l *excitedLoop) improve(ctx context.Context) error {
+	if err := l.prior.Probes(l.o, l.x, l.o.Batch(2)); err != nil {
+		return err
+	}
+	var loss [2]float64
+	if _, err := l.o.Losses(ctx, 2, loss[:]); err != nil {
+		return err
+	}
+	l.prior.Learn(loss[0], loss[1])
+	return nil
+}
+
+// charged3 probes and asks about the iterate in one call.
+func (l *excitedLoop) charged3(ctx context.Context) (bool, error) {
+	batch := l.o.Batch(3)
+	if err := l.prior.Probes(l.o, l.x, batch[:2*len(l.x)]); err != nil {
+		return false, err
+	}
+	copy(batch[2*len(l.x):], l.x)
+	var loss [3]float64
+	seen, err := l.o.Losses(ctx, 3, loss[:])
+	if len(seen) == 3 && l.t.Offer(l.x, seen[2].Label) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	l.prior.Learn(loss[0], loss[1])
+	return false, nil
+}
+
+// generic returns the step of attack.BallStep.
+func (l *excitedLoop) generic(a MotionExcited) func() {
+	g := make([]float64, len(l.x))
+	step := attack.BallStep(a.norm(), a.Eps, &a.LR, l.t.Clean.Data())
+	return func() {
+		l.prior.Gradient(g)
+		step(l.x, g)
+	}
+}
+
+// signs returns the same for Linf and a guess of the clip's own size, without copies of
+// the guess: frames that share one are moved by the same signs.
+func (l *excitedLoop) signs(lr, eps float64) func() {
+	clean := l.t.Clean.Data()
+	frames := l.t.Clean.Dim(0)
+	n := len(clean) / frames
+	lo, hi, d := make([]float32, len(clean)), make([]float32, len(clean)), make([]float32, n)
+	attack.Linf.Bounds(lo, hi, clean, eps)
+	h := float32(lr)
+	return func() {
+		var last *float64
+		for t := range frames {
+			g := l.prior.Guess(t)
+			if last != &g[0] {
+				against(d, g, h)
+				last = &g[0]
+			}
+			x := l.x[t*n:][:n]
+			kernel.Add(x, x, d)
+			kernel.Maximum(x, x, lo[t*n:][:n])
+			kernel.Minimum(x, x, hi[t*n:][:n])
+		}
+	}
+}
+
+// against writes to d steps of length h against the signs of g.
+func against(d []float32, g []float64, h float32) {
+	up := math.Float32bits(-h)
+	for i, v := range g {
+		s := math.Float32frombits(up ^ uint32(math.Float64bits(v)>>32)&(1<<31))
+		if v == 0 || v != v {
+			s = 0
+		}
+		d[i] = s
+	}
+}

@@ -1,0 +1,101 @@
+package video
+
+import (
+	"math/rand/v2"
+
+	"github.com/mettleml/mettle/attack"
+	"github.com/mettleml/mettle/internal/kernel"
+	"github.com/mettleml/mettle/tensor"
+	"github.com/mettleml/mettle/zoo"
+)
+
+// A Noise is what an attack on a clip explores: [Sparked], [OneNoise], [MultiNoise] and
+// [GeoNoise], or a type of another package. They differ in nothing but the noise that they
+// make a [zoo.Prior] explore.
+type Noise interface {
+	// Name names the noise. In a campaign's options it is its name and its fields.
+	Name() string
+	// For returns the source of noise for an attack on a clip [T, C, H, W], and of how many
+	// frames that is: T, or 1 if all frames get the same. What is random about the source
+	// beyond the draws themselves follows from r.
+	For(clip *tensor.Tensor, r *rand.Rand) (n zoo.Noise, frames int, err error)
+}
+
+// MultiNoise draws every value of every frame by itself.
+type MultiNoise struct{}
+
+// OneNoise draws one frame, which all frames of the clip get.
+type OneNoise struct{}
+
+// AnyNoise is any source of noise that knows nothing of the clip.
+type AnyNoise struct {
+	Noise zoo.Noise
+	One   bool // draw one frame for all
+}
+
+// Name implements Noise.
+func (MultiNoise) Name() string { return "multi-noise" }
+
+// Name implements Noise.
+func (OneNoise) Name() string { return "one-noise" }
+
+// Name implements Noise.
+func (AnyNoise) Name() string { return "noise" }
+
+// For implements Noise.
+func (MultiNoise) For(clip *tensor.Tensor, _ *rand.Rand) (zoo.Noise, int, error) {
+	return &normal{name: "multi-noise"}, clip.Dim(0), nil
+}
+
+// For implements Noise.
+func (OneNoise) For(*tensor.Tensor, *rand.Rand) (zoo.Noise, int, error) {
+	return &normal{name: "one-noise"}, 1, nil
+}
+
+// For implements Noise.
+func (n AnyNoise) For(clip *tensor.Tensor, _ *rand.Rand) (zoo.Noise, int, error) {
+	if n.One {
+		return n.Noise, 1, nil
+	}
+	return n.Noise, clip.Dim(0), nil
+}
+
+// normal draws N(0,1). All noises here draw by it, so that their trajectories are the same
+// where their noise is.
+type normal struct {
+	name string
+	buf  []float32
+}
+
+func (n *normal) Name() string { return n.name }
+
+// draw returns size values, which are valid until the next call.
+func (n *normal) draw(size int, r *rand.Rand) []float32 {
+	if len(n.buf) != size {
+		n.buf = make([]float32, size)
+	}
+	kernel.Normal(n.buf, 0, 1, r.Uint64(), 0)
+	return n.buf
+}
+
+// Draw implements zoo.Noise.
+func (n *normal) Draw(dst []float64, _ []int, r *rand.Rand) error {
+	widen(dst, n.draw(len(dst), r))
+	return nil
+}
+
+func widen(dst []float64, src []float32) {
+	for i, v := range src {
+		dst[i] = float64(v)
+	}
+}
+
+func init() {
+	for _, make := range []func() attack.Part{
+		func() attack.Part { return MultiNoise{} },
+		func() attack.Part { return OneNoise{} },
+		func() attack.Part { return AnyNoise{} },
+	} {
+		attack.RegisterPart(make)
+	}
+}
