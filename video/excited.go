@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 
 	"github.com/mettleml/mettle/attack"
 	"github.com/mettleml/mettle/internal/kernel"
@@ -37,7 +38,7 @@ type MotionExcited struct {
 	Tile    int      `json:",omitempty"` // side of the guess; 0: the clip's
 	Decay   float64  `json:",omitempty"` // the share of the guess that each step forgets
 	Limit   float64  `json:",omitempty"` // how long the guess may become, as a multiple of what is explored; 0: any length
-	Loss    zoo.Loss // nil: SecondProbability{}
+	Loss    zoo.Loss // nil: SecondProbability{}; where a class is wanted, cross-entropy as in GEO-TRAP
 
 	Accounting Accounting // "": EarlyCheck
 
@@ -86,6 +87,7 @@ func (a MotionExcited) norm() attack.Norm {
 	return attack.Linf
 }
 
+// defaults leaves a nil Loss, whose meaning follows from the goal.
 func (a MotionExcited) defaults() MotionExcited {
 	if a.Noise == nil {
 		a.Noise = Sparked{}
@@ -101,9 +103,6 @@ func (a MotionExcited) defaults() MotionExcited {
 	}
 	a.Eps, a.LR, a.PriorLR = cmp.Or(a.Eps, 0.03), cmp.Or(a.LR, 0.025), cmp.Or(a.PriorLR, 0.1)
 	a.Probe, a.Explore = cmp.Or(a.Probe, 0.1), cmp.Or(a.Explore, 0.1)
-	if a.Loss == nil {
-		a.Loss = SecondProbability{}
-	}
 	a.Accounting = cmp.Or(a.Accounting, EarlyCheck)
 	return a
 }
@@ -151,16 +150,21 @@ func clips(a attack.Attack, shape []int) error {
 // AttackScores implements attack.ScoreAttack.
 func (a MotionExcited) AttackScores(ctx context.Context, v zoo.Scorer, t *attack.Try) error {
 	a = a.defaults()
+	if a.Loss == nil {
+		a.Loss = SecondProbability{}
+		if t.Goal.Targeted {
+			a.Loss = zoo.CrossEntropy{}
+		}
+	}
 	// The prior's draws do not depend on what a noise draws for its maps.
 	noise, frames, err := a.Noise.For(t.Clean, t.Rand(1))
 	if err != nil {
 		return err
 	}
 	l := &excitedLoop{
-		o: zoo.NewObjective(v, t.Goal, a.Loss),
-		prior: &zoo.Prior{Tile: a.Tile, Frames: frames, Probe: a.Probe, Explore: a.Explore, LR: a.PriorLR,
-			PerFrame: true, Decay: a.Decay, Limit: a.Limit, Noise: noise, Rand: t.Rand(0)},
-		t: t, x: append([]float32(nil), t.Clean.Data()...),
+		o:     zoo.NewObjective(v, t.Goal, a.Loss),
+		prior: a.prior(noise, frames, t.Rand(0)),
+		t:     t, x: append([]float32(nil), t.Clean.Data()...),
 	}
 	if a.Shrink {
 		return l.shrink(ctx, a)
@@ -179,6 +183,12 @@ func (a MotionExcited) AttackScores(ctx context.Context, v zoo.Scorer, t *attack
 		}
 		step()
 	}
+}
+
+// prior returns the estimator. The released code divides by δ twice, Bandits once.
+func (a MotionExcited) prior(noise zoo.Noise, frames int, r *rand.Rand) *zoo.Prior {
+	return &zoo.Prior{Tile: a.Tile, Frames: frames, Probe: a.Probe, Explore: a.Explore, LR: a.PriorLR / a.Explore,
+		PerFrame: true, Decay: a.Decay, Limit: a.Limit, Noise: noise, Rand: r}
 }
 
 // An excitedLoop is the state of an attack.

@@ -92,6 +92,23 @@ func newClipVictim(classes int, shape []int, f func(c, t, ch, y, x int) float64)
 	return v
 }
 
+// margin gives the victim's class of a clip so much more than each of the others.
+func (v *clipVictim) margin(t *testing.T, s attack.Sample, by float64) {
+	t.Helper()
+	clear(v.bias)
+	z := make([]float64, v.info.Classes)
+	if err := v.Scores(context.Background(), s.X.Reshape(append([]int{1}, v.info.Shape...)...), z); err != nil {
+		t.Fatal(err)
+	}
+	for c := range v.bias {
+		v.bias[c] = -z[c]
+	}
+	v.bias[s.Label] += by
+}
+
+// small is block matching for small frames.
+var small = Motion{Estimator: motion.BlockMatch{Block: 4, Range: 4}}
+
 // gaussian gives weights that differ everywhere.
 func gaussian(seed uint64, scale float64) func(c, t, ch, y, x int) float64 {
 	r := rand.New(rand.NewPCG(seed, 3))
@@ -167,7 +184,7 @@ func TestSamplersDifferInNoiseOnly(t *testing.T) {
 		shape := []int{frames, 3, 12, 14}
 		v := newClipVictim(3, shape, gaussian(1, 0.05))
 		s := sampleFor(t, v, movingSquare(shape, 2))
-		v.bias[s.Label] += 20
+		v.margin(t, s, 20)
 		trajectory := func(a MotionExcited) []float32 {
 			var all []float32
 			v.seen = func(_ int, x []float32) { all = append(all, x...) }
@@ -182,11 +199,11 @@ func TestSamplersDifferInNoiseOnly(t *testing.T) {
 		if got := slices.Equal(one, trajectory(MotionExcited{Noise: MultiNoise{}})); got != (frames == 1) {
 			t.Errorf("%d frames: multi-noise is one-noise: %v", frames, got)
 		}
-		if slices.Equal(one, trajectory(MotionExcited{})) && frames > 1 {
+		if slices.Equal(one, trajectory(MotionExcited{Noise: Sparked{Map: small}})) && frames > 1 {
 			t.Error("sparked by motion is one-noise")
 		}
 		// A guess for each frame that starts as one for all stays so.
-		if !slices.Equal(trajectory(MotionExcited{}), trajectory(MotionExcited{Noise: perFrame{Sparked{}}})) {
+		if !slices.Equal(trajectory(MotionExcited{Noise: Sparked{Map: small}}), trajectory(MotionExcited{Noise: perFrame{Sparked{Map: small}}})) {
 			t.Errorf("%d frames: the guess that all frames share goes another way than one per frame", frames)
 		}
 	}
@@ -229,12 +246,12 @@ func TestFirstStep(t *testing.T) {
 	v.bias[0] = 100
 	goal := zoo.Untargeted(0)
 	o := zoo.NewObjective(v, goal, gap{})
-	noise, frames, err := Sparked{}.For(clip, rand.New(rand.NewPCG(1, 1)))
+	noise, frames, err := Sparked{Map: small}.For(clip, rand.New(rand.NewPCG(1, 1)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, _, _ := Sparked{}.For(clip, rand.New(rand.NewPCG(1, 1)))
-	p := &zoo.Prior{Frames: frames, Probe: 0.1, Explore: 0.1, LR: 0.1, PerFrame: true, Noise: noise, Rand: rand.New(rand.NewPCG(7, 0))}
+	again, _, _ := Sparked{Map: small}.For(clip, rand.New(rand.NewPCG(1, 1)))
+	p := MotionExcited{}.defaults().prior(noise, frames, rand.New(rand.NewPCG(7, 0)))
 	var losses [2]float64
 	batch := o.Batch(2)
 	if err := p.Probes(o, clip.Data(), batch); err != nil {
@@ -282,10 +299,9 @@ func TestExcitedInvariants(t *testing.T) {
 	shape := []int{4, 3, 16, 16}
 	v := newClipVictim(3, shape, func(c, t, ch, y, x int) float64 { return 0.02 * math.Sin(float64(7*c+ch+(y/4)*3+(x/4)*5)) })
 	s := sampleFor(t, v, movingSquare(shape, 3))
-	for _, noise := range []Noise{nil, OneNoise{}, MultiNoise{}, GeoNoise{}, Sparked{Mix: 1}, Sparked{PerInterval: true}, Sparked{Warp: DisplaceChained}} {
+	v.margin(t, s, 0.4)
+	for _, noise := range []Noise{nil, OneNoise{}, MultiNoise{}, GeoNoise{}, Sparked{Map: small, Mix: 1}, Sparked{Map: small, PerInterval: true, Mix: 1}, Sparked{Warp: DisplaceChained}} {
 		early := MotionExcited{Noise: noise}
-		v.bias = make([]float64, 3)
-		v.bias[s.Label] = 0.6
 		v.seen = func(call int, x []float32) {
 			if call%3 != 1 { // after the clean check come the iterate and its two probes
 				return
@@ -315,10 +331,10 @@ func TestExcitedInvariants(t *testing.T) {
 	}
 }
 
-// averages is an image network: the mean of each of its channels over four quarters.
+// averages is a small network for images of 16x16.
 func averages(channels int) nn.Module {
 	r := rand.New(rand.NewPCG(2, 2))
-	return nn.NewSequential(nn.NewConv2d(r, channels, 6, 3, nn.Conv2d{Stride: 2, Padding: 1}), nn.ReLU{}, nn.Flatten{}, nn.NewLinear(r, 6*8*8, 10))
+	return nn.NewSequential(nn.NewConv2D(r, channels, 6, 3, nn.ConvOptions{Stride: 2, Padding: 1}), nn.ReLU{}, nn.Flatten{}, nn.NewLinear(r, 6*8*8, 10))
 }
 
 // clipAttacks are the registered attacks on clips, with a network where one is needed.
@@ -389,15 +405,15 @@ func TestTargetedProtocols(t *testing.T) {
 	shape := []int{3, 3, 16, 16}
 	v := newClipVictim(3, shape, func(c, t, ch, y, x int) float64 { return 0.02 * math.Sin(float64(5*c+ch+(y/8)*3+(x/8)*7)) })
 	s := sampleFor(t, v, movingSquare(shape, 6))
-	v.bias[s.Label] = 0.5
+	v.margin(t, s, 0.5)
 	target := (s.Label + 1) % 3
 	s.Start = tensor.New(shape...)
 	for i := range s.Start.Data() {
-		s.Start.Data()[i] = float32(0.5 + 0.4*math.Tanh(100*(v.w[target][i]-v.w[s.Label][i])))
+		s.Start.Data()[i] = float32(0.5 + 0.4*math.Tanh(100*(2*v.w[target][i]-v.w[s.Label][i]-v.w[(target+1)%3][i])))
 	}
 	for _, a := range []attack.Attack{
 		MotionExcited{Noise: OneNoise{}, Loss: zoo.CrossEntropy{}, Eps: 0.05},
-		MotionExcited{Noise: OneNoise{}, Eps: 0.05}, // the loss that the released code hints at
+		MotionExcited{Noise: OneNoise{}, Loss: ProbabilityMargin{}, Eps: 0.05},
 		MotionExcited{Noise: OneNoise{}, Loss: zoo.CrossEntropy{}, Eps: 0.05, Shrink: true},
 		MotionExcited{Noise: MultiNoise{}, Loss: zoo.CrossEntropy{}, Eps: 0.05, Shrink: true, Tile: 8},
 		VBAD{Network: averages(3), Sigma: 1e-3},
@@ -431,7 +447,7 @@ func TestGuessLearns(t *testing.T) {
 	cosine := map[string]float64{}
 	for _, n := range []Noise{OneNoise{}, MultiNoise{}} {
 		noise, frames, _ := n.For(clip, nil)
-		p := &zoo.Prior{Frames: frames, Probe: 0.1, Explore: 0.1, LR: 0.1, PerFrame: true, Noise: noise, Rand: rand.New(rand.NewPCG(7, 0))}
+		p := MotionExcited{}.defaults().prior(noise, frames, rand.New(rand.NewPCG(7, 0)))
 		g := make([]float64, clip.Len())
 		last := -1.0
 		for block := range 4 {
@@ -578,6 +594,8 @@ func TestJournalResumes(t *testing.T) {
 	var samples []attack.Sample
 	make := func() *clipVictim {
 		v := newClipVictim(3, shape, gaussian(6, 0.01))
+		v.margin(t, attack.Sample{X: movingSquare(shape, 0)}, 3)
+		v.count.Store(0)
 		v.info.Digest = "known"
 		return v
 	}
@@ -594,6 +612,7 @@ func TestJournalResumes(t *testing.T) {
 			return &attack.Campaign{Job: j, Budget: 200, Workers: 1, Seed: 2, Journal: journal}
 		}
 		whole := make()
+		whole.count.Store(0)
 		want, err := campaign(whole, "").Run(context.Background(), samples)
 		if err != nil {
 			t.Fatal(err)

@@ -34,7 +34,7 @@ type Flickering struct {
 
 // About describes the attack.
 func (a Flickering) About() attack.About {
-	return attack.About{Name: "flickering", Norm: attack.Linf, Options: a.defaults()}
+	return attack.About{Name: "flickering", Norm: attack.L2, Options: a.defaults()}
 }
 
 func (a Flickering) defaults() Flickering {

@@ -14,8 +14,9 @@ import (
 // SecondProbability is the loss of the released code of the Motion-Excited Sampler.
 // Untargeted it is 1 - p₍₂₎, the second largest probability from 1, less the constant 1:
 // where a victim is confident that would drown the rest. It does not look at the label.
-// Targeted it is max(0, p₍₁₎ - 5·p_t), p₍₁₎ being the largest probability, which a line of
-// the code that is commented out hints at.
+// Targeted it is max(0, p₍₁₎ - 5·p_t), p₍₁₎ being the largest probability, at which a line
+// of the code that is commented out hints. That is flat before the class is reached: take
+// zoo.CrossEntropy.
 type SecondProbability struct{}
 
 // ProbabilityMargin is p_y - max_k p_k, k ≠ y; targeted, max_k p_k - p_t, k ≠ t.

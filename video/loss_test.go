@@ -13,7 +13,7 @@ func TestLossesGolden(t *testing.T) {
 	z := []float64{2, 1, 0, -1}
 	near := func(what string, got, want float64) {
 		t.Helper()
-		if math.Abs(got-want) > 1e-6 {
+		if math.Abs(got-want) > 3e-6 {
 			t.Errorf("%s: %v, want %v", what, got, want)
 		}
 	}

@@ -343,3 +343,88 @@ func TestTiledPriorIsConstantOnTiles(t *testing.T) {
 		}
 	}
 }
+
+// ones is noise of ones.
+type ones struct{}
+
+func (ones) Name() string { return "ones" }
+
+func (ones) Draw(dst []float64, _ []int, _ *rand.Rand) error {
+	for i := range dst {
+		dst[i] = 1
+	}
+	return nil
+}
+
+// TestPriorForgets: Decay shrinks the guess at each step, and Limit keeps it as short as
+// so many times what is explored.
+func TestPriorForgets(t *testing.T) {
+	o := &Objective{info: Info{Shape: []int{1, 2, 2}}}
+	x, probes := flat(4, 0.5), make([]float32, 8)
+	b := &Prior{Noise: ones{}, Explore: 0.1, Probe: 0.1, LR: 1, Decay: 0.25}
+	want := 0.0
+	for range 5 {
+		if err := b.Probes(o, x, probes); err != nil {
+			t.Fatal(err)
+		}
+		b.Learn(0.3, 0.1)
+		want = want*0.75 + 0.2/(0.1*0.1)*0.1
+		if got := b.Guess(0)[3]; math.Abs(got-want) > 1e-12 {
+			t.Fatalf("guess %v, want %v", got, want)
+		}
+	}
+	b.Limit = 3
+	if err := b.Probes(o, x, probes); err != nil {
+		t.Fatal(err)
+	}
+	b.Learn(0.3, 0.1)
+	if got := b.Guess(0)[0]; math.Abs(got-3*0.1) > 1e-12 {
+		t.Errorf("limited guess %v, want 0.3", got)
+	}
+}
+
+// TestPriorProbesFrames: probes are Probe away in each frame or as a whole, also where
+// tiles do not divide the side and frames share a guess, and never leave [0,1].
+func TestPriorProbesFrames(t *testing.T) {
+	shape := []int{5, 2, 5, 7}
+	n := 2 * 5 * 7
+	o := &Objective{info: Info{Shape: shape}}
+	for _, b := range []*Prior{{}, {PerFrame: true}, {PerFrame: true, Tile: 3, Frames: 2}, {Tile: 4, Frames: 1}, {PerFrame: true, Frames: 3}} {
+		b.Probe, b.Explore, b.Rand = 0.2, 0.1, rand.New(rand.NewPCG(3, 3))
+		x, probes := flat(5*n, 0.5), make([]float32, 10*n)
+		for range 3 {
+			if err := b.Probes(o, x, probes); err != nil {
+				t.Fatal(err)
+			}
+			b.Learn(0.2, 0.1)
+		}
+		for s := range 2 {
+			var all float64
+			for f := range 5 {
+				var sum float64
+				for i := f * n; i < (f+1)*n; i++ {
+					d := float64(probes[s*5*n+i]) - 0.5
+					sum += d * d
+				}
+				all += sum
+				if b.PerFrame && math.Abs(math.Sqrt(sum)-0.2) > 1e-5 {
+					t.Errorf("%+v: probe %d is %v away in frame %d", b.priorShape, s, math.Sqrt(sum), f)
+				}
+			}
+			if !b.PerFrame && math.Abs(math.Sqrt(all)-0.2) > 1e-5 {
+				t.Errorf("%+v: probe %d is %v away", b.priorShape, s, math.Sqrt(all))
+			}
+		}
+		for i := range x {
+			x[i] = float32(i % 2)
+		}
+		if err := b.Probes(o, x, probes); err != nil {
+			t.Fatal(err)
+		}
+		for i, p := range probes {
+			if p < 0 || p > 1 {
+				t.Fatalf("value %d of a probe is %v", i, p)
+			}
+		}
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/tensor"
+	"github.com/mettleml/mettle/video"
 	"github.com/mettleml/mettle/zoo"
 )
 
@@ -51,8 +52,11 @@ func runCampaign(seconds float64) error {
 	}{
 		{"campaign/nes_resnet32_b128", resNet32(), []int{3, 32, 32}, attack.NES{Queries: 128}, 516},
 		{"campaign/square_net4_b1", net4(), []int{1, 28, 28}, attack.Square{}, 1000},
+		{"campaign/motion-excited_tiny3d", tiny3D(), []int{16, 3, 112, 112}, video.MotionExcited{}, 60},
+		{"campaign/multi-noise_tiny3d", tiny3D(), []int{16, 3, 112, 112}, video.MotionExcited{Noise: video.MultiNoise{}}, 60},
+		{"campaign/geo-trap_tiny3d", tiny3D(), []int{16, 3, 112, 112}, video.MotionExcited{Noise: video.GeoNoise{}}, 60},
 	} {
-		m, err := zoo.NewModel(c.net, zoo.Info{Name: c.name, Shape: c.shape, Classes: 10}, data.Preprocess{})
+		m, err := zoo.NewModel(c.net, zoo.Info{Name: c.name, Shape: c.shape, Classes: 10}, data.Preprocess{CTHW: len(c.shape) == 4})
 		if err != nil {
 			return err
 		}
@@ -60,6 +64,14 @@ func runCampaign(seconds float64) error {
 		x := tensor.New(c.shape...)
 		for i := range x.Data() {
 			x.Data()[i] = float32(i%17) / 16
+		}
+		if len(c.shape) == 4 { // of three equal channels
+			moving := movingClip(c.shape[0], c.shape[2], c.shape[3])
+			for f := range c.shape[0] {
+				for ch := range c.shape[1] {
+					copy(x.Index(f).Index(ch).Data(), moving.Index(f).Data())
+				}
+			}
 		}
 		least := 1e9
 		var perQuery float64
