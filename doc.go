@@ -21,8 +21,8 @@
 //     runs that go on bit for bit.
 //   - longtail: long-tailed data, samplers, losses and classifiers, and the parts of
 //     Divide and Retain.
-//   - video: clips, their files and data sets; video/motion: block matching, dense
-//     flow and motion maps.
+//   - video: clips, their files and data sets, and the attacks on them; video/motion:
+//     block matching, dense flow and motion maps.
 //
 // # Optimisation
 //

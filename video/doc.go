@@ -1,4 +1,5 @@
-// Package video reads and writes clips of video, and makes data sets of them.
+// Package video reads and writes clips of video, makes data sets of them, and attacks
+// classifiers of clips.
 //
 // A [Clip] is a tensor [T, C, H, W] with values in [0,1]: T frames with three channels,
 // red, green and blue, or one, gray. [Read] makes one of a file:
@@ -54,6 +55,29 @@
 // times faster, for training. [Folder.List], [WriteList], [ReadList] and [Folder.Find]
 // make a list of the clips that an experiment attacks, keep it in a file, and check it
 // before it is used.
+//
+// # Attacks
+//
+// [MotionExcited] is the Motion-Excited Sampler of chapter 3 of the thesis: the loop of
+// attack.Bandits with a [Noise] that is sparked by the clip's motion ([Sparked]). With
+// another noise it is what the sampler is compared with: [OneNoise], [MultiNoise],
+// handcrafted maps ([UniformMap], [SequenceMap]), GEO-TRAP ([GeoNoise]), or a [Mixture].
+// [VBAD] brings a network for images, [Flickering] is a white box. They are attacks of
+// package attack: its campaigns, ledger, journals and tables serve them, and the registry
+// has them under their names. NES, Bandits, Square, SimBA and PGD take clips as they are;
+// the first three and the last are registered again (e-nes, e-bandits, e-square, e-pgd)
+// with the thesis's radius of 0.03.
+//
+//	v, err := zoo.NewModel(net, zoo.Info{Name: "c3d", Shape: []int{16, 3, 112, 112}, Classes: 101}, data.Preprocess{CTHW: true})
+//	...
+//	c := attack.Campaign{Job: attack.WithScores(video.MotionExcited{}, v), Budget: 60000}
+//	result, err := c.Run(ctx, samples)
+//
+// The released code's noise is the same in all frames, and so is what it adds to them. A
+// victim that looks at appearance is sensitive to that. One that looks at motion alone may
+// not even see it: there the preset per-frame, GEO-TRAP or Square are the ones to take.
+// Sparked noise finds nothing where sensitivity does not follow motion; add one-noise by
+// Sparked.Mix. Distances and radii are of one clip, over all its frames.
 //
 // # Files that cannot be trusted
 //

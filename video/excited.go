@@ -89,15 +89,7 @@ func (a MotionExcited) norm() attack.Norm {
 
 // defaults leaves a nil Loss, whose meaning follows from the goal.
 func (a MotionExcited) defaults() MotionExcited {
-	if a.Noise == nil {
-		a.Noise = Sparked{}
-	}
-	switch n := a.Noise.(type) {
-	case Sparked:
-		a.Noise = n.defaults()
-	case GeoNoise:
-		a.Noise = n.defaults()
-	}
+	a.Noise = noiseDefaults(a.Noise)
 	if a.L2 {
 		a.Eps, a.LR = cmp.Or(a.Eps, 5), cmp.Or(a.LR, 0.5)
 	}
@@ -133,10 +125,7 @@ func (a MotionExcited) Check(shape []int) error {
 	if a.Shrink && (a.L2 || a.Accounting == Charged3) {
 		err = errors.Join(err, errors.New("video: MotionExcited.Shrink is for Linf and early-check"))
 	}
-	if s, ok := a.Noise.(Sparked); ok {
-		err = errors.Join(err, s.check())
-	}
-	return err
+	return errors.Join(err, noiseCheck(a.Noise))
 }
 
 // clips reports samples that are no clips.

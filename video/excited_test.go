@@ -300,7 +300,7 @@ func TestExcitedInvariants(t *testing.T) {
 	v := newClipVictim(3, shape, func(c, t, ch, y, x int) float64 { return 0.02 * math.Sin(float64(7*c+ch+(y/4)*3+(x/4)*5)) })
 	s := sampleFor(t, v, movingSquare(shape, 3))
 	v.margin(t, s, 0.4)
-	for _, noise := range []Noise{nil, OneNoise{}, MultiNoise{}, GeoNoise{}, Sparked{Map: small, Mix: 1}, Sparked{Map: small, PerInterval: true, Mix: 1}, Sparked{Warp: DisplaceChained}} {
+	for _, noise := range []Noise{nil, OneNoise{}, MultiNoise{}, GeoNoise{}, Sparked{Map: small, Mix: 1}, Mixture{A: Sparked{Map: small}, B: GeoNoise{}}, Sparked{Map: small, PerInterval: true, Mix: 1}, Sparked{Warp: DisplaceChained}} {
 		early := MotionExcited{Noise: noise}
 		v.seen = func(call int, x []float32) {
 			if call%3 != 1 { // after the clean check come the iterate and its two probes

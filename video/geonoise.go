@@ -49,12 +49,19 @@ func (g GeoNoise) defaults() GeoNoise {
 	return g
 }
 
+func (g GeoNoise) check() error {
+	if g.Family != "" && !slices.Contains(families, g.Family) {
+		return fmt.Errorf("video: unknown family %q (have %q)", string(g.Family), families)
+	}
+	return nil
+}
+
 // For implements Noise.
 func (g GeoNoise) For(clip *tensor.Tensor, _ *rand.Rand) (zoo.Noise, int, error) {
-	g = g.defaults()
-	if !slices.Contains(families, g.Family) {
-		return nil, 0, fmt.Errorf("video: unknown family %q (have %q)", string(g.Family), families)
+	if err := g.check(); err != nil {
+		return nil, 0, err
 	}
+	g = g.defaults()
 	if g.Family == NoTransformation {
 		return &normal{name: g.Name()}, 1, nil
 	}

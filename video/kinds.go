@@ -16,6 +16,7 @@ func init() {
 		{Name: "motion-excited", What: "Motion-Excited Sampler", Aim: attack.InBall, New: func() attack.Attack { return MotionExcited{} }, Presets: []attack.Preset{
 			{Name: "released", What: "the released code: three queries per step, and clips at rest get one colour", Attack: MotionExcited{Noise: Sparked{Least: 1}, Accounting: Charged3}},
 			{Name: "adapted", What: "motion maps whose intervals suit the clip (figure 3.5)", Attack: MotionExcited{Noise: Sparked{Map: Motion{Selector: motion.Adapted{}}}}},
+			{Name: "per-frame", What: "every frame by its own motion; the others' noise is the same in all frames, which a victim that looks at motion may not even see", Attack: MotionExcited{Noise: Sparked{PerInterval: true, Map: Motion{Selector: EachFrame{}}}}},
 			{Name: "flow", What: "dense flow instead of blocks (ME-Sampler with OF)", Attack: MotionExcited{Noise: Sparked{Map: Motion{Estimator: motion.Farneback{}}}}},
 			{Name: "mixed", What: "with as much one-noise added, for victims whose sensitivity does not follow motion", Attack: MotionExcited{Noise: Sparked{Mix: 1}}},
 		}},

@@ -2,6 +2,7 @@ package video
 
 import (
 	"encoding/json"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -380,5 +381,30 @@ func TestShortClips(t *testing.T) {
 			s, f := noiseOf(t, n, clip)
 			drawn(t, s, f, clip, 1)
 		}
+	}
+}
+
+// TestMixture: the sum of two noises, one of them the same in all frames.
+func TestMixture(t *testing.T) {
+	clip := tensor.New(3, 2, 6, 6)
+	s, frames := noiseOf(t, Mixture{A: OneNoise{}, B: MultiNoise{}, Weight: 0.5}, clip)
+	if frames != 3 {
+		t.Fatalf("%d frames", frames)
+	}
+	got := drawn(t, s, 3, clip, 6)
+	r := rand.New(rand.NewPCG(6, 0))
+	one, all := make([]float64, 72), make([]float64, 216)
+	a, _ := noiseOf(t, OneNoise{}, clip)
+	b, _ := noiseOf(t, MultiNoise{}, clip)
+	if err := errors.Join(a.Draw(one, []int{1, 2, 6, 6}, r), b.Draw(all, []int{3, 2, 6, 6}, r)); err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range got {
+		if want := one[i%72] + 0.5*all[i]; v != want {
+			t.Fatalf("value %d is %v, want %v", i, v, want)
+		}
+	}
+	if _, _, err := (Mixture{A: OneNoise{}}).For(clip, r); err == nil {
+		t.Error("a mixture of one noise")
 	}
 }

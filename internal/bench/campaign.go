@@ -11,6 +11,7 @@ import (
 	"github.com/mettleml/mettle/attack"
 	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/data"
+	"github.com/mettleml/mettle/nn/models"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/video"
 	"github.com/mettleml/mettle/zoo"
@@ -52,9 +53,9 @@ func runCampaign(seconds float64) error {
 	}{
 		{"campaign/nes_resnet32_b128", resNet32(), []int{3, 32, 32}, attack.NES{Queries: 128}, 516},
 		{"campaign/square_net4_b1", net4(), []int{1, 28, 28}, attack.Square{}, 1000},
-		{"campaign/motion-excited_tiny3d", tiny3D(), []int{16, 3, 112, 112}, video.MotionExcited{}, 60},
-		{"campaign/multi-noise_tiny3d", tiny3D(), []int{16, 3, 112, 112}, video.MotionExcited{Noise: video.MultiNoise{}}, 60},
-		{"campaign/geo-trap_tiny3d", tiny3D(), []int{16, 3, 112, 112}, video.MotionExcited{Noise: video.GeoNoise{}}, 60},
+		{"campaign/motion-excited_tiny3d", models.Tiny3D(1, 10), []int{16, 3, 112, 112}, video.MotionExcited{}, 600},
+		{"campaign/multi-noise_tiny3d", models.Tiny3D(1, 10), []int{16, 3, 112, 112}, video.MotionExcited{Noise: video.MultiNoise{}}, 300},
+		{"campaign/geo-trap_tiny3d", models.Tiny3D(1, 10), []int{16, 3, 112, 112}, video.MotionExcited{Noise: video.GeoNoise{}}, 300},
 	} {
 		m, err := zoo.NewModel(c.net, zoo.Info{Name: c.name, Shape: c.shape, Classes: 10}, data.Preprocess{CTHW: len(c.shape) == 4})
 		if err != nil {

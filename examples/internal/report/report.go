@@ -11,6 +11,7 @@ import (
 
 	"github.com/mettleml/mettle/internal/atomicfile"
 	"github.com/mettleml/mettle/tensor"
+	"github.com/mettleml/mettle/video"
 )
 
 // A Page is a report, top to bottom.
@@ -62,6 +63,16 @@ func NewPicture(caption string, x *tensor.Tensor) (Picture, error) {
 		return Picture{}, err
 	}
 	return Picture{caption, template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(b.Bytes()))}, nil
+}
+
+// NewAnimation makes a picture of a clip in [0,1], [T, C, H, W] with one or three channels,
+// that shows its frames one after the other, eight in a second.
+func NewAnimation(caption string, x *tensor.Tensor) (Picture, error) {
+	var b bytes.Buffer
+	if err := video.WriteGIF(&b, &video.Clip{X: x, FPS: 8}, video.GIFOptions{Scale: 1}); err != nil {
+		return Picture{}, err
+	}
+	return Picture{caption, template.URL("data:image/gif;base64," + base64.StdEncoding.EncodeToString(b.Bytes()))}, nil
 }
 
 // Write writes the page to a file.
