@@ -189,13 +189,6 @@ func (c *Campaign) Run(ctx context.Context, samples []Sample) (*Result, error) {
 		return nil, err
 	}
 	r := &campaignRun{c: c, plan: p, res: p.result(), till: &till{limit: int64(c.Total)}}
-	if c.Gather > 1 {
-		most := c.Gather
-		if b := c.Job.info.Batch; b > 0 {
-			most = min(most, b)
-		}
-		r.scores, r.labels = c.Job.gathers(most)
-	}
 	if c.Journal != "" {
 		if r.journal, err = OpenJournal(c.Journal, p, c.Fsync); err != nil {
 			return nil, err
@@ -221,8 +214,6 @@ type campaignRun struct {
 	res     *Result
 	till    *till
 	journal *Journal
-	scores  *gather[float64]
-	labels  *gather[int]
 
 	mu   sync.Mutex // of what follows
 	done int
@@ -275,7 +266,7 @@ func (r *campaignRun) one(ctx context.Context, i int) error {
 	if r.journal != nil {
 		log = r.journal.Log(i)
 	}
-	u, err := r.plan.run(ctx, i, log, r.till, r.scores, r.labels)
+	u, err := r.plan.run(ctx, i, log, r.till)
 	if err != nil {
 		return err
 	}

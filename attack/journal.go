@@ -14,6 +14,8 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+
+	"github.com/mettleml/mettle/internal/filelock"
 )
 
 // A Journal is an append-only file that keeps the logs of a campaign's samples. It
@@ -70,9 +72,6 @@ func (e *JournalError) Error() string {
 	return fmt.Sprintf("attack: journal %s, byte %d: %s", e.Path, e.Offset, e.Why)
 }
 
-// errLocked says that a journal is in use.
-var errLocked = errors.New("another run holds it: wait until that ends, or use another file")
-
 // OpenJournal opens or creates the journal at path for a plan, reads what it holds, and
 // drops a torn end. It is an error if the file was written for a plan of another
 // fingerprint; the error names what differs. Until it is closed nobody else can open it
@@ -83,7 +82,7 @@ func OpenJournal(path string, p *Plan, fsync bool) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("attack: journal: %w", err)
 	}
-	if err := lock(f); err != nil {
+	if err := filelock.Lock(f); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("attack: journal %s: %w", path, err)
 	}
@@ -366,7 +365,7 @@ func (j *Journal) compact() error {
 		os.Remove(next.Name())
 		return fail(err)
 	}
-	if err := lock(next); err != nil {
+	if err := filelock.Lock(next); err != nil {
 		return abandon(err)
 	}
 	kept := j.total

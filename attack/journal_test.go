@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mettleml/mettle/internal/filelock"
 	"github.com/mettleml/mettle/internal/kernel"
 	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/models"
@@ -140,7 +141,7 @@ func TestJournalIsLocked(t *testing.T) {
 	}
 	v := newLinear(1, 4, 1, 5, 5)
 	_, err = (&Campaign{Job: WithScores(Square{}, v), Budget: 5, Journal: path}).Run(context.Background(), v.samples(1, 2))
-	if !errors.Is(err, errLocked) || !strings.Contains(err.Error(), path) || v.count.Load() > 0 {
+	if !errors.Is(err, filelock.ErrHeld) || !strings.Contains(err.Error(), path) || v.count.Load() > 0 {
 		t.Errorf("a second run: %v after %d queries; want an error that names the file and says that another run holds it", err, v.count.Load())
 	}
 	if err := j.Log(0).Append(context.Background(), Entry{Kind: EntryScores, N: 1, Scores: []float64{1}}); err != nil {
@@ -203,8 +204,10 @@ func TestJournalSyncsItsDirectory(t *testing.T) {
 // TestFingerprint: every part of it tells campaigns apart, and names itself.
 func TestFingerprint(t *testing.T) {
 	base := Fingerprint{Options: json.RawMessage("1")}
-	fields := reflect.TypeFor[Fingerprint]()
-	for i := range fields.NumField() {
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[Fingerprint]()) {
+		if field.Anonymous {
+			continue
+		}
 		path := filepath.Join(t.TempDir(), "j")
 		open := func(p Fingerprint) error {
 			j, err := OpenJournal(path, &Plan{Fingerprint: p}, false)
@@ -216,8 +219,8 @@ func TestFingerprint(t *testing.T) {
 		if err := errors.Join(open(base), open(base)); err != nil {
 			t.Fatal(err)
 		}
-		other, name := base, strings.Split(fields.Field(i).Tag.Get("json"), ",")[0]
-		switch f := reflect.ValueOf(&other).Elem().Field(i); f.Kind() {
+		other, name := base, strings.Split(field.Tag.Get("json"), ",")[0]
+		switch f := reflect.ValueOf(&other).Elem().FieldByIndex(field.Index); f.Kind() {
 		case reflect.String:
 			f.SetString("other")
 		case reflect.Int:

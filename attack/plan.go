@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mettleml/mettle/internal/kernel"
@@ -31,13 +32,19 @@ const attackVersion = "6"
 // those of [Campaign.Run] to the byte.
 //
 // In JSON a plan is its fingerprint and its units. Another machine takes it up by
-// [Campaign.Adopt].
+// [Campaign.Adopt]; one that has no more than the JSON can merge, but not run.
 type Plan struct {
 	Fingerprint Fingerprint `json:"fingerprint"`
+	Norm        Norm        `json:"norm"`   // of the attack
+	Victim      string      `json:"victim"` // its name
 	Units       []Unit      `json:"units"`
 
 	c      *Campaign
 	sample func(u Unit) (Sample, error)
+
+	once   sync.Once // makes what follows, if calls are to be joined
+	scores *gather[float64]
+	labels *gather[int]
 }
 
 // A Unit is the attack on one sample.
@@ -66,18 +73,29 @@ type Fingerprint struct {
 	Attack  string          `json:"attack"`
 	Options json.RawMessage `json:"options"`
 	// Hidden is the attack itself where its Options are something else.
-	Hidden  json.RawMessage `json:"hidden,omitempty"`
-	Goal    string          `json:"goal"`
-	Budget  int             `json:"budget"` // of a sample
-	Seed    uint64          `json:"seed"`
-	Data    string          `json:"data"`          // digest of the samples, their goals and start images
-	Victim  string          `json:"victim"`        // its description
-	Digest  string          `json:"victim digest"` // of its weights
-	Keep    tensor.DType    `json:"keep"`
-	Kernel  string          `json:"kernel"`
-	Arch    string          `json:"arch"`
-	Go      string          `json:"go"`
-	Version string          `json:"version"` // of this library's attacks
+	Hidden json.RawMessage `json:"hidden,omitempty"`
+	Goal   string          `json:"goal"`
+	Budget int             `json:"budget"` // of a sample
+	Seed   uint64          `json:"seed"`
+	Data   string          `json:"data"`          // digest of the samples, their goals and start images
+	Victim string          `json:"victim"`        // its description
+	Digest string          `json:"victim digest"` // of its weights
+	Keep   tensor.DType    `json:"keep"`
+	Platform
+}
+
+// A Platform is what the queries of a campaign follow from beside its settings: only a
+// process of the same one can reproduce them.
+type Platform struct {
+	Kernel  string `json:"kernel"` // the kernel set in use
+	Arch    string `json:"arch"`
+	Go      string `json:"go"`
+	Version string `json:"version"` // of this library's attacks
+}
+
+// ThisPlatform is that of this process.
+func ThisPlatform() Platform {
+	return Platform{Kernel: kernel.Active().Name, Arch: runtime.GOARCH, Go: runtime.Version(), Version: attackVersion}
 }
 
 // matches compares with a fingerprint in JSON, and names what differs.
@@ -126,7 +144,7 @@ func (c *Campaign) Plan(samples []Sample) (*Plan, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	p := &Plan{c: c}
+	p := &Plan{c: c, Norm: c.Job.about.Norm, Victim: c.Job.info.Name}
 	given := slices.Clone(samples)
 	all := sha256.New()
 	for i, s := range given {
@@ -159,8 +177,8 @@ func (c *Campaign) Adopt(plan []byte, sample func(u Unit) (Sample, error)) (*Pla
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	var p Plan
-	if err := json.Unmarshal(plan, &p); err != nil {
+	p := new(Plan)
+	if err := json.Unmarshal(plan, p); err != nil {
 		return nil, fmt.Errorf("attack: the plan: %w", err)
 	}
 	theirs, err := json.Marshal(p.Fingerprint)
@@ -172,7 +190,7 @@ func (c *Campaign) Adopt(plan []byte, sample func(u Unit) (Sample, error)) (*Pla
 		return nil, fmt.Errorf("attack: the plan cannot be run here: %w", err)
 	}
 	p.c, p.sample = c, sample
-	return &p, nil
+	return p, nil
 }
 
 // fingerprint is the campaign's on samples of a digest.
@@ -182,7 +200,7 @@ func (c *Campaign) fingerprint(data string) Fingerprint {
 	return Fingerprint{
 		Attack: c.Job.about.Name, Options: c.Job.options, Hidden: c.Job.hidden, Goal: c.goalName(), Budget: c.budget(), Seed: c.Seed,
 		Data: data, Victim: fmt.Sprintf("%+v", victim), Digest: c.Job.info.Digest, Keep: c.Keep,
-		Kernel: kernel.Active().Name, Arch: runtime.GOARCH, Go: runtime.Version(), Version: attackVersion,
+		Platform: ThisPlatform(),
 	}
 }
 
@@ -216,16 +234,35 @@ func sampleSeed(seed uint64, name string, index int) uint64 {
 }
 
 // Run attacks the sample of unit i. It goes on where log ends, without asking again what
-// is answered there; log may be nil. The campaign's budget for all samples together does
-// not hold here: who runs units apart keeps it by the log.
+// is answered there; log may be nil. Units that run at the same time join their calls, if
+// the campaign says so (Campaign.Gather). The campaign's budget for all samples together
+// does not hold here: who runs units apart keeps it by the log. Run is safe for concurrent
+// use, for one unit at a time each.
 func (p *Plan) Run(ctx context.Context, i int, log Log) (*UnitResult, error) {
-	if i < 0 || i >= len(p.Units) {
+	switch {
+	case p.c == nil:
+		return nil, errors.New("attack: a plan from JSON is run after Campaign.Adopt")
+	case i < 0 || i >= len(p.Units):
 		return nil, fmt.Errorf("attack: there is no unit %d of %d", i, len(p.Units))
 	}
-	return p.run(ctx, i, log, new(till), nil, nil)
+	return p.run(ctx, i, log, new(till))
 }
 
-func (p *Plan) run(ctx context.Context, i int, log Log, t *till, scores *gather[float64], labels *gather[int]) (*UnitResult, error) {
+// gathers joins the calls of the units that run at the same time, if the campaign says so.
+func (p *Plan) gathers() (*gather[float64], *gather[int]) {
+	p.once.Do(func() {
+		if most := p.c.Gather; most > 1 {
+			if b := p.c.Job.info.Batch; b > 0 {
+				most = min(most, b)
+			}
+			p.scores, p.labels = p.c.Job.gathers(most)
+		}
+	})
+	return p.scores, p.labels
+}
+
+func (p *Plan) run(ctx context.Context, i int, log Log, t *till) (*UnitResult, error) {
+	scores, labels := p.gathers()
 	u := p.Units[i]
 	fail := func(err error) error {
 		if ctx.Err() != nil {
@@ -324,6 +361,6 @@ func (p *Plan) Merge(units ...*UnitResult) (*Result, error) {
 // result is the plan's, with nothing found yet.
 func (p *Plan) result() *Result {
 	f := &p.Fingerprint
-	return &Result{Attack: f.Attack, Norm: p.c.Job.about.Norm, Options: f.Options, Goal: f.Goal,
-		Budget: f.Budget, Seed: f.Seed, Victim: p.c.Job.info.Name, Records: make([]Record, len(p.Units))}
+	return &Result{Attack: f.Attack, Norm: p.Norm, Options: f.Options, Goal: f.Goal,
+		Budget: f.Budget, Seed: f.Seed, Victim: p.Victim, Records: make([]Record, len(p.Units))}
 }

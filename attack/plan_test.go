@@ -10,8 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
@@ -425,5 +427,69 @@ func BenchmarkDigest(b *testing.B) {
 	b.SetBytes(int64(4 * len(x)))
 	for b.Loop() {
 		digestPixels(x)
+	}
+}
+
+// TestUnitsJoinTheirCalls: units that run at the same time reach the victim together, and
+// who has no more than the JSON of the plan merges them to the records of one run.
+func TestUnitsJoinTheirCalls(t *testing.T) {
+	v := newLinear(1, 4, 1, 6, 6)
+	samples := v.samples(5, 12)
+	var joined atomic.Int64
+	spy := zoo.ScorerFunc(v.info, func(ctx context.Context, x *tensor.Tensor, out []float64) error {
+		if x.Dim(0) > 1 {
+			joined.Add(1)
+		}
+		time.Sleep(100 * time.Microsecond)
+		return v.Scores(ctx, x, out)
+	})
+	c := Campaign{Job: WithScores(Square{Eps: 0.5}, spy), Budget: 60}
+	one, err := c.Run(context.Background(), samples)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if joined.Load() > 0 {
+		t.Fatal("calls were joined without Gather")
+	}
+	c.Gather = 4
+	p, err := c.Plan(samples)
+	if err != nil {
+		t.Fatal(err)
+	}
+	units := make([]*UnitResult, len(samples))
+	var wg sync.WaitGroup
+	for i := range units {
+		wg.Go(func() {
+			u, err := p.Run(context.Background(), i, nil)
+			if err != nil {
+				t.Error(err)
+			}
+			units[i] = u
+		})
+	}
+	wg.Wait()
+	if joined.Load() == 0 {
+		t.Error("no calls were joined")
+	}
+	wire, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var bare Plan
+	if err := json.Unmarshal(wire, &bare); err != nil {
+		t.Fatal(err)
+	}
+	merged, err := bare.Merge(units...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := recordsJSON(t, merged), recordsJSON(t, one); !bytes.Equal(got, want) {
+		t.Errorf("merged\n%s\nin one run\n%s", got, want)
+	}
+	if merged.Victim != one.Victim || merged.Norm != one.Norm {
+		t.Errorf("merged: victim %q, norm %v; in one run %q, %v", merged.Victim, merged.Norm, one.Victim, one.Norm)
+	}
+	if _, err := bare.Run(context.Background(), 0, nil); err == nil || !strings.Contains(err.Error(), "Adopt") {
+		t.Errorf("a plan without its campaign was run: %v", err)
 	}
 }

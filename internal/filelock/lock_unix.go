@@ -1,6 +1,6 @@
 //go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd
 
-package attack
+package filelock
 
 import (
 	"errors"
@@ -8,13 +8,13 @@ import (
 	"syscall"
 )
 
-// lock takes f for this process until it is closed, by a kill too. It returns
-// errLocked if another holds it.
-func lock(f *os.File) error {
+// Lock takes f for this process until it is closed, by a kill too. It returns
+// ErrHeld if another holds it.
+func Lock(f *os.File) error {
 	for {
 		switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
 		case errors.Is(err, syscall.EWOULDBLOCK):
-			return errLocked
+			return ErrHeld
 		case !errors.Is(err, syscall.EINTR):
 			return err
 		}
