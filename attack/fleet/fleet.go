@@ -1,0 +1,333 @@
+package fleet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mettleml/mettle/attack"
+	"github.com/nats-io/nats.go"
+)
+
+// A Fleet is a connection to the servers that campaigns are kept on.
+type Fleet struct {
+	Store   Store
+	Objects Objects
+	Queue   Queue
+
+	nc      *nats.Conn
+	stream  *JetStream
+	foreign bool // whether Store is another than stream
+}
+
+// OpenOptions say how a fleet is opened.
+type OpenOptions struct {
+	Connection
+	// Create makes the streams if they are missing, three replicas of each where the
+	// servers are a cluster.
+	Create bool
+	// Store keeps logs and documents instead of JetStream, which then keeps the queue and
+	// the objects only.
+	Store Store
+	Log   func(format string, args ...any) // nil: nothing is said
+}
+
+// Open connects to the servers, and refuses those that may forget what they have
+// acknowledged.
+func Open(ctx context.Context, o OpenOptions) (*Fleet, error) {
+	if o.Log == nil {
+		o.Log = func(string, ...any) {}
+	}
+	nc, err := o.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f, err := open(ctx, nc, o)
+	if err != nil {
+		nc.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func open(ctx context.Context, nc *nats.Conn, o OpenOptions) (*Fleet, error) {
+	servers, err := askDurability(ctx, nc, o.Monitor)
+	if err != nil {
+		return nil, err
+	}
+	clustered := nc.ConnectedClusterName() != ""
+	if o.Create {
+		replicas := 1
+		if clustered {
+			replicas = 3
+			if n := len(servers); n > 0 && n < 3 {
+				if !o.Unsafe {
+					return nil, fmt.Errorf("fleet: a cluster of %d servers: three are needed, so that one may fail; start the others, or allow fewer by -unsafe", n)
+				}
+				replicas = 1
+			}
+		}
+		for try := 0; ; try++ { // a cluster that has just begun has no leader yet
+			short, cancel := context.WithTimeout(ctx, 5*time.Second)
+			err := CreateStreams(short, nc, StreamOptions{Replicas: replicas})
+			cancel()
+			if err == nil {
+				break
+			}
+			if !transient(err) || try == 20 {
+				return nil, fmt.Errorf("fleet: making the streams: %w", err)
+			}
+			if perr := Pause(ctx, try+6); perr != nil {
+				return nil, errors.Join(perr, err)
+			}
+		}
+	}
+	said := newSaying(o.Log)
+	f := &Fleet{nc: nc}
+	for try := 0; ; try++ {
+		short, cancel := context.WithTimeout(ctx, 5*time.Second)
+		f.stream, err = NewJetStream(short, nc, func(err error) { said.say("the servers: %v; trying again", err) })
+		cancel()
+		if err == nil {
+			break
+		}
+		if !transient(err) || errors.Is(err, ErrNoFleet) || try == 20 {
+			return nil, err
+		}
+		if perr := Pause(ctx, try+6); perr != nil {
+			return nil, errors.Join(perr, err)
+		}
+	}
+	f.Store, f.Objects, f.Queue = f.stream, f.stream, f.stream
+	if o.Store != nil {
+		f.Store, f.foreign = o.Store, true
+	}
+	if !o.Unsafe {
+		if err := f.checkDurability(ctx, servers, clustered); err != nil {
+			return nil, err
+		}
+	}
+	return f, nil
+}
+
+// checkDurability refuses servers that keep a log and may forget what they acknowledged.
+func (f *Fleet) checkDurability(ctx context.Context, servers map[string]Durability, clustered bool) error {
+	info, err := f.stream.logs.Info(ctx)
+	if err != nil {
+		return explain(err)
+	}
+	if clustered && info.Config.Replicas < 3 {
+		return fmt.Errorf("fleet: the servers are a cluster, and their streams have %d replicas: three are needed, so that one may fail; -unsafe allows it", info.Config.Replicas)
+	}
+	holders := []string{f.nc.ConnectedServerName()}
+	if c := info.Cluster; c != nil && c.Leader != "" {
+		holders = []string{c.Leader}
+		for _, r := range c.Replicas {
+			holders = append(holders, r.Name)
+		}
+	}
+	for _, name := range holders {
+		d, ok := servers[name]
+		switch {
+		case !ok:
+			return fmt.Errorf("fleet: server %s does not tell whether it flushes every write: start it by fleet serve, give the address of its monitoring by -monitor, or allow it by -unsafe", name)
+		case !d.SyncAlways:
+			return fmt.Errorf("fleet: server %s does not flush every write: if it loses power, it forgets what it has acknowledged, by default of two minutes, and queries are paid for twice; set sync_interval: always in its jetstream block, or allow it by -unsafe", name)
+		}
+	}
+	return nil
+}
+
+// askDurability asks the servers how they keep their data: by their own word if they are
+// ours, by their monitoring if not.
+func askDurability(ctx context.Context, nc *nats.Conn, monitor []string) (map[string]Durability, error) {
+	servers := map[string]Durability{}
+	inbox := nats.NewInbox()
+	sub, err := nc.SubscribeSync(inbox)
+	if err != nil {
+		return nil, fmt.Errorf("fleet: %w", err)
+	}
+	defer sub.Unsubscribe()
+	want := 1
+	if nc.ConnectedClusterName() != "" {
+		want = 3
+	}
+	for try := 0; try < 6 && len(servers) < want; try++ { // servers may have started a moment ago
+		if err := nc.PublishRequest(DurabilitySubject, inbox, nil); err != nil {
+			return nil, fmt.Errorf("fleet: %w", err)
+		}
+		for end := time.Now().Add(500 * time.Millisecond); len(servers) < want; {
+			m, err := sub.NextMsg(time.Until(end))
+			if err != nil {
+				break
+			}
+			var d Durability
+			if len(m.Data) > 0 && json.Unmarshal(m.Data, &d) == nil {
+				servers[d.Server] = d
+			}
+		}
+		if len(monitor) > 0 {
+			break
+		}
+	}
+	for _, address := range monitor {
+		d, err := monitored(ctx, address)
+		if err != nil {
+			return nil, fmt.Errorf("fleet: monitoring at %s: %w", address, err)
+		}
+		servers[d.Server] = d
+	}
+	return servers, nil
+}
+
+// monitored asks the monitoring of a server.
+func monitored(ctx context.Context, address string) (d Durability, err error) {
+	get := func(path string, into any) error {
+		req, err := http.NewRequestWithContext(ctx, "GET", strings.TrimRight(address, "/")+path, nil)
+		if err != nil {
+			return err
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s: %s", path, resp.Status)
+		}
+		return json.NewDecoder(io.LimitReader(resp.Body, 1<<22)).Decode(into)
+	}
+	var v struct {
+		Name    string `json:"server_name"`
+		Version string `json:"version"`
+	}
+	var j struct {
+		Config struct {
+			SyncAlways bool `json:"sync_always"`
+		} `json:"config"`
+	}
+	if err := errors.Join(get("/varz", &v), get("/jsz?config=1", &j)); err != nil {
+		return d, err
+	}
+	return Durability{Server: v.Name, Version: v.Version, SyncAlways: j.Config.SyncAlways}, nil
+}
+
+// Close ends the connection.
+func (f *Fleet) Close() { f.nc.Close() }
+
+// Campaigns are the names of all campaigns.
+func (f *Fleet) Campaigns(ctx context.Context) ([]string, error) {
+	keys, err := f.Store.Documents(ctx, campaignKey(""))
+	if err != nil {
+		return nil, err
+	}
+	for i, k := range keys {
+		keys[i] = strings.TrimPrefix(k, campaignKey(""))
+	}
+	slices.Sort(keys)
+	return keys, nil
+}
+
+// Stop stops a campaign: no worker announces anything more. [Fleet.Submit] lets it go on.
+func (f *Fleet) Stop(ctx context.Context, campaign, why string) error {
+	_, err := updateMoney(ctx, f.Store, campaign, func(m *Money) (bool, error) {
+		if m.Stopped != "" {
+			return false, nil
+		}
+		m.Stopped = why
+		return true, nil
+	})
+	return err
+}
+
+// Fetch returns the results of a campaign, one for each attack. Unless partial is set it
+// is an error if a unit is not done; with it, the records of those have Stop "".
+func (f *Fleet) Fetch(ctx context.Context, campaign string, partial bool) ([]*attack.Result, error) {
+	c, d, err := f.describe(ctx, campaign)
+	if err != nil {
+		return nil, err
+	}
+	m, err := readMoney(ctx, f.Store, campaign)
+	if err != nil {
+		return nil, err
+	}
+	if n := m.Done.count(); n < m.Units && !partial {
+		why := ""
+		if m.Stopped != "" {
+			why = "; it is stopped: " + m.Stopped
+		}
+		return nil, fmt.Errorf("fleet: campaign %s: %d of %d units are done%s; -partial fetches those", campaign, n, m.Units, why)
+	}
+	var results []*attack.Result
+	for p, b := range d.Plans {
+		var plan attack.Plan
+		if err := json.Unmarshal(b, &plan); err != nil {
+			return nil, fmt.Errorf("fleet: campaign %s: %w", campaign, err)
+		}
+		units := make([]*attack.UnitResult, len(plan.Units))
+		for i, u := range plan.Units {
+			units[i] = &attack.UnitResult{Plan: plan.Digest(), Record: &attack.Record{Index: u.Index, Name: u.Name}}
+			id := c.unit(p, i)
+			if !m.Done.has(id.ordinal) {
+				continue
+			}
+			done, err := f.record(ctx, id)
+			if err != nil {
+				return nil, err
+			}
+			units[i].Record, units[i].Seconds, units[i].Sent, units[i].Answered = done.record, done.seconds, done.sent, done.answered
+		}
+		r, err := plan.Merge(units...)
+		if err != nil {
+			return nil, err
+		}
+		results = append(results, r)
+	}
+	return results, nil
+}
+
+// record reads the end of a unit's log.
+func (f *Fleet) record(ctx context.Context, id unitID) (*doneUnit, error) {
+	frames, err := readAll(ctx, f.Store, id.log(), 0)
+	if err != nil {
+		return nil, err
+	}
+	parts, err := chain(frames, 0)
+	if err != nil {
+		return nil, fmt.Errorf("fleet: log %s: %w", id.log(), err)
+	}
+	l := &unitLog{objects: f.Objects}
+	for i := range parts {
+		done, err := l.take(ctx, &parts[i])
+		if err != nil {
+			return nil, fmt.Errorf("fleet: log %s: %w", id.log(), err)
+		}
+		if done != nil {
+			return done, nil
+		}
+	}
+	return nil, fmt.Errorf("fleet: log %s has no record, and the campaign says that the unit is done: %w", id.log(), ErrLost)
+}
+
+// describe reads what a campaign consists of.
+func (f *Fleet) describe(ctx context.Context, campaign string) (*Campaign, *description, error) {
+	c, err := readCampaign(ctx, f.Store, campaign)
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := f.Objects.Get(ctx, c.Object)
+	if err != nil {
+		return nil, nil, err
+	}
+	var d description
+	if err := json.Unmarshal(b, &d); err != nil {
+		return nil, nil, fmt.Errorf("fleet: campaign %s: %w", campaign, err)
+	}
+	return c, &d, nil
+}
