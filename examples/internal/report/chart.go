@@ -15,7 +15,7 @@ type Chart struct {
 	Title  string
 	X, Y   string // axis labels
 	LogX   bool
-	YMax   float64 // top of the y axis, which begins at 0; 0: the largest value
+	YMax   float64 // top of the y axis, which begins at 0 or below; 0: the largest value
 	Series []Series
 }
 
@@ -27,17 +27,18 @@ type Series struct {
 	Step bool
 }
 
-// palette is a set of colours that remain apart for most kinds of colour vision, and
-// dashes tell apart the lines that have to share one.
+// palette is a set of colours that remain apart for most kinds of colour vision and on
+// white and on black; dashes tell neighbours apart where colours do not. Their numbers
+// have no common divisor, so that each of 35 lines looks different.
 var (
-	palette = []string{"#3366cc", "#d95f02", "#1b9e77", "#b3367f", "#8a6d00", "#5f5fd0", "#777777"}
-	dashes  = []string{"", "7 3", "2 3"}
+	palette = []string{"#3f74d9", "#d95f02", "#1b9e77", "#c2448d", "#a08000", "#7a6ae0", "#858585"}
+	dashes  = []string{"", "7 3", "2 3", "10 3 2 3", "14 4"}
 )
 
 // stroke is how the i-th series is drawn.
 func stroke(i int) string {
 	s := fmt.Sprintf(`stroke="%s"`, palette[i%len(palette)])
-	if d := dashes[i/len(palette)%len(dashes)]; d != "" {
+	if d := dashes[i%len(dashes)]; d != "" {
 		s += fmt.Sprintf(` stroke-dasharray="%s"`, d)
 	}
 	return s
@@ -61,27 +62,22 @@ func (c *Chart) width() int {
 
 // SVG draws the chart. Series without points are named in the legend all the same.
 func (c *Chart) SVG() string {
-	lo, hi, yMax := c.extent()
-	px := func(x float64) float64 {
-		if c.LogX {
-			x = math.Log10(x)
-		}
-		return left + plotW*(x-lo)/(hi-lo)
-	}
-	py := func(y float64) float64 { return top + plotH*(1-y/yMax) }
+	e := c.extent()
+	px := func(x float64) float64 { return left + plotW*e.x(x) }
+	py := func(y float64) float64 { return top + plotH*(1-e.y(y)) }
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg role="img" aria-label="%s" viewBox="0 0 %d %d" width="%d" height="%d" font-family="system-ui, sans-serif" font-size="12">`,
 		html.EscapeString(c.Title), c.width(), chartH, c.width(), chartH)
 	fmt.Fprintf(&b, `<text x="%d" y="18" font-weight="600">%s</text>`, left, html.EscapeString(c.Title))
-	for _, y := range along(0, yMax) {
+	for _, y := range along(e.yMin, e.yMax) {
 		fmt.Fprintf(&b, `<line class="grid" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`,
 			left, left+plotW, py(y), py(y), left-8, py(y)+4, number(y))
 	}
-	for _, x := range c.ticks(lo, hi) {
+	for _, x := range c.ticks(e.lo, e.hi) {
 		fmt.Fprintf(&b, `<line class="grid" x1="%.1f" x2="%.1f" y1="%d" y2="%d"/><text x="%.1f" y="%d" text-anchor="middle">%s</text>`,
 			px(x), px(x), top, top+plotH, px(x), top+plotH+18, number(x))
 	}
-	fmt.Fprintf(&b, `<line class="axis" x1="%d" x2="%d" y1="%d" y2="%d"/>`, left, left+plotW, top+plotH, top+plotH)
+	fmt.Fprintf(&b, `<line class="axis" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/>`, left, left+plotW, py(0), py(0))
 	fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="middle">%s</text>`, left+plotW/2, chartH-10, html.EscapeString(c.X))
 	fmt.Fprintf(&b, `<text transform="translate(14 %d) rotate(-90)" text-anchor="middle">%s</text>`, top+plotH/2, html.EscapeString(c.Y))
 	for i, s := range c.Series {
@@ -122,42 +118,64 @@ func (s *Series) path(px, py func(float64) float64) string {
 	return b.String()
 }
 
-// extent is the range of the x axis, in decades if it is logarithmic, and the top
-// of the y axis, a round one unless it was given.
-func (c *Chart) extent() (lo, hi, yMax float64) {
-	lo, hi = math.Inf(1), math.Inf(-1)
+// An extent is what the axes show.
+type extent struct {
+	log        bool
+	lo, hi     float64 // of the x axis, in decades if it is logarithmic
+	yMin, yMax float64
+}
+
+// x and y are where a value lies, from 0 at the beginning of its axis to 1.
+func (e extent) x(v float64) float64 {
+	if e.log {
+		v = math.Log10(v)
+	}
+	return (v - e.lo) / (e.hi - e.lo)
+}
+
+func (e extent) y(v float64) float64 { return (v - e.yMin) / (e.yMax - e.yMin) }
+
+// extent finds what the axes have to show, the y axis between round values unless its
+// top was given.
+func (c *Chart) extent() extent {
+	e := extent{log: c.LogX, lo: math.Inf(1), hi: math.Inf(-1)}
 	for _, s := range c.Series {
 		for i, x := range s.X {
 			if c.LogX {
 				x = math.Log10(x)
 			}
-			lo, hi = min(lo, x), max(hi, x)
-			yMax = max(yMax, s.Y[i])
+			e.lo, e.hi = min(e.lo, x), max(e.hi, x)
+			e.yMin, e.yMax = min(e.yMin, s.Y[i]), max(e.yMax, s.Y[i])
 		}
 	}
-	if yMax == 0 {
-		yMax = 1
+	if e.yMax == e.yMin {
+		e.yMax = 1
 	}
-	step := spacing(0, yMax)
-	yMax = math.Ceil(yMax/step-1e-9) * step
+	step := spacing(e.yMin, e.yMax)
+	e.yMin = math.Floor(e.yMin/step+1e-9) * step
+	e.yMax = math.Ceil(e.yMax/step-1e-9) * step
 	if c.YMax > 0 {
-		yMax = c.YMax
+		e.yMax = c.YMax
 	}
-	if !(lo < hi) { // no points, or all at one place
-		if math.IsInf(lo, 1) {
-			lo = 0
+	if !(e.lo < e.hi) { // no points, or all at one place
+		if math.IsInf(e.lo, 1) {
+			e.lo = 0
 		}
-		hi = lo + 1
+		e.hi = e.lo + 1
 	}
-	return lo, hi, yMax
+	return e
 }
 
 // ticks are the round values on the x axis.
 func (c *Chart) ticks(lo, hi float64) []float64 {
 	var t []float64
 	if c.LogX {
+		within := []float64{1, 2, 5}
+		if hi-lo < 0.7 { // few of them would be on the axis
+			within = []float64{1, 2, 3, 4, 5, 6, 7, 8, 9}
+		}
 		for d := math.Floor(lo); d <= hi; d++ {
-			for _, m := range []float64{1, 2, 5} {
+			for _, m := range within {
 				if v := d + math.Log10(m); v >= lo-1e-9 && v <= hi+1e-9 {
 					t = append(t, m*math.Pow(10, d))
 				}
@@ -191,7 +209,7 @@ func spacing(lo, hi float64) float64 {
 
 // number is a short form of v.
 func number(v float64) string {
-	if v >= 1000 {
+	if math.Abs(v) >= 1000 {
 		return fmt.Sprintf("%gk", math.Round(v/100)/10)
 	}
 	return fmt.Sprintf("%g", math.Round(v*1000)/1000)
