@@ -23,7 +23,7 @@ var slow = flag.Bool("slow", false, "run the comparison of attackers on a hundre
 // pretrained victim for them. The meta attacker has seen neither.
 func digits(t *testing.T) (*zoo.Model, []Sample) {
 	t.Helper()
-	dir := filepath.Join("..", "examples", "probe", "images")
+	dir := filepath.Join("..", "examples", "internal", "datasets", "digits")
 	d, err := data.LoadIDX(filepath.Join(dir, "t10k-first-images.idx3.gz"), filepath.Join(dir, "t10k-first-labels.idx1.gz"), 10)
 	if err != nil {
 		t.Fatal(err)
