@@ -230,7 +230,7 @@ func TestPage(t *testing.T) {
 // TestEmbeddedFilesAreSmall: what the library ships stays small.
 func TestEmbeddedFilesAreSmall(t *testing.T) {
 	var size int64
-	for _, dir := range []string{"images", "../../nn/models/pretrained"} {
+	for _, dir := range []string{"../internal/datasets/digits", "../../nn/models/pretrained"} {
 		err := fs.WalkDir(os.DirFS(dir), ".", func(_ string, d fs.DirEntry, err error) error {
 			if err == nil && !d.IsDir() {
 				info, e := d.Info()
