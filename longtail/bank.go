@@ -45,8 +45,8 @@ type BankOptions struct {
 //	bank, err := longtail.NewBank(features, split, longtail.BankOptions{})
 //
 // Labels are ranks; samples of the tail do not count. There is an error if a class has
-// fewer samples than asked for, or none. It panics if an option is negative, or a label
-// is not a rank of the split.
+// fewer samples than asked for, or none. It panics if an option is negative, a label is
+// not a rank of the split, or the rule does not select as many rows as it is asked for.
 func NewBank(features *eval.Outputs, s *Split, o BankOptions) (*Bank, error) {
 	const op = "longtail.NewBank"
 	if o.PerClass < 0 || o.Total < 0 {
@@ -96,7 +96,9 @@ func NewBank(features *eval.Outputs, s *Split, o BankOptions) (*Bank, error) {
 		if !o.Raw {
 			x = unitRows(x)
 		}
-		for _, i := range rule.Select(x, m, o.Seed+uint64(rank)<<32) {
+		selected := rule.Select(x, m, o.Seed+uint64(rank)<<32)
+		checkSelected(op, rule, selected, m, len(list))
+		for _, i := range selected {
 			at := list[i]
 			if features.Indices != nil {
 				at = features.Indices[at]
@@ -105,6 +107,20 @@ func NewBank(features *eval.Outputs, s *Split, o BankOptions) (*Bank, error) {
 		}
 	}
 	return b, nil
+}
+
+// checkSelected panics unless a rule selected m of n rows, none twice.
+func checkSelected(op string, rule Rule, selected []int, m, n int) {
+	seen := make([]bool, n)
+	for _, i := range selected {
+		if i < 0 || i >= n || seen[i] {
+			tensor.Panic(op, fmt.Sprintf("rule %v selects row %d, which is none of %d or was selected before", rule, i, n))
+		}
+		seen[i] = true
+	}
+	if len(selected) != m {
+		tensor.Panic(op, fmt.Sprintf("rule %v selects %d rows of %d, want %d", rule, len(selected), n, m))
+	}
 }
 
 func count(lists [][]int) int {

@@ -26,6 +26,12 @@ func bankFeatures(counts ...int) *eval.Outputs {
 	return o
 }
 
+// mine is a rule of somebody else's.
+type mine []int
+
+func (m mine) Select(*tensor.Tensor, int, uint64) []int { return m }
+func (mine) String() string                             { return "mine" }
+
 func TestBank(t *testing.T) {
 	counts := []int{40, 30, 20, 7, 3}
 	f := bankFeatures(counts...)
@@ -106,6 +112,14 @@ func TestBank(t *testing.T) {
 	}
 	panics(t, "-1 samples", func() { NewBank(f, s, BankOptions{PerClass: -1}) })
 	panics(t, "-1 samples", func() { b.Prefix(-1) })
+	for want, rows := range map[string][]int{
+		"rule mine selects row 1, which": {1, 1},
+		"selects row 20, which is none":  {20, 3},
+		"selects row -1":                 {-1, 3},
+		"selects 1 rows of 40, want 2":   {3},
+	} {
+		panics(t, want, func() { NewBank(f, s, BankOptions{PerClass: 2, Rule: mine(rows)}) })
+	}
 	panics(t, "label 4 is not one of 4 ranks", func() { NewBank(f, split(t, []int{4, 3, 2, 1}, 2), BankOptions{}) })
 	head := bankFeatures(5, 5)
 	if _, err := NewBank(head, s, BankOptions{}); err == nil || !strings.Contains(err.Error(), "0 samples of the tail") {

@@ -132,6 +132,9 @@ func (o GrowOptions) rows(op string, grown, old *autograd.Param) {
 	if classes <= have {
 		tensor.Panic(op, fmt.Sprintf("from %d classes to %d", have, classes))
 	}
+	if o.Rows > ZeroRows {
+		tensor.Panic(op, fmt.Sprintf("%v says nothing about new rows", o.Rows))
+	}
 	if imprint := o.Rows == ImprintRows; imprint != (o.Means != nil) || imprint && (o.Means.Rank() != 2 || o.Means.Dim(0) != classes-have || o.Means.Dim(1) != in) {
 		shapes := [][]int{}
 		if o.Means != nil {

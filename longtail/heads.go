@@ -37,17 +37,25 @@ type LWS struct {
 }
 
 // NewLWS returns scaling for a head with so many classes, and freezes the head. Thaw it by
-// nn.SetFrozen to train both.
+// nn.SetFrozen to train both, as MiSLAS does: see the example of [Retrain]. It panics
+// unless there is a class.
 func NewLWS(head nn.Module, classes int) *LWS {
+	if classes < 1 {
+		tensor.Panic("longtail.NewLWS", fmt.Sprintf("%d classes", classes))
+	}
 	nn.SetFrozen(head, true)
 	l := &LWS{head, autograd.NewParam(tensor.New(classes))}
 	nn.Constant(l.Scale, 1)
 	return l
 }
 
-// Forward returns scaled logits.
+// Forward returns scaled logits. It panics if the head has another number of classes.
 func (l *LWS) Forward(x autograd.Var) autograd.Var {
-	return autograd.Mul(l.Head.Forward(x), x.Tape().Param(l.Scale))
+	z := l.Head.Forward(x)
+	if z.Dim(-1) != l.Scale.Len() {
+		tensor.Panic("longtail.LWS", fmt.Sprintf("scales of %d classes for the head's logits", l.Scale.Len()), z.Shape())
+	}
+	return autograd.Mul(z, x.Tape().Param(l.Scale))
 }
 
 // Walk names what the head holds, and scale.

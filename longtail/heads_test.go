@@ -142,6 +142,7 @@ func TestGrow(t *testing.T) {
 	panics(t, "from 3 classes to 3", func() { Grow(old, 3, GrowOptions{}) })
 	panics(t, "means [2, 5]", func() { Grow(old, 5, GrowOptions{Rows: ImprintRows}) })
 	panics(t, "means [1, 5]", func() { c.Grow(4, GrowOptions{Rows: ImprintRows, Means: means}) })
+	panics(t, "Growth(3) says nothing", func() { Grow(old, 5, GrowOptions{Rows: 3}) })
 	panics(t, "with that alone", func() { Grow(old, 5, GrowOptions{Means: means}) })
 }
 
@@ -196,6 +197,9 @@ func TestLWS(t *testing.T) {
 	if strings.Join(names, " ") != "head.weight head.bias scale" {
 		t.Errorf("names %q", names)
 	}
+	panics(t, "0 classes", func() { NewLWS(head, 0) })
+	one := NewLWS(head, 1)
+	panics(t, "scales of 1 classes", func() { forward(one, x) })
 }
 
 func TestNCM(t *testing.T) {

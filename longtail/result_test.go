@@ -77,6 +77,9 @@ func TestResult(t *testing.T) {
 	if mean, ok := (History{{1, 0, 0.25}, {2, 0, 0.75}}).Last(5, 2); !ok || mean != 0.5 {
 		t.Errorf("last 5 of 2: %v %v", mean, ok)
 	}
+	if best := (History{{1, 0, 0.5}, {2, 0, 0.75}, {3, 0, 0.75}}).Best(); best.Epoch != 2 {
+		t.Errorf("epoch %d is called best", best.Epoch)
+	}
 	if _, ok := (History{}).Last(5, 0); ok {
 		t.Error("the mean of no epoch")
 	}
