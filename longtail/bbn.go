@@ -34,10 +34,11 @@ func Cumulative(epoch, epochs int) float64 {
 //	z2 := net.Branch(1).Forward(tape.Input(reversed.X))
 //	loss := longtail.BBN(nn.CrossEntropy, longtail.Cumulative(epoch, epochs), z1, usual.Y, z2, reversed.Y)
 //
-// The loss is the paper's; their program doubles z. For CIFAR-LT they train 200 epochs
-// with batches of 128 by SGD with momentum 0.9, weight decay 2e-4 and a rate of 0.1, after
-// a warm-up of 5 epochs, and times 0.01 at epochs 120 and 160. An epoch takes two passes
-// for each sample. It panics if α is not in [0, 1] or the batches differ in size.
+// The loss is the paper's; the authors' program doubles z. For CIFAR-LT they train for 200
+// epochs with batches of 128, by SGD with momentum 0.9 and weight decay 2e-4. The rate is
+// 0.1 after a warm-up of 5 epochs, and is multiplied by 0.01 at epochs 120 and 160. An
+// epoch takes two passes per sample. BBN panics if α is not in [0, 1] or the batches
+// differ in size.
 func BBN(loss Loss, alpha float64, z1 autograd.Var, y1 []int, z2 autograd.Var, y2 []int) autograd.Var {
 	const op = "longtail.BBN"
 	if !(alpha >= 0 && alpha <= 1) {

@@ -83,11 +83,11 @@
 //
 // [ProCo] stands for the strongest recipes of today that train one network of the usual
 // size in one stage: its authors report 52.8 % on CIFAR100-LT of imbalance 100 with
-// ResNet-32 and 200 epochs. GLMC (Du et al., 2023) reports 58 %, and is not here: the
+// ResNet-32 and 200 epochs, of the epoch that is best on the test set. GLMC (Du et al., 2023) reports 58 %, and is not here: the
 // network that its program calls ResNet-32 has 64, 128 and 256 channels where ResNet-32
 // has 16, 32 and 64, which is 16 times the arithmetic, and the numbers do not compare.
-// ProCo costs three passes for each sample; its loss itself is a product of matrices and a
-// function that takes less than a hundredth of them.
+// ProCo costs three passes per sample; the loss itself takes less than a hundredth of
+// their time.
 //
 // # Which to take
 //

@@ -18,24 +18,24 @@ type ProCoOptions struct {
 	Weight      float64 // of the contrastive term; 0 means 1
 }
 
-// A ProCo is probabilistic contrastive learning (Du, Wang, Song and Huang, "Probabilistic
-// contrastive learning for long-tailed visual recognition", 2024). Contrasting a sample
-// with those of its batch leaves rare classes without partners. So the features of a class,
-// unit vectors in d dimensions, are taken to have a von Mises-Fisher distribution, whose
-// mean direction μ_c and concentration κ_c follow from the features seen, and the sample
-// is contrasted with all that the distributions could yield, in closed form: with
+// A ProCo is the loss of probabilistic contrastive learning (Du, Wang, Song and Huang,
+// "Probabilistic contrastive learning for long-tailed visual recognition", 2024), and its
+// state. Contrastive losses compare a sample with the others of its batch, where rare
+// classes have no others. ProCo assumes that the features of class c, unit vectors in d
+// dimensions, have a von Mises-Fisher distribution. It estimates the mean direction μ_c and
+// the concentration κ_c from the features seen, and compares a sample's feature z with the
+// whole distribution, in closed form. The logit of class c is
 //
-//	g(κ) = log I_ν(κ) - ν·log κ,   ν = d/2 - 1,   κ' = ‖κ_c·μ_c + z/τ‖
+//	log of the mean of exp(<z, v>/τ) over features v of the class = g(‖κ_c·μ_c + z/τ‖) - g(κ_c)
+//	g(κ) = log I_ν(κ) - ν·log κ,   ν = d/2 - 1
 //
-// for the modified Bessel function I, the logit of class c is g(κ') - g(κ_c), the
-// logarithm of the mean of exp(<z, v>/τ) over features v of the class. The loss is
-// that of [LogitAdjustment] with τ = 1 for these logits, added to the same loss of the
-// classifier's.
+// for the modified Bessel function I. The loss is that of [LogitAdjustment], with factor
+// 1, for these logits, and is added to the same loss of the classifier's logits.
 //
-// The features are made by a projection beside the head, of two views of each sample; a
-// third view serves the classifier alone. A step over batches of a loader with three Views
-// (theirs: AutoAugment and Cutout for the first; random resized crop, colour jitter and
-// grayscale for the others), n samples each, is
+// A projection beside the head makes the features, of two views of each sample; a third
+// view serves the classifier alone. The authors' first view has pad-and-crop, flip,
+// AutoAugment and Cutout; the others have a random resized crop, flip, colour jitter and
+// grayscale. With a loader that has three Views, a step with n samples is
 //
 //	proco.Begin(epoch)
 //	f := net.Backbone.Forward(tape.Input(batch.X)) // [3n, width]
@@ -44,14 +44,14 @@ type ProCoOptions struct {
 //	features := autograd.NarrowCopy(z, 0, n, 3*n, 1)
 //	loss := proco.Loss(logits, features, batch.Y)
 //
-// where [NewProjection] makes the projection. Train the parameters of both; the network is
-// used without the projection afterwards. They train ResNet-32 for 200 epochs with batches
-// of 256 by SGD with momentum 0.9, weight decay 2e-4 and a rate of 0.3, after a warm-up of
-// 5 epochs, and times 0.1 at epochs 160 and 180. An epoch takes three passes for each
-// sample.
+// where [NewProjection] makes the projection. The optimiser gets the parameters of both,
+// and prediction is by the network without the projection. The authors train ResNet-32 for
+// 200 epochs with batches of 256, by SGD with momentum 0.9 and weight decay 2e-4. The rate
+// is 0.3 after a warm-up of 5 epochs, and is multiplied by 0.1 at epochs 160 and 180. An
+// epoch takes three passes per sample.
 //
-// Distributions are state: a ProCo is a tree, for checkpoints. It is used by one goroutine
-// at a time.
+// A ProCo is a tree, so checkpoints keep its distributions. One goroutine uses it at a
+// time.
 type ProCo struct {
 	// Mean [C, d] and Count [C] are of the features of the last epoch and of this one so
 	// far, which the logits follow from; NextMean and NextCount of this epoch alone.
@@ -98,8 +98,8 @@ func unknown(mean *tensor.Tensor) {
 	}
 }
 
-// NewProjection returns ProCo's head for features: in to 512 numbers, batch normalisation,
-// ReLU, and to dims.
+// NewProjection returns ProCo's projection of features of width in to dims numbers: a
+// linear layer to 512, batch normalisation, ReLU, and a linear layer.
 func NewProjection(seed uint64, in, dims int) *nn.Sequential {
 	rng := stream(seed, drawProjection)
 	return nn.NewSequential(nn.NewLinear(rng, in, 512), nn.NewBatchNorm(512), nn.ReLU{}, nn.NewLinear(rng, 512, dims))

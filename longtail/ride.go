@@ -34,20 +34,21 @@ type RIDEOptions struct {
 //	L = Σ_i LDAM(z_i, y) - λ·T²·1/N Σ KL(softmax(z/T) ‖ softmax(z_i/T))
 //
 // where no gradient flows to z, and T² is the square of the mean of T. Temperatures by
-// class are low where samples are few, which leaves experts less room there:
+// class are lower where samples are fewer:
 //
 //	T_c = α·β_c/max β,   β_c = γ·C·n_c/N + 1 - γ
 //
 // The logits are s times cosines, those of [RIDEResNet32]. This is what the authors'
-// program computes; the paper compares the experts in pairs, which nearly is the same. An
-// epoch's loss is
+// program computes; the paper compares the experts in pairs, which gives nearly the same.
+// The loss of an epoch is
 //
 //	loss := longtail.RIDE(counts, longtail.RIDEOptions{Weights: longtail.DRW{}.Weights(counts, epoch)})
 //
-// They train 200 epochs with batches of 128 by SGD with Nesterov's momentum 0.9, weight
-// decay 5e-4 and a rate of 0.1, after a warm-up of 5 epochs, and times 0.01 at epochs 160
-// and 180. Stage two, which routes easy samples past some experts, saves time and is not
-// here. It panics if an option is out of range or a count not positive.
+// The authors train for 200 epochs with batches of 128, by SGD with Nesterov's momentum 0.9
+// and weight decay 5e-4. The rate is 0.1 after a warm-up of 5 epochs, and is multiplied by
+// 0.01 at epochs 160 and 180. Stage two, which saves time by routing easy samples past some
+// experts, is not here. RIDE panics if an option is out of range or a count is not
+// positive; its loss panics unless there are two experts at least.
 func RIDE(counts []int, o RIDEOptions) func(logits []autograd.Var, labels []int) autograd.Var {
 	const op = "longtail.RIDE"
 	scale, lambda := cmp.Or(o.Scale, 30), cmp.Or(o.Diversity, 0.2)
