@@ -10,6 +10,7 @@ import (
 
 	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/optim"
 	"github.com/mettleml/mettle/tensor"
 )
 
@@ -35,6 +36,12 @@ type rivalGolden struct {
 		Labels                   [][]int
 		Old, First, Last, Logits []float32
 		Mean, Kappa              []float64
+	}
+	MiSLAS struct {
+		X     []float32
+		Start [][]float32
+		Loss  []float64
+		End   [][]float64
 	}
 }
 
@@ -107,6 +114,43 @@ func TestRivalsArePyTorchs(t *testing.T) {
 			}
 		}
 		c.check(t, "ProCo", loss, in...)
+	}
+}
+
+// TestMiSLASPath: 20 steps of the second stage of MiSLAS are PyTorch's.
+func TestMiSLASPath(t *testing.T) {
+	all := rivals(t)
+	g := all.MiSLAS
+	linear := &nn.Linear{
+		Weight: autograd.NewParam(tensor.FromSlice(slices.Clone(g.Start[0]), 5, 4)),
+		Bias:   autograd.NewParam(tensor.FromSlice(slices.Clone(g.Start[1]), 5)),
+	}
+	net := &nn.Classifier{Backbone: &nn.Backbone{Pool: nn.Stage{Width: 4, Module: nn.NewSequential()}}, Head: linear, HeadName: "fc"}
+	head := NewLWS(net.Head, 5)
+	nn.SetFrozen(head.Head, false)
+	if params := Retrain(net, head, RetrainOptions{ShiftStatistics: true}); len(params) != 3 {
+		t.Fatalf("%d parameters", len(params))
+	}
+	o := optim.SGDOptions{LR: 0.1, Momentum: 0.9, WeightDecay: 2e-4}
+	scale := optim.NewSGD([]*autograd.Param{head.Scale}, o)
+	o.LR *= 0.2
+	opt := optim.Join(scale, optim.NewSGD(nn.Params(head.Head), o))
+	loss := LabelAwareSmoothing(all.Counts, 0.4, 0.1)
+	schedule := optim.Cosine(0.1, 0, 20)
+	tape := autograd.NewTape(autograd.Training, 0)
+	var values []float64
+	for step := range 20 {
+		opt.SetLR(schedule(step))
+		v := loss(net.Forward(tape.Input(tensor.FromSlice(g.X, 6, 4))), all.Y1)
+		values = append(values, v.Scalar())
+		if err := opt.Step(tape.Gradients(v)); err != nil {
+			t.Fatal(err)
+		}
+		tape.Reset()
+	}
+	closeTo(t, "losses", values, g.Loss, 1e-5)
+	for i, p := range []*autograd.Param{linear.Weight, linear.Bias, head.Scale} {
+		closeTo(t, "weights", floats64(p.Value().Data()), g.End[i], 1e-5)
 	}
 }
 

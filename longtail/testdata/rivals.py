@@ -149,5 +149,32 @@ for d, tau, weight in ((2, 0.1, 1.0), (7, 0.5, 0.4), (128, 0.1, 1.0)):
         }
     )
 
+# 20 steps of the second stage of MiSLAS on 4 features that do not change: scales at the
+# rate 0.1, the classifier at a fifth of it, both along a cosine.
+x = f32(torch.randn(N, 4))
+w, b, f = f32(torch.randn(C, 4) / 2), f32(torch.randn(C) / 2), torch.ones(C)
+lo, hi = counts.min(), counts.max()
+eps = 0.1 + (0.4 - 0.1) * torch.sin(torch.pi / 2 * (counts - lo) / (hi - lo))
+
+
+def smoothing(z, y):
+    logp = F.log_softmax(z, 1)
+    return ((1 - eps[y]) * -logp.gather(1, y[:, None])[:, 0] + eps[y] * -logp.mean(1)).mean()
+
+
+out["MiSLAS"] = {"X": flat(x), "Start": [flat(w), flat(b)]}
+p = [t.clone().requires_grad_() for t in (w, b, f)]
+opt = torch.optim.SGD([{"params": p[:2]}, {"params": p[2:]}], lr=0.1, momentum=0.9, weight_decay=2e-4)
+values = []
+for step in range(20):
+    lr = 0.05 * (1 + float(mp.cos(mp.pi * step / 20)))
+    opt.param_groups[0]["lr"], opt.param_groups[1]["lr"] = 0.2 * lr, lr
+    loss = smoothing(p[2] * (x @ p[0].T + p[1]), y1)
+    opt.zero_grad()
+    loss.backward()
+    opt.step()
+    values.append(loss.item())
+out["MiSLAS"]["Loss"], out["MiSLAS"]["End"] = values, [flat(t) for t in p]
+
 with open("rivals.json", "w") as f:
     json.dump(out, f, separators=(",", ":"))
