@@ -11,11 +11,12 @@ import (
 	"slices"
 
 	"github.com/mettleml/mettle/internal/kernel"
+	"github.com/mettleml/mettle/tensor"
 )
 
 // A Recipe says which run it is: two runs of one recipe and one [Stamp] have the same
-// bits. It serves as the Settings of a [checkpoint.Run] as well, which then refuses the
-// state of another run.
+// bits. It also serves as the Settings of a checkpoint.Run, which then refuses the state of
+// another run.
 type Recipe struct {
 	Method string `json:"method"` // "LDAM-DRW"
 	Data   string `json:"data"`   // "cifar100"
@@ -78,8 +79,8 @@ type Epoch struct {
 	Acc   float64 `json:"acc"`   // on the samples that the recipe names
 }
 
-// A History are the epochs after which a run was measured, in ascending order. Measure
-// after each of the last five at least.
+// A History lists what was measured of a run, in the order of the epochs. Measure after
+// each of the last five at least.
 type History []Epoch
 
 // Add appends an epoch. It first forgets that epoch and later ones, which a run that was
@@ -115,10 +116,11 @@ func (h History) Best() Epoch {
 	return best
 }
 
-// A Result is the record of one run, with everything that repeating it takes. The accuracy
-// that counts is that of the last epoch: Acc, and Many, Medium, Few and PerClass, in the
-// Report. That of the best epoch was chosen on the samples that it is measured on, and is
-// called best wherever it stands. Accuracies are shares in [0,1].
+// A Result is the record of one run, with everything that is needed to repeat it. In JSON it
+// is one flat object. The accuracy that counts is that of the last epoch: the Report is of
+// it, with Acc, Many, Medium, Few and PerClass. The best epoch was chosen on the samples
+// that it is measured on, so its accuracy is called best wherever it stands. Accuracies are
+// shares in [0,1].
 type Result struct {
 	Recipe
 	Report
@@ -254,6 +256,9 @@ type Spread struct {
 
 // SpreadOf returns the spread of numbers. It panics if there are none.
 func SpreadOf(v ...float64) Spread {
+	if len(v) == 0 {
+		tensor.Panic("longtail.SpreadOf", "no numbers")
+	}
 	n := float64(len(v))
 	s := Spread{N: len(v), Min: slices.Min(v), Max: slices.Max(v)}
 	for _, x := range v {
@@ -300,9 +305,10 @@ type Summary struct {
 	Seconds  Spread  `json:"seconds"`
 }
 
-// Summarize gathers results that differ in nothing of their recipe but the seed, and in
-// the stamp perhaps, in the order in which they begin. There is an error if two of them
-// have one seed, or groups by different rules.
+// Summarize returns a summary for every recipe in the list, in the order of their first
+// results. Results belong together if their recipes differ in nothing but the seed; stamps
+// may differ. There is an error if two such results have the same seed, or group their
+// classes by different rules.
 func Summarize(list []Result) ([]Summary, error) {
 	groups := make(map[string][]Result)
 	var order []string

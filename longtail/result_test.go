@@ -175,6 +175,7 @@ func TestSummarize(t *testing.T) {
 	if got := []string{s.Acc.Percent(), SpreadOf(0.5, 0.6).Percent(), list[1].Acc.Percent()}; !reflect.DeepEqual(got, []string{"58.0 ± 7.2", "55.0 (50.0 to 60.0)", "55.0"}) {
 		t.Error(got)
 	}
+	panics(t, "no numbers", func() { SpreadOf() })
 	if _, err := Summarize([]Result{a, a}); err == nil || !strings.Contains(err.Error(), "have seed 1") {
 		t.Error(err)
 	}
