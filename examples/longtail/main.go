@@ -21,6 +21,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/mettleml/mettle/examples/internal/cli"
@@ -98,5 +99,11 @@ func main() {
 	var c config
 	parse(&c)
 	tensor.SetWorkers(c.threads)
-	cli.Main("longtail", "stopped; the same command goes on from here", func(ctx context.Context) error { return run(ctx, &c) })
+	cli.Main("longtail", "stopped; the same command goes on from here", func(ctx context.Context) error {
+		err := run(ctx, &c)
+		if err != nil && ctx.Err() == nil { // the package has the program's name
+			return errors.New(strings.TrimPrefix(err.Error(), "longtail: "))
+		}
+		return err
+	})
 }

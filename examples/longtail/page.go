@@ -76,7 +76,7 @@ func (v *comparison) reliability(runs []run1) report.Section {
 	for _, r := range runs {
 		s := report.Series{Name: fmt.Sprintf("%s, ECE %.1f %%", r.method, 100*r.record.ECE)}
 		for _, b := range r.record.Bins {
-			if b.Count > 0 {
+			if b.Count >= max(v.data.Test.Len()/1000, 1) { // fewer say nothing
 				s.X, s.Y = append(s.X, b.Confidence), append(s.Y, b.Accuracy)
 			}
 		}
@@ -85,14 +85,14 @@ func (v *comparison) reliability(runs []run1) report.Section {
 	return report.Section{Title: "Calibration", Chart: c, Text: []string{"Below the diagonal a network is surer than it is right. Test samples are as many of every class, so a network that learned the imbalance is sure of the wrong classes."}}
 }
 
-// learning has the test accuracy over image-steps.
+// learning has the test accuracy while the last stage trains.
 func learning(runs []run1) report.Section {
-	c := &report.Chart{Title: "Test accuracy by epoch of the last stage", X: "epoch", Y: "accuracy, %"}
+	c := &report.Chart{Title: "Test accuracy in the last stage of training", X: "part of its epochs, %", Y: "accuracy, %"}
 	for _, r := range runs {
 		s := report.Series{Name: r.method}
 		for _, p := range r.result.Curve {
 			if p.Test != nil {
-				s.X, s.Y = append(s.X, float64(p.Epoch)), append(s.Y, 100*p.Test.Acc)
+				s.X, s.Y = append(s.X, 100*float64(p.Epoch)/float64(r.record.Epochs)), append(s.Y, 100*p.Test.Acc)
 			}
 		}
 		if len(s.X) > 0 {
@@ -136,7 +136,7 @@ func distortion(r run1) ([]report.Section, bool) {
 		what += ", phase II"
 	}
 	return []report.Section{
-		{Title: "Gradient distortion: " + what, Chart: cos, Text: []string{"Gradients of head and tail samples to all parameters, of 1,024 training samples with their class frequencies and without random transforms. A chart begins at 0; a negative cosine is not shown."}},
+		{Title: "Gradient distortion: " + what, Chart: cos, Text: []string{"Gradients of head and tail samples to all parameters, of 1,024 training samples with their class frequencies and without random transforms."}},
 		{Title: "Gradient norms: " + what, Chart: norm},
 	}, true
 }

@@ -26,6 +26,11 @@ type Source struct {
 
 // Open finds the data.
 func Open(s Source) (*Data, error) {
+	draws := map[string]longtail.Draw{"": nil, "first": nil, "cao": longtail.Cao{}}
+	draw, ok := draws[s.Draw]
+	if !ok {
+		return nil, fmt.Errorf("-draw %s: there are first and cao", s.Draw)
+	}
 	size := cmp.Or(s.Size, 32)
 	train, test, err := find(s, []int{3, size, size})
 	if err != nil {
@@ -38,16 +43,9 @@ func Open(s Source) (*Data, error) {
 		}
 		return s.make(train, test, nil)
 	}
-	o := longtail.SubsetOptions{Largest: s.Largest}
+	o := longtail.SubsetOptions{Draw: draw, Largest: s.Largest}
 	if s.Largest == 0 && test.Shape()[0] == 1 {
 		o.Largest = 1000
-	}
-	switch s.Draw {
-	case "", "first":
-	case "cao":
-		o.Draw = longtail.Cao{}
-	default:
-		return nil, fmt.Errorf("-draw %s: there are first and cao", s.Draw)
 	}
 	return s.make(train, test, &cut{longtail.Exponential{Imbalance: cmp.Or(s.Imbalance, 100)}, o})
 }
