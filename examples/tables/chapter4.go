@@ -25,9 +25,10 @@ type study struct {
 
 	line  *cli.Line
 	began time.Time
-	left  int // samples of the jobs that are still to be done
-	done  int // samples since began
-	at    string
+	done  int64        // samples since began
+	at    string       // the part at hand
+	job   *recipes.Job // the one at hand
+	left  int64        // samples of the part's jobs after it
 }
 
 // chapter4 does what is missing of the plan, and writes the page after every part of it.
@@ -43,7 +44,12 @@ func chapter4(ctx context.Context, c *config) error {
 		if err != nil && !errors.Is(err, cells.ErrNotRun) {
 			return err
 		}
-		for _, j := range jobs {
+		for i, j := range jobs {
+			s.left = 0
+			for _, later := range jobs[i+1:] {
+				s.left += s.lab.Cost(later)
+			}
+			s.job = j
 			if err := s.do(ctx, part.name, j); err != nil && !errors.Is(err, cells.ErrNotRun) {
 				return err
 			}
@@ -127,12 +133,15 @@ func summary(r *recipes.Result) string {
 
 // tell shows how far a job is.
 func (s *study) tell(j *recipes.Job, p recipes.Progress) {
-	s.done += p.Batch
+	s.done += int64(p.Batch)
 	if !s.line.Due() {
 		return
 	}
 	rate := float64(s.done) / time.Since(s.began).Seconds()
-	left := time.Duration(float64((p.Steps-p.Step)*p.Batch) / rate * float64(time.Second)).Round(time.Second)
-	s.line.Print(fmt.Sprintf("%s %s  epoch %d/%d  step %d/%d  loss %.4f  accuracy %.2f %%  %.0f samples/s  %v left of this cell",
-		s.at, j.Label(), p.Epoch, p.Epochs, p.Step, p.Steps, p.Loss, 100*p.Right, rate, left))
+	left := func(samples int64) time.Duration {
+		return time.Duration(float64(samples) / rate * float64(time.Second)).Round(time.Second)
+	}
+	cell := int64(p.Steps-p.Step) * int64(p.Batch)
+	s.line.Print(fmt.Sprintf("%s: %s  epoch %d/%d  step %d/%d  loss %.4f  accuracy %.2f %%  %.0f samples/s  %v left of this cell, %v of this part",
+		s.at, j.Label(), p.Epoch, p.Epochs, p.Step, p.Steps, p.Loss, 100*p.Right, rate, left(cell), left(s.left+s.lab.Cost(s.job)-int64(p.Step)*int64(p.Batch))))
 }

@@ -37,6 +37,9 @@ func (h *sheet) table41(ctx context.Context) error {
 	return nil
 }
 
+// A modelPair is the key of a row of table 4.1.
+type modelPair struct{ One, All *recipes.Job }
+
 // heads compares two networks, and keeps the answer.
 func (s *study) heads(ctx context.Context, one, all *recipes.Job) (longtail.HeadAccuracies, error) {
 	for _, j := range []*recipes.Job{one, all} {
@@ -44,9 +47,8 @@ func (s *study) heads(ctx context.Context, one, all *recipes.Job) (longtail.Head
 			return longtail.HeadAccuracies{}, cells.ErrNotRun
 		}
 	}
-	type pair struct{ One, All *recipes.Job }
 	store := cells.Store{Dir: s.lab.Store().Dir}
-	return cells.Get(store, s.main.Name+"-heads", pair{one, all}, func() (longtail.HeadAccuracies, error) {
+	return cells.Get(store, s.main.Name+"-heads", modelPair{one, all}, func() (longtail.HeadAccuracies, error) {
 		split, err := longtail.SplitByRank(s.main.Train.Counts, one.Point)
 		if err != nil {
 			return longtail.HeadAccuracies{}, err

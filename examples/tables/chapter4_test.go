@@ -1,0 +1,173 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mettleml/mettle/examples/internal/cells"
+	"github.com/mettleml/mettle/examples/internal/recipes"
+	"github.com/mettleml/mettle/longtail"
+)
+
+// lists writes pictures and their lists: 20, 8 and 5 of three classes, and 2 each to test.
+func lists(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	write := func(part string, counts ...int) {
+		var list strings.Builder
+		for class, n := range counts {
+			for i := range n {
+				img := image.NewGray(image.Rect(0, 0, 8, 8))
+				img.SetGray(i%8, class, color.Gray{255})
+				img.SetGray(i/8, 7, color.Gray{uint8(100 + len(part))})
+				name := fmt.Sprintf("%s-%d-%d.png", part, class, i)
+				f, err := os.Create(filepath.Join(dir, name))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := errors.Join(png.Encode(f, img), f.Close()); err != nil {
+					t.Fatal(err)
+				}
+				fmt.Fprintf(&list, "%s %d\n", name, class)
+			}
+		}
+		if err := os.WriteFile(filepath.Join(dir, part+".txt"), []byte(list.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("train", 20, 8, 5)
+	write("test", 2, 2, 2)
+	return dir
+}
+
+// pretend keeps a result with an accuracy, as if the job had been done.
+func pretend(t *testing.T, s *study, j *recipes.Job, acc float64) {
+	t.Helper()
+	if j.From != nil && !s.lab.Done(j.From) {
+		pretend(t, s, j.From, 0.5)
+	}
+	_, err := cells.Get(s.lab.Store(), j.Label(), *j, func() (recipes.Result, error) {
+		return recipes.Result{
+			Cost:   longtail.Cost{Steps: 1, Images: 8},
+			Report: longtail.Report{Acc: acc, Balanced: acc, PerClass: []float64{acc, acc, acc}, Rule: longtail.Shots.Name},
+			Curve:  []recipes.Point{{Epoch: max(j.Recipe.Epochs, 1), Test: &recipes.Shots{Acc: acc}, Distortion: &longtail.Distortion{CosHead: 0.9, CosTail: 0.4}}},
+		}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What the plan chooses follows from the results of its cells, and the page and the records
+// show what was done.
+func TestChapter4(t *testing.T) {
+	ctx := t.Context()
+	s, err := openStudy(&config{chapter: 4, data: lists(t), size: 8, out: t.TempDir(), epochs: 40, victim: "resnet20"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.held.Test.Len() != 6 || s.held.Train.Data.Len() != 27 {
+		t.Fatalf("%d held out, %d left", s.held.Test.Len(), s.held.Train.Data.Len())
+	}
+	shelf := *s
+	shelf.lab = s.lab.Shelf()
+	if _, err := shelf.decay(ctx); !errors.Is(err, cells.ErrNotRun) {
+		t.Fatalf("nothing is done: %v", err)
+	}
+	pilots, err := s.pilot(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, j := range pilots { // the second decay is the better one only once it is adjusted
+		pretend(t, s, j, []float64{0.4, 0.42, 0.43, 0.42, 0.41, 0.39, 0.44, 0.5, 0.42, 0.4}[i])
+	}
+	if v, err := s.decay(ctx); err != nil || v != decays[1] {
+		t.Fatalf("weight decay %v, %v", v, err)
+	}
+	want := []string{"bank of 100 per class, instance sampling, balanced-softmax", "logits (LwF)", "3 times as strongly", "0.7 of the steps in phase I", "imprinted rows"}
+	for round, title := range want {
+		arms, err := s.search(ctx, round)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := false
+		for _, a := range arms {
+			acc := 0.3
+			if a.title == title {
+				acc, found = 0.5+float64(round)/100, true
+			}
+			pretend(t, s, a.job, acc)
+		}
+		if !found {
+			t.Fatalf("round %d has no arm %q", round, title)
+		}
+	}
+	best, decay, err := s.chosen(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := best.setting
+	if decay != decays[1] || c.Two.PerClass != 100 || c.Two.Loss != recipes.BalancedSoftmax || c.Two.Lambda != 0 || c.Two.Distill != 3 || c.Share != 0.7 || c.Two.Rows != "imprint" {
+		t.Errorf("chosen: %+v", c)
+	}
+	for _, p := range s.plan() {
+		jobs, err := p.jobs(ctx)
+		if err != nil {
+			t.Fatalf("%s: %v", p.name, err)
+		}
+		for _, j := range jobs {
+			d := s.main
+			if strings.HasPrefix(j.Test, recipes.HeldOut) {
+				d = s.held
+			}
+			if err := j.Check(d); err != nil {
+				t.Errorf("%s: %v", p.name, err)
+			}
+			if !s.lab.Done(j) && j.Method != recipes.PhaseOne {
+				pretend(t, s, j, 0.6)
+			}
+		}
+	}
+	for seed := range uint64(2) {
+		key := modelPair{s.phaseOne(s.main, seed+1, decay), s.rivals(s.main, seed+1, decay)[0]}
+		if _, err := cells.Get(s.lab.Store(), s.main.Name+"-heads", key, func() (longtail.HeadAccuracies, error) {
+			return longtail.HeadAccuracies{ModelHead: 0.7, ModelAll: 0.6, ModelAllMasked: 0.65}, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.write(ctx); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(s.c.out, s.name()+".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := longtail.DecodeResults(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(list, func(r longtail.Result) bool { return r.Method == recipes.PhaseTwo && r.Seed == 2 && r.Acc == 0.6 }) {
+		t.Errorf("no record of phase II with seed 2 among %d", len(list))
+	}
+	page, err := os.ReadFile(filepath.Join(s.c.out, s.name()+".md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, says := range []string{"| Divide and Retain | 2 | 60.0 (60.0 to 60.0) |", "| LDAM-DRW | 2 |", "Round 5", "| 2 | 1 | 70.0 | 65.0 | 60.0 |", "| k-center | 2 |", "figure4.6.svg", "| cosine of head and overall | 0.900 |"} {
+		if !strings.Contains(string(page), says) {
+			t.Errorf("the page does not say %q", says)
+		}
+	}
+	if t.Failed() {
+		t.Logf("%s", page)
+	}
+}
