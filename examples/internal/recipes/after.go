@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/longtail"
 	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/eval"
+	"github.com/mettleml/mettle/nn/optim"
 )
 
 // ranked returns the training set with the labels that a network counts by, and what
@@ -31,7 +33,7 @@ func ranked(j *Job, d *Data) (data.Dataset, nn.Module, error) {
 // retrain trains a new classifier on a frozen backbone, or factors of the old one's
 // logits, with samples balanced over classes.
 func (l *Lab) retrain(ctx context.Context, j *Job, d *Data) (*lesson, error) {
-	net, err := l.Net(ctx, j.From)
+	net, err := l.classifier(ctx, j.From)
 	if err != nil {
 		return nil, err
 	}
@@ -40,17 +42,23 @@ func (l *Lab) retrain(ctx context.Context, j *Job, d *Data) (*lesson, error) {
 		return nil, err
 	}
 	var head nn.Module
-	if j.Method == LWS {
-		head = longtail.NewLWS(net.Head, train.Classes())
-	} else {
+	if j.Method == CRT {
 		head = nn.NewLinear(rand.New(rand.NewPCG(j.Seed, 8)), net.Backbone.Width(), train.Classes())
+	} else {
+		head = longtail.NewLWS(net.Head, train.Classes())
 	}
-	params := longtail.Retrain(net, head, longtail.RetrainOptions{})
+	params := longtail.Retrain(net, head, longtail.RetrainOptions{ShiftStatistics: j.Method == MiSLAS})
 	s := &lesson{job: *j, net: net, opt: j.Recipe.sgd(params), train: train, group: d.Groups()}
+	if lws, ok := head.(*longtail.LWS); ok && j.Method == MiSLAS { // the classifier learns too, at a fifth of the rate
+		nn.SetFrozen(lws.Head, false)
+		slow := j.Recipe
+		slow.LR *= 0.2
+		s.opt = optim.Join(j.Recipe.sgd([]*autograd.Param{lws.Scale}), slow.sgd(nn.Params(lws.Head)))
+	}
 	if s.order, err = longtail.ClassBalanced(train, longtail.SamplerOptions{Seed: j.stream()}); err != nil {
 		return nil, err
 	}
-	if s.loss, err = losses(j, nil); err != nil {
+	if s.loss, err = losses(j, data.ClassCounts(train)); err != nil {
 		return nil, err
 	}
 	s.test = collector(net, d, d.Test, back)
@@ -93,15 +101,22 @@ func (l *Lab) outputs(ctx context.Context, j *Job, d *Data) (*eval.Outputs, erro
 		}
 		test = split.Head(test)
 	}
-	features, err := eval.Collect(ctx, net.Backbone, test, eval.Options{Transform: d.Pre.Transform()})
-	if err != nil {
-		return nil, err
-	}
 	train, back, err := ranked(j, d)
 	if err != nil {
 		return nil, err
 	}
-	head := net.Head
+	c, ok := net.(*nn.Classifier)
+	if !ok && j.trains() {
+		return collector(net, d, test, nil)(ctx)
+	}
+	if !ok {
+		return nil, fmt.Errorf("%s takes a network with one classifier, and %s has several", j.Method, from.Method)
+	}
+	features, err := eval.Collect(ctx, c.Backbone, test, eval.Options{Transform: d.Pre.Transform()})
+	if err != nil {
+		return nil, err
+	}
+	head := c.Head
 	switch j.Method {
 	case PostHoc:
 		head = nn.NewSequential(head, longtail.PostHoc(data.ClassCounts(train), j.Tau))
@@ -112,7 +127,7 @@ func (l *Lab) outputs(ctx context.Context, j *Job, d *Data) (*eval.Outputs, erro
 		}
 		head = longtail.TauNormalized(l, j.Tau)
 	case NCM:
-		known, err := eval.Collect(ctx, net.Backbone, train, eval.Options{Transform: d.Pre.Transform()})
+		known, err := eval.Collect(ctx, c.Backbone, train, eval.Options{Transform: d.Pre.Transform()})
 		if err != nil {
 			return nil, err
 		}

@@ -27,6 +27,9 @@ const (
 	BalancedSoftmax = "balanced-softmax"
 	LogitAdjustment = "logit-adjustment"
 	PhaseOne        = "phase-one"
+	BBN             = "bbn"   // two branches; two passes per sample
+	RIDE            = "ride"  // three experts, 1.5 times the arithmetic
+	ProCo           = "proco" // three views of each sample
 
 	// These begin with the network of another job.
 	PostHoc       = "post-hoc" // logit adjustment of a trained network
@@ -34,6 +37,7 @@ const (
 	NCM           = "ncm"
 	CRT           = "crt"
 	LWS           = "lws"
+	MiSLAS        = "mislas" // stage two, of a network that was trained with mixup
 	PhaseTwo      = "phase-two"
 )
 
@@ -124,6 +128,9 @@ func (j *Job) Check(d *Data) error {
 	if j.Method == PhaseTwo {
 		return j.Two.check()
 	}
+	if j.Recipe.Mix != "" && (j.Method == BBN || j.Method == RIDE || j.Method == ProCo) {
+		return fmt.Errorf("method %s takes no %s", j.Method, j.Recipe.Mix)
+	}
 	_, err := losses(j, d.Train.Counts)
 	return err
 }
@@ -148,6 +155,17 @@ func (j *Job) Label() string {
 func (j *Job) ID() string {
 	b, _ := json.Marshal(j) // of strings, numbers and structs of them
 	return string(b)
+}
+
+// passes is how often a sample passes forward and back in an epoch.
+func (j *Job) passes() int {
+	switch j.Method {
+	case BBN:
+		return 2
+	case ProCo:
+		return 3
+	}
+	return 1
 }
 
 // stream is a seed of its own for each stage of a chain.

@@ -15,18 +15,18 @@ func (l *Lab) joint(j *Job, d *Data) (*lesson, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &lesson{job: *j, net: net, opt: j.Recipe.sgd(nn.Params(net)), train: d.Train.Data, group: d.Groups()}
-	sampler := longtail.Instance
-	if j.Method == Resampled {
-		sampler = longtail.ClassBalanced
-	}
-	if s.order, err = sampler(s.train, longtail.SamplerOptions{Seed: j.stream()}); err != nil {
+	s, err := usual(j, d, net)
+	if err != nil {
 		return nil, err
+	}
+	if j.Method == Resampled {
+		if s.order, err = longtail.ClassBalanced(s.train, longtail.SamplerOptions{Seed: j.stream()}); err != nil {
+			return nil, err
+		}
 	}
 	if s.loss, err = losses(j, d.Train.Counts); err != nil {
 		return nil, err
 	}
-	s.test = collector(net, d, d.Test, nil)
 	if j.Probe > 0 {
 		split, err := longtail.SplitByRank(d.Train.Counts, d.Head())
 		if err != nil {
@@ -40,14 +40,24 @@ func (l *Lab) joint(j *Job, d *Data) (*lesson, error) {
 	return s, nil
 }
 
+// usual is a training on all samples as they come.
+func usual(j *Job, d *Data, net nn.Module) (*lesson, error) {
+	s := &lesson{job: *j, net: net, opt: j.Recipe.sgd(nn.Params(net)), train: d.Train.Data, group: d.Groups(), test: collector(net, d, d.Test, nil)}
+	var err error
+	s.order, err = longtail.Instance(s.train, longtail.SamplerOptions{Seed: j.stream()})
+	return s, err
+}
+
 // losses are the loss of each epoch of a method, by the samples of the classes.
 func losses(j *Job, counts []int) (func(epoch int) longtail.Loss, error) {
 	always := func(loss longtail.Loss) (func(int) longtail.Loss, error) {
 		return func(int) longtail.Loss { return loss }, nil
 	}
 	switch j.Method {
-	case CE, Resampled, PhaseOne, CRT, LWS:
+	case CE, Resampled, PhaseOne, CRT, LWS, BBN, RIDE, ProCo: // the last three have losses of their own beside it
 		return always(nn.CrossEntropy)
+	case MiSLAS:
+		return always(longtail.LabelAwareSmoothing(counts, 0.4, 0.1))
 	case Focal:
 		return always(longtail.Focal(1, longtail.FocalOptions{}))
 	case ClassBalanced:
@@ -81,7 +91,7 @@ func (d *Data) Head() int { return min(max(len(d.Groups().Many), 1), len(d.Train
 
 // prober measures the distortion of the gradients to all parameters, of 1,024 samples
 // without random transforms.
-func prober(net *nn.Classifier, d *Data, train data.Dataset, isHead func(int) bool, seed uint64) (func(context.Context) (*longtail.Distortion, error), error) {
+func prober(net nn.Module, d *Data, train data.Dataset, isHead func(int) bool, seed uint64) (func(context.Context) (*longtail.Distortion, error), error) {
 	at, err := longtail.ProbeSamples(train, 0, seed)
 	if err != nil {
 		return nil, err

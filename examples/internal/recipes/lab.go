@@ -99,7 +99,7 @@ func (l *Lab) Cost(j *Job) int64 {
 	var sum int64
 	j.chain(func(j *Job) {
 		if j.trains() && !l.Done(j) {
-			sum += int64(j.Recipe.Epochs) * int64(samples(j, d))
+			sum += int64(j.Recipe.Epochs) * int64(samples(j, d)*j.passes())
 		}
 	})
 	return sum
@@ -119,7 +119,7 @@ func samples(j *Job, d *Data) int {
 
 // Net returns the network that a job made, whose logits count as the job's labels do: by
 // rank in both phases of Divide and Retain, by class otherwise.
-func (l *Lab) Net(ctx context.Context, j *Job) (*nn.Classifier, error) {
+func (l *Lab) Net(ctx context.Context, j *Job) (nn.Module, error) {
 	if _, err := l.Result(ctx, j); err != nil {
 		return nil, err
 	}
@@ -144,30 +144,55 @@ func (l *Lab) Net(ctx context.Context, j *Job) (*nn.Classifier, error) {
 	return net, nil
 }
 
+// classifier is Net for what needs features.
+func (l *Lab) classifier(ctx context.Context, j *Job) (*nn.Classifier, error) {
+	net, err := l.Net(ctx, j)
+	if err != nil {
+		return nil, err
+	}
+	c, ok := net.(*nn.Classifier)
+	if !ok {
+		return nil, fmt.Errorf("the network of method %s has several branches, so no classifier can be put on its features", j.Method)
+	}
+	return c, nil
+}
+
 // blank is a network of the form that a job's has.
-func blank(j *Job, d *Data) (*nn.Classifier, error) {
+func blank(j *Job, d *Data) (nn.Module, error) {
+	classes := d.Test.Classes()
+	switch j.Method {
+	case PhaseOne:
+		classes = j.Point
+	case BBN, RIDE:
+		if j.Model != "resnet32" {
+			return nil, fmt.Errorf("method %s has a form of resnet32 alone, not of %s", j.Method, j.Model)
+		}
+		if j.Method == BBN {
+			return longtail.BBNResNet32(j.Seed, classes), nil
+		}
+		return longtail.RIDEResNet32(j.Seed, 3, classes), nil
+	}
 	spec, ok := models.Find(j.Model)
 	if !ok || spec.Classes == 0 {
 		return nil, fmt.Errorf("model %s: package models has no such classifier", j.Model)
-	}
-	classes := d.Test.Classes()
-	if j.Method == PhaseOne {
-		classes = j.Point
 	}
 	c, ok := spec.New(j.Seed, classes).(*nn.Classifier)
 	if !ok {
 		return nil, fmt.Errorf("model %s has no backbone", j.Model)
 	}
-	rng := rand.New(rand.NewPCG(j.Seed, 7))
 	switch j.Method {
 	case LDAM, LDAMDRW:
-		c.Head = longtail.NewCosine(rng, c.Backbone.Width(), classes)
-	case LWS:
-		head, err := blank(j.From, d)
+		c.Head = longtail.NewCosine(rand.New(rand.NewPCG(j.Seed, 7)), c.Backbone.Width(), classes)
+	case LWS, MiSLAS:
+		before, err := blank(j.From, d)
 		if err != nil {
 			return nil, err
 		}
-		c.Head = longtail.NewLWS(head.Head, classes)
+		old, ok := before.(*nn.Classifier)
+		if !ok {
+			return nil, fmt.Errorf("method %s wants a network with one classifier", j.Method)
+		}
+		c.Head = longtail.NewLWS(old.Head, classes)
 	}
 	return c, nil
 }
@@ -189,8 +214,14 @@ func (l *Lab) do(ctx context.Context, j *Job) (Result, error) {
 		s, err = l.phaseOne(j, d)
 	case j.Method == PhaseTwo:
 		s, err = l.phaseTwo(ctx, j, d)
-	case j.Method == CRT, j.Method == LWS:
+	case j.Method == CRT, j.Method == LWS, j.Method == MiSLAS:
 		s, err = l.retrain(ctx, j, d)
+	case j.Method == BBN:
+		s, err = l.bbn(ctx, j, d)
+	case j.Method == RIDE:
+		s, err = l.ride(j, d)
+	case j.Method == ProCo:
+		s, err = l.proco(j, d)
 	default:
 		s, err = l.joint(j, d)
 	}

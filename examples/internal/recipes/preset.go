@@ -102,7 +102,8 @@ func PoolSize(counts []int, k, perClass int) int {
 }
 
 // Comparison are the methods that a program compares, by name.
-var Comparison = []string{CE, Focal, ClassBalanced, Resampled, LDAMDRW, BalancedSoftmax, LogitAdjustment, PostHoc, TauNormalized, NCM, CRT, LWS, DivideAndRetain}
+var Comparison = []string{CE, Focal, ClassBalanced, Resampled, LDAMDRW, BalancedSoftmax, LogitAdjustment, PostHoc, TauNormalized, NCM, CRT, LWS,
+	MiSLAS, BBN, RIDE, ProCo, DivideAndRetain}
 
 // DivideAndRetain is the name of the whole method among [Comparison].
 const DivideAndRetain = "divide-and-retain"
@@ -120,6 +121,10 @@ func Named(d *Data, method, model string, seed uint64, r Recipe, dual Dual) (*Jo
 		return joint(CE).After(method, Recipe{}), nil
 	case CRT, LWS:
 		return joint(CE).After(method, r.StageTwo()), nil
+	case MiSLAS:
+		mixed := joint(CE)
+		mixed.Recipe.Mix = "mixup"
+		return mixed.After(method, r.StageTwo()), nil
 	case LogitAdjustment:
 		j := joint(method)
 		j.Tau = 1.5

@@ -16,25 +16,36 @@ import (
 	"github.com/mettleml/mettle/nn/data"
 )
 
-// pictures are 28x28, with a bright bar that tells the class, at another place each time.
-func pictures(t *testing.T, perClass int, seed uint64) data.Dataset {
+// pictures have a bright bar that tells the class, at another place each time.
+func pictures(t *testing.T, perClass int, seed uint64, shape ...int) data.Dataset {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 1))
 	const classes = 6
+	side := shape[1]
 	var pixels []byte
 	var labels []int
 	for i := range perClass * classes {
-		img := make([]byte, 28*28)
+		img := make([]byte, shape[0]*side*side)
 		for k := range img {
 			img[k] = byte(rng.IntN(60))
 		}
 		at := rng.IntN(16)
 		for k := range 12 {
-			img[(4+3*(i%classes))*28+at+k] = 255
+			img[(4+3*(i%classes))*side+at+k] = 255
 		}
 		pixels, labels = append(pixels, img...), append(labels, i%classes)
 	}
-	d, err := data.NewImages(pixels, labels, []int{1, 28, 28}, classes)
+	d, err := data.NewImages(pixels, labels, shape, classes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// colour is for the networks that take pictures like those of CIFAR.
+func colour(t *testing.T) *Data {
+	t.Helper()
+	d, err := whole("colour", pictures(t, 8, 1, 3, 32, 32), pictures(t, 2, 2, 3, 32, 32), &cut{profile: longtail.Exponential{Imbalance: 4}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +54,7 @@ func pictures(t *testing.T, perClass int, seed uint64) data.Dataset {
 
 func small(t *testing.T) *Data {
 	t.Helper()
-	d, err := whole("bars", pictures(t, 60, 1), pictures(t, 10, 2), &cut{profile: longtail.Exponential{Imbalance: 10}})
+	d, err := whole("bars", pictures(t, 60, 1, 1, 28, 28), pictures(t, 10, 2, 1, 28, 28), &cut{profile: longtail.Exponential{Imbalance: 10}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,10 +92,15 @@ func state(t *testing.T, l *Lab, j *Job, r *Result) string {
 
 // Every method trains, tests and makes a record.
 func TestMethods(t *testing.T) {
-	d := small(t)
-	l := lab(t, d)
+	gray, rgb := small(t), colour(t)
+	l := lab(t, gray)
+	l.Use(rgb)
 	for _, name := range Comparison {
-		j, err := Named(d, name, "lenet5", 1, quick, Literal)
+		d, model := gray, "lenet5"
+		if name == BBN || name == RIDE {
+			d, model = rgb, "resnet32"
+		}
+		j, err := Named(d, name, model, 1, quick, Literal)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,7 +124,7 @@ func TestMethods(t *testing.T) {
 		if out.Accuracy() != r.Report.Acc {
 			t.Errorf("%s: its outputs have accuracy %v, its result %v", name, out.Accuracy(), r.Report.Acc)
 		}
-		if rec.Images > int64(3*d.Train.Data.Len()+10*d.Train.Data.Len()) || cost > 0 && rec.Images == 0 {
+		if rec.Images > int64((3*j.passes()+10)*d.Train.Data.Len()) || cost > 0 && rec.Images == 0 {
 			t.Errorf("%s: %d image-steps, planned %d", name, rec.Images, cost)
 		}
 		if j.Probe > 0 && r.Curve[0].Distortion == nil {
@@ -118,38 +134,49 @@ func TestMethods(t *testing.T) {
 }
 
 // A run that is stopped in an epoch, or killed and put back to the end of the epoch
-// before, ends with the same bits, in either phase.
+// before, ends with the same bits: in either phase, with two loaders, and with a loss that
+// has a state.
 func TestResume(t *testing.T) {
-	d := small(t)
-	dual := Dual{Share: 0.5, Point: 3, Schedule: "cosine", Two: Literal.Two}
-	dual.Two.Distill = 0.5
+	gray, rgb := small(t), colour(t)
 	recipe := quick
 	recipe.Epochs = 6
-	j := dual.Jobs(d, "lenet5", 1, recipe)
-	j.Probe = 2
-	l := lab(t, d)
-	r, err := l.Result(t.Context(), j)
-	if err != nil {
-		t.Fatal(err)
-	}
-	one, err := l.Result(t.Context(), j.From)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := state(t, l, j, r) + state(t, l, j.From, one)
-	for _, stage := range []*Job{j.From, j} {
-		_, file, err := l.files(stage)
+	dual := Dual{Share: 0.5, Point: 3, Schedule: "cosine", Two: Literal.Two}
+	dual.Two.Distill = 0.5
+	two := dual.Jobs(gray, "lenet5", 1, recipe)
+	two.Probe = 2
+	recipe.Epochs, recipe.Batch = 3, 8
+	bbn := rgb.Job("resnet32", BBN, 1, recipe)
+	recipe.Batch = 16
+	proco := gray.Job("lenet5", ProCo, 1, recipe)
+	for _, c := range []struct {
+		d            *Data
+		stopped, job *Job
+	}{{gray, two.From, two}, {gray, two, two}, {rgb, &bbn, &bbn}, {gray, &proco, &proco}} {
+		whole := lab(t, c.d)
+		finish := func(l *Lab) string {
+			var all string
+			for _, j := range []*Job{c.job, c.stopped} {
+				r, err := l.Result(t.Context(), j)
+				if err != nil {
+					t.Fatal(err)
+				}
+				all += state(t, l, j, r)
+			}
+			return all
+		}
+		want := finish(whole)
+		_, file, err := whole.files(c.stopped)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, kill := range []bool{false, true} {
-			other := lab(t, d)
-			saved := filepath.Join(other.Dir, "nets", filepath.Base(file))
+			l := lab(t, c.d)
+			saved := filepath.Join(l.Dir, "nets", filepath.Base(file))
 			ctx, cancel := context.WithCancel(t.Context())
 			var before []byte
 			steps := 0
-			other.Tell = func(at *Job, p Progress) {
-				if at.Method != stage.Method {
+			l.Tell = func(at *Job, p Progress) {
+				if at.Method != c.stopped.Method {
 					return
 				}
 				if p.Epoch == 2 && before == nil {
@@ -159,31 +186,23 @@ func TestResume(t *testing.T) {
 					cancel()
 				}
 			}
-			if _, err := other.Result(ctx, j); !errors.Is(err, context.Canceled) {
-				t.Fatalf("%s: stopped with %v", stage.Method, err)
+			if _, err := l.Result(ctx, c.job); !errors.Is(err, context.Canceled) {
+				t.Fatalf("%s: stopped with %v", c.stopped.Method, err)
 			}
 			if before == nil {
-				t.Fatalf("%s: no checkpoint after the first epoch", stage.Method)
+				t.Fatalf("%s: no checkpoint after the first epoch", c.stopped.Method)
 			}
 			if kill {
 				if err := os.WriteFile(saved, before, 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}
-			other.Tell = nil
-			got, err := other.Result(t.Context(), j)
-			if err != nil {
-				t.Fatal(err)
-			}
-			first, err := other.Result(t.Context(), j.From)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if state(t, other, j, got)+state(t, other, j.From, first) != want {
-				t.Errorf("stopped in %s after %d steps (killed: %v), the run ended otherwise", stage.Method, steps, kill)
+			l.Tell = nil
+			if finish(l) != want {
+				t.Errorf("stopped in %s after %d steps (killed: %v), the run ended otherwise", c.stopped.Method, steps, kill)
 			}
 			if _, err := os.Stat(saved); !errors.Is(err, os.ErrNotExist) {
-				t.Errorf("%s: the checkpoint is still there: %v", stage.Method, err)
+				t.Errorf("%s: the checkpoint is still there: %v", c.stopped.Method, err)
 			}
 		}
 	}
@@ -247,6 +266,7 @@ func TestCheck(t *testing.T) {
 		{"augmentation", change(func(j *Job) { j.Recipe.Augment = "all" })},
 		{"mixing", change(func(j *Job) { j.Recipe.Mix = "all" })},
 		{"model", change(func(j *Job) { j.Model = "alexnet" })},
+		{"resnet32 alone", change(func(j *Job) { j.Method, j.From = RIDE, nil })},
 	} {
 		if err := c.job.Check(d); err == nil || !strings.Contains(err.Error(), c.say) {
 			t.Errorf("%s: error %v", c.say, err)
@@ -262,7 +282,7 @@ func TestCheck(t *testing.T) {
 
 // The validation set has as many samples of each class, none of them in the training set.
 func TestHeld(t *testing.T) {
-	all := pictures(t, 60, 1)
+	all := pictures(t, 60, 1, 1, 28, 28)
 	d, err := held("bars", all, &cut{profile: longtail.Exponential{Imbalance: 10}})
 	if err != nil {
 		t.Fatal(err)

@@ -27,19 +27,28 @@ const (
 // A lesson is the training of one job: the parts that its method chose.
 type lesson struct {
 	job   Job
-	net   *nn.Classifier
+	net   nn.Module
 	opt   optim.Optimizer
 	train data.Dataset
 	order longtail.Order
+	views []data.Transform              // in place of the recipe's transform
 	loss  func(epoch int) longtail.Loss // epochs count from 0
 	// retain, if not nil, is added to the loss: what holds phase II near phase I.
 	retain func(x *tensor.Tensor, features, logits autograd.Var) autograd.Var
-	test   func(ctx context.Context) (*eval.Outputs, error)
-	group  longtail.Groups
-	probe  func(ctx context.Context) (*longtail.Distortion, error)
+	// pass, if not nil, takes the place of loss and retain: it makes the loss of a batch,
+	// and logits of its labels.
+	pass func(tape *autograd.Tape, b data.Batch, epoch int) (loss, logits autograd.Var, err error)
+	// reversed, if not nil, is the order of a second loader, for BBN.
+	reversed longtail.Order
+	close    func()             // if not nil, ends what pass keeps open
+	more     map[string]nn.Tree // what the checkpoint holds beside network and optimiser
+	test     func(ctx context.Context) (*eval.Outputs, error)
+	group    longtail.Groups
+	probe    func(ctx context.Context) (*longtail.Distortion, error)
 
 	tape   *autograd.Tape
 	loader *data.Loader
+	second *data.Loader // of reversed
 	mixer  data.Mixer
 	rate   optim.Schedule
 	state  checkpoint.Run
@@ -58,8 +67,11 @@ func (s *lesson) prepare(transform data.Transform) error {
 	r := s.job.Recipe
 	seed := s.job.stream()
 	var err error
-	s.loader, err = data.NewLoader(s.train, data.LoaderOptions{BatchSize: r.Batch, Order: s.order, Seed: seed, Transform: transform, DropLast: s.train.Len() >= r.Batch})
-	if err != nil {
+	o := data.LoaderOptions{BatchSize: r.Batch, Order: s.order, Seed: seed, Transform: transform, DropLast: s.train.Len() >= r.Batch}
+	if s.views != nil {
+		o.Transform, o.Views = nil, s.views
+	}
+	if s.loader, err = data.NewLoader(s.train, o); err != nil {
 		return err
 	}
 	s.tape = autograd.NewTape(autograd.Training, seed)
@@ -79,6 +91,16 @@ func (s *lesson) prepare(transform data.Transform) error {
 		Loaders:  map[string]*data.Loader{"train": s.loader},
 		Tapes:    map[string]*autograd.Tape{"train": s.tape},
 		Values:   map[string]any{"result": &s.result, "sums": &s.sums},
+	}
+	for name, tree := range s.more {
+		s.state.Trees[name] = tree
+	}
+	if s.reversed != nil {
+		o.Order, o.Seed = s.reversed, ^seed
+		if s.second, err = data.NewLoader(s.train, o); err != nil {
+			return err
+		}
+		s.state.Loaders["reversed"] = s.second
 	}
 	return nil
 }
@@ -112,6 +134,9 @@ func (r Recipe) mixer() (data.Mixer, error) {
 func (s *lesson) run(ctx context.Context, path string, tell func(*lesson)) (*eval.Outputs, error) {
 	if err := s.state.Load(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w; delete the file to begin anew", err)
+	}
+	if s.close != nil {
+		defer s.close()
 	}
 	began := time.Now()
 	clock := func() { // adds the time since it was last called
@@ -159,23 +184,14 @@ func (e *DivergedError) Error() string {
 
 // step is one update of the weights.
 func (s *lesson) step(b data.Batch, epoch, step int) error {
-	pairs := data.Pairs{A: b.Y, B: b.Y, Lambda: 1}
-	if s.mixer != nil {
-		pairs = s.mixer.Mix(b.X, b.Y, s.job.stream(), uint64(step))
-	}
 	s.opt.SetLR(s.rate(step))
-	features := s.net.Backbone.Forward(s.tape.Input(b.X))
-	logits := s.net.Head.Forward(features)
-	var loss autograd.Var
-	if s.mixer == nil {
-		loss = s.loss(epoch)(logits, b.Y)
-	} else {
-		loss = longtail.Mixed(s.loss(epoch), logits, pairs)
+	pass := s.pass
+	if pass == nil {
+		pass = s.classify
 	}
-	if s.retain != nil {
-		r := s.retain(b.X, features, logits)
-		s.sums.Retained += r.Scalar()
-		loss = autograd.Add(loss, r)
+	loss, logits, err := pass(s.tape, b, epoch)
+	if err != nil {
+		return err
 	}
 	value := loss.Scalar()
 	if math.IsNaN(value) || math.IsInf(value, 0) {
@@ -191,8 +207,30 @@ func (s *lesson) step(b data.Batch, epoch, step int) error {
 	}
 	s.tape.Reset()
 	s.result.Steps++
-	s.result.Images += int64(len(b.Y))
+	s.result.Images += int64(len(b.Y) * s.job.passes())
 	return nil
+}
+
+// classify is the pass of a classifier: its loss, with what retains.
+func (s *lesson) classify(tape *autograd.Tape, b data.Batch, epoch int) (loss, logits autograd.Var, err error) {
+	pairs := data.Pairs{A: b.Y, B: b.Y, Lambda: 1}
+	if s.mixer != nil {
+		pairs = s.mixer.Mix(b.X, b.Y, s.job.stream(), tape.Step())
+	}
+	net := s.net.(*nn.Classifier)
+	features := net.Backbone.Forward(tape.Input(b.X))
+	logits = net.Head.Forward(features)
+	if s.mixer == nil {
+		loss = s.loss(epoch)(logits, b.Y)
+	} else {
+		loss = longtail.Mixed(s.loss(epoch), logits, pairs)
+	}
+	if s.retain != nil {
+		r := s.retain(b.X, features, logits)
+		s.sums.Retained += r.Scalar()
+		loss = autograd.Add(loss, r)
+	}
+	return loss, logits, nil
 }
 
 // endEpoch adds a point to the curve.
