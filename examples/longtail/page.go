@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/mettleml/mettle/examples/internal/recipes"
 	"github.com/mettleml/mettle/examples/internal/report"
@@ -13,18 +15,29 @@ import (
 )
 
 // page is the report: of the methods' first seed where it shows one network.
-func (v *comparison) page(ctx context.Context, t *report.Table) (*report.Page, error) {
+func (v *comparison) page(ctx context.Context, t *report.Table, sums []longtail.Summary) (*report.Page, error) {
 	job := v.runs[0].job
 	p := &report.Page{
 		Title: "Long-tailed " + v.data.Name,
 		Lead: fmt.Sprintf("%d training samples of %d classes, imbalance %.4g (%s, digest %.16s); %s, tested on %d samples. Accuracies in percent, of the last epoch.",
 			v.data.Train.Data.Len(), len(v.data.Train.Counts), longtail.Imbalance(v.data.Train.Counts), v.data.Train.Name, v.data.Train.Digest, job.Model, v.data.Test.Len()),
 	}
+	b, err := longtail.EncodeResults(v.records())
+	if err != nil {
+		return nil, err
+	}
+	p.Files = []report.File{report.NewFile("results.json", "application/json", b)}
+	p.Summary = v.summary(sums)
+	t.Help = map[string]string{
+		"all": "accuracy on the test set after the last epoch", "last five": "mean accuracy of the last five epochs", "best*": "accuracy of the best epoch, chosen on the test set",
+		"many": "mean accuracy of the classes with more than 100 training samples", "medium": "of those with 20 to 100", "few": "of those with fewer than 20",
+		"ECE": "expected calibration error: how far confidence is from accuracy, 15 bins", "image-steps": "samples passed forward and back, over all stages", "seconds": "of training, mean over seeds",
+	}
 	p.Sections = append(p.Sections, report.Section{Title: "By groups of classes", Table: t, Text: []string{
 		fmt.Sprintf("Groups by training samples: %s. Image-steps are samples that were passed forward and back, over all stages of a method.", v.data.Groups().Rule.Name),
 		"* best: the epoch was chosen on the test set, so the number is too good; it is shown because some papers report it. Epochs between are not all tested.",
 	}})
-	first := v.runs[:len(v.methods)]
+	first := v.runs[:len(v.methods)] // the first seed's
 	p.Sections = append(p.Sections, v.bars(first), v.reliability(first), learning(first))
 	for _, r := range first {
 		if s, ok := distortion(r); ok {
@@ -38,8 +51,35 @@ func (v *comparison) page(ctx context.Context, t *report.Table) (*report.Page, e
 	p.Sections = append(p.Sections, confusion)
 	facts := []report.Fact{{Name: "Recipe", Value: fmt.Sprintf("%+v", v.c.recipe(v.data))}, {Name: "Stamp", Value: fmt.Sprintf("%+v", longtail.Here())},
 		{Name: "Normalisation", Value: fmt.Sprintf("%+v", v.data.Pre)}}
-	p.Sections = append(p.Sections, report.Section{Title: "How the numbers came about", Facts: facts})
+	p.Sections = append(p.Sections, report.Section{Title: "How the numbers came about", Folded: true, Facts: facts})
 	return p, nil
+}
+
+// summary says what came out: the best method overall, and for the few-shot classes.
+func (v *comparison) summary(sums []longtail.Summary) []string {
+	best := slices.MaxFunc(sums, func(a, b longtail.Summary) int { return cmp.Compare(a.Balanced.Mean, b.Balanced.Mean) })
+	say := []string{fmt.Sprintf("%s has the highest mean accuracy over classes: %s %%.", best.Method, best.Balanced.Percent())}
+	rare := func(s longtail.Summary) *longtail.Spread {
+		if s.Few != nil {
+			return s.Few
+		}
+		return s.Medium
+	}
+	var of []longtail.Summary
+	for _, s := range sums {
+		if rare(s) != nil {
+			of = append(of, s)
+		}
+	}
+	if len(of) > 1 {
+		order := func(a, b longtail.Summary) int { return cmp.Compare(rare(a).Mean, rare(b).Mean) }
+		least, most := slices.MinFunc(of, order), slices.MaxFunc(of, order)
+		say = append(say, fmt.Sprintf("The rarest group of classes is best served by %s, %s %%, and worst by %s, %s %%.", most.Method, rare(most).Percent(), least.Method, rare(least).Percent()))
+	}
+	if n := len(best.Seeds); n < 3 {
+		say = append(say, fmt.Sprintf("Seeds per method: %d. Differences below a point or two say little; -seeds 3 tells more.", n))
+	}
+	return say
 }
 
 // bars has the accuracy on each class, the largest class first, and how many samples it

@@ -148,16 +148,22 @@ func (v *comparison) describe() {
 		v.runs[0].job.Model, r.Epochs, r.Batch, r.LR, r.Schedule, r.Decay, r.Augment, v.data.Test.Len(), v.data.Which)
 }
 
-// finish prints the table and writes the files.
-func (v *comparison) finish(ctx context.Context) error {
-	var records []longtail.Result
-	for _, m := range v.methods { // method after method
+// records are the results, method after method.
+func (v *comparison) records() []longtail.Result {
+	var list []longtail.Result
+	for _, m := range v.methods {
 		for _, r := range v.runs {
 			if r.method == m {
-				records = append(records, r.record)
+				list = append(list, r.record)
 			}
 		}
 	}
+	return list
+}
+
+// finish prints the table and writes the files.
+func (v *comparison) finish(ctx context.Context) error {
+	records := v.records()
 	sums, err := longtail.Summarize(records)
 	if err != nil {
 		return err
@@ -177,7 +183,7 @@ func (v *comparison) finish(ctx context.Context) error {
 	if v.c.report == "" {
 		return nil
 	}
-	p, err := v.page(ctx, t)
+	p, err := v.page(ctx, t, sums)
 	if err != nil {
 		return err
 	}

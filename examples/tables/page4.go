@@ -195,13 +195,27 @@ func (h *sheet) rows(ctx context.Context, d *recipes.Data) ([]line4, error) {
 			}})
 		}
 	}
+	if d != h.main {
+		return list, nil
+	}
+	once := func(title string, j *recipes.Job) {
+		list = append(list, line4{title, func(uint64) (*recipes.Job, error) { return j, nil }})
+	}
+	if jobs, err := h.modern(ctx); err == nil {
+		once("Divide and Retain, AutoAugment and Cutout", jobs[0])
+		once("balanced softmax, AutoAugment and Cutout", jobs[1])
+	}
+	for _, j := range h.further(decay) {
+		once(rival(j), j)
+	}
 	return list, nil
 }
 
 // rival is how a table calls a method.
 func rival(j *recipes.Job) string {
 	name := map[string]string{recipes.CE: "cross-entropy", recipes.PostHoc: "logit adjustment, post hoc", recipes.TauNormalized: "τ-normalised",
-		recipes.NCM: "nearest class mean", recipes.CRT: "cRT", recipes.LWS: "LWS", recipes.BalancedSoftmax: "balanced softmax", recipes.LDAMDRW: "LDAM-DRW"}[j.Method]
+		recipes.NCM: "nearest class mean", recipes.CRT: "cRT", recipes.LWS: "LWS", recipes.BalancedSoftmax: "balanced softmax", recipes.LDAMDRW: "LDAM-DRW",
+		recipes.MiSLAS: "MiSLAS", recipes.BBN: "BBN, twice the steps", recipes.RIDE: "RIDE, 3 experts", recipes.ProCo: "ProCo, AutoAugment and Cutout, thrice the steps"}[j.Method]
 	if j.Tau != 0 {
 		name += fmt.Sprintf(", τ %g", j.Tau)
 	}

@@ -55,6 +55,7 @@ func (s *study) plan() []part {
 		part{"rivals, seed 2", rows(s.main, 2)},
 		part{"Divide and Retain, seed 2", s.ours(s.main, 2)},
 		part{"modern augmentations", s.modern},
+		part{"further rivals", fixed(s.further)},
 		part{"ablations", s.ablations},
 		part{"points", s.points})
 	for _, d := range s.others {
@@ -157,6 +158,22 @@ func (s *study) rivals(d *recipes.Data, seed uint64, decay float64) []*recipes.J
 		ce.After(recipes.CRT, ce.Recipe.StageTwo()), ce.After(recipes.LWS, ce.Recipe.StageTwo()))
 	for _, method := range []string{recipes.BalancedSoftmax, recipes.LDAMDRW} {
 		list = append(list, joint(method))
+	}
+	return list
+}
+
+// further are rivals that take another number of image-steps or other networks, each as its
+// recipe allows: MiSLAS, BBN, the experts of RIDE, and ProCo with its strong augmentation.
+func (s *study) further(decay float64) []*recipes.Job {
+	var list []*recipes.Job
+	for _, method := range []string{recipes.MiSLAS, recipes.BBN, recipes.RIDE, recipes.ProCo} {
+		r := recipes.Standard(s.epochs(), decay)
+		if method == recipes.ProCo {
+			r.Augment = "autoaugment"
+		}
+		if j, err := recipes.Named(s.main, method, s.model, 1, r, recipes.Literal); err == nil && j.Check(s.main) == nil { // not all networks have all forms
+			list = append(list, j)
+		}
 	}
 	return list
 }

@@ -136,6 +136,9 @@ func (l *Lab) outputs(ctx context.Context, j *Job, d *Data) (*eval.Outputs, erro
 		}
 	}
 	out := features.Through(head)
+	if then := j.then(); then != nil {
+		out = out.Through(then)
+	}
 	if back != nil {
 		out = out.Through(back)
 	}

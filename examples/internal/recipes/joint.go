@@ -42,7 +42,7 @@ func (l *Lab) joint(j *Job, d *Data) (*lesson, error) {
 
 // usual is a training on all samples as they come.
 func usual(j *Job, d *Data, net nn.Module) (*lesson, error) {
-	s := &lesson{job: *j, net: net, opt: j.Recipe.sgd(nn.Params(net)), train: d.Train.Data, group: d.Groups(), test: collector(net, d, d.Test, nil)}
+	s := &lesson{job: *j, net: net, opt: j.Recipe.sgd(nn.Params(net)), train: d.Train.Data, group: d.Groups(), test: collector(net, d, d.Test, j.then())}
 	var err error
 	s.order, err = longtail.Instance(s.train, longtail.SamplerOptions{Seed: j.stream()})
 	return s, err

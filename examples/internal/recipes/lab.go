@@ -276,6 +276,21 @@ func (r Recipe) sgd(params []*autograd.Param) *optim.SGD {
 	return optim.NewSGD(params, optim.SGDOptions{LR: r.LR, Momentum: r.Momentum, WeightDecay: r.Decay})
 }
 
+// scaled are logits times a factor.
+type scaled float32
+
+func (f scaled) Forward(x autograd.Var) autograd.Var { return autograd.Scale(x, float32(f)) }
+func (scaled) Walk(*nn.Walker)                       {}
+
+// then is what makes the logits of a joint training's network those of its loss: LDAM
+// scales cosines, without which they say nothing of confidence.
+func (j *Job) then() nn.Module {
+	if j.Method == LDAM || j.Method == LDAMDRW {
+		return scaled(30)
+	}
+	return nil
+}
+
 // collector tests a network as it is at the time, its logits passed through then.
 func collector(net nn.Module, d *Data, test data.Dataset, then nn.Module) func(context.Context) (*eval.Outputs, error) {
 	return func(ctx context.Context) (*eval.Outputs, error) {
