@@ -43,6 +43,8 @@ type config struct {
 	probe             int
 	out, report, json string
 	threads           int
+
+	onStep func() // for tests; may be nil
 }
 
 // suits is the weight decay that stands for what suits the data.

@@ -58,7 +58,7 @@ func (v *comparison) page(ctx context.Context, t *report.Table, sums []longtail.
 // summary says what came out: the best method overall, and for the few-shot classes.
 func (v *comparison) summary(sums []longtail.Summary) []string {
 	best := slices.MaxFunc(sums, func(a, b longtail.Summary) int { return cmp.Compare(a.Balanced.Mean, b.Balanced.Mean) })
-	say := []string{fmt.Sprintf("%s has the highest mean accuracy over classes: %s %%.", best.Method, best.Balanced.Percent())}
+	say := []string{fmt.Sprintf("%s has the highest mean accuracy over classes: %s (in percent).", best.Method, best.Balanced.Percent())}
 	rare := func(s longtail.Summary) *longtail.Spread {
 		if s.Few != nil {
 			return s.Few
@@ -74,7 +74,7 @@ func (v *comparison) summary(sums []longtail.Summary) []string {
 	if len(of) > 1 {
 		order := func(a, b longtail.Summary) int { return cmp.Compare(rare(a).Mean, rare(b).Mean) }
 		least, most := slices.MinFunc(of, order), slices.MaxFunc(of, order)
-		say = append(say, fmt.Sprintf("The rarest group of classes is best served by %s, %s %%, and worst by %s, %s %%.", most.Method, rare(most).Percent(), least.Method, rare(least).Percent()))
+		say = append(say, fmt.Sprintf("The rarest group of classes is best served by %s (%s) and worst by %s (%s).", most.Method, rare(most).Percent(), least.Method, rare(least).Percent()))
 	}
 	if n := len(best.Seeds); n < 3 {
 		say = append(say, fmt.Sprintf("Seeds per method: %d. Differences below a point or two say little; -seeds 3 tells more.", n))

@@ -223,28 +223,28 @@ type meter struct {
 	at    int // the run at hand
 	have  bool
 	done  int64 // image-steps of this process
-	left  int64 // those of the runs after that at hand
 }
 
 func newMeter(v *comparison) *meter {
 	return &meter{v: v, line: cli.NewLine(10 * time.Second), began: time.Now()}
 }
 
-func (m *meter) begin(r *run1) {
-	m.have = m.v.lab.Done(r.job)
-	m.left = 0
-	for _, later := range m.v.runs[m.at+1:] {
-		m.left += m.v.lab.Cost(later.job)
-	}
-}
+func (m *meter) begin(r *run1) { m.have = m.v.lab.Done(r.job) }
 
 func (m *meter) tell(j *recipes.Job, p recipes.Progress) {
 	m.done += int64(p.Batch)
+	if m.v.c.onStep != nil {
+		m.v.c.onStep()
+	}
 	if !m.line.Due() {
 		return
 	}
 	rate := float64(m.done) / time.Since(m.began).Seconds()
-	rest := m.left + m.v.lab.Cost(m.v.runs[m.at].job) - int64(p.Step*p.Batch)
+	var jobs []*recipes.Job
+	for _, r := range m.v.runs[m.at:] {
+		jobs = append(jobs, r.job)
+	}
+	rest := m.v.lab.Cost(jobs...) - int64(p.Step*p.Batch)
 	m.line.Print(fmt.Sprintf("run %d/%d  %s seed %d  epoch %d/%d  loss %.3f  accuracy %.1f %%  %.0f samples/s  %v left", m.at+1, len(m.v.runs),
 		j.Method, j.Seed, p.Epoch, p.Epochs, p.Loss, 100*p.Right, rate, time.Duration(float64(rest)/rate*float64(time.Second)).Round(time.Second)))
 }

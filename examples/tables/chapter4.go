@@ -25,10 +25,9 @@ type study struct {
 
 	line  *cli.Line
 	began time.Time
-	done  int64        // samples since began
-	at    string       // the part at hand
-	job   *recipes.Job // the one at hand
-	left  int64        // samples of the part's jobs after it
+	done  int64          // samples since began
+	at    string         // the part at hand
+	rest  []*recipes.Job // of the part, from the one at hand on
 }
 
 // chapter4 does what is missing of the plan, and writes the page after every part of it.
@@ -45,11 +44,7 @@ func chapter4(ctx context.Context, c *config) error {
 			return err
 		}
 		for i, j := range jobs {
-			s.left = 0
-			for _, later := range jobs[i+1:] {
-				s.left += s.lab.Cost(later)
-			}
-			s.job = j
+			s.rest = jobs[i:]
 			if err := s.do(ctx, part.name, j); err != nil && !errors.Is(err, cells.ErrNotRun) {
 				return err
 			}
@@ -143,5 +138,5 @@ func (s *study) tell(j *recipes.Job, p recipes.Progress) {
 	}
 	cell := int64(p.Steps-p.Step) * int64(p.Batch)
 	s.line.Print(fmt.Sprintf("%s: %s  epoch %d/%d  step %d/%d  loss %.4f  accuracy %.2f %%  %.0f samples/s  %v left of this cell, %v of this part",
-		s.at, j.Label(), p.Epoch, p.Epochs, p.Step, p.Steps, p.Loss, 100*p.Right, rate, left(cell), left(s.left+s.lab.Cost(s.job)-int64(p.Step)*int64(p.Batch))))
+		s.at, j.Label(), p.Epoch, p.Epochs, p.Step, p.Steps, p.Loss, 100*p.Right, rate, left(cell), left(s.lab.Cost(s.rest...)-int64(p.Step)*int64(p.Batch))))
 }

@@ -89,19 +89,23 @@ func get(s cells.Store, j *Job, make func() (Result, error)) (*Result, error) {
 	return &r, nil
 }
 
-// Cost returns the image-steps that the result of a job still takes, with those of the jobs
-// before it. A checkpoint does not count.
-func (l *Lab) Cost(j *Job) int64 {
-	d, err := l.dataOf(j)
-	if err != nil || l.Done(j) {
-		return 0
-	}
+// Cost returns the image-steps that the results of jobs still take, with those of the jobs
+// before them, each once. A checkpoint does not count.
+func (l *Lab) Cost(jobs ...*Job) int64 {
 	var sum int64
-	j.chain(func(j *Job) {
-		if j.trains() && !l.Done(j) {
-			sum += int64(j.Recipe.Epochs) * int64(samples(j, d)*j.passes())
+	seen := map[string]bool{}
+	for _, j := range jobs {
+		d, err := l.dataOf(j)
+		if err != nil || l.Done(j) {
+			continue
 		}
-	})
+		j.chain(func(j *Job) {
+			if id := j.ID(); j.trains() && !seen[id] && !l.Done(j) {
+				seen[id] = true
+				sum += int64(j.Recipe.Epochs) * int64(samples(j, d)*j.passes())
+			}
+		})
+	}
 	return sum
 }
 
