@@ -54,6 +54,16 @@ func exercises(v *linear, l2, linf float64) []exercise {
 		{WithGradients(PGD{Eps: l2}, v), 20, 20, 0},
 		{WithGradients(PGD{Norm: Linf, Eps: linf}, v), 20, 20, 0},
 		{WithGradients(CarliniWagner{Iterations: 200, Searches: 4, C: 1}, v), 10, 10, 1.01},
+		{WithGradients(APGD{Eps: l2}, v), 5, 5, 0},
+		{WithGradients(APGD{Norm: Linf, Eps: linf}, v), 5, 5, 0},
+		{WithGradients(APGD{Norm: Linf, Eps: linf, Loss: zoo.DLR{}}, v), 5, 5, 0},
+		{WithGradients(APGD{Eps: l2, Targets: 3}, v), 6, 6, 0},
+		{WithGradients(FAB{}, v), 8, 4, 1.01},
+		{WithGradients(FAB{Norm: Linf}, v), 8, 4, 1.01},
+		{WithGradients(FAB{Targets: 3}, v), 5, 4, 1.01},
+		{WithGradients(FAB{Norm: Linf, Eps: linf, Targets: 3}, v), 5, 4, 0},
+		{WithGradients(AutoAttack{Norm: Linf, Eps: linf}, v), 5, 5, 0},
+		{WithGradients(AutoAttack{Eps: l2, Version: "plus"}, v), 5, 5, 0},
 	}
 }
 
@@ -181,7 +191,8 @@ func checkRecord(t *testing.T, samples []Sample, n Norm, r *Record) {
 	}
 	clean := samples[r.Index].X.Data()
 	adversarial := r.Adversarial.Tensor().Data()
-	l0, l2, linf := distances(adversarial, clean)
+	p := distances(adversarial, clean)
+	l0, l2, linf := p.L0, p.L2, p.Linf
 	if r.Best.L0 != l0 || r.Best.L2 != l2 || r.Best.Linf != linf {
 		t.Errorf("sample %d: recorded %+v, image has L0 %d L2 %v Linf %v", r.Index, r.Best, l0, l2, linf)
 	}
@@ -213,6 +224,9 @@ func TestBalls(t *testing.T) {
 		{WithScores(Square{Norm: Linf, Eps: 0.2}, v), 0.2}, {WithScores(SignHunter{Norm: Linf, Eps: 0.2}, v), 0.2},
 		{WithScores(NES{Norm: Linf, Eps: 0.2}, v), 0.2}, {WithScores(Bandits{Norm: Linf, Eps: 0.2}, v), 0.2},
 		{WithGradients(PGD{Eps: 1.5}, v), 1.5}, {WithGradients(PGD{Norm: Linf, Eps: 0.2}, v), 0.2},
+		{WithGradients(APGD{Eps: 1.5}, v), 1.5}, {WithGradients(APGD{Norm: Linf, Eps: 0.2}, v), 0.2}, {WithGradients(APGD{Norm: L1, Eps: 4}, v), 4},
+		{WithGradients(FAB{Eps: 1.5}, v), 1.5}, {WithGradients(FAB{Norm: L1, Eps: 4}, v), 4}, {WithScores(Square{Norm: L1, Eps: 8}, v), 8},
+		{WithGradients(AutoAttack{Norm: L1, Eps: 4}, v), 4},
 	} {
 		res, err := (&Campaign{Job: c.job, Budget: 2000}).Run(context.Background(), samples)
 		if err != nil {
@@ -242,6 +256,9 @@ func TestMinimumDistance(t *testing.T) {
 		{Opt{}, 5, 10000, 1.02},
 		{ZOO{Searches: 9, Iterations: 400, C: 0.1, NoAbort: true}, 5, 400000, 1.01},
 		{CarliniWagner{}, 5, 10000, 1.02},
+		{FAB{}, 5, 10000, 1.006},
+		{FAB{Norm: Linf}, 5, 10000, 1.006},
+		{FAB{}, 28, 1000, 1.006},
 		{HopSkipJump{}, 28, 5000, 1.18},
 		{HopSkipJump{Norm: Linf}, 28, 5000, 1.45},
 		{Boundary{}, 28, 5000, 1.6},

@@ -56,7 +56,8 @@ type Campaign struct {
 	Total int
 
 	// Gather joins the calls of samples under way into calls of up to so many
-	// queries; 0 joins none. A joined call has no request id (zoo.WithRequestID), so
+	// queries, those for gradients as far as their losses are the same; 0 joins none. A
+	// network on this machine is faster so, with as many Workers. A joined call has no request id (zoo.WithRequestID), so
 	// that a server cannot tell one that comes again after a kill.
 	Gather int
 
@@ -334,7 +335,7 @@ func (j *Job) attackOne(ctx context.Context, q *line, s Sample, goal zoo.Goal, b
 	rec.Trace = t.trace
 	if n := len(t.trace); n > 0 {
 		rec.Success, rec.First, rec.Best = true, t.trace[0], t.trace[n-1]
-		rec.Answer = t.label
+		rec.Answer, rec.By = t.label, t.by
 		x := tensor.FromSlice(t.best, s.X.Shape()...)
 		if err := j.verify(ctx, ledger, q, goal, x, rec); err != nil {
 			return nil, err

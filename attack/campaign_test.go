@@ -41,6 +41,10 @@ func TestSameResultsHoweverRun(t *testing.T) {
 		WithScores(Square{Norm: Linf, Eps: 0.3}, v),
 		WithLabels(HopSkipJump{}, zoo.LabelsOf(v)),
 		WithScores(ZOO{Iterations: 50}, v),
+		WithGradients(PGD{Eps: 1}, v),
+		WithGradients(AutoAttack{Norm: Linf, Eps: 0.01}, v),
+		WithGradients(APGD{Norm: L1, Eps: 0.3, Iterations: 40}, v),
+		WithGradients(FAB{Iterations: 20}, v),
 	} {
 		var want string
 		for _, c := range []Campaign{

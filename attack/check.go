@@ -38,6 +38,12 @@ func sane(a Attack) error {
 
 // inBall reports a radius that is none in [0,1]^d.
 func inBall(a Attack, n Norm, eps float64, shape []int) error {
+	if int(n) >= len(normNames) {
+		return fmt.Errorf("attack: %T: there is no %v", a, n)
+	}
+	if most := float64(size(shape)); n == L1 && eps > most {
+		return fmt.Errorf("attack: %T.Eps is %g in L1; no two samples of shape %v with pixels in [0,1] are farther apart than %.4g", a, eps, shape, most)
+	}
 	if n == Linf && eps > 1 {
 		return fmt.Errorf("attack: %T.Eps is %g in Linf; pixels lie in [0,1], so that %[2]g of 255 is %.4g", a, eps, eps/255)
 	}
@@ -58,6 +64,14 @@ func images(a Attack, shape []int) error {
 // ball checks an attack that stays in one.
 func ball(a Attack, n Norm, eps float64, shape []int) error {
 	return errors.Join(sane(a), inBall(a, n, eps, shape))
+}
+
+// notL1 reports a norm that the attack is not defined for.
+func notL1(a Attack, n Norm) error {
+	if n == L1 {
+		return fmt.Errorf("attack: %T is for L2 and Linf; in L1 there are APGD, FAB, Square and AutoAttack", a)
+	}
+	return nil
 }
 
 func size(shape []int) int {
@@ -111,12 +125,12 @@ func (a AutoZOOM) Check(shape []int) error {
 
 // Check implements Checker.
 func (a Bandits) Check(shape []int) error {
-	return errors.Join(ball(a, a.Norm, a.defaults().Eps, shape), images(a, shape))
+	return errors.Join(notL1(a, a.Norm), ball(a, a.Norm, a.defaults().Eps, shape), images(a, shape))
 }
 
 // Check implements Checker.
 func (a NES) Check(shape []int) error {
-	err := ball(a, a.Norm, a.defaults().Eps, shape)
+	err := errors.Join(notL1(a, a.Norm), ball(a, a.Norm, a.defaults().Eps, shape))
 	if a.Queries%2 != 0 {
 		err = errors.Join(err, fmt.Errorf("attack: NES.Queries is %d; it is even", a.Queries))
 	}
@@ -141,7 +155,9 @@ func (a SimBA) Check(shape []int) error {
 }
 
 // Check implements Checker.
-func (a SignHunter) Check(shape []int) error { return ball(a, a.Norm, a.defaults().Eps, shape) }
+func (a SignHunter) Check(shape []int) error {
+	return errors.Join(notL1(a, a.Norm), ball(a, a.Norm, a.defaults().Eps, shape))
+}
 
 // Check implements Checker.
 func (a Boundary) Check([]int) error { return sane(a) }
@@ -153,16 +169,20 @@ func (a Opt) Check([]int) error { return sane(a) }
 func (a SignOpt) Check([]int) error { return sane(a) }
 
 // Check implements Checker.
-func (a HopSkipJump) Check([]int) error { return sane(a) }
+func (a HopSkipJump) Check([]int) error { return errors.Join(notL1(a, a.Norm), sane(a)) }
 
 // Check implements Checker.
 func (a RayS) Check([]int) error { return sane(a) }
 
 // Check implements Checker.
-func (a FGSM) Check(shape []int) error { return ball(a, a.Norm, a.defaults().Eps, shape) }
+func (a FGSM) Check(shape []int) error {
+	return errors.Join(notL1(a, a.Norm), ball(a, a.Norm, a.defaults().Eps, shape))
+}
 
 // Check implements Checker.
-func (a PGD) Check(shape []int) error { return ball(a, a.Norm, a.defaults().Eps, shape) }
+func (a PGD) Check(shape []int) error {
+	return errors.Join(notL1(a, a.Norm), ball(a, a.Norm, a.defaults().Eps, shape))
+}
 
 // Check implements Checker.
 func (a CarliniWagner) Check([]int) error { return sane(a) }

@@ -35,7 +35,7 @@
 // An attack either stays in a ball of a given radius and stops at its first success
 // there, or seeks the least distance. “Batch” is how many queries it sends in a call,
 // or the option that says how many, as far as the victim takes them; [Campaign.Gather]
-// joins the calls of several samples for any attack on scores or labels.
+// joins the calls of several samples.
 //
 //	attack         needs      aim             batch          the right choice
 //	Square         scores     L2, Linf ball   1              first under a ball

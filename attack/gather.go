@@ -3,6 +3,7 @@ package attack
 import (
 	"context"
 	"errors"
+	"reflect"
 	"sync"
 
 	"github.com/mettleml/mettle/tensor"
@@ -11,16 +12,37 @@ import (
 
 // A gather joins the calls of samples attacked at the same time into larger
 // ones: while the victim is busy with one call, those that come wait, and go
-// together when it is done. T is float64 for scores and int for labels.
+// together when it is done. T is float64 for scores, with or without gradients, and int
+// for labels.
 type gather[T any] struct {
 	most  int // queries of a joined call
 	each  int // answers to a query
 	shape []int
 	call  func(ctx context.Context, x *tensor.Tensor, out []T) error
+	slope slopeCall[T] // for gradients, in place of call
 
 	mu      sync.Mutex
 	busy    bool
 	waiting []*waiter[T]
+}
+
+// A slopeCall asks for gradients.
+type slopeCall[T any] func(ctx context.Context, x *tensor.Tensor, out []T, d *descended) error
+
+// descended is what a call for gradients has more than one for scores.
+type descended struct {
+	loss  zoo.DifferentiableLoss
+	goals []zoo.Goal
+	grad  *tensor.Tensor
+}
+
+// joins reports whether calls with d and e may go together.
+func (d *descended) joins(e *descended) bool {
+	if d == nil || e == nil {
+		return d == e
+	}
+	t := reflect.TypeOf(d.loss)
+	return t == reflect.TypeOf(e.loss) && t.Comparable() && d.loss == e.loss
 }
 
 // A waiter is a call that waits. It is told either that it has been answered, or
@@ -29,13 +51,15 @@ type waiter[T any] struct {
 	ctx  context.Context
 	x    *tensor.Tensor
 	out  []T
-	wake chan bool // true: answered
+	more *descended // nil but for gradients
+	wake chan bool  // true: answered
 	err  error
 }
 
-// ask is a sample's call. It returns when the joined call it was part of does.
-func (g *gather[T]) ask(ctx context.Context, x *tensor.Tensor, out []T) error {
-	w := &waiter[T]{ctx: ctx, x: x, out: out, wake: make(chan bool, 1)}
+// ask is a sample's call. It returns when the joined call it was part of does. more is nil
+// but for gradients.
+func (g *gather[T]) ask(ctx context.Context, x *tensor.Tensor, out []T, more *descended) error {
+	w := &waiter[T]{ctx: ctx, x: x, out: out, more: more, wake: make(chan bool, 1)}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, w)
 	lead := !g.busy
@@ -67,23 +91,32 @@ func (g *gather[T]) ask(ctx context.Context, x *tensor.Tensor, out []T) error {
 var errLeader = errors.New("attack: the victim panicked in a joined call")
 
 // takeTurn takes the calls that go together: those that have waited longest, as
-// many as fit.
+// many as fit and join the first.
 func (g *gather[T]) takeTurn() []*waiter[T] {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	n, queries := 0, 0
-	for n < len(g.waiting) && (n == 0 || queries+g.waiting[n].x.Dim(0) <= g.most) {
-		queries += g.waiting[n].x.Dim(0)
-		n++
+	var batch, rest []*waiter[T]
+	queries := 0
+	full := false
+	for _, w := range g.waiting {
+		switch n := w.x.Dim(0); {
+		case full || len(batch) > 0 && !batch[0].more.joins(w.more):
+			rest = append(rest, w)
+		case len(batch) > 0 && queries+n > g.most:
+			full = true
+			rest = append(rest, w)
+		default:
+			queries += n
+			batch = append(batch, w)
+		}
 	}
-	batch := g.waiting[:n:n]
-	g.waiting = g.waiting[n:]
+	g.waiting = rest
 	return batch
 }
 
 func (g *gather[T]) send(ctx context.Context, batch []*waiter[T]) error {
 	if len(batch) == 1 {
-		return g.call(ctx, batch[0].x, batch[0].out)
+		return g.one(ctx, batch[0].x, batch[0].out, batch[0].more)
 	}
 	queries := 0
 	for _, w := range batch {
@@ -93,18 +126,36 @@ func (g *gather[T]) send(ctx context.Context, batch []*waiter[T]) error {
 	ctx = zoo.WithResend(ctx, func(lo, hi int) error { return resend(batch, lo, hi) })
 	x := tensor.New(append([]int{queries}, g.shape...)...)
 	out := make([]T, queries*g.each)
+	var more *descended
 	at := 0
 	for _, w := range batch {
 		at += copy(x.Data()[at:], w.x.Data())
+		if w.more != nil {
+			if more == nil {
+				more = &descended{loss: w.more.loss, grad: tensor.New(x.Shape()...)}
+			}
+			more.goals = append(more.goals, w.more.goals...)
+		}
 	}
-	if err := g.call(ctx, x, out); err != nil {
+	if err := g.one(ctx, x, out, more); err != nil {
 		return err
 	}
 	at = 0
+	pixels := 0
 	for _, w := range batch {
 		at += copy(w.out, out[at:at+len(w.out)])
+		if w.more != nil {
+			pixels += copy(w.more.grad.Data(), more.grad.Data()[pixels:])
+		}
 	}
 	return nil
+}
+
+func (g *gather[T]) one(ctx context.Context, x *tensor.Tensor, out []T, more *descended) error {
+	if more != nil {
+		return g.slope(ctx, x, out, more)
+	}
+	return g.call(ctx, x, out)
 }
 
 // resend tells the calls that samples lo to hi of the joined call consist of.

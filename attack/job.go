@@ -56,7 +56,7 @@ type Job struct {
 	// run attacks one sample; q sends what is asked of the victim to it.
 	run func(ctx context.Context, l *zoo.Ledger, q *line, t *Try) error
 	// gathers makes what joins the calls of several samples.
-	gathers func(most int) (*gather[float64], *gather[int])
+	gathers func(most int) gathers
 	// labels asks the victim for classes, charged to an account.
 	labels func(ctx context.Context, l *zoo.Ledger, a zoo.Account, q *line, x *tensor.Tensor, out []int) error
 }
@@ -126,10 +126,16 @@ func WithScores(a ScoreAttack, v zoo.Scorer) Job {
 	return j
 }
 
-func scoreGather(v zoo.Scorer) func(int) (*gather[float64], *gather[int]) {
-	return func(most int) (*gather[float64], *gather[int]) {
+// gathers join calls of each kind; nil ones join none.
+type gathers struct {
+	scores, slopes *gather[float64]
+	labels         *gather[int]
+}
+
+func scoreGather(v zoo.Scorer) func(int) gathers {
+	return func(most int) gathers {
 		info := v.Info()
-		return &gather[float64]{most: most, each: info.Classes, shape: info.Shape, call: v.Scores}, nil
+		return gathers{scores: &gather[float64]{most: most, each: info.Classes, shape: info.Shape, call: v.Scores}}
 	}
 }
 
@@ -150,8 +156,8 @@ func WithLabels(a LabelAttack, v zoo.Labeler) Job {
 	j.labels = func(ctx context.Context, l *zoo.Ledger, a zoo.Account, q *line, x *tensor.Tensor, out []int) error {
 		return zoo.MeterLabels(l, a, q.labeler(v)).Labels(ctx, x, out)
 	}
-	j.gathers = func(most int) (*gather[float64], *gather[int]) {
-		return nil, &gather[int]{most: most, each: 1, shape: v.Info().Shape, call: v.Labels}
+	j.gathers = func(most int) gathers {
+		return gathers{labels: &gather[int]{most: most, each: 1, shape: v.Info().Shape, call: v.Labels}}
 	}
 	return j
 }
@@ -165,6 +171,13 @@ func WithGradients(a GradientAttack, v zoo.Differentiable) Job {
 		return a.AttackGradients(ctx, zoo.MeterGradients(l, zoo.AttackAccount, q.whiteBox(v)), t)
 	}
 	j.labels = scoreLabels(v)
-	j.gathers = scoreGather(v)
+	j.gathers = func(most int) gathers {
+		g := scoreGather(v)(most)
+		g.slopes = &gather[float64]{most: most, each: g.scores.each, shape: g.scores.shape,
+			slope: func(ctx context.Context, x *tensor.Tensor, out []float64, d *descended) error {
+				return v.Gradients(ctx, x, d.loss, d.goals, out, d.grad)
+			}}
+		return g
+	}
 	return j
 }

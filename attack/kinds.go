@@ -5,6 +5,7 @@ import (
 	"reflect"
 
 	"github.com/mettleml/mettle/tensor"
+	"github.com/mettleml/mettle/zoo"
 )
 
 // PresetOf returns the attack of type A with the options of a name, such as
@@ -69,6 +70,19 @@ func init() {
 		{"rays", "RayS", SmallDistance, func() Attack { return RayS{} }, nil},
 		{"fgsm", "FGSM", InBall, func() Attack { return FGSM{} }, nil},
 		{"pgd", "PGD", InBall, func() Attack { return PGD{} }, nil},
+		{"apgd", "APGD", InBall, func() Attack { return APGD{} }, []Preset{
+			{"ce", "APGD-CE: on cross-entropy, which is the default", APGD{}},
+			{"dlr", "APGD-DLR: on the difference-of-logits ratio", APGD{Loss: zoo.DLR{}}},
+			{"targeted", "APGD-T: on the targeted ratio, towards nine classes", APGD{Targets: 9}},
+		}},
+		{"fab", "FAB", SmallDistance, func() Attack { return FAB{} }, []Preset{
+			{"targeted", "FAB-T: towards nine classes, where there are many more", FAB{Targets: 9}},
+		}},
+		{"autoattack", "AutoAttack", InBall, func() Attack { return AutoAttack{} }, []Preset{
+			{"standard", "APGD-CE, APGD-T, FAB-T and Square, which is the default", AutoAttack{}},
+			{"plus", "all six attacks, with restarts", AutoAttack{Version: "plus"}},
+			{"rand", "for victims that answer at random", AutoAttack{Version: "rand"}},
+		}},
 		{"carlini-wagner", "Carlini-Wagner", SmallDistance, func() Attack { return CarliniWagner{} }, nil},
 	} {
 		Register(k)

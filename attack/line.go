@@ -48,8 +48,7 @@ type line struct {
 	log    Log        // nil: none
 	replay []replayed // what the log held of this sample
 	name   string     // of the unit, for the names of calls
-	scores *gather[float64]
-	labels *gather[int]
+	gathers
 }
 
 // take books n queries that are about to be sent.
@@ -98,7 +97,7 @@ func (s *lineScorer) Info() zoo.Info { return s.v.Info() }
 // ask asks the victim, alone or among others.
 func (s *lineScorer) ask(ctx context.Context, x *tensor.Tensor, out []float64) error {
 	if s.q.scores != nil {
-		return s.q.scores.ask(ctx, x, out)
+		return s.q.scores.ask(ctx, x, out, nil)
 	}
 	return s.v.Scores(ctx, x, out)
 }
@@ -146,7 +145,7 @@ func (l *lineLabeler) Labels(ctx context.Context, x *tensor.Tensor, out []int) e
 	}, func(ctx context.Context) (Entry, error) {
 		e := Entry{Kind: EntryLabels, Labels: out}
 		if l.q.labels != nil {
-			return e, l.q.labels.ask(ctx, x, out)
+			return e, l.q.labels.ask(ctx, x, out, nil)
 		}
 		return e, l.v.Labels(ctx, x, out)
 	})
@@ -162,7 +161,13 @@ func (d *lineGradients) Gradients(ctx context.Context, x *tensor.Tensor, loss zo
 	if err := d.q.take(x.Dim(0)); err != nil {
 		return err
 	}
-	if err := d.v.Gradients(ctx, x, loss, goals, out, grad); err != nil {
+	var err error
+	if d.q.slopes != nil {
+		err = d.q.slopes.ask(ctx, x, out, &descended{loss, goals, grad})
+	} else {
+		err = d.v.Gradients(ctx, x, loss, goals, out, grad)
+	}
+	if err != nil {
 		return err
 	}
 	d.q.got(x.Dim(0))

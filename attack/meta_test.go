@@ -260,8 +260,9 @@ func TestMetaInvariants(t *testing.T) {
 		t.Fatalf("only %d steps", len(steps))
 	}
 	for k := 1; k < len(steps); k++ {
-		l0, l2, linf := distances(steps[k], steps[k-1])
-		all, _, _ := distances(steps[k], steps[0])
+		p := distances(steps[k], steps[k-1])
+		l0, l2, linf := p.L0, p.L2, p.Linf
+		all := distances(steps[k], steps[0]).L0
 		if l0 > q || l2 > beta*math.Sqrt(q)+1e-5 || linf > beta+1e-6 || all > q*k {
 			t.Errorf("step %d: %d values by %v, L2 %v; %d values in all", k, l0, linf, l2, all)
 		}

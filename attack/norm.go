@@ -14,9 +14,10 @@ type Norm uint8
 const (
 	L2   Norm = iota // square root of the sum of squared differences
 	Linf             // largest difference
+	L1               // sum of the differences' sizes
 )
 
-var normNames = [...]string{"L2", "Linf"}
+var normNames = [...]string{"L2", "Linf", "L1"}
 
 // String names the norm.
 func (n Norm) String() string {
@@ -41,53 +42,57 @@ func (n *Norm) UnmarshalText(b []byte) error {
 }
 
 // Distance is the norm of x - y.
-func (n Norm) Distance(x, y []float32) float64 {
-	_, l2, linf := distances(x, y)
-	if n == Linf {
-		return linf
-	}
-	return l2
-}
+func (n Norm) Distance(x, y []float32) float64 { return distances(x, y).dist(n) }
 
-// distances returns the number of values that differ, the L2 and the Linf norm
-// of x - y.
-func distances(x, y []float32) (l0 int, l2, linf float64) {
+// distances returns the distances of x from y, as a Point.
+func distances(x, y []float32) (p Point) {
 	var sum float64
 	for i, v := range x {
 		d := math.Abs(float64(v) - float64(y[i]))
 		if d != 0 {
-			l0++
+			p.L0++
 		}
+		p.L1 += d
 		sum += d * d
-		linf = max(linf, d)
+		p.Linf = max(p.Linf, d)
 	}
-	return l0, math.Sqrt(sum), linf
+	p.L2 = math.Sqrt(sum)
+	return p
 }
 
 // Project moves x, in place, to the point of [0,1] that a projection on the ball
-// of radius eps round center followed by clipping gives. Both sets are convex
-// and center lies in [0,1], so the result lies in both; computed in float64, its
-// distance is at most eps.
+// of radius eps round center followed by clipping gives; for L1 it is the nearest point of
+// both. Both sets are convex and center lies in [0,1], so the result lies in both;
+// computed in float64, its distance is at most eps.
 func (n Norm) Project(x, center []float32, eps float64) {
-	if n == L2 {
-		// The factor is a hair short, so that rounding to float32 stays inside, and shorter
-		// where it does not.
-		short := 1e-6
-		for d := n.Distance(x, center); d > eps; d = n.Distance(x, center) {
-			f := float32(eps / d * (1 - min(short, 1)))
-			for i, c := range center {
-				x[i] = c + float32(f*(x[i]-c))
-			}
-			short *= 4
-		}
-	}
-	for i, c := range center {
-		if n == Linf {
+	switch n {
+	case Linf:
+		for i, c := range center {
 			lo, hi := bounds(c, eps)
 			x[i] = min(max(x[i], lo), hi)
-		} else {
-			x[i] = min(max(x[i], 0), 1)
 		}
+		return
+	case L1:
+		n.ProjectBox(x, center, eps)
+		return
+	}
+	n.shorten(x, center, eps)
+	for i := range x {
+		x[i] = min(max(x[i], 0), 1)
+	}
+}
+
+// shorten scales x - center to a length of at most eps.
+func (n Norm) shorten(x, center []float32, eps float64) {
+	// The factor is a hair short, so that rounding to float32 stays inside, and shorter
+	// where it does not.
+	short := 1e-6
+	for d := n.Distance(x, center); d > eps; d = n.Distance(x, center) {
+		f := float32(eps / d * (1 - min(short, 1)))
+		for i, c := range center {
+			x[i] = c + float32(f*(x[i]-c))
+		}
+		short *= 4
 	}
 }
 

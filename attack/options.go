@@ -203,6 +203,7 @@ var parts = []func() Part{
 	func() Part { return zoo.Hinge{} },
 	func() Part { return zoo.Margin{} },
 	func() Part { return zoo.CrossEntropy{} },
+	func() Part { return zoo.DLR{} },
 	func() Part { return Bilinear{} },
 	func() Part { return &Learned{} },
 }

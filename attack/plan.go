@@ -24,7 +24,7 @@ import (
 
 // attackVersion changes whenever an attack would ask other queries than before
 // under the same options, and whenever the fingerprint takes in more.
-const attackVersion = "6"
+const attackVersion = "7"
 
 // A Plan is a campaign cut into units, one for each sample, that can be run anywhere and
 // in any order: [Plan.Run] attacks one, and [Plan.Merge] makes the campaign's result of
@@ -42,9 +42,8 @@ type Plan struct {
 	c      *Campaign
 	sample func(u Unit) (Sample, error)
 
-	once   sync.Once // makes what follows, if calls are to be joined
-	scores *gather[float64]
-	labels *gather[int]
+	once    sync.Once // makes what follows, if calls are to be joined
+	gathers gathers
 }
 
 // A Unit is the attack on one sample.
@@ -248,21 +247,20 @@ func (p *Plan) Run(ctx context.Context, i int, log Log) (*UnitResult, error) {
 	return p.run(ctx, i, log, new(till))
 }
 
-// gathers joins the calls of the units that run at the same time, if the campaign says so.
-func (p *Plan) gathers() (*gather[float64], *gather[int]) {
+// joined joins the calls of the units that run at the same time, if the campaign says so.
+func (p *Plan) joined() gathers {
 	p.once.Do(func() {
 		if most := p.c.Gather; most > 1 {
 			if b := p.c.Job.info.Batch; b > 0 {
 				most = min(most, b)
 			}
-			p.scores, p.labels = p.c.Job.gathers(most)
+			p.gathers = p.c.Job.gathers(most)
 		}
 	})
-	return p.scores, p.labels
+	return p.gathers
 }
 
 func (p *Plan) run(ctx context.Context, i int, log Log, t *till) (*UnitResult, error) {
-	scores, labels := p.gathers()
 	u := p.Units[i]
 	fail := func(err error) error {
 		if ctx.Err() != nil {
@@ -270,7 +268,7 @@ func (p *Plan) run(ctx context.Context, i int, log Log, t *till) (*UnitResult, e
 		}
 		return fmt.Errorf("sample %d %s: %w", u.Index, u.Name, err)
 	}
-	q := &line{till: t, log: log, name: p.Digest() + "/" + fmt.Sprint(i), scores: scores, labels: labels}
+	q := &line{till: t, log: log, name: p.Digest() + "/" + fmt.Sprint(i), gathers: p.joined()}
 	res := &UnitResult{Plan: p.Digest()}
 	if log != nil {
 		entries, err := log.Entries(ctx)

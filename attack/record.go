@@ -16,6 +16,7 @@ type Record struct {
 	Target   int     `json:"target"` // -1 if untargeted
 	Stop     Stop    `json:"stop"`
 	Success  bool    `json:"success"`
+	By       string  `json:"by,omitempty"`  // the attack of an ensemble that found the best success
 	Answer   int     `json:"answer"`        // the victim's class for the best success, else for the clean sample
 	First    Point   `json:"first"`         // the first success
 	Best     Point   `json:"best"`          // the nearest success in the attack's norm

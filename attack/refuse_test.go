@@ -127,6 +127,10 @@ func TestOptionsThatCannotBe(t *testing.T) {
 		{Boundary{Steps: -1}, image, "Boundary.Steps"}, {Opt{Tries: -1}, image, "Opt.Tries"}, {SignOpt{LR: -1}, image, "SignOpt.LR"},
 		{HopSkipJump{Gamma: -1}, image, "HopSkipJump.Gamma"}, {RayS{Eps: -1}, image, "RayS.Eps"}, {CarliniWagner{C: math.Inf(1)}, image, "CarliniWagner.C"},
 		{SignHunter{Eps: -1}, image, "SignHunter.Eps"}, {Bandits{Tile: -1}, image, "Bandits.Tile"}, {Meta{Interval: -1}, image, "Meta.Interval"},
+		{PGD{Norm: L1}, image, "PGD is for L2 and Linf"}, {HopSkipJump{Norm: L1}, image, "HopSkipJump is for L2 and Linf"}, {Bandits{Norm: L1}, image, "Bandits is for L2"},
+		{APGD{Norm: Linf, Eps: 8}, image, "APGD.Eps is 8 in Linf"}, {APGD{Norm: L1, Eps: 65}, image, "APGD.Eps is 65 in L1"}, {APGD{Rho: 1.5}, image, "APGD.Rho is 1.5"},
+		{FAB{Beta: -1}, image, "FAB.Beta"}, {AutoAttack{Version: "best"}, image, `AutoAttack.Version is "best"`}, {AutoAttack{Version: "plus", Norm: L1}, image, "version plus is for"},
+		{Square{Norm: 7}, image, "there is no Norm(7)"},
 	} {
 		net := nn.NewSequential(nn.Flatten{}, nn.NewLinear(r, size(c.shape), 3))
 		v, err := zoo.NewModel(net, zoo.Info{Name: "small", Shape: c.shape, Classes: 3}, data.Preprocess{})
@@ -170,7 +174,8 @@ func TestZeroRadius(t *testing.T) {
 	v := newLinear(1, 4, 1, 5, 5)
 	s := v.samples(1, 1)
 	for _, a := range []Attack{Square{Norm: Linf, Eps: Zero}, Square{Eps: Zero}, Bandits{Norm: Linf, Eps: Zero}, SignHunter{Norm: Linf, Eps: Zero},
-		PGD{Norm: Linf, Eps: Zero}, PGD{Eps: Zero}, NES{Eps: Zero}} {
+		PGD{Norm: Linf, Eps: Zero}, PGD{Eps: Zero}, NES{Eps: Zero},
+		APGD{Norm: Linf, Eps: Zero}, APGD{Eps: Zero}, APGD{Norm: L1, Eps: Zero}, FAB{Eps: Zero}, Square{Norm: L1, Eps: Zero}} {
 		job, err := Bind(a, v)
 		if err != nil {
 			t.Fatal(err)
@@ -239,17 +244,20 @@ func TestExactBall(t *testing.T) {
 		for i := range c {
 			c[i], x[i] = r.Float32(), 2*r.Float32()-.5
 		}
-		for _, n := range []Norm{Linf, L2} {
-			y := append([]float32(nil), x...)
-			if n.Project(y, c, eps); n.Distance(y, c) > eps {
-				t.Fatalf("%v: %v outside %v", n, n.Distance(y, c), eps)
+		for _, n := range []Norm{Linf, L2, L1} {
+			y, z := append([]float32(nil), x...), append([]float32(nil), x...)
+			n.Project(y, c, eps)
+			n.ProjectBox(z, c, eps)
+			if n.Distance(y, c) > eps || n.Distance(z, c) > eps {
+				t.Fatalf("%v: %v and %v outside %v", n, n.Distance(y, c), n.Distance(z, c), eps)
 			}
 		}
 	}
 	for _, shape := range [][]int{{1, 6, 6}, {3, 1, 9}, {2, 9, 1}} {
 		v := newLinear(3, 3, shape...)
 		samples := v.samples(1, 12)
-		for _, a := range []Attack{Square{Norm: Linf, Eps: .1234}, Bandits{Norm: Linf, Eps: .1234}, NES{Norm: Linf, Eps: .1234}, SignHunter{Norm: Linf, Eps: .1234}, PGD{Norm: Linf, Eps: .1234}, FGSM{Norm: Linf, Eps: .1234}} {
+		for _, a := range []Attack{Square{Norm: Linf, Eps: .1234}, Bandits{Norm: Linf, Eps: .1234}, NES{Norm: Linf, Eps: .1234}, SignHunter{Norm: Linf, Eps: .1234}, PGD{Norm: Linf, Eps: .1234}, FGSM{Norm: Linf, Eps: .1234},
+			APGD{Norm: Linf, Eps: .1234}, FAB{Norm: Linf, Eps: .1234}} {
 			job, err := Bind(a, v)
 			if err != nil {
 				t.Fatal(err)

@@ -12,11 +12,19 @@ import (
 // Square is the Square Attack of Andriushchenko et al. (2020): random search by
 // squares at the corners of the ball. It is the right choice to begin with for a
 // victim with scores under a fixed Linf or L2 ball. One query an iteration.
+//
+// The defaults are those of the paper's code. That of AutoAttack begins with larger squares
+// (P of 0.8), which robust victims need, and shrinks them over a Schedule of 10,000
+// iterations though it ends after 5,000; it asks once more for the clean sample, and draws
+// a square that changes nothing because of the bounds like any other, where this draws
+// anew. L1 is the L2 attack with sums in place of roots of sums of squares; the paper has none.
 type Square struct {
-	Norm Norm
-	Eps  float64  // radius of the ball; 0: 2 for L2, 0.05 for Linf
-	P    float64  // share of the pixels in the first squares; 0: 0.1 for L2, 0.05 for Linf; 0.3 to 0.8 for robust victims
-	Loss zoo.Loss // nil means the paper's: margin untargeted, cross-entropy targeted
+	Norm       Norm
+	Eps        float64  // radius of the ball; 0: 2 for L2, 0.05 for Linf, 10 for L1
+	P          float64  // share of the pixels in the first squares; 0: 0.1, but 0.05 for Linf; 0.3 to 0.8 for robust victims
+	Iterations int      // after the first point; 0: until the budget ends
+	Schedule   int      // iterations over which the squares shrink to P/512 of the pixels; 0: the budget
+	Loss       zoo.Loss // nil means the paper's: margin untargeted, cross-entropy targeted
 }
 
 // About describes the attack.
@@ -27,7 +35,7 @@ func (a Square) defaults() Square {
 	if a.Norm == Linf {
 		a.Eps, a.P = cmp.Or(a.Eps, 0.05), cmp.Or(a.P, 0.05)
 	}
-	a.Eps, a.P = cmp.Or(a.Eps, 2), cmp.Or(a.P, 0.1)
+	a.Eps, a.P = cmp.Or(a.Eps, radiusOf(a.Norm)), cmp.Or(a.P, 0.1)
 	return a
 }
 
@@ -43,10 +51,10 @@ func (a Square) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
 	s := squareSearch{
 		clean: t.Clean.Data(), rand: t.Rand(0),
 		h: shape[len(shape)-2], w: shape[len(shape)-1],
-		eps: a.Eps, p: a.P,
+		norm: a.Norm, eps: a.Eps, p: a.P,
 	}
 	s.planes = len(s.clean) / (s.h * s.w)
-	begin, propose := s.beginL2, s.proposeL2
+	begin, propose := s.beginBumps, s.proposeBump
 	if a.Norm == Linf {
 		begin, propose = s.beginLinf, s.proposeLinf
 	}
@@ -58,9 +66,9 @@ func (a Square) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
 		return err
 	}
 	next := make([]float32, len(x))
-	for i := 0; ; i++ {
+	for i := 0; a.Iterations == 0 || i < a.Iterations; i++ {
 		copy(next, x)
-		propose(next, s.share(i, t.Budget()))
+		propose(next, s.share(i, cmp.Or(a.Schedule, t.Budget())))
 		loss, won, err := t.Ask(ctx, obj, next)
 		if err != nil || won {
 			return err
@@ -70,9 +78,11 @@ func (a Square) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
 			x, next = next, x
 		}
 	}
+	return nil
 }
 
 type squareSearch struct {
+	norm         Norm
 	clean        []float32
 	rand         *rand.Rand
 	planes, h, w int
@@ -80,11 +90,11 @@ type squareSearch struct {
 }
 
 // share is p after i iterations: it halves at these iterations of 10,000,
-// scaled to the budget.
-func (s *squareSearch) share(i, budget int) float64 {
+// scaled to the schedule.
+func (s *squareSearch) share(i, schedule int) float64 {
 	p := s.p
 	for _, at := range []int{10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000} {
-		if i > at*budget/10000 {
+		if i > at*schedule/10000 {
 			p /= 2
 		}
 	}
@@ -142,7 +152,7 @@ func (s *squareSearch) proposeLinf(x []float32, p float64) {
 	}
 }
 
-// bump is the pattern of the L2 attack, side by side values of unit length together:
+// bump is the pattern of the attack in L2 and L1, side by side values of unit length together:
 // two halves of opposite sign, one above the other or side by side, each peaked in its
 // middle.
 func (s *squareSearch) bump(side int) []float64 {
@@ -157,7 +167,7 @@ func (s *squareSearch) bump(side int) []float64 {
 			}
 		}
 	}
-	normalise(b)
+	s.unit(b)
 	return b
 }
 
@@ -176,17 +186,58 @@ func peak(b []float64, rows, cols int, sign float64) {
 	normalise(b)
 }
 
-// scale clips clean + d to [0,1] after giving d the length eps.
-func (s *squareSearch) scale(x []float32, d []float64) {
-	normalise(d)
-	for i, v := range d {
-		x[i] = clip01(float64(s.clean[i]) + s.eps*v)
+// part is what a value adds to the length of a perturbation, to the power by which lengths
+// add up; whole makes a length of the sum, and power undoes that.
+func (s *squareSearch) part(v float64) float64 {
+	if s.norm == L1 {
+		return math.Abs(v)
+	}
+	return v * v
+}
+
+func (s *squareSearch) whole(sum float64) float64 {
+	if s.norm == L1 {
+		return sum
+	}
+	return math.Sqrt(sum)
+}
+
+func (s *squareSearch) power(length float64) float64 {
+	if s.norm == L1 {
+		return length
+	}
+	return length * length
+}
+
+// unit gives d the length 1.
+func (s *squareSearch) unit(d []float64) {
+	if s.norm == L2 {
+		normalise(d)
+		return
+	}
+	var sum float64
+	for _, v := range d {
+		sum += math.Abs(v)
+	}
+	for i := range d {
+		d[i] /= max(sum, 1e-10)
 	}
 }
 
-// beginL2 tiles the middle of the image with bumps of random signs, about five to a
+// scale clips clean + d to [0,1] after giving d the length eps.
+func (s *squareSearch) scale(x []float32, d []float64) {
+	s.unit(d)
+	for i, v := range d {
+		x[i] = clip01(float64(s.clean[i]) + s.eps*v)
+	}
+	if s.norm == L1 { // what rounding added
+		s.norm.shorten(x, s.clean, s.eps)
+	}
+}
+
+// beginBumps tiles the middle of the image with bumps of random signs, about five to a
 // side.
-func (s *squareSearch) beginL2(x []float32) {
+func (s *squareSearch) beginBumps(x []float32) {
 	d := make([]float64, len(x))
 	side := max(min(s.h, s.w)/5, 1)
 	for top := s.h % side / 2; top+side <= s.h; top += side {
@@ -205,9 +256,9 @@ func (s *squareSearch) beginL2(x []float32) {
 	s.scale(x, d)
 }
 
-// proposeL2 moves the length that lies in one window, and what the ball leaves
+// proposeBump moves the length that lies in one window, and what the ball leaves
 // unused, into a bump in another window.
-func (s *squareSearch) proposeL2(x []float32, p float64) {
+func (s *squareSearch) proposeBump(x []float32, p float64) {
 	side := s.side(p, 3)
 	if side%2 == 0 {
 		side++
@@ -216,28 +267,27 @@ func (s *squareSearch) proposeL2(x []float32, p float64) {
 	var used float64
 	for i, v := range x {
 		d[i] = float64(v) - float64(s.clean[i])
-		used += d[i] * d[i]
+		used += s.part(d[i])
 	}
-	spare := max(s.eps*s.eps-used, 0) / float64(s.planes)
+	spare := max(s.power(s.eps)-used, 0) / float64(s.planes)
 	top, left := s.corner(side)
 	fromTop, fromLeft := s.corner(side)
 	b := s.bump(side)
 	for c := range s.planes {
 		at := func(top, left, r, k int) *float64 { return &d[(c*s.h+top+r)*s.w+left+k] }
-		var inside float64 // squared length in the window and, once, in the other
+		var inside float64 // length, to its power, in the window and, once, in the other
 		for r := range side {
 			for k := range side {
-				v := *at(top, left, r, k)
-				inside += v * v
+				inside += s.part(*at(top, left, r, k))
 			}
 		}
-		length := math.Sqrt(inside)
+		length := s.whole(inside)
 		for r := range side {
 			for k := range side {
 				y, z := fromTop+r, fromLeft+k
 				v := *at(fromTop, fromLeft, r, k)
 				if y < top || y >= top+side || z < left || z >= left+side {
-					inside += v * v
+					inside += s.part(v)
 					*at(fromTop, fromLeft, r, k) = 0
 				}
 			}
@@ -248,10 +298,10 @@ func (s *squareSearch) proposeL2(x []float32, p float64) {
 			for k := range side {
 				v := at(top, left, r, k)
 				*v = sign*b[r*side+k] + *v/max(length, 1e-10)
-				sum += *v * *v
+				sum += s.part(*v)
 			}
 		}
-		f := math.Sqrt(inside+spare) / max(math.Sqrt(sum), 1e-10)
+		f := s.whole(inside+spare) / max(s.whole(sum), 1e-10)
 		for r := range side {
 			for k := range side {
 				*at(top, left, r, k) *= f

@@ -183,7 +183,7 @@ func TestSquareBeginsWithTiles(t *testing.T) {
 	const n, eps, tile = 28, 0.5, 5
 	s := squareSearch{clean: slices.Repeat([]float32{0.5}, n*n), rand: rand.New(rand.NewPCG(2, 2)), planes: 1, h: n, w: n, eps: eps}
 	x := make([]float32, n*n)
-	s.beginL2(x)
+	s.beginBumps(x)
 	covered := 0
 	signs := map[bool]int{}
 	for top := 1; top < 26; top += tile {
@@ -199,7 +199,8 @@ func TestSquareBeginsWithTiles(t *testing.T) {
 			signs[b[0] > 0]++
 		}
 	}
-	moved, l2, _ := distances(x, s.clean)
+	p := distances(x, s.clean)
+	moved, l2 := p.L0, p.L2
 	if moved != covered || !(math.Abs(l2-eps) <= 1e-5) || len(signs) != 2 {
 		t.Errorf("%d pixels moved of %d in tiles, L2 %v, signs %v", moved, covered, l2, signs)
 	}
@@ -227,7 +228,7 @@ func TestSquareWindows(t *testing.T) {
 			x[i] = float32(0.5 + used*eps*d[i])
 			d[i] = float64(x[i]) - 0.5
 		}
-		s.proposeL2(x, share)
+		s.proposeBump(x, share)
 		var positive [planes]bool
 		for c := range planes {
 			old, now := d[c*n*n:(c+1)*n*n], make([]float64, n*n)

@@ -26,13 +26,17 @@ const (
 type Point struct {
 	Queries int     `json:"queries"`
 	L0      int     `json:"l0"` // values that differ
+	L1      float64 `json:"l1"`
 	L2      float64 `json:"l2"`
 	Linf    float64 `json:"linf"`
 }
 
 func (p Point) dist(n Norm) float64 {
-	if n == Linf {
+	switch n {
+	case Linf:
 		return p.Linf
+	case L1:
+		return p.L1
 	}
 	return p.L2
 }
@@ -49,7 +53,9 @@ type Try struct {
 	norm   Norm
 	ledger *zoo.Ledger
 	best   []float32
-	label  int // the victim's answer for best
+	label  int    // the victim's answer for best
+	part   string // the attack of an ensemble that is at work
+	by     string // the one that found best
 	trace  []Point
 	stop   Stop
 
@@ -119,12 +125,13 @@ func (t *Try) Offer(x []float32, label int) bool {
 	if !t.Goal.Achieved(label) {
 		return false
 	}
-	p := Point{Queries: t.ledger.Used(zoo.AttackAccount)}
-	p.L0, p.L2, p.Linf = distances(x, t.Clean.Data())
+	p := distances(x, t.Clean.Data())
+	p.Queries = t.ledger.Used(zoo.AttackAccount)
 	if n := len(t.trace); n == 0 || p.dist(t.norm) < t.trace[n-1].dist(t.norm) {
 		t.trace = append(t.trace, p)
 		t.best = append(t.best[:0], x...)
 		t.label = label
+		t.by = t.part
 	}
 	return true
 }

@@ -15,6 +15,7 @@ type whiteBox struct {
 	v      zoo.Differentiable
 	t      *Try
 	loss   zoo.DifferentiableLoss
+	goal   zoo.Goal // of the loss
 	x, g   *tensor.Tensor
 	scores []float64
 	kind   zoo.ScoreKind
@@ -23,17 +24,17 @@ type whiteBox struct {
 func newWhiteBox(v zoo.Differentiable, t *Try, loss zoo.DifferentiableLoss) *whiteBox {
 	info := v.Info()
 	shape := append([]int{1}, info.Shape...)
-	return &whiteBox{v, t, loss, tensor.New(shape...), tensor.New(shape...), make([]float64, info.Classes), info.Scores}
+	return &whiteBox{v, t, loss, t.Goal, tensor.New(shape...), tensor.New(shape...), make([]float64, info.Classes), info.Scores}
 }
 
 // at returns the loss at x, the victim's answer, and the gradient up to a positive
 // factor, which is valid until the next call.
 func (b *whiteBox) at(ctx context.Context, x []float32) (loss float64, label int, g []float32, err error) {
 	copy(b.x.Data(), x)
-	if err := b.v.Gradients(ctx, b.x, b.loss, []zoo.Goal{b.t.Goal}, b.scores, b.g); err != nil {
+	if err := b.v.Gradients(ctx, b.x, b.loss, []zoo.Goal{b.goal}, b.scores, b.g); err != nil {
 		return 0, 0, nil, err
 	}
-	return b.loss.Value(b.scores, b.kind, b.t.Goal), zoo.Top(b.scores), b.g.Data(), nil
+	return b.loss.Value(b.scores, b.kind, b.goal), zoo.Top(b.scores), b.g.Data(), nil
 }
 
 // orLoss is a loss, or the one that the attack's paper minimises if it is nil.

@@ -3,7 +3,7 @@ package zoo
 import "math"
 
 // A Loss is what an attack minimises. It is computed in float64 from the scores of one
-// sample. Hinge, Margin and CrossEntropy are losses; any package may add others.
+// sample. Hinge, Margin, CrossEntropy and DLR are losses; any package may add others.
 //
 // # Which loss for which victim
 //

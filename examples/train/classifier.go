@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mettleml/mettle/attack"
 	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/examples/internal/datasets"
 	"github.com/mettleml/mettle/nn"
@@ -41,6 +42,12 @@ func recipe(c *config, spec models.Spec) {
 		c.epochs, c.batch, c.lr = cmp.Or(c.epochs, 8), cmp.Or(c.batch, 100), cmp.Or(c.lr, 0.02)
 		if c.decay == suits {
 			c.decay = 1e-5
+		}
+	}
+	if c.beta == 0 {
+		c.beta = 6 // the paper's 1/λ for colour
+		if strings.HasPrefix(c.model, "net") || strings.HasPrefix(c.model, "lenet") {
+			c.beta = 1 // that for digits
 		}
 	}
 	if c.out == "" {
@@ -91,6 +98,9 @@ type settings struct {
 	Flip        bool    `json:"flip"` // which digits do not
 	Adversarial string  `json:"adversarial"`
 	Eps         float64 `json:"eps"`
+	Steps       int     `json:"steps,omitempty"`
+	Beta        float64 `json:"beta,omitempty"`
+	Average     float64 `json:"average,omitempty"`
 	Seed        uint64  `json:"seed"`
 	Still       float64 `json:"still,omitempty"` // frames, segments and sizes of clips are in the data's digest
 }
@@ -100,9 +110,12 @@ type settings struct {
 func settingsOf(c *config, train data.Dataset) (settings, error) {
 	digest, err := data.Digest(train)
 	s := settings{Model: c.model, Data: digest, Epochs: c.epochs, Batch: c.batch, LR: c.lr, Momentum: c.momentum, Decay: c.decay,
-		Augment: c.augment, Flip: c.augment && c.data != "mnist" && c.data != "moving", Adversarial: c.adversarial, Seed: c.seed, Still: c.still}
+		Augment: c.augment, Flip: c.augment && c.data != "mnist" && c.data != "moving", Adversarial: c.adversarial, Average: c.average, Seed: c.seed, Still: c.still}
 	if c.adversarial != "" {
-		s.Eps = c.eps
+		s.Eps, s.Steps = c.eps, c.steps
+	}
+	if c.adversarial == "trades" {
+		s.Beta = c.beta
 	}
 	return s, err
 }
@@ -114,7 +127,8 @@ type session struct {
 	loader *data.Loader
 	tape   *autograd.Tape
 	pre    data.Preprocess
-	attack *pgd // nil without adversarial training
+	hard   *hardening            // nil without adversarial training
+	slow   *optim.EMA[nn.Module] // nil without averaging
 	path   string
 	state  checkpoint.Run
 
@@ -180,8 +194,15 @@ func classifier(ctx context.Context, c *config) (float64, error) {
 	if s.loader, err = data.NewLoader(train, data.LoaderOptions{BatchSize: c.batch, Shuffle: true, Seed: c.seed, Transform: transform, DropLast: train.Len() >= c.batch}); err != nil {
 		return 0, err
 	}
+	trees := map[string]nn.Tree{"model": s.net, "optim": s.opt}
 	if c.adversarial != "" {
-		s.attack = newPGD(c.eps, c.seed, (c.epochs*s.loader.Len()+1)/2)
+		s.hard = newHardening(c, c.batch, train.Shape(), 1)
+		s.hard.warm = (c.epochs*s.loader.Len()*s.hard.replays + 1) / 2
+		trees["adversarial"] = s.hard
+	}
+	if c.average > 0 {
+		s.slow = optim.NewEMA(s.net, optim.EMAOptions{Decay: c.average})
+		trees["average"] = s.slow
 	}
 	fmt.Printf("%s on %s: %d parameters, %d training and %d test samples of %v, %d epochs of %d steps, seed %d\n",
 		c.model, c.data, nn.Count(s.net), train.Len(), test.Len(), train.Shape(), c.epochs, s.loader.Len(), c.seed)
@@ -191,7 +212,7 @@ func classifier(ctx context.Context, c *config) (float64, error) {
 	}
 	s.state = checkpoint.Run{
 		Settings: which,
-		Trees:    map[string]nn.Tree{"model": s.net, "optim": s.opt},
+		Trees:    trees,
 		Loaders:  map[string]*data.Loader{"train": s.loader},
 		Tapes:    map[string]*autograd.Tape{"train": s.tape},
 	}
@@ -207,10 +228,14 @@ func classifier(ctx context.Context, c *config) (float64, error) {
 	if err := s.train(ctx, c); err != nil {
 		return 0, err
 	}
+	net := s.net
+	if s.slow != nil {
+		net = s.slow.Model
+	}
 	var acc float64
 	meta := map[string]string{}
 	if takesClips(spec) {
-		a, err := measure(ctx, s.net, s.pre, test)
+		a, err := measure(ctx, net, s.pre, test)
 		if err != nil {
 			return 0, err
 		}
@@ -219,24 +244,25 @@ func classifier(ctx context.Context, c *config) (float64, error) {
 		}
 		acc = a.Clean
 	} else {
-		if acc, err = accuracy(ctx, s.net, s.pre, test, nil); err != nil {
+		if acc, err = accuracy(ctx, net, s.pre, test, nil); err != nil {
 			return 0, err
 		}
 		fmt.Printf("test accuracy %.2f %%\n", 100*acc)
 	}
-	if s.attack != nil {
-		robust, err := accuracy(ctx, s.net, s.pre, test, s.attack)
+	if s.hard != nil {
+		pgd := &attack.Perturber{Norm: attack.Linf, Eps: c.eps, Steps: max(s.hard.Steps, 7), Seed: c.seed}
+		robust, err := accuracy(ctx, net, s.pre, test, pgd)
 		if err != nil {
 			return 0, err
 		}
-		fmt.Printf("test accuracy under PGD (Linf %g, %d steps) %.2f %%\n", c.eps, s.attack.Steps, 100*robust)
+		fmt.Printf("test accuracy under PGD (Linf %g, %d steps) %.2f %%\n", c.eps, pgd.Steps, 100*robust)
 	}
 	dtype := tensor.F32
 	if c.half {
 		dtype = tensor.F16
 	}
 	info := models.Info{Model: c.model, Classes: train.Classes(), ClassNames: data.ClassNames(train), Data: c.data, Preprocess: s.pre, Accuracy: strconv.FormatFloat(acc, 'f', 4, 64)}
-	if err := models.Save(c.out, s.net, info, nn.SaveOptions{DType: dtype, Metadata: meta}); err != nil {
+	if err := models.Save(c.out, net, info, nn.SaveOptions{DType: dtype, Metadata: meta}); err != nil {
 		return 0, err
 	}
 	os.Remove(s.path) // the run is complete
@@ -246,9 +272,13 @@ func classifier(ctx context.Context, c *config) (float64, error) {
 
 // train runs the epochs that are left.
 func (s *session) train(ctx context.Context, c *config) error {
-	total := c.epochs * s.loader.Len()
+	perEpoch := s.loader.Len()
+	if s.hard != nil {
+		perEpoch *= s.hard.replays
+	}
+	total := c.epochs * perEpoch
 	rate := optim.Cosine(c.lr, 0, total)
-	p := newProgress(total, s.loader.Len(), c.batch)
+	p := newProgress(total, perEpoch, c.batch)
 	for {
 		epoch, _ := s.loader.Position()
 		if epoch >= c.epochs {
@@ -280,32 +310,60 @@ func (s *session) train(ctx context.Context, c *config) error {
 	}
 }
 
-// step is one update of the weights.
+// step updates the weights by a batch: once, or in free training as often as it is
+// replayed.
 func (s *session) step(batch data.Batch, rate optim.Schedule, p *progress) error {
-	at := int(s.tape.Step())
-	x := batch.X
-	if s.attack != nil {
-		s.attack.perturb(s.net, x, batch.Y, at)
+	if s.hard == nil || s.hard.replays == 1 {
+		at := int(s.tape.Step())
+		var loss, logits autograd.Var
+		if s.hard != nil {
+			loss, logits = s.hard.loss(s.net, s.tape, batch.X, batch.Y, at)
+		} else {
+			logits, loss = s.lossOf(batch.X, batch.Y, at)
+		}
+		_, err := s.update(loss, logits, batch.Y, rate, p)
+		s.tape.Reset()
+		return err
 	}
+	for range s.hard.replays {
+		eps := s.hard.radius(int(s.tape.Step()))
+		x := s.hard.moved(batch.X, eps)
+		in := s.tape.Watch(x)
+		logits := s.net.Forward(in)
+		g, err := s.update(nn.CrossEntropy(logits, batch.Y), logits, batch.Y, rate, p)
+		if err != nil {
+			return err
+		}
+		s.hard.move(batch.X, x, g.Of(in), eps)
+		s.tape.Reset()
+	}
+	return nil
+}
+
+// update takes the optimiser's step for a loss, and returns the gradients.
+func (s *session) update(loss, logits autograd.Var, labels []int, rate optim.Schedule, p *progress) (*autograd.Gradients, error) {
+	at := int(s.tape.Step())
 	s.opt.SetLR(rate(at))
-	logits, loss := s.lossOf(x, batch.Y, at)
 	value := loss.Scalar()
 	if math.IsNaN(value) || math.IsInf(value, 0) {
-		return fmt.Errorf("the loss is %v at step %d: the run has diverged; try a smaller -lr", value, at)
+		return nil, fmt.Errorf("the loss is %v at step %d: the run has diverged; try a smaller -lr", value, at)
 	}
-	right := nn.Accuracy(logits.Value(), batch.Y)
-	if err := s.opt.Step(s.tape.Gradients(loss)); err != nil {
-		return fmt.Errorf("step %d: %w; try a smaller -lr", at, err)
+	right := nn.Accuracy(logits.Value(), labels)
+	g := s.tape.Gradients(loss)
+	if err := s.opt.Step(g); err != nil {
+		return nil, fmt.Errorf("step %d: %w; try a smaller -lr", at, err)
 	}
-	s.tape.Reset()
+	if s.slow != nil {
+		s.slow.Update()
+	}
 	p.step(at+1, value, right)
-	return nil
+	return g, nil
 }
 
 // accuracy is the share of the samples that the network gets right, after an
 // attack if there is one.
-func accuracy(ctx context.Context, net nn.Module, pre data.Preprocess, d data.Dataset, attack *pgd) (float64, error) {
-	if attack == nil {
+func accuracy(ctx context.Context, net nn.Module, pre data.Preprocess, d data.Dataset, bad *attack.Perturber) (float64, error) {
+	if bad == nil {
 		out, err := eval.Collect(ctx, net, d, eval.Options{Transform: pre.Transform()})
 		if err != nil {
 			return 0, err
@@ -322,7 +380,7 @@ func accuracy(ctx context.Context, net nn.Module, pre data.Preprocess, d data.Da
 		if err != nil {
 			return 0, err
 		}
-		attack.Perturb(net, batch.X, batch.Y, attack.Eps, 0)
+		bad.Perturb(net, batch.X, batch.Y, 0, 0)
 		tape.Reset()
 		right += nn.Accuracy(net.Forward(tape.Input(batch.X)).Value(), batch.Y) * float64(len(batch.Y))
 	}

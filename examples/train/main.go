@@ -28,6 +28,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/mettleml/mettle/examples/internal/cli"
 	"github.com/mettleml/mettle/tensor"
@@ -41,7 +42,8 @@ type config struct {
 	lr, momentum, decay     float64
 	augment                 bool
 	adversarial             string
-	eps                     float64
+	eps, beta, average      float64
+	steps                   int
 	seed                    uint64
 	limit                   int
 	resume                  bool
@@ -71,8 +73,11 @@ func flags(c *config) {
 	g.Float64Var(&c.momentum, "momentum", 0.9, "Nesterov momentum of SGD")
 	g.Float64Var(&c.decay, "decay", suits, "weight decay; -1: what suits the model")
 	g.BoolVar(&c.augment, "augment", true, "shift (and, but for digits, flip) training images")
-	g.StringVar(&c.adversarial, "adversarial", "", "pgd: train on the worst images of a ball, found by projected gradient descent; its radius grows to -eps in the first half of the run")
+	g.StringVar(&c.adversarial, "adversarial", "", "train on bad images of a ball, whose radius grows to -eps in the first half of the run: pgd (projected gradient descent), trades (clean images, and a price on answering differently near them), fast (one step from a random point), free (the gradients that train the weights move the images too, and each batch is used several times)")
 	g.Float64Var(&c.eps, "eps", 0.3, "with -adversarial: Linf radius of the ball, for pixels in [0,1]")
+	g.IntVar(&c.steps, "adversarial-steps", 0, "pgd and trades: steps to a bad image; free: uses of a batch; 0: 7, and 8 for free")
+	g.Float64Var(&c.beta, "beta", 0, "trades: weight of the divergence beside the cross-entropy; 0: 1 for the networks for digits, 6 for others")
+	g.Float64Var(&c.average, "average", 0, "keep a moving average of the weights that forgets 1-average of the old at each step, such as 0.999, and write that; 0: do not")
 	g.Uint64Var(&c.seed, "seed", 1, "of initial weights, order and augmentation")
 	g.IntVar(&c.threads, "threads", 0, "workers; 0: all processors")
 
@@ -113,7 +118,10 @@ func (c *config) check() error {
 	if err == nil && c.decay != suits {
 		err = cli.AtLeast("decay", c.decay, 0)
 	}
-	if err == nil && c.adversarial == "pgd" {
+	if err == nil {
+		err = cmp.Or(cli.AtLeast("adversarial-steps", c.steps, 0), cli.AtLeast("beta", c.beta, 0), cli.Within("average", c.average, 0, 0.999999))
+	}
+	if err == nil && c.adversarial != "" {
 		err = cli.Within("eps", c.eps, 1e-6, 1)
 	}
 	return err
@@ -131,11 +139,11 @@ func main() {
 }
 
 func run(ctx context.Context, c *config) error {
+	if !known(c.adversarial) {
+		return fmt.Errorf("-adversarial %s: there are %s", c.adversarial, strings.Join(methods, ", "))
+	}
 	if err := c.check(); err != nil {
 		return err
-	}
-	if c.adversarial != "" && c.adversarial != "pgd" {
-		return fmt.Errorf("-adversarial %s: only pgd is known", c.adversarial)
 	}
 	if c.resume && (c.stage == "meta" || c.stage == "autoencoder") {
 		return fmt.Errorf("-resume: stage %s keeps no checkpoint; leave it out to begin anew", c.stage)

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mettleml/mettle/attack"
 	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/examples/internal/cast"
 	"github.com/mettleml/mettle/examples/internal/datasets"
@@ -102,14 +103,21 @@ func TestTrainsAndWritesWeights(t *testing.T) {
 // weights are the same to the bit.
 func TestResume(t *testing.T) {
 	data := pictures(t)
+	for _, how := range []config{{}, {adversarial: "free", steps: 2, eps: 0.1}, {adversarial: "trades", steps: 2, eps: 0.1, beta: 1, average: 0.9}} {
+		t.Run(how.adversarial, func(t *testing.T) { testResume(t, data, how) })
+	}
+}
+
+func testResume(t *testing.T, data string, how config) {
 	train := func(stop int) []byte {
 		c := &config{data: data, model: "net5", epochs: 3, batch: 10, lr: 0.02, momentum: 0.9, decay: 1e-4, seed: 1, augment: true,
+			adversarial: how.adversarial, steps: how.steps, eps: how.eps, beta: how.beta, average: how.average,
 			out: filepath.Join(t.TempDir(), "w.safetensors")}
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		if stop > 0 {
 			c.onStep = func(step int) {
-				if step == stop {
+				if step >= stop {
 					cancel()
 				}
 			}
@@ -139,10 +147,74 @@ func TestResume(t *testing.T) {
 }
 
 func TestAdversarialTrainingRuns(t *testing.T) {
-	c := &config{data: pictures(t), model: "lenet5", epochs: 2, batch: 20, lr: 0.02, momentum: 0.9, decay: 0, seed: 1, adversarial: "pgd", eps: 0.1,
-		out: filepath.Join(t.TempDir(), "w.safetensors")}
-	if _, err := classifier(context.Background(), c); err != nil {
-		t.Fatal(err)
+	pics := pictures(t)
+	for _, method := range methods {
+		c := &config{stage: "classifier", data: pics, model: "lenet5", epochs: 16, batch: 10, lr: 0.05, momentum: 0.9, decay: 0, seed: 1,
+			adversarial: method, eps: 0.1, average: 0.9, out: filepath.Join(t.TempDir(), "w.safetensors")}
+		if method == "free" {
+			c.epochs, c.steps = 5, 4
+		}
+		if err := run(context.Background(), c); err != nil {
+			t.Fatal(err)
+		}
+		net, info, err := models.Open(c.out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, test, err := datasets.Find(c.data, info.Spec().Input)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pgd := &attack.Perturber{Norm: attack.Linf, Eps: 0.1, Steps: 10}
+		if robust, err := accuracy(context.Background(), net, info.Preprocess, test, pgd); err != nil || robust < 0.9 {
+			t.Errorf("%s: accuracy %v under PGD (%v)", method, robust, err)
+		}
+	}
+}
+
+// TestTradesLoss: the loss of TRADES is the cross-entropy of the clean images and beta
+// times the divergence of what the network says of the bad ones.
+func TestTradesLoss(t *testing.T) {
+	net := models.LeNet5(3, 10)
+	x := tensor.New(6, 1, 28, 28)
+	r := rand.New(rand.NewPCG(1, 1))
+	for i := range x.Data() {
+		x.Data()[i] = r.Float32()
+	}
+	labels := []int{0, 1, 2, 3, 4, 5}
+	h := newHardening(&config{adversarial: "trades", eps: 0.2, beta: 3, steps: 5, seed: 4}, 6, []int{1, 28, 28}, 1)
+	tape := autograd.NewTape(autograd.Training, 1)
+	loss, _ := h.loss(net, tape, x, labels, 7)
+	got := loss.Scalar()
+	bad := x.Clone()
+	h.Diverge(net, bad, 0.2, 7)
+	rows := func(x *tensor.Tensor) [][]float64 {
+		tape := autograd.NewTape(autograd.Inference, 0)
+		z := net.Forward(tape.Input(x))
+		var out [][]float64
+		for i := range labels {
+			var row []float64
+			var sum float64
+			for _, v := range z.Data()[10*i : 10*i+10] {
+				sum += math.Exp(float64(v))
+			}
+			for _, v := range z.Data()[10*i : 10*i+10] {
+				row = append(row, math.Exp(float64(v))/sum)
+			}
+			out = append(out, row)
+		}
+		return out
+	}
+	p, q := rows(x), rows(bad)
+	var entropy, apart float64
+	for i, y := range labels {
+		entropy -= math.Log(p[i][y]) / 6
+		for k := range p[i] {
+			apart += p[i][k] * math.Log(p[i][k]/q[i][k]) / 6
+		}
+	}
+	if want := entropy + 3*apart; apart < 1e-5 || math.Abs(got-want) > 1e-5 {
+		t.Errorf("loss %v, want %v + 3·%v", got, entropy, apart)
 	}
 }
 
@@ -151,7 +223,7 @@ func TestAdversarialTrainingRuns(t *testing.T) {
 func TestPGD(t *testing.T) {
 	const seed = 7
 	net := models.LeNet5(seed, 10)
-	p := newPGD(0.1, seed, 4)
+	p := newHardening(&config{adversarial: "pgd", eps: 0.1, seed: seed}, 8, []int{1, 28, 28}, 4)
 	r := rand.New(rand.NewPCG(seed, 0))
 	clean := tensor.New(8, 1, 28, 28)
 	labels := make([]int, 8)
@@ -273,11 +345,13 @@ func TestRefuses(t *testing.T) {
 		"-estimated -1: ":  {stage: "meta", estimated: -1},
 		"-images -1: ":     {stage: "meta", images: -1},
 		"there is no checkpoint " + none + ".checkpoint": {stage: "classifier", model: "net5", data: pictures(t), epochs: 1, batch: 10, resume: true, out: none},
-		"only pgd":         {stage: "classifier", adversarial: "fgsm"},
-		"there are lenet5": {stage: "classifier", model: "resnet1", data: "mnist"},
-		"neither mnist":    {stage: "classifier", model: "net4", data: "/nowhere"},
-		"diverged":         {stage: "classifier", model: "net5", data: pictures(t), lr: 1e30, epochs: 3, batch: 10, out: filepath.Join(t.TempDir(), "w")},
-		"is no checkpoint": {stage: "classifier", model: "net5", data: pictures(t), epochs: 1, batch: 10, resume: true, out: foreign(t)},
+		"there are pgd, trades, fast, free":              {stage: "classifier", adversarial: "fgsm"},
+		"-average 1: ":                                   {stage: "classifier", average: 1},
+		"-beta -1: ":                                     {stage: "classifier", beta: -1},
+		"there are lenet5":                               {stage: "classifier", model: "resnet1", data: "mnist"},
+		"neither mnist":                                  {stage: "classifier", model: "net4", data: "/nowhere"},
+		"diverged":                                       {stage: "classifier", model: "net5", data: pictures(t), lr: 1e30, epochs: 3, batch: 10, out: filepath.Join(t.TempDir(), "w")},
+		"is no checkpoint":                               {stage: "classifier", model: "net5", data: pictures(t), epochs: 1, batch: 10, resume: true, out: foreign(t)},
 	} {
 		err := run(context.Background(), c)
 		if err == nil || !strings.Contains(err.Error(), say) {

@@ -1,0 +1,236 @@
+package attack
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/mettleml/mettle/zoo"
+)
+
+// AutoAttack is the ensemble of Croce and Hein (2020) by which robust accuracy is compared:
+// attacks without a parameter to tune, one after the other until one succeeds. What still
+// stands after all of them counts as robust.
+//
+// Version standard, "" for short, is APGD on cross-entropy, APGD on the targeted DLR loss
+// towards nine classes, FAB towards nine classes and Square, 5,000 queries. In L1, APGD is
+// started five times on cross-entropy and goes for five classes. Version plus, of Linf and
+// L2, is APGD on cross-entropy and on the DLR loss, and FAB, all started five times, Square,
+// and the two towards nine classes. Version rand is for victims that answer at random: APGD
+// on cross-entropy and on the DLR loss, with gradients averaged over twenty calls.
+//
+// [AutoAttack.Inspect] looks for what makes the outcome unreliable, and [Result.Robustness]
+// tells the robust accuracy after each attack. A sample takes at most about 8,000 queries
+// (plus: 22,000), gradients and forward passes counted alike; give a campaign a Budget
+// that holds them. Set its Gather and Workers to 64 or so: that batches the calls.
+//
+// Attacks that the victim has too few classes for are left out. See [APGD], [FAB] and
+// [Square] for what differs from the authors' code. The seeds of the attacks are not those
+// of the authors either.
+type AutoAttack struct {
+	Norm    Norm
+	Eps     float64 // radius of the ball; 0: 0.3 for Linf, 2 for L2, 10 for L1
+	Version string  // standard, plus or rand; "": standard
+}
+
+// The names of the attacks of the ensemble, as the authors' code and RobustBench have them.
+const (
+	apgdCE  = "apgd-ce"
+	apgdDLR = "apgd-dlr"
+	apgdT   = "apgd-t"
+	fab     = "fab"
+	fabT    = "fab-t"
+	square  = "square"
+)
+
+// aaVersions are the attacks of a version, in order.
+var aaVersions = map[string][]string{
+	"standard": {apgdCE, apgdT, fabT, square},
+	"plus":     {apgdCE, apgdDLR, fab, square, apgdT, fabT},
+	"rand":     {apgdCE, apgdDLR},
+}
+
+// About describes the attack.
+func (a AutoAttack) About() About { return About{"autoattack", a.Norm, a.defaults()} }
+
+func (a AutoAttack) defaults() AutoAttack {
+	a.Eps, a.Version = cmp.Or(a.Eps, radiusOf(a.Norm)), cmp.Or(a.Version, "standard")
+	return a
+}
+
+// A Member is an attack of an ensemble.
+type Member struct {
+	Name   string // such as "apgd-ce"; a record that it ends says so (Record.By)
+	Attack Attack
+}
+
+// Members are the attacks on a victim of so many classes, in order.
+func (a AutoAttack) Members(classes int) []Member {
+	a = a.defaults()
+	runs, repeats, targets := 1, 0, 9
+	switch {
+	case a.Version == "rand":
+		repeats = 20
+	case a.Version == "plus":
+		runs = 5
+	case a.Norm == L1:
+		runs, targets = 5, 5
+	}
+	others := max(classes-1, 1)
+	var all []Member
+	for _, name := range aaVersions[a.Version] {
+		var m Attack
+		switch name {
+		case apgdCE:
+			m = APGD{Norm: a.Norm, Eps: a.Eps, Restarts: runs, Repeats: repeats, Loss: zoo.CrossEntropy{}}
+		case apgdDLR:
+			m = APGD{Norm: a.Norm, Eps: a.Eps, Restarts: runs, Repeats: repeats, Loss: zoo.DLR{}}
+		case apgdT:
+			m = APGD{Norm: a.Norm, Eps: a.Eps, Targets: min(targets, others), Loss: zoo.DLR{}}
+		case fab:
+			m = FAB{Norm: a.Norm, Eps: a.Eps, Restarts: runs}
+		case fabT:
+			m = FAB{Norm: a.Norm, Eps: a.Eps, Targets: min(9, others)}
+		case square:
+			m = Square{Norm: a.Norm, Eps: a.Eps, P: 0.8, Iterations: 5000, Schedule: 10000}
+		}
+		if name == apgdDLR && classes < 3 || name == apgdT && classes < 4 {
+			continue // the loss is not defined
+		}
+		all = append(all, Member{name, m})
+	}
+	return all
+}
+
+// AttackGradients implements GradientAttack.
+func (a AutoAttack) AttackGradients(ctx context.Context, v zoo.Differentiable, t *Try) error {
+	return runMembers(ctx, a.Members(v.Info().Classes), v, t)
+}
+
+// runMembers runs attacks one after the other until one succeeds, each with randomness of
+// its own.
+func runMembers(ctx context.Context, members []Member, v zoo.Differentiable, t *Try) error {
+	seed := t.Seed
+	defer func() { t.Seed, t.part = seed, "" }()
+	for i, m := range members {
+		t.Seed, t.part = seed+uint64(i)*0x9e3779b97f4a7c15, m.Name
+		var err error
+		switch m := m.Attack.(type) {
+		case GradientAttack:
+			err = m.AttackGradients(ctx, v, t)
+		case ScoreAttack:
+			err = m.AttackScores(ctx, v, t)
+		default:
+			err = fmt.Errorf("attack: %T asks for neither gradients nor scores", m)
+		}
+		if err != nil || t.Success() {
+			return err
+		}
+	}
+	return nil
+}
+
+// Check implements Checker.
+func (a AutoAttack) Check(shape []int) error {
+	d := a.defaults()
+	errs := []error{ball(a, a.Norm, d.Eps, shape), images(a, shape)}
+	if _, ok := aaVersions[d.Version]; !ok {
+		errs = append(errs, fmt.Errorf("attack: AutoAttack.Version is %q; there are standard, plus and rand", a.Version))
+	}
+	if d.Version == "plus" && a.Norm == L1 {
+		errs = append(errs, errors.New("attack: AutoAttack: version plus is for Linf and L2; take standard for L1"))
+	}
+	return errors.Join(errs...)
+}
+
+// A Robustness is what an ensemble left standing, in the words of RobustBench.
+type Robustness struct {
+	Model   string  `json:"model"`
+	Dataset string  `json:"dataset"`
+	Norm    Norm    `json:"norm"`
+	Eps     float64 `json:"eps"`
+	Attack  string  `json:"attack"` // "autoattack"
+	Version string  `json:"version,omitempty"`
+	Samples int     `json:"samples"`
+	// Clean is the share of all samples that the victim gets right, and Robust of those
+	// that no attack broke as well.
+	Clean    float64  `json:"clean"`
+	Robust   float64  `json:"robust"`
+	RobustCI Interval `json:"robust_ci95"` // Wilson's
+	Queries  int      `json:"queries"`     // of the attacks
+	Attacks  []Stage  `json:"attacks"`
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// A Stage is what one attack of an ensemble did to what those before it left standing.
+type Stage struct {
+	Attack   string  `json:"attack"`
+	Attacked int     `json:"attacked"`
+	Broken   int     `json:"broken"`
+	Robust   float64 `json:"robust"` // accuracy afterwards, of all samples
+}
+
+// squareMargin is the share of the samples that Square may break after the attacks with
+// gradients before that says something about these.
+const squareMargin = 0.002
+
+// Robustness sums up records of a. dataset names the samples; missed is how many the
+// victim got wrong that are not among the records. Records that a campaign did not come to
+// are left out.
+func (a AutoAttack) Robustness(r *Result, dataset string, classes, missed int) Robustness {
+	a = a.defaults()
+	out := Robustness{Model: r.Victim, Dataset: dataset, Norm: a.Norm, Eps: a.Eps, Attack: a.About().Name, Version: a.Version, Samples: missed}
+	broken := map[string]int{}
+	right, spent := 0, 0
+	for i := range r.Records {
+		rec := &r.Records[i]
+		if rec.Stop == "" {
+			continue
+		}
+		out.Samples++
+		out.Queries += rec.Queries
+		if rec.Skipped() {
+			continue
+		}
+		right++
+		if rec.Success {
+			broken[rec.By]++
+		}
+		if rec.Stop == StopBudget {
+			spent++
+		}
+	}
+	if out.Samples == 0 {
+		return out
+	}
+	n := float64(out.Samples)
+	standing := right
+	out.Clean = float64(right) / n
+	for _, m := range a.Members(classes) {
+		b := broken[m.Name]
+		out.Attacks = append(out.Attacks, Stage{Attack: m.Name, Attacked: standing, Broken: b, Robust: float64(standing-b) / n})
+		standing -= b
+	}
+	out.Robust = float64(standing) / n
+	out.RobustCI = wilson(float64(standing), n)
+	if i := slices.IndexFunc(out.Attacks, func(s Stage) bool { return s.Attack == square }); i > 0 && float64(out.Attacks[i].Broken)/n > squareMargin {
+		out.Warnings = append(out.Warnings, fmt.Sprintf("Square broke %d samples that attacks with gradients had left: the gradients may mislead; more queries and restarts, or an attack made for this victim, may break more", out.Attacks[i].Broken))
+	}
+	if spent > 0 {
+		out.Warnings = append(out.Warnings, fmt.Sprintf("the budget of %d queries ended %d attacks early: these samples count as robust though not all was tried", r.Budget, spent))
+	}
+	return out
+}
+
+// String is a line for each stage.
+func (r Robustness) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s on %s, %d samples, %v of %.4g: clean accuracy %.2f %%\n", r.Model, r.Dataset, r.Samples, r.Norm, r.Eps, 100*r.Clean)
+	for _, s := range r.Attacks {
+		fmt.Fprintf(&b, "  after %-9s robust accuracy %6.2f %%  (%d of %d broken)\n", s.Attack, 100*s.Robust, s.Broken, s.Attacked)
+	}
+	return b.String()
+}
