@@ -10,6 +10,7 @@ import (
 
 	"github.com/mettleml/mettle/attack"
 	"github.com/mettleml/mettle/examples/internal/cast"
+	"github.com/mettleml/mettle/examples/internal/meter"
 	"github.com/mettleml/mettle/examples/internal/weights"
 	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/models/pretrained"
@@ -19,10 +20,13 @@ import (
 // A setup is what the attacks are bound to.
 type setup struct {
 	victim   zoo.Scorer
-	attacker nn.Module       // of the meta attack, nil if there is none for the samples
-	preset   string          // of the meta attack
-	decoder  *attack.Learned // of AutoZOOM, nil if there is none for the samples
+	white    zoo.Differentiable // the victim with its gradients, nil if it has none
+	attacker nn.Module          // of the meta attack, nil if there is none for the samples
+	preset   string             // of the meta attack
+	decoder  *attack.Learned    // of AutoZOOM, nil if there is none for the samples
 	ball     cast.Ball
+	norm     *attack.Norm // of balls; nil: L2, and Linf for attacks with gradients
+	eps      float64      // radius that was given, or 0
 	targeted bool
 	budget   int
 	step     float64                    // of finite differences, 0 for that of the attacks
@@ -33,7 +37,18 @@ type setup struct {
 func newSetup(c *config, v zoo.Scorer) (s setup, err error) {
 	shape := v.Info().Shape
 	s = setup{victim: v, preset: cmp.Or(c.preset, cast.Preset(shape)), ball: cast.BallFor(shape), targeted: c.goal == "targeted", budget: c.budget, step: c.step}
-	s.ball.L2 = cmp.Or(c.eps, s.ball.L2)
+	s.eps = c.eps
+	if c.norm != "" {
+		s.norm = new(attack.Norm)
+		if err := s.norm.UnmarshalText([]byte(c.norm)); err != nil {
+			return s, fmt.Errorf("-norm %s: L2, Linf or L1", c.norm)
+		}
+	}
+	if m, ok := v.(*meter.Victim); ok {
+		if w, ok := m.White(); ok {
+			s.white = w
+		}
+	}
 	if c.options != "" {
 		if err := json.Unmarshal([]byte(c.options), &s.options); err != nil {
 			return s, fmt.Errorf("-options: %w", err)
@@ -76,9 +91,45 @@ func whatever(name, what string, make func(s setup) attack.Attack) entry {
 	return entry{name, what, func(s setup) (attack.Attack, error) { return make(s), nil }}
 }
 
+// radius is the ball for an attack, whose norm is usual unless another was asked for.
+func (s setup) radius(usual attack.Norm) (attack.Norm, float64) {
+	n := usual
+	if s.norm != nil {
+		n = *s.norm
+	}
+	r := map[attack.Norm]float64{attack.L2: s.ball.L2, attack.Linf: s.ball.Linf, attack.L1: s.ball.L1}[n]
+	return n, cmp.Or(s.eps, r)
+}
+
 // inBall is one that stays in a ball.
-func inBall(name, what string, make func(b cast.Ball) attack.Attack) entry {
-	return entry{name, what + ": scores, L2 ball", func(s setup) (attack.Attack, error) { return make(s.ball), nil }}
+func inBall(name, what string, make func(n attack.Norm, eps float64, b cast.Ball) attack.Attack) entry {
+	return entry{name, what + ": scores, ball", func(s setup) (attack.Attack, error) {
+		n, eps := s.radius(attack.L2)
+		return fits(make(n, eps, s.ball), n)
+	}}
+}
+
+// fits says which attacks have no L1.
+func fits(a attack.Attack, n attack.Norm) (attack.Attack, error) {
+	if n == attack.L1 {
+		switch a.(type) {
+		case attack.Square, attack.APGD, attack.FAB, attack.AutoAttack:
+		default:
+			return nil, unfit("it is for L2 and Linf, and -norm is L1")
+		}
+	}
+	return a, nil
+}
+
+// withGradients is one that needs a white box.
+func withGradients(name, what string, make func(n attack.Norm, eps float64) attack.Attack) entry {
+	return entry{name, what + ": gradients", func(s setup) (attack.Attack, error) {
+		if s.white == nil {
+			return nil, unfit("it needs gradients, which the victim does not give")
+		}
+		n, eps := s.radius(attack.Linf)
+		return fits(make(n, eps), n)
+	}}
 }
 
 // catalogue lists the attacks by the names of -attack.
@@ -107,12 +158,16 @@ var catalogue = []entry{
 		}
 		return cast.AutoZOOM(s.decoder, s.ball.Box, s.budget), nil
 	}},
-	inBall("bandits", "Bandits-TD", func(b cast.Ball) attack.Attack { return attack.Bandits{Eps: b.L2, Tile: b.Tile} }),
-	inBall("nes", "NES", func(b cast.Ball) attack.Attack { return attack.NES{Eps: b.L2} }),
-	inBall("square", "Square", func(b cast.Ball) attack.Attack { return attack.Square{Eps: b.L2} }),
+	inBall("bandits", "Bandits-TD", func(n attack.Norm, eps float64, b cast.Ball) attack.Attack {
+		return attack.Bandits{Norm: n, Eps: eps, Tile: b.Tile}
+	}),
+	inBall("nes", "NES", func(n attack.Norm, eps float64, _ cast.Ball) attack.Attack { return attack.NES{Norm: n, Eps: eps} }),
+	inBall("square", "Square", func(n attack.Norm, eps float64, _ cast.Ball) attack.Attack { return attack.Square{Norm: n, Eps: eps} }),
 	whatever("simba", "SimBA: scores, L2 grows", func(setup) attack.Attack { return attack.SimBA{} }),
 	whatever("simba-dct", "SimBA-DCT: scores, L2 grows", func(setup) attack.Attack { return attack.SimBA{DCT: true} }),
-	inBall("signhunter", "SignHunter", func(b cast.Ball) attack.Attack { return attack.SignHunter{Eps: b.L2} }),
+	inBall("signhunter", "SignHunter", func(n attack.Norm, eps float64, _ cast.Ball) attack.Attack {
+		return attack.SignHunter{Norm: n, Eps: eps}
+	}),
 	whatever("boundary", "Boundary: labels, least L2", func(setup) attack.Attack { return attack.Boundary{} }),
 	whatever("opt", "Opt: labels, least L2", func(setup) attack.Attack { return attack.Opt{} }),
 	whatever("sign-opt", "Sign-OPT: labels, least L2", func(setup) attack.Attack { return attack.SignOpt{} }),
@@ -123,7 +178,15 @@ var catalogue = []entry{
 		}
 		return attack.RayS{}, nil
 	}},
+	withGradients("pgd", "PGD, ball", func(n attack.Norm, eps float64) attack.Attack { return attack.PGD{Norm: n, Eps: eps} }),
+	withGradients("apgd", "APGD on cross-entropy, ball", func(n attack.Norm, eps float64) attack.Attack { return attack.APGD{Norm: n, Eps: eps} }),
+	withGradients("fab", "FAB towards nine classes, least distance", func(n attack.Norm, _ float64) attack.Attack { return attack.FAB{Norm: n, Targets: 9} }),
+	withGradients("carlini-wagner", "Carlini-Wagner, least L2", func(attack.Norm, float64) attack.Attack { return attack.CarliniWagner{} }),
+	withGradients(ensemble, "AutoAttack, ball", func(n attack.Norm, eps float64) attack.Attack { return attack.AutoAttack{Norm: n, Eps: eps} }),
 }
+
+// ensemble is the name of AutoAttack.
+const ensemble = "autoattack"
 
 // A choice is an attack of a run. One that was not asked for by its own name is left
 // out where it does not fit.
@@ -134,9 +197,12 @@ type choice struct {
 
 // chosen are the attacks that -attack asks for, each once.
 func chosen(list string) ([]choice, error) {
-	var all []string
+	var all, blind []string
 	for _, a := range catalogue {
 		all = append(all, a.name)
+		if !strings.HasSuffix(a.what, ": gradients") {
+			blind = append(blind, a.name)
+		}
 	}
 	var picks []choice
 	add := func(byName bool, names ...string) {
@@ -156,7 +222,7 @@ func chosen(list string) ([]choice, error) {
 	for name := range strings.SplitSeq(list, ",") {
 		switch name = strings.TrimSpace(name); {
 		case name == "all":
-			add(false, all...)
+			add(false, blind...)
 		case !slices.Contains(all, name):
 			return nil, fmt.Errorf("-attack %s: there are %s", name, strings.Join(all, ", "))
 		default:
@@ -170,6 +236,7 @@ func chosen(list string) ([]choice, error) {
 type task struct {
 	name   string
 	job    attack.Job
+	attack attack.Attack
 	labels bool // rather than scores
 }
 
@@ -199,14 +266,18 @@ func bind(picks []choice, s setup) (tasks []task, left []string, err error) {
 			if a, err = attack.WithOptions(a, s.options[c.name], nil); err != nil {
 				return nil, nil, fmt.Errorf("-options: %s: %w", c.name, err)
 			}
-			job, err := attack.Bind(a, s.victim)
+			var victim any = s.victim
+			if attack.NeedsOf(a) == attack.Gradients {
+				victim = s.white
+			}
+			job, err := attack.Bind(a, victim)
 			if err == nil {
 				err = job.Check()
 			}
 			if err != nil {
 				return nil, nil, err
 			}
-			tasks = append(tasks, task{c.name, job, attack.NeedsOf(a) == attack.Labels})
+			tasks = append(tasks, task{c.name, job, a, attack.NeedsOf(a) == attack.Labels})
 		}
 	}
 	for name := range s.options {

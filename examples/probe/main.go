@@ -4,6 +4,7 @@
 //	go run ./examples/probe
 //	go run ./examples/probe -goal targeted -attack meta,square -budget 10000
 //	go run ./examples/probe -victim my.safetensors -data ./pictures
+//	go run ./examples/probe -victim my.safetensors -data mnist -attack autoattack -eps 0.3 -n 1000 -robust robust.json
 //	go run ./examples/probe -victim http://localhost:8000/v2/models/net4 -journal run.journal
 //
 // Without flags it probes the MNIST classifier that comes with the library, on
@@ -29,13 +30,15 @@ type config struct {
 	resize                     int
 	orient                     bool
 	n                          int
-	goal, attacks              string
+	goal, attacks, norm        string
 	budget                     int
 	preset, attacker, decoder  string
 	options                    string
 	eps, step, within, noise   float64
 	remote                     remote
 	report, json, out, journal string
+	robust                     string
+	budgetGiven                bool
 	fsync, dry                 bool
 	workers, gather            int
 	seed                       uint64
@@ -55,10 +58,11 @@ func parse(c *config) {
 	g.Float64Var(&c.noise, "noise", 0, "how far two answers of the victim to one image may differ, if it is noisy by design")
 
 	g = flags.Group("The attacks")
-	g.StringVar(&c.attacks, "attack", "", "attacks, separated by commas; all for every one, list to see them (default "+usual+"); of all and of the default those that do not fit are left out")
+	g.StringVar(&c.attacks, "attack", "", "attacks, separated by commas; all for every one that needs no gradients, list to see them (default "+usual+"); of all and of the default those that do not fit are left out")
 	g.StringVar(&c.goal, "goal", "untargeted", "untargeted, or targeted (the class after the true one)")
-	g.IntVar(&c.budget, "budget", 5000, "queries an attack may spend on an image")
-	g.Float64Var(&c.eps, "eps", 0, "L2 radius for the attacks that stay in a ball; 0 if given means exactly 0, else 2 for gray images and 1 for colour")
+	g.IntVar(&c.budget, "budget", 5000, "queries an attack may spend on an image; autoattack has what it needs unless this is given")
+	g.StringVar(&c.norm, "norm", "", "of the attacks that stay in a ball: L2, Linf, or L1 for those that have it; default L2, and Linf for attacks with gradients such as autoattack")
+	g.Float64Var(&c.eps, "eps", 0, "radius for the attacks that stay in a ball; 0 if given means exactly 0, else 2 in L2, 0.3 in Linf and 10 in L1 for gray images, and 1, 8/255 and 12 for colour")
 	g.StringVar(&c.options, "options", "", `options of attacks that go before all others, as JSON: {"square": {"P": 0.2}, "meta": {"Loss": "margin"}}; the names are the fields of the attack's struct`)
 	g.Float64Var(&c.step, "step", 0, "of the finite differences of meta and zoo; take a larger one for a victim that rounds its scores or its pixels (UINT8: 0.004 or more); 0: 1e-4")
 	g.StringVar(&c.attacker, "attacker", "", "meta attacker, as examples/train -stage meta writes it; default: the one that comes with the library, for 28x28 gray images")
@@ -75,6 +79,7 @@ func parse(c *config) {
 	g.StringVar(&c.report, "report", "report.html", "page to write")
 	g.Float64Var(&c.within, "within", 3, "L2 distance within which the page's curves count a success")
 	g.StringVar(&c.json, "json", "", "file for the table's rows as JSON; what there is no success to average over is null")
+	g.StringVar(&c.robust, "robust", "", "file for what autoattack left standing, as JSON: clean and robust accuracy, and that after each of its attacks")
 	g.StringVar(&c.out, "out", "", "directory for adversarial images, as PNG and npy, and their records")
 	g.StringVar(&c.journal, "journal", "", "file that records every query, so that a run can be resumed: -ATTACK is put before its extension, and what was found before the attacks is kept beside it in NAME-look.json")
 	g.BoolVar(&c.fsync, "fsync", false, "flush the journal to the disk at every query")
@@ -85,6 +90,7 @@ func parse(c *config) {
 		if f.Name == "eps" && c.eps == 0 {
 			c.eps = attack.Zero
 		}
+		c.budgetGiven = c.budgetGiven || f.Name == "budget"
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,6 +39,12 @@ func (c *config) writable(tasks []task) error {
 		check("-report", c.report)
 		if c.json != "" {
 			check("-json", c.json)
+		}
+		if c.robust != "" {
+			check("-robust", c.robust)
+			if !slices.ContainsFunc(tasks, func(t task) bool { return t.name == ensemble }) {
+				errs = append(errs, fmt.Errorf("-robust %s: %s is not among the attacks; add it to -attack", c.robust, ensemble))
+			}
 		}
 		if c.out != "" {
 			if err := os.MkdirAll(c.out, 0o755); err != nil {
@@ -74,6 +81,9 @@ func besides(path, name string) string {
 // rest from being written.
 func (p *probe) report() error {
 	fmt.Printf("\n%s\n", p.table())
+	if p.robust != nil {
+		fmt.Println(p.robust)
+	}
 	for _, r := range p.remarks() {
 		fmt.Println(r)
 	}
@@ -89,6 +99,9 @@ func (p *probe) report() error {
 	wrote(p.c.report, p.writePage())
 	if p.c.json != "" {
 		wrote(p.c.json, p.writeRows())
+	}
+	if p.c.robust != "" && p.robust != nil {
+		wrote(p.c.robust, writeJSON(p.c.robust, p.robust))
 	}
 	if p.c.out != "" {
 		wrote(p.c.out, p.save(p.c.out))
@@ -108,7 +121,7 @@ func (p *probe) spent() string {
 			verify += r.Verify
 		}
 	}
-	text := fmt.Sprintf("%d in all: %d by the attacks, %d to check clean images before them, %d to verify", p.sent+p.look.spent(), attacks, clean, verify)
+	text := fmt.Sprintf("%d in all: %d by the attacks, %d to check clean images before them, %d to verify", p.sent+p.look.spent()+p.looked, attacks, clean, verify)
 	if rest := p.got - attacks - clean - verify; rest > 0 {
 		text += fmt.Sprintf(", %d on images that were not finished", rest)
 	}
@@ -116,6 +129,9 @@ func (p *probe) spent() string {
 		text += fmt.Sprintf(", %d that were not answered, which the victim may have charged all the same", lost)
 	}
 	text += fmt.Sprintf("; %d to find the images, %d for the pre-flight, %d for images to begin from", p.look.Tried, p.look.Checks, p.look.Search)
+	if p.looked > 0 {
+		text += fmt.Sprintf("; %d by %s to look at the victim", p.looked, ensemble)
+	}
 	if r, ok := p.remote(); ok && r.charged() != "" {
 		text += "; " + r.charged()
 	}

@@ -52,6 +52,9 @@ func (p *probe) page() (*report.Page, error) {
 	result := append(slices.Clone(p.notes),
 		"Queries are counted up to the first success, over successes; “mean, all” and “median, all” count a failure as the budget. Distances are of the best success in the attack's norm, found “at query”; L0 is the number of values that differ. “s” is seconds of work, summed over images that may have been attacked at a time. An attack on labels begins with a success far away and comes nearer: compare it by its distance, or by the curves.")
 	result = append(result, p.remarks()...)
+	if p.robust != nil {
+		pg.Sections = append(pg.Sections, p.robustSection())
+	}
 	pg.Sections = append(pg.Sections,
 		report.Section{Title: "Result", Table: p.table(), Text: result},
 		report.Section{Title: "Success against queries", Chart: p.successCurves(), Text: []string{
@@ -67,6 +70,19 @@ func (p *probe) page() (*report.Page, error) {
 		"The original, what was added to it (grey is nothing, scaled to its largest value), and the sum, with the victim's answers."}})
 	pg.Sections = append(pg.Sections, report.Section{Title: "Protocol", Facts: p.protocol()})
 	return pg, nil
+}
+
+// robustSection is a row for each attack of autoattack.
+func (p *probe) robustSection() report.Section {
+	r := p.robust
+	t := &report.Table{Head: []string{" after", "attacked", "broken", "robust accuracy"},
+		Rows: [][]string{{"none (clean)", "", "", fmt.Sprintf("%.2f %%", 100*r.Clean)}}}
+	for _, s := range r.Attacks {
+		t.Rows = append(t.Rows, []string{s.Attack, fmt.Sprint(s.Attacked), fmt.Sprint(s.Broken), fmt.Sprintf("%.2f %%", 100*s.Robust)})
+	}
+	return report.Section{Title: fmt.Sprintf("Robust accuracy, %v of %.4g", r.Norm, r.Eps), Table: t, Text: []string{fmt.Sprintf(
+		"Of %d samples, the share that the victim gets right and that no attack so far has broken (AutoAttack, version %s; 95 %% interval %.1f to %.1f %%). An attack sees only what those before it left standing.",
+		r.Samples, r.Version, 100*r.RobustCI.Lo, 100*r.RobustCI.Hi)}}
 }
 
 // remarks are what else there is to say about a row.

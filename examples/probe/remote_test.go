@@ -156,7 +156,7 @@ func TestColour(t *testing.T) {
 		}
 	}
 	c.eps, c.preset = 0.5, "paper"
-	if s, err = newSetup(c, v); err != nil || s.ball.L2 != 0.5 || s.preset != "paper" {
+	if s, err = newSetup(c, v); err != nil || s.eps != 0.5 || s.preset != "paper" {
 		t.Errorf("-eps 0.5 -preset paper: %+v, %s (%v)", s.ball, s.preset, err)
 	}
 	for shape, want := range map[[3]int]string{{1, 28, 28}: "paper", {1, 64, 64}: "paper", {3, 32, 32}: "paper-cifar10", {3, 64, 64}: "paper-tiny", {3, 224, 224}: "paper-tiny"} {

@@ -27,9 +27,11 @@ type probe struct {
 	look    look
 	starts  map[int]*tensor.Tensor // of wanted classes
 	results []*attack.Result
-	sent    int      // queries of all campaigns, finished or not, and over all runs of their journals
-	got     int      // answers to them
-	notes   []string // warnings, and what was left out or not finished
+	robust  *attack.Robustness // what autoattack left standing; nil without it
+	looked  int                // queries of autoattack's look at the victim
+	sent    int                // queries of all campaigns, finished or not, and over all runs of their journals
+	got     int                // answers to them
+	notes   []string           // warnings, and what was left out or not finished
 	began   time.Time
 }
 
@@ -116,7 +118,7 @@ func run(ctx context.Context, c *config) error {
 		return err
 	}
 	for i, t := range tasks {
-		if err := p.attack(ctx, t.name, t.job); err != nil {
+		if err := p.attack(ctx, t); err != nil {
 			return p.stopped(err, tasks[i:])
 		}
 	}
@@ -182,8 +184,12 @@ func (p *probe) scout(ctx context.Context, d data.Dataset, tasks []task) error {
 		}
 	}
 	p.look = s.look
+	most := 0
+	for _, t := range tasks {
+		most += n * (t.budget(p.c) + 3)
+	}
 	fmt.Printf("%d images, %s, %d attacks with a budget of %d queries an image: at most %d queries; %s\n",
-		n, p.c.goal, len(tasks), p.c.budget, n*len(tasks)*(p.c.budget+3), p.lookCost())
+		n, p.c.goal, len(tasks), p.c.budget, most, p.lookCost())
 	if isAddress(p.c.victim) {
 		fmt.Println("what is sent again after a failure on the way may be charged besides")
 	}
@@ -207,13 +213,22 @@ func (p *probe) lookCost() string {
 }
 
 // attack runs one campaign.
-func (p *probe) attack(ctx context.Context, name string, job attack.Job) error {
-	c := attack.Campaign{Job: job, Targeted: p.c.goal == "targeted", Budget: p.c.budget, Seed: p.c.seed,
+func (p *probe) attack(ctx context.Context, t task) error {
+	name := t.name
+	c := attack.Campaign{Job: t.job, Targeted: p.c.goal == "targeted", Budget: t.budget(p.c), Seed: p.c.seed,
 		Workers: p.c.workers, Gather: p.c.gather, Fsync: p.c.fsync, Start: p.start}
+	if attack.NeedsOf(t.attack) == attack.Gradients && c.Workers == 0 && c.Gather == 0 {
+		c.Workers, c.Gather = batched, batched
+	}
+	if name == ensemble {
+		if err := p.inspect(ctx, t); err != nil {
+			return err
+		}
+	}
 	if p.c.journal != "" {
 		c.Journal = besides(p.c.journal, name)
 	}
-	m := meter.New(name, p.counter, len(p.samples), p.c.budget)
+	m := meter.New(name, p.counter, len(p.samples), c.Budget)
 	c.Progress = m.Progress
 	res, err := c.Run(ctx, p.samples)
 	m.Stop()
@@ -223,6 +238,9 @@ func (p *probe) attack(ctx context.Context, name string, job attack.Job) error {
 		res.Records = slices.DeleteFunc(res.Records, func(r attack.Record) bool { return r.Stop == "" })
 		if len(res.Records) > 0 {
 			p.results = append(p.results, res)
+		}
+		if name == ensemble {
+			p.standing(t, res)
 		}
 	}
 	if res != nil {
@@ -237,6 +255,54 @@ func (p *probe) attack(ctx context.Context, name string, job attack.Job) error {
 		fmt.Printf("without -journal the answers to %d queries on images that were not finished are lost; with it the same command would have gone on from here\n", unfinished(res))
 	}
 	return err
+}
+
+// batched is how many images are attacked at a time with gradients: a network on this
+// machine takes them together.
+const batched = 64
+
+// budget is what a task may spend on an image.
+func (t task) budget(c *config) int {
+	if t.name == ensemble && !c.budgetGiven {
+		return max(c.budget, 50000) // it ends by itself
+	}
+	return c.budget
+}
+
+// inspected is on how many images autoattack looks at the victim.
+const inspected = 100
+
+// inspect looks for what makes robust accuracy unreliable.
+func (p *probe) inspect(ctx context.Context, t task) error {
+	n := min(len(p.samples), inspected)
+	if n == 0 {
+		return nil
+	}
+	w, _ := p.counter.White()
+	x := tensor.New(append([]int{n}, p.victim.Shape...)...)
+	labels := make([]int, n)
+	for i, s := range p.samples[:n] {
+		copy(x.Index(i).Data(), s.X.Data())
+		labels[i] = s.Label
+	}
+	seen, err := t.attack.(attack.AutoAttack).Inspect(ctx, w, x, labels)
+	if err != nil {
+		return err
+	}
+	p.looked += seen.Queries
+	for _, w := range seen.Warnings {
+		p.note("%s: %s", t.name, w)
+	}
+	return nil
+}
+
+// standing tells what autoattack left standing.
+func (p *probe) standing(t task, res *attack.Result) {
+	r := t.attack.(attack.AutoAttack).Robustness(res, p.c.data, p.victim.Classes, p.look.Tried-len(p.samples))
+	p.robust = &r
+	for _, w := range r.Warnings {
+		p.note("%s: %s", t.name, w)
+	}
 }
 
 // unfinished is how many answers were had on images whose attack did not end.

@@ -148,12 +148,12 @@ func TestWhatIsFinishedIsReported(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := p.attack(ctx, tasks[0].name, tasks[0].job); err != nil {
+		if err := p.attack(ctx, tasks[0]); err != nil {
 			t.Fatal(err)
 		}
 		limit.Store(queries.Load() + 2)
 		p.c.workers = 1
-		err = p.attack(ctx, tasks[1].name, tasks[1].job)
+		err = p.attack(ctx, tasks[1])
 		if err == nil {
 			t.Fatal("the attack was not stopped")
 		}

@@ -52,17 +52,17 @@ const TargetedSteps = 300
 
 // A Ball is what attacks that want one are given, and the space in which others move.
 type Ball struct {
-	L2, Linf float64    // radii
-	Tile     int        // side of the prior of Bandits
-	Box      attack.Box // of attacks on scores that look for the least distance
+	L2, Linf, L1 float64    // radii
+	Tile         int        // side of the prior of Bandits
+	Box          attack.Box // of attacks on scores that look for the least distance
 }
 
 // BallFor has for gray pictures the radii of MNIST, near the distances at which attacks
 // without a ball end there, and for colour those that are common.
 func BallFor(shape []int) Ball {
-	b := Ball{L2: 1, Linf: 8.0 / 255, Box: attack.Tanh}
+	b := Ball{L2: 1, Linf: 8.0 / 255, L1: 12, Box: attack.Tanh}
 	if shape[0] == 1 {
-		b = Ball{L2: 2, Linf: 0.3, Box: attack.Clip}
+		b = Ball{L2: 2, Linf: 0.3, L1: 10, Box: attack.Clip}
 	}
 	if n := len(shape); n >= 2 {
 		b.Tile = min(shape[n-2], shape[n-1]) / 2

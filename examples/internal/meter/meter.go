@@ -31,6 +31,24 @@ func (v *Victim) Scores(ctx context.Context, x *tensor.Tensor, out []float64) er
 	return v.Scorer.Scores(ctx, x, out)
 }
 
+// White returns the victim with its gradients, counted as queries too. It is not ok if the
+// victim has none.
+func (v *Victim) White() (w zoo.Differentiable, ok bool) {
+	d, ok := v.Scorer.(zoo.Differentiable)
+	return white{v, d}, ok
+}
+
+type white struct {
+	*Victim
+	d zoo.Differentiable
+}
+
+// Gradients implements zoo.Differentiable.
+func (w white) Gradients(ctx context.Context, x *tensor.Tensor, loss zoo.DifferentiableLoss, goals []zoo.Goal, out []float64, grad *tensor.Tensor) error {
+	w.queries.Add(int64(x.Dim(0)))
+	return w.d.Gradients(ctx, x, loss, goals, out, grad)
+}
+
 // Queries is how many were sent so far.
 func (v *Victim) Queries() int { return int(v.queries.Load()) }
 
