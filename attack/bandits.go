@@ -18,7 +18,7 @@ import (
 //
 // The defaults for Linf are those of the paper's code for ImageNet. Those for L2 are
 // not: radius 2 and step 0.1 where it has 5 and 0.5, to suit smaller pictures.
-// BanditsPreset has the papers'.
+// PresetOf[Bandits] has the paper's.
 type Bandits struct {
 	Norm    Norm
 	Eps     float64  // radius of the ball; 0: 2 for L2, 0.05 for Linf

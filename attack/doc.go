@@ -1,5 +1,5 @@
 // Package attack finds adversarial examples: changes of an image or a clip, small in
-// L2 or Linf, that make a classifier answer another class, or a certain one. Most of
+// L2, Linf or L1, that make a classifier answer another class, or a certain one. Most of
 // its attacks are black-box: they see what the victim answers, and count how often it
 // was asked.
 //
@@ -38,7 +38,7 @@
 // joins the calls of several samples.
 //
 //	attack         needs      aim             batch          the right choice
-//	Square         scores     L2, Linf ball   1              first under a ball
+//	Square         scores     ball            1              first under a ball
 //	SignHunter     scores     L2, Linf ball   1              a first look under an Linf ball, nothing to tune
 //	Bandits        scores     L2, Linf ball   2              under a ball, with a gradient prior; a baseline
 //	NES            scores     L2, Linf ball   Queries        under a ball, where calls are dear and queries are not
@@ -51,9 +51,14 @@
 //	SignOpt        labels     least L2        1              beside HopSkipJump, with a long budget
 //	Opt            labels     least L2        1              a baseline
 //	Boundary       labels     least L2        1              a baseline
-//	PGD            gradients  L2, Linf ball   1              what gradients reach under a ball
+//	AutoAttack     gradients  ball            1              robust accuracy, as papers compare it
+//	APGD           gradients  ball            1              what gradients reach under a ball
+//	FAB            gradients  least distance  1, classes     least L2, Linf or L1 from gradients, quickly
+//	PGD            gradients  L2, Linf ball   1              a quick reference under a ball
 //	CarliniWagner  gradients  least L2        1              the least L2 that gradients reach
 //	FGSM           gradients  L2, Linf ball   1              one look at a gradient
+//
+// A ball without a norm is one of L2, Linf or L1.
 //
 // For a victim with scores and a fixed ball, try Square first. The Meta Attack is not
 // the most frugal there: its cost is the finite differences it fine-tunes its network
@@ -67,7 +72,8 @@
 //
 // Logits times a constant make the same decisions with more confidence. Square, RayS,
 // HopSkipJump and the other attacks on labels, Meta, and any attack with [zoo.Margin] for
-// a loss find the same then. Cross-entropy, the loss of SimBA, SignHunter, FGSM and PGD,
+// a loss find the same then; so do FAB, and APGD on [zoo.DLR]. Cross-entropy, the loss of
+// SimBA, SignHunter, FGSM, PGD and APGD,
 // weighs the other classes by their probabilities, which changes little. The following
 // weigh the loss against something else, and so depend on the scale of the logits: NES its
 // gradient against those before it, Bandits against the length of what it explores, and

@@ -14,6 +14,10 @@ import (
 // that helps. It is the right choice for a victim that answers with labels when
 // Linf is what counts, and has nothing to tune.
 //
+// The authors' code begins with signs of +1 as well, but does not ask about them: its first
+// query is about all of them flipped. This asks about them first. Queries are counted
+// alike, each check and each step of a bisection as one.
+//
 // It takes no image to begin from: its first rays end at corners of the pixels' cube,
 // which seldom are of a class that was asked for. Use it untargeted.
 type RayS struct {

@@ -17,6 +17,11 @@ import (
 // first, permuted among themselves, then shell after shell of higher ones. It is the
 // right choice for a victim with scores when a simple method with little to tune
 // matters more than the least L2.
+//
+// The authors' code compares probabilities in float32, where those of a confident victim
+// do not change, and so it stalls there. This compares their logarithms in float64, sees
+// every change, keeps more steps, and ends 4 to 7 % farther away on MNIST. The first query,
+// about the clean sample, is counted here and not there.
 type SimBA struct {
 	Eps      float64  // length of a step; 0: 0.2
 	DCT      bool     // the basis of the discrete cosine transform, a channel at a time, not of pixels

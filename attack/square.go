@@ -13,7 +13,7 @@ import (
 // squares at the corners of the ball. It is the right choice to begin with for a
 // victim with scores under a fixed Linf or L2 ball. One query an iteration.
 //
-// The defaults are those of the paper's code. That of AutoAttack begins with larger squares
+// The defaults are those of the paper's code; its count begins with the first point too. That of AutoAttack begins with larger squares
 // (P of 0.8), which robust victims need, and shrinks them over a Schedule of 10,000
 // iterations though it ends after 5,000; it asks once more for the clean sample, and draws
 // a square that changes nothing because of the bounds like any other, where this draws
