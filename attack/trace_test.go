@@ -67,7 +67,6 @@ func TestTraces(t *testing.T) {
 		description string
 	}{
 		{"square", Square{Norm: Linf, Eps: 1.4 * edgeLinf}, Square{Norm: Linf, Eps: 1.4 * edgeLinf, P: 0.2}, 0, "squares of four times the pixels"},
-		{"square-l2", Square{Eps: 1.6 * edge}, Square{Eps: 1.6 * edge, P: 0.8}, 0, "windows of eight times the pixels"},
 		{"bandits", Bandits{Norm: Linf, Eps: 1.6 * edgeLinf, Tile: 5, LR: 0.02, PriorLR: 10}, Bandits{Norm: Linf, Eps: 1.6 * edgeLinf, Tile: 5, LR: 0.008, PriorLR: 10}, 0, "shorter steps"},
 		{"hopskipjump", HopSkipJump{}, HopSkipJump{Probes: 140}, 1.15, "more probes"},
 		{"sign-opt", SignOpt{}, SignOpt{Directions: 80}, 1.1, "half the signs"},
