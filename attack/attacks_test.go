@@ -157,7 +157,7 @@ func TestConstantVictim(t *testing.T) {
 	}
 	const budget = 1500
 	whole := map[string]string{ // those that end of themselves, and why
-		"fgsm": "a step", "pgd": "its iterations", "simba": "its basis", "simba-dct": "its basis",
+		"fgsm": "a step", "pgd": "its iterations", "apgd": "its iterations", "fab": "its iterations", "simba": "its basis", "simba-dct": "its basis",
 		"zoo": "no progress", "carlini-wagner": "no progress",
 		"boundary": "no start", "hopskipjump": "no start", "opt": "no start", "sign-opt": "no start",
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http/httptest"
@@ -221,8 +222,62 @@ func TestEachAttackOnce(t *testing.T) {
 	if got := names("square,meta,square, meta"); !slices.Equal(got, []string{"square", "meta"}) {
 		t.Errorf("%v", got)
 	}
-	if got := names("nes,all,meta"); len(got) != len(catalogue) || got[0] != "nes" || got[1] != catalogue[0].name {
+	if got := names("nes,all,meta"); len(got) != len(catalogue)-sighted() || got[0] != "nes" || got[1] != catalogue[0].name {
 		t.Errorf("%v", got)
+	}
+}
+
+// sighted is how many attacks need gradients, which "all" leaves out.
+func sighted() (n int) {
+	for _, e := range catalogue {
+		if strings.HasSuffix(e.what, ": gradients") {
+			n++
+		}
+	}
+	return n
+}
+
+// TestAutoAttack: the robust accuracy is told as a table and as JSON, the look at the victim
+// is counted, a norm is kept to, and a victim without gradients is refused.
+func TestAutoAttack(t *testing.T) {
+	dir := t.TempDir()
+	c := &config{data: "embedded", n: 4, goal: "untargeted", attacks: "autoattack,pgd,square", budget: 300, budgetGiven: true, norm: "L2", eps: 0.5, within: 3, seed: 1,
+		report: filepath.Join(dir, "r.html"), robust: filepath.Join(dir, "robust.json")}
+	if err := run(context.Background(), c); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(c.robust)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r attack.Robustness
+	if err := json.Unmarshal(b, &r); err != nil {
+		t.Fatal(err)
+	}
+	if r.Model != "net4" || r.Dataset != "embedded" || r.Norm != attack.L2 || r.Eps != 0.5 || r.Samples < 4 || len(r.Attacks) != 4 || r.Robust > r.Clean || r.Queries == 0 {
+		t.Errorf("%s", b)
+	}
+	page, err := os.ReadFile(c.report)
+	if err != nil || !strings.Contains(string(page), "Robust accuracy, L2 of 0.5") {
+		t.Errorf("the page does not tell the robust accuracy (%v)", err)
+	}
+	for say, c := range map[string]config{
+		"needs gradients":        {data: "embedded", n: 1, goal: "untargeted", attacks: "autoattack", budget: 10},
+		"-norm L3":               {data: "embedded", n: 1, goal: "untargeted", attacks: "square", budget: 10, norm: "L3"},
+		"autoattack is not amon": {data: "embedded", n: 1, goal: "untargeted", attacks: "square", budget: 10, robust: filepath.Join(dir, "x"), report: filepath.Join(dir, "y")},
+		"-norm is L1":            {data: "embedded", n: 1, goal: "untargeted", attacks: "pgd", budget: 10, norm: "L1"},
+	} {
+		err := run(context.Background(), &c)
+		if say == "needs gradients" {
+			blind, e := newSetup(&c, zoo.ScorerFunc(zoo.Info{Name: "v", Shape: []int{1, 28, 28}, Classes: 10}, nil))
+			if e != nil {
+				t.Fatal(e)
+			}
+			_, _, err = bind([]choice{{"autoattack", true}}, blind)
+		}
+		if err == nil || !strings.Contains(err.Error(), say) {
+			t.Errorf("%v; want an error that says %q", err, say)
+		}
 	}
 }
 
