@@ -42,7 +42,7 @@ func TestPeers(t *testing.T) {
 		script, needs, packages string
 		video                   bool
 	}{
-		{"peers/pytorch.py", "import torch, torchvision", "python3-torch python3-torchvision", false},
+		{"peers/pytorch.py", "import torch, torchvision, sklearn", "python3-torch python3-torchvision python3-sklearn", false},
 		{"peers/video.py", "import cv2, shutil, torch; cv2.optflow; assert shutil.which('ffmpeg')", "python3-opencv python3-torch ffmpeg", true},
 	} {
 		t.Run(c.script, func(t *testing.T) {

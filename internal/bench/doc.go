@@ -10,7 +10,8 @@
 // Winograd's may exceed the peak.
 //
 // peers/video.py does the work of the cases under video/ in FFmpeg and OpenCV, and
-// peers/pytorch.py that of all others in PyTorch, under the same names, so that the two
+// peers/pytorch.py that of all others in PyTorch (those under ssl/ in selfsup.py, with
+// torchvision and scikit-learn), under the same names, so that the two
 // can be run in turn. Cases under extra/ watch more shapes and layers. In fwdbwd both
 // gradients follow the forward pass. Inputs are drawn from N(0,1). Nothing is cached
 // between runs: weights are packed or transformed anew. Outputs go to memory that was

@@ -27,7 +27,7 @@ type benchCase struct {
 	setup func() (run func(), arrays map[string]*tensor.Tensor)
 }
 
-var families = [][]benchCase{matmulCases, convCases, netCases, videoCases, longtailCases, extraCases}
+var families = [][]benchCase{matmulCases, convCases, netCases, videoCases, longtailCases, extraCases, sslCases}
 
 func main() {
 	threads := flag.Int("threads", runtime.GOMAXPROCS(0), "`number` of workers")

@@ -17,6 +17,7 @@ With 0 seconds every case runs once and its name alone is printed.
 """
 import statistics, sys, time
 import torch, torch.nn as nn, torch.nn.functional as F
+import selfsup
 
 THREADS = int(sys.argv[1]) if len(sys.argv) > 1 else 2
 PREFIX = sys.argv[2] if len(sys.argv) > 2 else ""
@@ -359,3 +360,4 @@ bench("extra/array/add", forward(torch.add, (N,), (N,)))
 bench("extra/array/relu", forward(F.relu, (N,)))
 bench("extra/array/exp", forward(torch.exp, (N,)))
 bench("extra/array/sum", forward(torch.sum, (N,)))
+selfsup.add(bench, resnet32, THREADS)
