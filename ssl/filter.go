@@ -97,9 +97,10 @@ func newFilter(rng *rand.Rand, kind FilterKind, channels int, half bool) (nn.Mod
 }
 
 // A Branch is the encoder of the self-supervised side: the backbone's stages up to where it
-// attaches, which are the classifier's own, the filter, and the mean over positions.
+// attaches, which are the classifier's own, the filter, and the mean over positions; without a
+// filter the whole backbone.
 type Branch struct {
-	Trunk    *nn.Backbone // Pool is not used
+	Trunk    *nn.Backbone // Pool is used without a filter alone
 	Filter   nn.Module
 	Channels int
 
@@ -116,11 +117,10 @@ func (b *Branch) Forward(x autograd.Var) autograd.Var {
 	if b.self == b {
 		b.seen = append(b.seen, passed{x, m})
 	}
-	r := b.Filter.Forward(m)
-	if r.Rank() < 3 {
-		return r
+	if _, same := b.Filter.(nn.Identity); same {
+		return b.Trunk.Pool.Module.Forward(m) // the classifier's own features
 	}
-	return autograd.GlobalAvgPool(r)
+	return autograd.GlobalAvgPool(b.Filter.Forward(m))
 }
 
 // Width returns Channels.
@@ -134,6 +134,9 @@ func (b *Branch) Walk(w *nn.Walker) {
 		} else {
 			w.Child(s.Name, s.Module)
 		}
+	}
+	if _, same := b.Filter.(nn.Identity); same {
+		w.Child(b.Trunk.Pool.Name, b.Trunk.Pool.Module)
 	}
 	w.Child("filter", b.Filter)
 }

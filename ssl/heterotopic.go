@@ -177,6 +177,9 @@ func NewHeterotopic(net *nn.Classifier, method func(e Encoder) (Method, error), 
 		mi = nil
 	}
 	filter, channels := newFilter(generator(o.Seed), kind, stages[at].Width, at < len(stages)-1)
+	if kind == IdentityFilter {
+		channels = net.Backbone.Width()
+	}
 	h := &Heterotopic{Net: net, MI: mi, Options: o}
 	h.Branch = &Branch{Trunk: &nn.Backbone{Stages: stages[:at+1], Pool: net.Backbone.Pool}, Filter: filter, Channels: channels}
 	h.Branch.self = h.Branch
@@ -184,7 +187,7 @@ func NewHeterotopic(net *nn.Classifier, method func(e Encoder) (Method, error), 
 	if h.Method, err = method(h.Branch); err != nil {
 		return nil, err
 	}
-	h.statistics = newSnapshot(h.Branch.Trunk)
+	h.statistics = newSnapshot(net.Backbone)
 	return h, nil
 }
 

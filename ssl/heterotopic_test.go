@@ -325,3 +325,27 @@ func TestHeterotopicErrors(t *testing.T) {
 		t.Error("an unknown arrangement is read")
 	}
 }
+
+// TestSharedSpace: without a filter the method's features are the classifier's, also where
+// these are more than a mean over positions.
+func TestSharedSpace(t *testing.T) {
+	net := models.LeNet5(1, 10)
+	h, err := NewHeterotopic(net, func(e Encoder) (Method, error) { return NewSimCLR(e, SimCLROptions{}), nil }, nil, HeterotopicOptions{Arrangement: Shared})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tape := autograd.NewTape(autograd.Eval, 0)
+	x := tape.Input(normal(1, 3, 1, 28, 28))
+	compare(t, "the features", h.Branch.Forward(x).Data(), net.Backbone.Forward(x).Data())
+	if h.Branch.Width() != 84 {
+		t.Errorf("%d features", h.Branch.Width())
+	}
+	// The average of BYOL holds all of it.
+	h, err = NewHeterotopic(net, func(e Encoder) (Method, error) { return NewBYOL(e, BYOLOptions{}), nil }, nil, HeterotopicOptions{Arrangement: Shared})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := nn.Count(h.Method.(*BYOL).Target.Model.Encoder), nn.Count(net.Backbone); got != want {
+		t.Errorf("the average has %d parameters of the encoder's %d", got, want)
+	}
+}
