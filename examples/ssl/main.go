@@ -1,0 +1,136 @@
+// Ssl learns features without labels, and compares a classifier of long-tailed data with one
+// that has self-supervision beside it (heterotopic ensembling, chapter 5 of the thesis).
+//
+//	go run ./examples/ssl
+//	go run ./examples/ssl -arrangement base,initial,shared,generic,generic-specific -method byol
+//	go run ./examples/ssl -data cifar10 -model resnet32 -epochs 200 -json results.json
+//	go run ./examples/ssl -stage pretrain -data cifar10 -model resnet20 -method simclr -epochs 100 -file simclr.safetensors
+//	go run ./examples/ssl -stage probe -data cifar10 -file simclr.safetensors
+//	go run ./examples/ssl -stage finetune -data cifar10 -from simclr.safetensors -file tuned.safetensors
+//	go run ./examples/ssl -stage strip -from ssl/mnist-generic-specific-simclr-1.safetensors -file net.safetensors
+//
+// Without flags it takes 2,478 images of MNIST, 1,000 of the first class and 10 of the last,
+// trains a small network alone and with SimCLR beside it, prints a table and writes ssl.html.
+//
+// The text of the chapter is not known: arrangement and filter, weights and the default
+// method are a reconstruction, see package ssl.
+//
+// Ctrl-C stops it. The same command goes on from there and ends with the same bits.
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/mettleml/mettle/examples/internal/cli"
+	"github.com/mettleml/mettle/examples/internal/recipes"
+	"github.com/mettleml/mettle/ssl"
+	"github.com/mettleml/mettle/tensor"
+)
+
+// config is what the flags say.
+type config struct {
+	source                        recipes.Source
+	stage, model, method          string
+	arrangements, mi, attach      string
+	filter                        string
+	minimize, share, dagger       bool
+	lambda, beta, temperature, lr float64
+	decay                         float64
+	epochs, batch, queue, seeds   int
+	from, file, out, report, json string
+	threads                       int
+}
+
+// base is the arrangement without self-supervision.
+const base = "base"
+
+func parse(c *config) {
+	var f cli.Flags
+	g := f.Group("What")
+	g.StringVar(&c.stage, "stage", "compare", "compare (arrangements), pretrain, probe, finetune or strip")
+	g.StringVar(&c.method, "method", "simclr", "self-supervised method: "+strings.Join(ssl.Names(), ", "))
+	g.StringVar(&c.model, "model", "", "network, by its name in package models, or small (for gray pictures of 28x28, their default); default: resnet20 for pictures of 32, resnet10 for larger ones")
+	g.StringVar(&c.arrangements, "arrangement", base+",generic-specific", "what compare compares, separated by commas: base, initial, shared, generic, generic-specific (figure 5.3)")
+	g.BoolVar(&c.dagger, "dagger", true, "compare: train the classifier again at the end, balanced over classes (cRT), and show both")
+
+	g = f.Group("The data")
+	g.StringVar(&c.source.Data, "data", "mnist", "mnist, fashion, cifar10, cifar100 (in METTLE_DATA), or a directory with list files or with train/CLASS and test/CLASS")
+	g.StringVar(&c.source.Root, "root", "", "directory that the paths of list files begin in; default: that of -data")
+	g.IntVar(&c.source.Size, "size", 32, "pixels of a side that pictures in files get")
+	g.Float64Var(&c.source.Imbalance, "imbalance", 0, "the largest class by the smallest; 0: 100, and a directory as it is")
+	g.IntVar(&c.source.Largest, "largest", 0, "samples of the largest class; 0: all, but 1000 of mnist and fashion")
+	g.BoolVar(&c.source.HeldOut, "validate", false, "test on a part of the training set that is held back, to choose settings by")
+
+	g = f.Group("How")
+	g.IntVar(&c.epochs, "epochs", 0, "passes over the training set; 0: 200, but 30 of gray pictures. The arrangement initial has as many again before")
+	g.IntVar(&c.batch, "batch", 0, "samples per step; 0: 128, but 64 of gray pictures")
+	g.Float64Var(&c.lr, "lr", 0, "highest learning rate, which falls to 0 along a cosine; 0: 0.1, but 0.05 of gray pictures")
+	g.Float64Var(&c.decay, "decay", 5e-4, "weight decay")
+	g.IntVar(&c.seeds, "seeds", 1, "runs of each arrangement, with seeds from 1")
+	g.Float64Var(&c.temperature, "temperature", own, "of contrastive methods; -1: the method's own")
+	g.IntVar(&c.queue, "queue", 0, "keys that MoCo keeps, a multiple of -batch; 0: half of the training set at most, 4096 at most")
+
+	g = f.Group("Heterotopic ensembling")
+	g.Float64Var(&c.lambda, "lambda", 0.5, "weight of the self-supervised loss")
+	g.Float64Var(&c.beta, "beta", 0.1, "weight of the term of mutual information")
+	g.StringVar(&c.mi, "mi", "infonce", "bound of mutual information: "+strings.Join(ssl.Bounds, ", "))
+	g.BoolVar(&c.minimize, "minimize", false, "minimise mutual information, which wants -mi vclub; by default it is maximised")
+	g.StringVar(&c.attach, "attach", "last", "stage that the filter reads: last, penultimate or a name")
+	g.StringVar(&c.filter, "filter", "auto", "auto, plain, bottleneck or identity")
+	g.BoolVar(&c.share, "share-view", false, "the classifier looks at the first strong view")
+
+	g = f.Group("Files")
+	g.StringVar(&c.from, "from", "", "network to begin with: stages finetune and strip")
+	g.StringVar(&c.file, "file", "", "network to write, or for stage probe to read; default NAME.safetensors in -out")
+	g.StringVar(&c.out, "out", "ssl", "directory for networks and checkpoints")
+	g.StringVar(&c.report, "report", "ssl.html", "page to write; \"\": none")
+	g.StringVar(&c.json, "json", "", "file for the results: an array with an object for each run, with the fields of the program longtail and arrangement, knn and others")
+	g.IntVar(&c.threads, "threads", 0, "workers; 0: all processors. Results do not depend on it")
+	f.Parse()
+}
+
+// own is the temperature that stands for the method's.
+const own = -1
+
+// check says which number cannot be meant.
+func (c *config) check() error {
+	if c.temperature != own && !(c.temperature > 0) {
+		return fmt.Errorf("-temperature %v: a number above 0", c.temperature)
+	}
+	return cmp.Or(cli.AtLeast("size", c.source.Size, 8), cli.AtLeast("imbalance", c.source.Imbalance, 0), cli.AtLeast("largest", c.source.Largest, 0),
+		cli.AtLeast("epochs", c.epochs, 0), cli.AtLeast("batch", c.batch, 0), cli.AtLeast("lr", c.lr, 0), cli.AtLeast("decay", c.decay, 0),
+		cli.AtLeast("seeds", c.seeds, 1), cli.AtLeast("queue", c.queue, 0), cli.AtLeast("lambda", c.lambda, 0), cli.AtLeast("beta", c.beta, 0),
+		cli.AtLeast("threads", c.threads, 0))
+}
+
+func main() {
+	var c config
+	parse(&c)
+	tensor.SetWorkers(c.threads)
+	cli.Main("ssl", "stopped; the same command goes on from here", func(ctx context.Context) error { return run(ctx, &c) })
+}
+
+func run(ctx context.Context, c *config) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	if ssl.ViewsOf(c.method) == 0 {
+		return fmt.Errorf("-method %s: there are %s", c.method, strings.Join(ssl.Names(), ", "))
+	}
+	switch c.stage {
+	case "compare":
+		return compare(ctx, c)
+	case "pretrain":
+		return pretrain(ctx, c)
+	case "probe":
+		return probe(ctx, c)
+	case "finetune":
+		return finetune(ctx, c)
+	case "strip":
+		return strip(c)
+	}
+	return fmt.Errorf("-stage %s: there are compare, pretrain, probe, finetune and strip", c.stage)
+}
