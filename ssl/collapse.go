@@ -107,7 +107,9 @@ func effectiveRank(x *mat.Dense) float64 {
 }
 
 // Warning returns what is wrong, or "": a spread below a fifth of a healthy one, a mean
-// cosine above 0.9, or a rank below a twentieth of what is possible (and below 2).
+// cosine above 0.9, or a rank below a twentieth of what is possible (and below 2). It is meant
+// for what a method makes (Output.Specific). Features behind a ReLU are positive, and so have
+// a high mean cosine without any collapse.
 func (c Collapse) Warning() string {
 	switch {
 	case c.Std < c.Healthy/5:

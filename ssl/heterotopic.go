@@ -205,8 +205,8 @@ func (o HeterotopicOptions) Views(method int) int {
 // not finite, or a feature would be paired with one of its own view.
 func (h *Heterotopic) Loss(t *autograd.Tape, b data.Batch) (out HeterotopicOutput, err error) {
 	n := len(b.Y)
-	if n < 2 || b.X.Dim(0)%n != 0 {
-		return out, fmt.Errorf("ssl: Heterotopic: %d labels do not fit a batch of %v, or are fewer than 2", n, b.X.Shape())
+	if _, _, err := viewsOf("Heterotopic", b, h.Options.Views(1), 2); err != nil {
+		return out, err
 	}
 	weak := b.X.Slice(0, n)
 	if !h.Options.ShareView {

@@ -18,7 +18,7 @@ import (
 // tiny is a configuration that runs in seconds, with files below a directory.
 func tiny(dir string) *config {
 	return &config{
-		source: recipes.Source{Data: "mnist", Imbalance: 5, Largest: 40}, stage: "compare", method: "simclr", arrangements: "base,generic-specific",
+		source: recipes.Source{Data: "mnist", Imbalance: 5, Largest: 40, Size: 32, HeldOut: true}, stage: "compare", method: "simclr", arrangements: "base,generic-specific",
 		mi: "infonce", filter: "auto", lambda: 0.5, beta: 0.1, temperature: own, epochs: 2, batch: 32, seeds: 1, decay: 5e-4,
 		out: dir, report: filepath.Join(dir, "page.html"), json: filepath.Join(dir, "results.json"),
 	}
