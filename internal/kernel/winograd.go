@@ -57,8 +57,8 @@ func winogradSuits(s *ConvShape, data bool) bool {
 // winogradWeightsSuits reports the same of the gradient to the weights, which sums
 // over images anyway and where N may count.
 func winogradWeightsSuits(s *ConvShape) bool {
-	if winogradCan(s) && s.Stride[1] == 2 {
-		return stridedWeightsSuits(s)
+	if s.Stride[1] == 2 {
+		return winogradWeightsCan(s) && stridedWeightsSuits(s)
 	}
 	return winogradSuits(s, false)
 }
@@ -70,9 +70,19 @@ const winoWidest = math.MaxInt32/(4*6*4*winoLanes) - 8
 // winogradCan reports whether the functions of this file can do s at all.
 func winogradCan(s *ConvShape) bool {
 	one := [3]int{1, 1, 1}
-	return s.Groups == 1 && s.Dilation == one && s.C > 0 && s.O > 0 && volume(s.In) > 0 && volume(s.Out) > 0 &&
-		max(s.In[2], s.Out[2]) <= winoWidest &&
-		(s.Stride == one && (s.Kernel == [3]int{1, 3, 3} || s.Kernel == [3]int{3, 3, 3}) || stridedCan(s))
+	return winogradFits(s) && (s.Stride == one && (s.Kernel == [3]int{1, 3, 3} || s.Kernel == [3]int{3, 3, 3}) ||
+		stridedCan(s) && s.Kernel[0] == 1 && s.Stride[0] == 1 && s.Pad[0] == 0)
+}
+
+// winogradWeightsCan reports the same of the gradient to the weights alone: that can be
+// done of 3 frames with stride 2 in the plane, and 1 or 2 in depth.
+func winogradWeightsCan(s *ConvShape) bool {
+	return winogradCan(s) || winogradFits(s) && stridedCan(s) && s.Kernel[0] == 3 && s.Stride[0] <= 2
+}
+
+func winogradFits(s *ConvShape) bool {
+	return s.Groups == 1 && s.Dilation == [3]int{1, 1, 1} && s.C > 0 && s.O > 0 && volume(s.In) > 0 && volume(s.Out) > 0 &&
+		max(s.In[2], s.Out[2]) <= winoWidest
 }
 
 // winogradForward computes y = act(conv(x, w) + bias); bias may be nil.
@@ -101,6 +111,7 @@ type winoShape struct {
 	pad     [3]int // may be negative: that much of src is left out
 	frames  int    // of the kernel
 	taps    int    // of the kernel
+	step    int    // frames of src from one frame of dst to the next
 	winoPhases
 
 	th, tw int // tiles in an image, down and across

@@ -94,9 +94,19 @@ func (*winoShape) layout(tiles, channels, ld int) winoLayout {
 // at returns where channel c of the first tile's first position lies.
 func (l *winoLayout) at(c int) int { return c/l.ld*36*l.pos + c%l.ld }
 
-// frameTiles is the number of tiles in the transformed input of a chunk: the
-// frames that the kernel reaches before and after count.
-func (t *winoTask) frameTiles(c *winoChunk) int { return (c.f1 - c.f0 + t.frames - 1) * c.tiles }
+// sourceFrames is the number of frames in the transformed input of a chunk: those that the
+// kernel reaches before and after count.
+func (t *winoTask) sourceFrames(c *winoChunk) int { return (c.f1-c.f0-1)*t.step + t.frames }
+
+// sourcePlace returns the place of the g-th of them. What is one step apart lies side by
+// side: of the frames that meet one of the kernel, each belongs to the next frame of the
+// result.
+func (t *winoTask) sourcePlace(c *winoChunk, g int) int {
+	return g%t.step*ceilDiv(t.sourceFrames(c), t.step) + g/t.step
+}
+
+// frameTiles is the number of tiles in the transformed input of a chunk.
+func (t *winoTask) frameTiles(c *winoChunk) int { return t.sourceFrames(c) * c.tiles }
 
 // inputPixels is the room for the pixels of a run.
 func (t *winoTask) inputPixels() int {
@@ -115,12 +125,13 @@ func (t *winoTask) inputChunk(c *winoChunk, v []float32, l winoLayout, pixels, t
 	plane := t.srcSize[0] * area
 	most := t.runRows()
 	one := len(pixels) / phases
-	for g := range c.f1 - c.f0 + t.frames - 1 {
-		z := c.f0 + g - t.pad[0]
+	for g := range t.sourceFrames(c) {
+		z := t.step*c.f0 + g - t.pad[0]
+		place := t.sourcePlace(c, g)
 		if z < 0 || z >= t.in[0] {
 			for b := 0; b < phases*t.c16; b += l.ld {
 				for i := range 36 {
-					clear(v[l.at(b)+i*l.pos+g*c.tiles*l.ld:][:c.tiles*l.ld])
+					clear(v[l.at(b)+i*l.pos+place*c.tiles*l.ld:][:c.tiles*l.ld])
 				}
 			}
 			continue
@@ -158,7 +169,7 @@ func (t *winoTask) inputChunk(c *winoChunk, v []float32, l winoLayout, pixels, t
 					}
 				}
 				for ph := range phases {
-					t.ops.input(&v[l.at(ph*t.c16+cb)+(g*c.tiles+run.offset*t.tw)*l.ld], &pixels[ph*one], &tmp[0],
+					t.ops.input(&v[l.at(ph*t.c16+cb)+(place*c.tiles+run.offset*t.tw)*l.ld], &pixels[ph*one], &tmp[0],
 						l.pos, l.ld, 4*t.tw+2, run.n, t.tw)
 				}
 				r += run.n

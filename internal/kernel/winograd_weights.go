@@ -77,6 +77,9 @@ const (
 // planWeights chooses chunks and parts from the shape alone.
 func (t *winoTask) planWeights() {
 	want := winoTiles(max(t.c*t.srcPhases, t.o))
+	if t.srcPhases > 1 && t.frames > 1 { // sums are many: add to them less often
+		want *= 4
+	}
 	t.divide(want, 4*want)
 	t.placePixels()
 	t.rows = winoEven(t.c)
@@ -143,13 +146,11 @@ func (t *winoTask) addChunk(i int, first bool, u []float32, pos, frame, o, width
 	}
 	for p := range 36 {
 		for g := range t.groups() {
-			from := t.v.at(c0) + g*c.tiles*t.v.ld
-			if t.srcPhases > 1 {
-				if t.live[p]>>g&1 == 0 {
-					continue
-				}
-				from = t.v.at(g*t.c16 + c0)
+			k, phase := g/t.srcPhases, g%t.srcPhases
+			if t.srcPhases > 1 && t.live[p]>>phase&1 == 0 {
+				continue
 			}
+			from := t.v.at(phase*t.c16+c0) + t.sourcePlace(&c, k)*c.tiles*t.v.ld
 			t.outer(u[p*pos+g*frame:], width, (c1-c0+1)/2, v[from+p*t.v.pos:], m[t.m.at(o)+p*t.m.pos:], rows, add)
 		}
 	}
