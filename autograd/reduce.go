@@ -104,14 +104,13 @@ type sumAxesOp struct {
 func (o *sumAxesOp) backward(t *Tape, y *node) {
 	x := y.in[0]
 	dx, add := t.gradInto(x)
-	s, one := [1]float32{o.scale}, [1]int{1}
 	if !add {
 		clear(dx)
 	}
 	// dx += dy·scale, dy repeated: one pass, and no product when scale is 1.
 	if o.scale != 1 {
 		dy := t.own(y)
-		kernel.Broadcast(kernel.OpMul, dy, y.shape(), dy, y.shape(), s[:], one[:])
+		kernel.Scale(dy, dy, o.scale)
 	}
 	kernel.Broadcast(kernel.OpAdd, dx, x.shape(), dx, x.shape(), y.gradient(), o.kept[:x.rank])
 }

@@ -1,6 +1,9 @@
 package kernel
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // A strided is an array of up to maxDims axes laid over a slice: the element at
 // index i is at off plus the sum of i·stride.
@@ -137,12 +140,12 @@ func (t *copyTask) transpose(dst []float32, ds int, src []float32, ss, rows, col
 // if there are too many axes or a size is negative.
 func layoutOf(op string, shape []int) (strides [maxDims]int, size int) {
 	if len(shape) > maxDims {
-		panic(fmt.Sprintf("kernel: %s: shape %v has more than %d axes", op, shape, maxDims))
+		panic(fmt.Sprintf("kernel: %s: shape %v has more than %d axes", op, slices.Clone(shape), maxDims)) // a copy, so that shapes stay on the stack
 	}
 	size = 1
 	for i := len(shape) - 1; i >= 0; i-- {
 		if shape[i] < 0 {
-			panic(fmt.Sprintf("kernel: %s: shape %v", op, shape))
+			panic(fmt.Sprintf("kernel: %s: shape %v", op, slices.Clone(shape)))
 		}
 		strides[i] = size
 		size *= shape[i]
@@ -164,7 +167,7 @@ func Permute(y, x []float32, shape, perm []int) {
 	for i := len(perm) - 1; i >= 0; i-- {
 		p := perm[i]
 		if p < 0 || p >= len(shape) || seen[p] {
-			panic(fmt.Sprintf("kernel: Permute: %v is no permutation of %d axes", perm, len(shape)))
+			panic(fmt.Sprintf("kernel: Permute: %v is no permutation of %d axes", slices.Clone(perm), len(shape)))
 		}
 		seen[p] = true
 		t.dim[i], t.dst.step[i], t.src.step[i] = shape[p], step, strides[p]
