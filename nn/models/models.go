@@ -1,7 +1,9 @@
 // Package models has the named networks of the library, randomly initialised from a
 // seed: the MNIST classifiers and the auto-encoders of the meta attack, those of
-// AutoZOOM, residual networks for CIFAR and ImageNet, and VGG with batch normalisation. [All] lists
-// them with their input, parameter count and multiply-adds.
+// AutoZOOM, residual networks for CIFAR and ImageNet, and VGG with batch normalisation; and
+// for clips C3D, I3D, residual networks with 3-D convolutions, and temporal segment networks
+// ([TSN]) over any network for images. [All] lists them with their input, parameter count and
+// multiply-adds. [Inflate] makes weights for clips of weights for images.
 //
 // Classifiers return logits and take pixels as their preprocessing left them; none
 // normalises its input. All are of type [nn.Classifier]: features, feature maps and
