@@ -10,6 +10,7 @@ import (
 
 	"github.com/mettleml/mettle/attack"
 	"github.com/mettleml/mettle/internal/kernel"
+	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 )
 
@@ -153,8 +154,9 @@ func (a MotionExcited) AttackScores(ctx context.Context, v zoo.Scorer, t *attack
 	l := &excitedLoop{
 		o:     zoo.NewObjective(v, t.Goal, a.Loss),
 		prior: a.prior(noise, frames, t.Rand(0)),
-		t:     t, x: append([]float32(nil), t.Clean.Data()...),
+		t:     t, one: t.Clean.Clone().Reshape(append([]int{1}, t.Clean.Shape()...)...),
 	}
+	l.x = l.one.Data()
 	if a.Shrink {
 		return l.shrink(ctx, a)
 	}
@@ -185,14 +187,19 @@ type excitedLoop struct {
 	o     *zoo.Objective
 	prior *zoo.Prior
 	t     *attack.Try
-	x     []float32
+	one   *tensor.Tensor // the iterate as a batch
+	x     []float32      // and as a slice
 }
 
 // earlyCheck asks about the iterate and then probes. It reports a success.
 func (l *excitedLoop) earlyCheck(ctx context.Context) (bool, error) {
-	_, won, err := l.t.Ask(ctx, l.o, l.x)
-	if err != nil || won {
-		return won, err
+	// By itself and not by Try.Ask, which copies the clip.
+	var seen [1]zoo.Evaluation
+	if err := zoo.Evaluate(ctx, l.o.Victim, l.one, l.o.Loss, l.o.Goal, seen[:]); err != nil {
+		return false, err
+	}
+	if l.t.Offer(l.x, seen[0].Label) {
+		return true, nil
 	}
 	return false, l.improve(ctx)
 }

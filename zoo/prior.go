@@ -168,7 +168,7 @@ func (t *priorProbe) Part(k int) { t.stage(t, k) }
 
 func (t *priorProbe) measure(k int) {
 	b := t.b
-	v, e := b.v[k*b.cell():][:b.cell()], b.e[k*b.cell():][:b.cell()]
+	v, e, delta := b.v[k*b.cell():][:b.cell()], b.e[k*b.cell():][:b.cell()], b.delta()
 	var plus, minus float64
 	for lo := 0; lo < len(v); lo += b.sw {
 		rowPlus, rowMinus := 0.0, 0.0
@@ -178,7 +178,8 @@ func (t *priorProbe) measure(k int) {
 				first, end := served(i, b.sw, b.w)
 				times = float64(end - first)
 			}
-			p, m := vi+e[lo+i], vi-e[lo+i]
+			ei := float64(delta * e[lo+i])
+			p, m := vi+ei, vi-ei
 			rowPlus += times * p * p
 			rowMinus += times * m * m
 		}
@@ -194,22 +195,25 @@ func (t *priorProbe) displace(k int) {
 	v, e := b.v[k*b.cell():][:b.cell()], b.e[k*b.cell():][:b.cell()]
 	first, end := served(k, b.f, b.frames)
 	n := b.frame()
-	for s, sign := range []float64{1, -1} {
-		// The displacement lies where the probe of the first frame will.
-		all := t.dst[s*len(t.x):][:len(t.x)]
-		d := all[first*n:][:n]
-		f := t.factor[k][s]
-		fs := f * sign
-		if b.sh == b.h && b.sw == b.w {
-			for i, vi := range v {
-				d[i] = float32(float64(f*vi) + float64(fs*e[i]))
-			}
-		} else {
-			b.spread(d, func(i int) float32 { return float32(float64(f*v[i]) + float64(fs*e[i])) })
+	// The displacements lie where the probes of the first frame will.
+	probes := [2][]float32{t.dst[:len(t.x)], t.dst[len(t.x):][:len(t.x)]}
+	up, down := probes[0][first*n:][:n], probes[1][first*n:][:n]
+	fu, fd := t.factor[k][0], t.factor[k][1]
+	eu, ed := fu*b.delta(), fd*b.delta()
+	if b.sh == b.h && b.sw == b.w {
+		for i, vi := range v {
+			up[i] = float32(float64(fu*vi) + float64(eu*e[i]))
+			down[i] = float32(float64(fd*vi) - float64(ed*e[i]))
 		}
-		for i := end - 1; i >= first; i-- {
-			to := all[i*n:][:n]
-			kernel.Add(to, t.x[i*n:][:n], d)
+	} else {
+		b.spread(up, func(i int) float32 { return float32(float64(fu*v[i]) + float64(eu*e[i])) })
+		b.spread(down, func(i int) float32 { return float32(float64(fd*v[i]) - float64(ed*e[i])) })
+	}
+	for i := end - 1; i >= first; i-- {
+		x := t.x[i*n:][:n] // for both probes while it is in the cache
+		for s, d := range [2][]float32{up, down} {
+			to := probes[s][i*n:][:n]
+			kernel.Add(to, x, d)
 			if t.pixels {
 				kernel.Clamp(to, to, 0, 1)
 			}
@@ -229,7 +233,7 @@ func (s *priorShape) spread(dst []float32, small func(i int) float32) {
 func (b *Prior) Learn(plus, minus float64) {
 	t := &b.learn
 	t.b = b
-	t.step = cmp.Or(b.LR, 0.1) * (plus - minus) / (cmp.Or(b.Probe, 0.01) * cmp.Or(b.Explore, 0.01))
+	t.step = cmp.Or(b.LR, 0.1) * (plus - minus) / cmp.Or(b.Probe, 0.01) // times δ, over δ
 	parallel.Run(b.f, t)
 	if b.Limit > 0 {
 		var v2, e2 float64
@@ -237,7 +241,7 @@ func (b *Prior) Learn(plus, minus float64) {
 			v2 += v * v
 			e2 += b.e[i] * b.e[i]
 		}
-		if f := b.Limit * math.Sqrt(e2/v2); f < 1 {
+		if f := b.Limit * b.delta() * math.Sqrt(e2/v2); f < 1 {
 			for i := range b.v {
 				b.v[i] *= f
 			}
@@ -298,11 +302,12 @@ func (b *Prior) Gradient(g []float64) {
 	}
 }
 
-// explore draws b.e.
+func (b *Prior) delta() float64 { return cmp.Or(b.Explore, 0.01) }
+
+// explore draws b.e, which is yet to be multiplied by δ.
 func (b *Prior) explore() error {
-	delta := cmp.Or(b.Explore, 0.01)
 	if b.Noise == nil {
-		sd := delta / math.Sqrt(float64(len(b.v)))
+		sd := 1 / math.Sqrt(float64(len(b.v)))
 		for i := range b.e {
 			b.e[i] = sd * b.Rand.NormFloat64()
 		}
@@ -310,9 +315,6 @@ func (b *Prior) explore() error {
 	}
 	if err := b.Noise.Draw(b.e, slices.Clone(b.shape), b.Rand); err != nil {
 		return fmt.Errorf("zoo: noise %s: %w", b.Noise.Name(), err)
-	}
-	for i := range b.e {
-		b.e[i] *= delta
 	}
 	return nil
 }

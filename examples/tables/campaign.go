@@ -11,11 +11,6 @@ import (
 	"github.com/mettleml/mettle/examples/internal/meter"
 )
 
-const (
-	piece  = 100 // images of a cell
-	gather = 256 // most queries of a joined call
-)
-
 // A result is what an attack found on all victims.
 type result struct {
 	arm      arm
@@ -48,7 +43,7 @@ func (b *book) plan(arms []arm, victims []*victim, n int) {
 	b.cell, b.planned = 0, 0
 	for i := range arms {
 		for _, v := range victims {
-			b.planned += (b.images(&arms[i], v, n) + piece - 1) / piece
+			b.planned += (b.images(&arms[i], v, n) + b.piece - 1) / b.piece
 		}
 	}
 }
@@ -66,9 +61,9 @@ func (b *book) attack(ctx context.Context, a arm, targeted bool, victims []*vict
 	for _, v := range victims {
 		var records []attack.Record
 		n := b.images(&a, v, n)
-		for lo := 0; lo < n; lo += piece {
+		for lo := 0; lo < n; lo += b.piece {
 			b.cell++
-			part, err := b.piece(ctx, r, v, lo, min(lo+piece, n))
+			part, err := b.attackPiece(ctx, r, v, lo, min(lo+b.piece, n))
 			if err != nil {
 				return nil, err
 			}
@@ -79,8 +74,8 @@ func (b *book) attack(ctx context.Context, a arm, targeted bool, victims []*vict
 	return r, nil
 }
 
-// piece is one cell: the attack on samples lo to hi of a victim.
-func (b *book) piece(ctx context.Context, r *result, v *victim, lo, hi int) ([]attack.Record, error) {
+// attackPiece is one cell: the attack on samples lo to hi of a victim.
+func (b *book) attackPiece(ctx context.Context, r *result, v *victim, lo, hi int) ([]attack.Record, error) {
 	a, goal := r.arm, goalName(r.targeted)
 	options, err := attack.EncodeOptions(a.attack)
 	if err != nil {
@@ -104,7 +99,7 @@ func (b *book) piece(ctx context.Context, r *result, v *victim, lo, hi int) ([]a
 			return nil, err
 		}
 		c := attack.Campaign{Job: job, Targeted: r.targeted, Budget: r.budget, Seed: b.c.seed,
-			Workers: b.c.workers, Gather: gather, Progress: m.Progress, Start: v.start}
+			Workers: b.workers, Gather: b.gather, Progress: m.Progress, Start: v.start}
 		res, err := c.Run(ctx, v.samples[lo:hi])
 		if err != nil {
 			return nil, err

@@ -43,8 +43,8 @@ func (b *book) table26(ctx context.Context) error {
 	}
 	var all [][]likeness // of an image, a likeness a row
 	for _, v := range b.victims {
-		for lo := 0; lo < len(v.samples); lo += piece {
-			hi := min(lo+piece, len(v.samples))
+		for lo := 0; lo < len(v.samples); lo += b.piece {
+			hi := min(lo+b.piece, len(v.samples))
 			key := struct {
 				What             string
 				Options          any

@@ -5,6 +5,7 @@
 //	go run ./examples/train -stage meta -data mnist
 //	go run ./examples/tables -chapter 2 -only 2.4,2.5
 //	go run ./examples/tables -chapter 2 -data DIR -weights DIR -out DIR -n 100
+//	go run ./examples/tables -chapter 3 -data CLIPS -victim FILE,FILE -n 100
 //
 // Every piece of a run, an attack on up to a hundred images of one victim, is kept
 // in OUT/cells under a name that follows from all that determines it. The same
@@ -31,15 +32,21 @@ type config struct {
 	seed                      uint64
 	cached                    bool
 	epochs, size              int
+	test, network             string
+	stride                    int
+	eps                       float64
 }
 
 func flags(c *config) {
 	var f cli.Flags
 	g := f.Group("What is made")
-	g.IntVar(&c.chapter, "chapter", 2, "of the thesis; there is 2")
+	g.IntVar(&c.chapter, "chapter", 2, "of the thesis: 2, 3 or 4")
 	g.StringVar(&c.data, "data", "mnist", "mnist, fashion, cifar10, tiny (in METTLE_DATA), or a directory of train/CLASS and test/CLASS with RGB pictures of 32x32")
 	g.StringVar(&c.root, "root", "", "chapter 4: directory that the paths of list files begin in; default: that of -data")
 	g.IntVar(&c.size, "size", 32, "chapter 4: pixels of a side that pictures in files get")
+	g.StringVar(&c.test, "test", "", "chapter 3: groups of the videos of -data to take clips from, such as 1,2,3; default: all")
+	g.IntVar(&c.stride, "stride", 1, "chapter 3: take every so many-th frame of a video")
+	g.Float64Var(&c.eps, "eps", 0.03, "chapter 3: Linf radius")
 	g.StringVar(&c.only, "only", "all", "tables and figures, such as 2.4,2.6,f2.1; frugal shows the neighbourhood of that preset")
 	g.StringVar(&c.rows, "rows", "all", "attacks of tables 2.4 and 2.5, separated by commas; NAME:N attacks N images only, such as all,autozoom:100")
 	g.StringVar(&c.out, "out", "tables", "directory for chapter2-DATA.md, the figures and the cells")
@@ -48,9 +55,11 @@ func flags(c *config) {
 	g = f.Group("The networks")
 	g.StringVar(&c.weights, "weights", "", "directory of the weights that examples/train makes; default meta-DATA")
 	g.StringVar(&c.sources, "sources", "", "table 2.3: models that taught the meta attacker; default: those for the pictures")
-	g.StringVar(&c.victim, "victim", "", "model to attack; default: that for the pictures")
+	g.StringVar(&c.victim, "victim", "", "model to attack; default: that for the pictures. Chapter 3: files of networks for clips, separated by commas")
 	g.StringVar(&c.transfer, "transfer", "", "file of a meta attacker trained on another data set, for another row")
 	g.IntVar(&c.estimated, "estimated", 200, "tables 2.7 and 2.8: images per source of the attacker learned from estimated gradients")
+
+	g.StringVar(&c.network, "network", "", "chapter 3: file of a network for images, for v-bad")
 
 	g = f.Group("How much")
 	g.IntVar(&c.n, "n", 1000, "test images to attack: the first that the victim gets right")
@@ -68,7 +77,10 @@ func main() {
 	var c config
 	flags(&c)
 	cli.Main("tables", "stopped; the same command goes on from the cells that are done", func(ctx context.Context) error {
-		if c.chapter == 4 {
+		switch c.chapter {
+		case 3:
+			return chapter3(ctx, &c)
+		case 4:
 			return chapter4(ctx, &c)
 		}
 		return run(ctx, &c)

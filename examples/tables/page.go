@@ -16,7 +16,9 @@ import (
 	"github.com/mettleml/mettle/internal/kernel"
 )
 
-func (b *book) path() string { return filepath.Join(b.c.out, "chapter2-"+b.name+".md") }
+func (b *book) path() string {
+	return filepath.Join(b.c.out, fmt.Sprintf("chapter%d-%s.md", b.chapter, b.name))
+}
 
 func (b *book) save() error { return atomicfile.WriteFile(b.path(), []byte(b.page.String())) }
 
@@ -32,7 +34,7 @@ func (b *book) table(t *report.Table) {
 
 // chart writes a figure beside the page and shows it there.
 func (b *book) chart(name string, c *report.Chart) error {
-	file := fmt.Sprintf("chapter2-%s-%s.svg", b.name, name)
+	file := fmt.Sprintf("chapter%d-%s-%s.svg", b.chapter, b.name, name)
 	fmt.Fprintf(&b.page, "![%s](%s)\n\n", c.Title, file)
 	return c.Write(filepath.Join(b.c.out, file))
 }

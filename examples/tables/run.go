@@ -22,6 +22,10 @@ import (
 // A book is a run: the data, the networks, and the page that is being written.
 type book struct {
 	c       *config
+	chapter int
+	piece   int // samples of a cell
+	workers int // samples attacked at a time
+	gather  int // most queries of a joined call
 	cast    cast.Cast
 	weights string
 	name    string // of the data, in file names
@@ -89,7 +93,7 @@ func open(ctx context.Context, c *config) (*book, error) {
 		cli.AtLeast("budget", c.budget, 0), cli.AtLeast("estimated", c.estimated, 1), cli.AtLeast("workers", c.workers, 1)); err != nil {
 		return nil, err
 	}
-	b := &book{c: c, weights: cmp.Or(c.weights, cast.Directory(c.data)), name: filepath.Base(c.data), began: time.Now(),
+	b := &book{c: c, chapter: 2, piece: 100, workers: c.workers, gather: 256, weights: cmp.Or(c.weights, cast.Directory(c.data)), name: filepath.Base(c.data), began: time.Now(),
 		cells: cells.Store{Dir: filepath.Join(c.out, "cells"), Cached: c.cached}}
 	var all []string
 	for _, s := range sections {

@@ -30,9 +30,13 @@ type classifier struct {
 
 func (c *classifier) accuracy() float64 { return float64(len(c.right)) / float64(len(c.answers)) }
 
-// classifier opens a network and asks it about the test images.
+// classifier opens a network of the cast and asks it about the test images.
 func (b *book) classifier(ctx context.Context, name string) (*classifier, error) {
-	path := cast.File(b.weights, name)
+	return b.open(ctx, cast.File(b.weights, name), name)
+}
+
+// open opens the network of a file and asks it about the test images.
+func (b *book) open(ctx context.Context, path, name string) (*classifier, error) {
 	c := &classifier{name: name}
 	var err error
 	if c.hash, err = fileDigest(path); err != nil {
@@ -68,7 +72,11 @@ func (b *book) classifier(ctx context.Context, name string) (*classifier, error)
 
 // batches goes through a data set in order.
 func batches(ctx context.Context, d data.Dataset, do func(lo int, x *tensor.Tensor, y []int) error) error {
-	l, err := data.NewLoader(d, data.LoaderOptions{BatchSize: 250})
+	size := 1
+	for _, n := range d.Shape() {
+		size *= n
+	}
+	l, err := data.NewLoader(d, data.LoaderOptions{BatchSize: max(1, min(250, 1<<23/size))})
 	if err != nil {
 		return err
 	}
