@@ -19,7 +19,7 @@ import (
 
 var slow = flag.Bool("slow", false, "run the comparison of attackers on a hundred pairs")
 
-// digits are the first MNIST test images, which the probe example ships, and the
+// digits are the first MNIST test images, which the examples ship, and the
 // pretrained victim for them. The meta attacker has seen neither.
 func digits(t *testing.T) (*zoo.Model, []Sample) {
 	t.Helper()

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"runtime"
 	"slices"
@@ -16,7 +18,9 @@ import (
 
 // table has a row for each attack (thesis tables 3.2 to 3.4).
 func (e *experiment) table() *report.Table {
-	t := &report.Table{Head: []string{" attack", "n", "success", "[95 %]", "queries", "[95 %]", "median", "mean, all", "L2", "Linf", "verified", "8 bits", "s"}}
+	t := &report.Table{Head: []string{" attack", "n", "success", "[95 %]", "queries", "[95 %]", "median", "mean, all", "L2", "Linf", "verified", "8 bits", "s"},
+		Help: map[string]string{"n": "clips attacked", "queries": "mean up to the first success, over successes", "mean, all": "mean queries, a failure counting as the budget",
+			"L2": "mean distance of the successes, over the whole clip", "verified": "successes that a separate pass confirms", "8 bits": "those that are left when pixels are rounded to 8 bits", "s": "seconds of work"}}
 	whole := func(v float64) string { return fmt.Sprintf("%.0f", v) }
 	percent := func(v float64) string { return fmt.Sprintf("%.0f %%", 100*v) }
 	for _, r := range e.results {
@@ -35,11 +39,40 @@ func (e *experiment) table() *report.Table {
 	return t
 }
 
+// rows are the results as probe's -json has them.
+func (e *experiment) rows() []attack.Summary {
+	rows := []attack.Summary{}
+	for _, r := range e.results {
+		s := r.Summary()
+		s.Attack = r.Attack
+		rows = append(rows, s)
+	}
+	return rows
+}
+
+// summary says in words what came out.
+func (e *experiment) summary() []string {
+	rows := slices.DeleteFunc(e.rows(), func(s attack.Summary) bool { return s.SuccessRate == 0 })
+	if len(rows) == 0 {
+		return []string{fmt.Sprintf("No attack succeeded within %d queries per clip.", e.c.budget), e.motionUse() + "."}
+	}
+	best := slices.MinFunc(rows, func(a, b attack.Summary) int { return cmp.Compare(a.QueriesMeanAll, b.QueriesMeanAll) })
+	return []string{
+		fmt.Sprintf("%s needs the fewest queries: %.0f on average, where a failure counts as the budget of %d. It succeeds on %.0f %% of the clips.", best.Attack, best.QueriesMeanAll, e.c.budget, 100*best.SuccessRate),
+		e.motionUse() + "."}
+}
+
 func (e *experiment) page() (*report.Page, error) {
 	pg := &report.Page{
 		Title: "Attacks on " + e.victim.Name,
 		Lead:  fmt.Sprintf("%d clips, %s, at most %d queries per clip, %s.", len(e.samples), e.c.goal, e.c.budget, time.Now().Format("2 January 2006")),
 	}
+	pg.Summary = e.summary()
+	rows, err := json.MarshalIndent(e.rows(), "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	pg.Files = []report.File{report.NewFile("rows.json", "application/json", rows)}
 	pg.Sections = append(pg.Sections,
 		report.Section{Title: "Result", Table: e.table(), Text: append(slices.Clone(e.notes),
 			"Queries are counted up to the first success, over successes; “mean, all” counts a failure as the budget. Every success is verified by a separate pass, as it is and rounded to 8 bits.")},
@@ -64,7 +97,7 @@ func (e *experiment) page() (*report.Page, error) {
 	for _, r := range e.results {
 		facts = append(facts, report.Fact{Name: r.Attack, Value: string(r.Options)})
 	}
-	pg.Sections = append(pg.Sections, report.Section{Title: "Protocol", Facts: facts})
+	pg.Sections = append(pg.Sections, report.Section{Title: "Protocol", Folded: true, Facts: facts})
 	return pg, nil
 }
 

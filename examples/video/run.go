@@ -158,7 +158,7 @@ func (e *experiment) motionUse() string {
 	for k, control := range controls {
 		parts = append(parts, fmt.Sprintf("%s %d", control.name, e.look.Controls[k]))
 	}
-	return fmt.Sprintf("does it use motion? right on the first %d clips: %s", e.look.Shown, strings.Join(parts, ", "))
+	return fmt.Sprintf("Does the victim use motion? Of the first %d clips it is right on: %s", e.look.Shown, strings.Join(parts, ", "))
 }
 
 // tasks builds what -attack names. v is the victim itself, which attacks with gradients
@@ -323,11 +323,7 @@ func (e *experiment) report() error {
 	}
 	wrote(e.c.report, err)
 	if e.c.json != "" {
-		rows := []attack.Summary{}
-		for _, r := range e.results {
-			rows = append(rows, r.Summary())
-		}
-		wrote(e.c.json, writeJSON(e.c.json, rows))
+		wrote(e.c.json, writeJSON(e.c.json, e.rows()))
 	}
 	if e.c.out != "" {
 		wrote(e.c.out, e.save(e.c.out))
