@@ -41,6 +41,11 @@ type MotionExcited struct {
 	Limit   float64  `json:",omitempty"` // how long the guess may become, as a multiple of what is explored; 0: any length
 	Loss    zoo.Loss // nil: SecondProbability{}; where a class is wanted, cross-entropy as in GEO-TRAP
 
+	// Starts asks first about so many clips at the edge of the Linf ball, striped at random
+	// as those that Square begins at, and goes on from the best. 0 begins at the clean clip.
+	// It is ours.
+	Starts int `json:",omitempty"`
+
 	Accounting Accounting // "": EarlyCheck
 
 	// Shrink is another way to a certain class, that of V-BAD: from a clip of that class
@@ -108,7 +113,7 @@ func (a MotionExcited) Check(shape []int) error {
 		value float64
 	}{
 		{"Eps", a.Eps}, {"LR", a.LR}, {"PriorLR", a.PriorLR}, {"Probe", a.Probe}, {"Explore", a.Explore},
-		{"Tile", float64(a.Tile)}, {"Decay", a.Decay}, {"Limit", a.Limit},
+		{"Tile", float64(a.Tile)}, {"Starts", float64(a.Starts)}, {"Decay", a.Decay}, {"Limit", a.Limit},
 	} {
 		if !(o.value >= 0) || math.IsInf(o.value, 1) {
 			err = errors.Join(err, fmt.Errorf("video: MotionExcited.%s is %g; it must not be negative, and 0 means the default", o.name, o.value))
@@ -123,8 +128,8 @@ func (a MotionExcited) Check(shape []int) error {
 	if a.Accounting != "" && a.Accounting != EarlyCheck && a.Accounting != Charged3 {
 		err = errors.Join(err, fmt.Errorf("video: unknown accounting %q (have %q and %q)", string(a.Accounting), EarlyCheck, Charged3))
 	}
-	if a.Shrink && (a.L2 || a.Accounting == Charged3) {
-		err = errors.Join(err, errors.New("video: MotionExcited.Shrink is for Linf and early-check"))
+	if a.Shrink && (a.L2 || a.Accounting == Charged3 || a.Starts > 0) || a.L2 && a.Starts > 0 {
+		err = errors.Join(err, errors.New("video: MotionExcited.Shrink is for Linf and early-check, and Starts is for Linf without Shrink"))
 	}
 	return errors.Join(err, noiseCheck(a.Noise))
 }
@@ -160,6 +165,9 @@ func (a MotionExcited) AttackScores(ctx context.Context, v zoo.Scorer, t *attack
 	if a.Shrink {
 		return l.shrink(ctx, a)
 	}
+	if done, err := l.begin(ctx, a.Starts, a.Eps, t.Rand(2)); done || err != nil {
+		return err
+	}
 	step := l.signs(a.LR, a.Eps)
 	if a.L2 || a.Tile > 0 {
 		step = l.generic(a)
@@ -189,6 +197,41 @@ type excitedLoop struct {
 	t     *attack.Try
 	one   *tensor.Tensor // the iterate as a batch
 	x     []float32      // and as a slice
+}
+
+// begin asks about n striped clips and goes to the one of the least loss. It reports a
+// success.
+func (l *excitedLoop) begin(ctx context.Context, n int, eps float64, r *rand.Rand) (bool, error) {
+	if n == 0 {
+		return false, nil
+	}
+	clean := l.t.Clean.Data()
+	lo, hi, y := make([]float32, len(clean)), make([]float32, len(clean)), make([]float32, len(clean))
+	attack.Linf.Bounds(lo, hi, clean, eps)
+	h, w := l.t.Clean.Dim(2), l.t.Clean.Dim(3)
+	least := math.Inf(1)
+	for range n {
+		for plane := 0; plane < len(y); plane += h * w {
+			for col := range w {
+				from := lo
+				if r.IntN(2) == 1 {
+					from = hi
+				}
+				for i := plane + col; i < plane+h*w; i += w {
+					y[i] = from[i]
+				}
+			}
+		}
+		loss, won, err := l.t.Ask(ctx, l.o, y)
+		if err != nil || won {
+			return won, err
+		}
+		if loss < least {
+			least = loss
+			copy(l.x, y)
+		}
+	}
+	return false, nil
 }
 
 // earlyCheck asks about the iterate and then probes. It reports a success.

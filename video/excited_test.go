@@ -331,6 +331,47 @@ func TestExcitedInvariants(t *testing.T) {
 	}
 }
 
+// TestStarts: the first clips are striped, at the edge of the ball, and the attack goes on
+// from the best of them.
+func TestStarts(t *testing.T) {
+	shape := []int{3, 3, 16, 16}
+	v := newClipVictim(3, shape, gaussian(5, 0.02))
+	s := sampleFor(t, v, movingSquare(shape, 4))
+	v.margin(t, s, 30)
+	var starts [][]float32
+	var iterate []float32
+	v.seen = func(call int, x []float32) {
+		switch {
+		case call >= 1 && call <= 5:
+			starts = append(starts, slices.Clone(x))
+		case call == 6:
+			iterate = slices.Clone(x)
+		}
+	}
+	attacked(t, MotionExcited{Starts: 5}, v, s, zoo.Untargeted(s.Label), 20, 2)
+	v.seen = nil
+	least, best := math.Inf(1), -1
+	for k, x := range starts {
+		for i, p := range x {
+			d := math.Abs(float64(p) - float64(s.X.Data()[i]))
+			up, above := p > s.X.Data()[i], i%256 >= 16 && x[i-16] > s.X.Data()[i-16]
+			if math.Abs(d-0.03) > 1e-6 || i%256 >= 16 && up != above {
+				t.Fatalf("start %d, value %d: %v away, up %v, above it %v", k, i, d, up, above)
+			}
+		}
+		z := make([]float64, 3)
+		if err := v.Scores(context.Background(), tensor.FromSlice(x, append([]int{1}, shape...)...), z); err != nil {
+			t.Fatal(err)
+		}
+		if l := (SecondProbability{}).Value(z, zoo.Logits, zoo.Goal{}); l < least {
+			least, best = l, k
+		}
+	}
+	if len(starts) != 5 || !slices.Equal(iterate, starts[best]) {
+		t.Errorf("%d starts, and the attack does not go on from the best, %d", len(starts), best)
+	}
+}
+
 // averages is a small network for images of 16x16.
 func averages(channels int) nn.Module {
 	r := rand.New(rand.NewPCG(2, 2))
@@ -378,7 +419,7 @@ func TestCountsAreTheVictims(t *testing.T) {
 	for name, a := range clipAttacks(3) {
 		for _, goal := range []zoo.Goal{zoo.Untargeted(s.Label), zoo.Targeted(s.Label, target)} {
 			list := []attack.Attack{a}
-			if m, ok := a.(MotionExcited); ok && goal.Targeted && m.Accounting != Charged3 {
+			if m, ok := a.(MotionExcited); ok && goal.Targeted && m.Accounting != Charged3 && m.Starts == 0 {
 				m.Shrink = true
 				list = append(list, m)
 			}

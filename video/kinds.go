@@ -3,6 +3,7 @@ package video
 import (
 	"github.com/mettleml/mettle/attack"
 	"github.com/mettleml/mettle/video/motion"
+	"github.com/mettleml/mettle/zoo"
 )
 
 // The attacks on clips in the registry (attack.Kinds). Those on images that a ball serves
@@ -17,6 +18,8 @@ func init() {
 			{Name: "released", What: "the released code: three queries per step, and clips at rest get one colour", Attack: MotionExcited{Noise: Sparked{Least: 1}, Accounting: Charged3}},
 			{Name: "adapted", What: "motion maps whose intervals suit the clip (figure 3.5)", Attack: MotionExcited{Noise: Sparked{Map: Motion{Selector: motion.Adapted{}}}}},
 			{Name: "per-frame", What: "every frame by its own motion; the others' noise is the same in all frames, which a victim that looks at motion may not even see", Attack: MotionExcited{Noise: Sparked{PerInterval: true, Map: Motion{Selector: EachFrame{}}}}},
+			{Name: "frugal", What: "ours, for victims that look at motion: from the best of 20 striped clips, every frame by its own motion and half as much of GEO-TRAP's noise; found on moving digits, where it takes a third of the queries", Attack: MotionExcited{
+				Noise: Mixture{A: Sparked{PerInterval: true, Map: Motion{Selector: EachFrame{}}}, B: GeoNoise{}, Weight: 0.5}, Loss: zoo.Margin{}, Starts: 20}},
 			{Name: "flow", What: "dense flow instead of blocks (ME-Sampler with OF)", Attack: MotionExcited{Noise: Sparked{Map: Motion{Estimator: motion.Farneback{}}}}},
 			{Name: "mixed", What: "with as much one-noise added, for victims whose sensitivity does not follow motion", Attack: MotionExcited{Noise: Sparked{Mix: 1}}},
 		}},

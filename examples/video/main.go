@@ -35,7 +35,7 @@ type config struct {
 }
 
 // usual are the attacks without -attack.
-const usual = "motion-excited,motion-excited:per-frame,one-noise,multi-noise,geo-trap,e-square"
+const usual = "motion-excited,motion-excited:per-frame,motion-excited:frugal,one-noise,multi-noise,geo-trap,e-square"
 
 func parse(c *config) {
 	var flags cli.Flags

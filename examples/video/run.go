@@ -230,16 +230,25 @@ func fit(a attack.Attack, block int, shape []int) attack.Attack {
 	if !ok || block == 0 {
 		return a
 	}
-	s, ok := m.Noise.(video.Sparked)
-	if m.Noise != nil && !ok {
-		return a
-	}
-	if own, ok := s.Map.(video.Motion); s.Map == nil || ok && own.Estimator == nil {
-		own.Estimator = motion.BlockMatch{Block: block, Range: max(7, min(block, 16))}
-		s.Map = own
-	}
-	m.Noise = s
+	m.Noise = fitNoise(m.Noise, block)
 	return m
+}
+
+func fitNoise(n video.Noise, block int) video.Noise {
+	switch n := n.(type) {
+	case nil:
+		return fitNoise(video.Sparked{}, block)
+	case video.Mixture:
+		n.A, n.B = fitNoise(n.A, block), fitNoise(n.B, block)
+		return n
+	case video.Sparked:
+		if own, ok := n.Map.(video.Motion); n.Map == nil || ok && own.Estimator == nil {
+			own.Estimator = motion.BlockMatch{Block: block, Range: max(7, min(block, 16))}
+			n.Map = own
+		}
+		return n
+	}
+	return n
 }
 
 // A curve is the loss of the clips that an attack stood at, against the queries: for each
