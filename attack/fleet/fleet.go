@@ -13,6 +13,7 @@ import (
 
 	"github.com/mettleml/mettle/attack"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // A Fleet is a connection to the servers that campaigns are kept on.
@@ -57,39 +58,15 @@ func Open(ctx context.Context, o OpenOptions) (*Fleet, error) {
 }
 
 func open(ctx context.Context, nc *nats.Conn, o OpenOptions) (*Fleet, error) {
-	servers, err := askDurability(ctx, nc, o.Monitor)
-	if err != nil {
-		return nil, err
-	}
 	clustered := nc.ConnectedClusterName() != ""
 	if o.Create {
-		replicas := 1
-		if clustered {
-			replicas = 3
-			if n := len(servers); n > 0 && n < 3 {
-				if !o.Unsafe {
-					return nil, fmt.Errorf("fleet: a cluster of %d servers: three are needed, so that one may fail; start the others, or allow fewer by -unsafe", n)
-				}
-				replicas = 1
-			}
-		}
-		for try := 0; ; try++ { // a cluster that has just begun has no leader yet
-			short, cancel := context.WithTimeout(ctx, 5*time.Second)
-			err := CreateStreams(short, nc, StreamOptions{Replicas: replicas})
-			cancel()
-			if err == nil {
-				break
-			}
-			if !transient(err) || try == 20 {
-				return nil, fmt.Errorf("fleet: making the streams: %w", err)
-			}
-			if perr := Pause(ctx, try+6); perr != nil {
-				return nil, errors.Join(perr, err)
-			}
+		if err := create(ctx, nc, o, clustered); err != nil {
+			return nil, err
 		}
 	}
 	said := newSaying(o.Log)
 	f := &Fleet{nc: nc}
+	var err error
 	for try := 0; ; try++ {
 		short, cancel := context.WithTimeout(ctx, 5*time.Second)
 		f.stream, err = NewJetStream(short, nc, func(err error) { said.say("the servers: %v; trying again", err) })
@@ -109,15 +86,52 @@ func open(ctx context.Context, nc *nats.Conn, o OpenOptions) (*Fleet, error) {
 		f.Store, f.foreign = o.Store, true
 	}
 	if !o.Unsafe {
-		if err := f.checkDurability(ctx, servers, clustered); err != nil {
+		if err := f.checkDurability(ctx, o.Monitor, clustered); err != nil {
 			return nil, err
 		}
 	}
 	return f, nil
 }
 
-// checkDurability refuses servers that keep a log and may forget what they acknowledged.
-func (f *Fleet) checkDurability(ctx context.Context, servers map[string]Durability, clustered bool) error {
+// create makes the streams. A cluster that has just begun takes some seconds to agree.
+func create(ctx context.Context, nc *nats.Conn, o OpenOptions, clustered bool) error {
+	replicas := 1
+	switch {
+	case o.Unsafe:
+		replicas = 0
+	case clustered:
+		replicas = 3
+	}
+	var err error
+	for try := range 20 {
+		short, cancel := context.WithTimeout(ctx, 5*time.Second)
+		err = CreateStreams(short, nc, StreamOptions{Replicas: replicas})
+		cancel()
+		if err == nil {
+			return nil
+		}
+		if !transient(err) && !noPeers(err) {
+			break
+		}
+		if perr := Pause(ctx, try+8); perr != nil {
+			return errors.Join(perr, err)
+		}
+	}
+	if noPeers(err) {
+		return fmt.Errorf("fleet: a cluster needs three servers, so that one may fail: start the others, or allow fewer by -unsafe: %w", err)
+	}
+	return fmt.Errorf("fleet: making the streams: %w", err)
+}
+
+// noPeers reports whether a cluster has too few servers for three replicas.
+func noPeers(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.ErrorCode == 10005
+}
+
+// checkDurability refuses servers that keep the logs and may forget what they
+// acknowledged. Most of them must say how they keep their data; one may be down.
+func (f *Fleet) checkDurability(ctx context.Context, monitor []string, clustered bool) error {
 	info, err := f.stream.logs.Info(ctx)
 	if err != nil {
 		return explain(err)
@@ -132,58 +146,68 @@ func (f *Fleet) checkDurability(ctx context.Context, servers map[string]Durabili
 			holders = append(holders, r.Name)
 		}
 	}
-	for _, name := range holders {
-		d, ok := servers[name]
-		switch {
-		case !ok:
-			return fmt.Errorf("fleet: server %s does not tell whether it flushes every write: start it by fleet serve, give the address of its monitoring by -monitor, or allow it by -unsafe", name)
-		case !d.SyncAlways:
-			return fmt.Errorf("fleet: server %s does not flush every write: if it loses power, it forgets what it has acknowledged, by default of two minutes, and queries are paid for twice; set sync_interval: always in its jetstream block, or allow it by -unsafe", name)
-		}
-	}
-	return nil
-}
-
-// askDurability asks the servers how they keep their data: by their own word if they are
-// ours, by their monitoring if not.
-func askDurability(ctx context.Context, nc *nats.Conn, monitor []string) (map[string]Durability, error) {
 	servers := map[string]Durability{}
-	inbox := nats.NewInbox()
-	sub, err := nc.SubscribeSync(inbox)
-	if err != nil {
-		return nil, fmt.Errorf("fleet: %w", err)
-	}
-	defer sub.Unsubscribe()
-	want := 1
-	if nc.ConnectedClusterName() != "" {
-		want = 3
-	}
-	for try := 0; try < 6 && len(servers) < want; try++ { // servers may have started a moment ago
-		if err := nc.PublishRequest(DurabilitySubject, inbox, nil); err != nil {
-			return nil, fmt.Errorf("fleet: %w", err)
-		}
-		for end := time.Now().Add(500 * time.Millisecond); len(servers) < want; {
-			m, err := sub.NextMsg(time.Until(end))
-			if err != nil {
-				break
-			}
-			var d Durability
-			if len(m.Data) > 0 && json.Unmarshal(m.Data, &d) == nil {
-				servers[d.Server] = d
-			}
-		}
-		if len(monitor) > 0 {
-			break
-		}
-	}
 	for _, address := range monitor {
 		d, err := monitored(ctx, address)
 		if err != nil {
-			return nil, fmt.Errorf("fleet: monitoring at %s: %w", address, err)
+			return fmt.Errorf("fleet: monitoring at %s: %w", address, err)
 		}
 		servers[d.Server] = d
 	}
-	return servers, nil
+	silent := ""
+	for try := range 30 { // servers may have started a moment ago
+		if err := askDurability(f.nc, servers); err != nil {
+			return err
+		}
+		known := 0
+		for _, name := range holders {
+			d, ok := servers[name]
+			switch {
+			case !ok:
+				silent = name
+			case !d.SyncAlways:
+				return fmt.Errorf("fleet: server %s does not flush every write: if it loses power, it forgets what it has acknowledged, by default of two minutes, and queries are paid for twice; set sync_interval: always in its jetstream block, or allow it by -unsafe", name)
+			default:
+				known++
+			}
+		}
+		if known > len(holders)/2 {
+			return nil
+		}
+		if len(monitor) > 0 && try > 3 {
+			break
+		}
+		if err := Pause(ctx, 8); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("fleet: server %s does not tell whether it flushes every write: start it by fleet serve, give the address of its monitoring by -monitor, or allow it by -unsafe", silent)
+}
+
+// askDurability asks the servers that are ours how they keep their data.
+func askDurability(nc *nats.Conn, servers map[string]Durability) error {
+	inbox := nats.NewInbox()
+	sub, err := nc.SubscribeSync(inbox)
+	if err != nil {
+		return fmt.Errorf("fleet: %w", err)
+	}
+	defer sub.Unsubscribe()
+	if err := nc.PublishRequest(DurabilitySubject, inbox, nil); err != nil {
+		return fmt.Errorf("fleet: %w", err)
+	}
+	for end := time.Now().Add(200 * time.Millisecond); ; {
+		m, err := sub.NextMsg(time.Until(end))
+		if err != nil {
+			return nil
+		}
+		var d Durability
+		if len(m.Data) > 0 && json.Unmarshal(m.Data, &d) == nil {
+			servers[d.Server] = d
+			if !d.Clustered {
+				return nil
+			}
+		}
+	}
 }
 
 // monitored asks the monitoring of a server.

@@ -37,7 +37,7 @@ type JetStream struct {
 
 // StreamOptions say how a fleet's streams are kept.
 type StreamOptions struct {
-	Replicas int // 0: 1
+	Replicas int // 0: what there is, or 1
 }
 
 // CreateStreams makes the streams and the object store of a fleet where they are missing.
@@ -47,7 +47,6 @@ func CreateStreams(ctx context.Context, nc *nats.Conn, opt StreamOptions) error 
 	if err != nil {
 		return err
 	}
-	replicas := max(opt.Replicas, 1)
 	for _, c := range []jetstream.StreamConfig{
 		{Name: logStream, Subjects: []string{logPrefix + ">"}, DenyDelete: true, MaxMsgsPerSubject: -1},
 		{Name: docStream, Subjects: []string{docPrefix + ">"}, DenyDelete: true, MaxMsgsPerSubject: 1},
@@ -55,13 +54,13 @@ func CreateStreams(ctx context.Context, nc *nats.Conn, opt StreamOptions) error 
 		{Name: workStream, Subjects: []string{workPrefix + ">"}, Retention: jetstream.WorkQueuePolicy,
 			MaxMsgsPerSubject: 1, Discard: jetstream.DiscardNew, DiscardNewPerSubject: true},
 	} {
-		c.Storage, c.Replicas = jetstream.FileStorage, replicas
+		c.Storage, c.Replicas = jetstream.FileStorage, opt.Replicas
 		c.MaxMsgs, c.MaxBytes = -1, -1
 		if err := createStream(ctx, js, c); err != nil {
 			return err
 		}
 	}
-	_, err = js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: objectBucket, Storage: jetstream.FileStorage, Replicas: replicas})
+	_, err = js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: objectBucket, Storage: jetstream.FileStorage, Replicas: max(opt.Replicas, 1)})
 	if err != nil && !errors.Is(err, jetstream.ErrBucketExists) {
 		return explain(err)
 	}
@@ -71,12 +70,14 @@ func CreateStreams(ctx context.Context, nc *nats.Conn, opt StreamOptions) error 
 func createStream(ctx context.Context, js jetstream.JetStream, c jetstream.StreamConfig) error {
 	s, err := js.Stream(ctx, c.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		s, err = js.CreateStream(ctx, c)
+		wanted := c
+		wanted.Replicas = max(c.Replicas, 1)
+		s, err = js.CreateStream(ctx, wanted)
 	}
 	if err != nil {
 		return explain(err)
 	}
-	if got := s.CachedInfo().Config; got.Replicas != c.Replicas {
+	if got := s.CachedInfo().Config; c.Replicas > 0 && got.Replicas != c.Replicas {
 		return fmt.Errorf("fleet: stream %s has %d replicas, and %d are wanted: %w", c.Name, got.Replicas, c.Replicas, ErrRefused)
 	}
 	return nil

@@ -71,6 +71,7 @@ func takeOver(ctx context.Context, s Store, o Objects, j *Journal, random io.Rea
 		if len(frames) > 0 {
 			l.pos = frames[len(frames)-1].Pos
 			if last, err := decodeFrame(frames[len(frames)-1].Data); err == nil && last.kind&^kindSpilled == kindDone {
+				frames = frames[len(frames)-1:] // what stood before it may have been trimmed while we read
 				break
 			}
 		}

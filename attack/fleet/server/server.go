@@ -44,9 +44,9 @@ type Options struct {
 	CAFile             string // of the authority of clients' certificates, which are then required
 	ClusterUser        string // that the servers of a cluster must know
 	ClusterPassword    string
-	Config             string // a configuration file of NATS instead of all that but Dir, which it may name
-	Log                func(format string, args ...any)
-	UnsafeSyncInterval time.Duration // for tests of what happens without SyncAlways; 0: sync always
+	Config             string                           // a configuration file of NATS instead of all that but Dir, which it may name
+	Log                func(format string, args ...any) `json:"-"`
+	UnsafeSyncInterval time.Duration                    // for tests of what happens without SyncAlways; 0: sync always
 }
 
 // Start starts a server.

@@ -1,0 +1,221 @@
+package fleet_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/mettleml/mettle/attack/fleet"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// A chaos is a campaign whose workers and servers are killed while it is under way.
+type chaos struct {
+	t       *testing.T
+	r       *rand.Rand
+	v       *victim
+	s       *servers
+	f       *fleet.Fleet
+	workers []*process
+	args    []workerArgs
+	kills   map[string]int
+}
+
+const (
+	chaosUnits   = 2               // of a worker at a time
+	chaosCall    = 16              // queries of a call at most
+	chaosBudget  = 160             // queries of a unit, and so of a call, at most
+	chaosAckWait = 2 * time.Second // of the queue
+)
+
+func newChaos(t *testing.T, seed uint64, v *victim, nServers, nWorkers int) *chaos {
+	c := &chaos{t: t, r: rand.New(rand.NewPCG(seed, 1)), v: v, s: startServers(t, nServers), kills: map[string]int{}}
+	f, err := fleet.Open(context.Background(), fleet.OpenOptions{Connection: fleet.Connection{URL: c.s.url}, Create: true, Log: func(string, ...any) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(f.Close)
+	c.f = f
+	dir := t.TempDir()
+	for i := range nWorkers {
+		c.args = append(c.args, workerArgs{URL: c.s.url, Name: fmt.Sprint("w", i), Journal: filepath.Join(dir, fmt.Sprint(i)), Units: chaosUnits, AckWait: chaosAckWait})
+		c.workers = append(c.workers, nil)
+	}
+	return c
+}
+
+func (c *chaos) startWorker(i int) {
+	c.workers[i] = start(c.t, fmt.Sprint("worker", i), "worker", c.args[i])
+}
+
+// leader is the number of the server that leads the logs, or a random one if there is none.
+func (c *chaos) leader() int {
+	nc, err := (fleet.Connection{URL: c.s.url}).Connect(context.Background())
+	if err == nil {
+		defer nc.Close()
+		js, err := jetstream.New(nc)
+		if err == nil {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			if s, err := js.Stream(ctx, "METTLE_LOG"); err == nil && s.CachedInfo().Cluster != nil {
+				for i, o := range c.s.options {
+					if o.Name == s.CachedInfo().Cluster.Leader {
+						return i
+					}
+				}
+			}
+		}
+	}
+	return c.r.IntN(len(c.s.procs))
+}
+
+// killOne kills something by lot and starts it again.
+func (c *chaos) killOne() {
+	switch p := c.r.IntN(10); {
+	case p < 6:
+		i := c.r.IntN(len(c.workers))
+		c.workers[i].kill()
+		c.kills["worker"]++
+		c.startWorker(i)
+	case p < 9:
+		i := c.leader()
+		c.s.procs[i].kill()
+		c.kills["leader"]++
+		time.Sleep(time.Duration(c.r.IntN(300)) * time.Millisecond)
+		c.s.start(i)
+	default:
+		for i := range c.s.procs {
+			c.s.procs[i].kill()
+		}
+		c.kills["all servers"]++
+		for i := range c.s.procs {
+			c.s.start(i)
+		}
+	}
+}
+
+func (c *chaos) total() (n int) {
+	for _, k := range c.kills {
+		n += k
+	}
+	return n
+}
+
+// watch compares the counts while the campaign is under way.
+func (c *chaos) watch(limit int64) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	before, err := c.f.Audit(ctx, "test")
+	if err != nil {
+		if ctx.Err() == nil {
+			c.t.Errorf("audit: %v", err)
+		}
+		return
+	}
+	paid := c.v.paid()
+	after, err := c.f.Audit(ctx, "test")
+	if err != nil {
+		if ctx.Err() == nil {
+			c.t.Errorf("audit: %v", err)
+		}
+		return
+	}
+	if !(before.Answers <= paid && paid <= after.Intents && (limit == 0 || after.Intents <= limit)) {
+		c.t.Errorf("%d answers, %d paid, %d intents, limit %d", before.Answers, paid, after.Intents, limit)
+	}
+}
+
+// slowly makes a campaign last: its attacks hardly find anything.
+func slowly(f *fleet.File) {
+	f.Budget = chaosBudget
+	f.Attacks[0].Options = []byte(`{"Eps": 0.02}`)
+	f.Attacks[1].Options = []byte(`{"Iterations": 9, "Coordinates": 8}`)
+}
+
+// testSeed is a new seed, or the one that a test is to be repeated with.
+func testSeed(t *testing.T) uint64 {
+	seed := rand.Uint64() >> 32
+	if s := os.Getenv("METTLE_FLEET_SEED"); s != "" {
+		seed, _ = strconv.ParseUint(s, 10, 64)
+	}
+	t.Logf("METTLE_FLEET_SEED=%d", seed)
+	return seed
+}
+
+// TestKills kills workers, leaders and all servers again and again. The campaign ends with
+// the records of one process; at any time answers <= paid <= intents, where paid is the
+// victim's own count; and no more is paid for than the calls that were under way at each
+// kill, nothing if the victim remembers what it was asked.
+func TestKills(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes; not in -short")
+	}
+	seed := testSeed(t)
+	for _, c := range []struct {
+		servers, remember int
+		short, long       int // kills
+	}{
+		{1, 0, 6, 60}, {3, 0, 6, 100}, {3, 1 << 20, 0, 60},
+	} {
+		kills := c.short
+		samples := 6
+		if *long {
+			kills, samples = c.long, 60
+		}
+		if kills == 0 {
+			continue
+		}
+		t.Run(fmt.Sprintf("%d servers, %d remembered", c.servers, c.remember), func(t *testing.T) {
+			v := startVictim(t, victimArgs{Delay: 8 * time.Millisecond, Remember: c.remember})
+			file := campaign(t, samples, v.url(), slowly)
+			quick := startVictim(t, victimArgs{})
+			local := *file
+			local.Victim.URL, local.Victim.Identity = quick.url(), v.url()
+			want, need := undisturbed(t, &local)
+			x := newChaos(t, seed, v, c.servers, 3)
+			if _, err := x.f.Submit(context.Background(), file); err != nil {
+				t.Fatal(err)
+			}
+			for i := range x.workers {
+				x.startWorker(i)
+			}
+			time.Sleep(time.Second)
+			for x.total() < kills && !t.Failed() {
+				done, stopped, err := x.f.Finished(context.Background(), "test")
+				if err != nil || stopped != "" {
+					t.Fatal(err, stopped)
+				}
+				if done {
+					t.Logf("the campaign was done after %d kills", x.total())
+					break
+				}
+				time.Sleep(time.Duration(x.r.IntN(700)) * time.Millisecond)
+				x.killOne()
+				if x.total()%10 == 3 {
+					x.watch(0)
+				}
+			}
+			finish(t, x.f, 3*time.Minute)
+			x.watch(0)
+			intents, answers := same(t, x.f, want)
+			paid := v.paid()
+			t.Logf("kills %v: %d intents, %d answers, %d paid; one process needs %d", x.kills, intents, answers, paid, need)
+			if answers != need || paid < answers || intents < paid {
+				t.Errorf("%d answers, %d paid, %d intents; one process needs %d", answers, paid, intents, need)
+			}
+			underWay := int64(x.kills["worker"]*chaosUnits+(x.kills["leader"]+x.kills["all servers"])*chaosUnits*len(x.workers)) * chaosBudget
+			if paid-need > underWay {
+				t.Errorf("%d queries were paid beyond the %d that are needed, with at most %d under way at the kills", paid-need, need, underWay)
+			}
+			if c.remember > 0 && paid != need {
+				t.Errorf("the victim remembers what it was asked, and counts %d queries where %d are needed", paid, need)
+			}
+		})
+	}
+}
