@@ -32,7 +32,9 @@ import (
 	"github.com/mettleml/mettle/zoo/oip"
 )
 
-var long = flag.Bool("long", false, "run the tests that take minutes in full")
+// long runs the tests that take minutes in full; the flag is defined beside the tests of
+// the package's insides.
+func long() bool { return flag.Lookup("long").Value.String() == "true" }
 
 // The test binary is also the processes that tests start: victims, servers and workers.
 const roleEnv = "METTLE_FLEET_TEST_ROLE"

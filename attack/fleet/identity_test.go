@@ -33,7 +33,7 @@ func TestSameRecords(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := 4
-			if *long {
+			if long() {
 				n = 12
 			}
 			file := campaign(t, n, v.url(), func(f *fleet.File) { f.Victim.Encoding, f.Gather = c.encoding, c.gather })

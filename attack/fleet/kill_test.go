@@ -165,7 +165,7 @@ func TestKills(t *testing.T) {
 	} {
 		kills := c.short
 		samples := 6
-		if *long {
+		if long() {
 			kills, samples = c.long, 60
 		}
 		if kills == 0 {

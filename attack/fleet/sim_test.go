@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/mettleml/mettle/attack"
 )
@@ -204,6 +206,7 @@ func (c *simCampaign) simulate(t testing.TB, seed uint64, kills int) (stopped st
 				mu.Lock()
 				if c.exclusive && c.held[i] {
 					mu.Unlock()
+					time.Sleep(100 * time.Microsecond)
 					continue
 				}
 				c.held[i] = true
@@ -282,6 +285,16 @@ func (k *killing) Update(ctx context.Context, key string, change func([]byte) ([
 	return k.Store.Update(ctx, key, change)
 }
 
+var long = flag.Bool("long", false, "run the tests that take minutes in full")
+
+// sized is the size of a test, by default and in full.
+func sized(short, full uint64) uint64 {
+	if *long {
+		return full
+	}
+	return short
+}
+
 // simCalls are the calls of units by lot.
 func simCalls(r *rand.Rand) [][]int {
 	calls := make([][]int, 3+r.IntN(6))
@@ -295,13 +308,13 @@ func simCalls(r *rand.Rand) [][]int {
 	return calls
 }
 
-// TestSimulated: 300 campaigns whose workers are killed, whose units are handed out twice
+// TestSimulated: campaigns whose workers are killed, whose units are handed out twice
 // and whose store loses requests and acknowledgements end with every call answered once,
 // and answers <= paid <= intents <= limit.
 func TestSimulated(t *testing.T) {
 	seed := rand.Uint64() >> 32
 	t.Logf("seed %d", seed)
-	for i := range uint64(300) {
+	for i := range sized(100, 300) {
 		r := rand.New(rand.NewPCG(seed, i))
 		c := newSim(t, &Memory{}, 0, simCalls(r))
 		if i%2 == 1 { // more than any kills waste
@@ -332,7 +345,7 @@ func TestLimitSwept(t *testing.T) {
 	seed := rand.Uint64() >> 32
 	t.Logf("seed %d", seed)
 	ctx := context.Background()
-	for i := range uint64(150) {
+	for i := range sized(25, 150) {
 		r := rand.New(rand.NewPCG(seed, i))
 		calls := simCalls(r)
 		need := (&simCampaign{calls: calls}).need()
