@@ -334,12 +334,16 @@ type workerArgs struct {
 	Units                                int
 	AckWait                              time.Duration
 	Unsafe                               bool
+	Skew                                 time.Duration // of the wall clock
 }
 
 func workerRole(args string) error {
 	var a workerArgs
 	if err := json.Unmarshal([]byte(args), &a); err != nil {
 		return err
+	}
+	if a.Skew != 0 {
+		fleet.SetSkew(a.Skew)
 	}
 	ctx := context.Background()
 	log := func(format string, args ...any) {

@@ -196,6 +196,9 @@ func (l *limiter) update(ctx context.Context, change func(*Window)) error {
 	return nil
 }
 
+// clockNow is this machine's clock; tests set it wrong.
+var clockNow = time.Now
+
 // A storeClock knows a store's time from this machine's monotonic clock.
 type storeClock struct {
 	store Store
@@ -210,12 +213,12 @@ type storeClock struct {
 func (c *storeClock) now(ctx context.Context) (lo, hi int64, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.at.IsZero() || time.Since(c.after) > 5*time.Second {
+	if c.at.IsZero() || clockNow().Sub(c.after) > 5*time.Second {
 		for try := 0; ; try++ {
-			before := time.Now()
+			before := clockNow()
 			at, err := c.store.Now(ctx)
 			if err == nil {
-				c.at, c.before, c.after = at, before, time.Now()
+				c.at, c.before, c.after = at, before, clockNow()
 				break
 			}
 			if !transient(err) {
@@ -227,7 +230,7 @@ func (c *storeClock) now(ctx context.Context) (lo, hi int64, err error) {
 		}
 	}
 	// Sub of times with a monotonic reading does not look at the wall clock.
-	now := time.Now()
+	now := clockNow()
 	return c.at.Add(now.Sub(c.after)).UnixNano(), c.at.Add(now.Sub(c.before)).UnixNano(), nil
 }
 
