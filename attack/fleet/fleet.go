@@ -316,8 +316,23 @@ func (f *Fleet) Fetch(ctx context.Context, campaign string, partial bool) ([]*at
 	return results, nil
 }
 
+// behind is how long a server that has fallen behind may show an old state.
+const behind = 10 * time.Second
+
 // record reads the end of a unit's log.
 func (f *Fleet) record(ctx context.Context, id unitID) (*doneUnit, error) {
+	for end := time.Now().Add(behind); ; {
+		done, err := f.readRecord(ctx, id)
+		if !errors.Is(err, ErrLost) || time.Now().After(end) {
+			return done, err
+		}
+		if perr := Pause(ctx, 8); perr != nil {
+			return nil, perr
+		}
+	}
+}
+
+func (f *Fleet) readRecord(ctx context.Context, id unitID) (*doneUnit, error) {
 	frames, err := readAll(ctx, f.Store, id.log(), 0)
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/mettleml/mettle/internal/atomicfile"
@@ -198,11 +199,25 @@ func (j *Journal) add(log string, pos uint64, frame []byte, last bool) error {
 	return j.err
 }
 
-// compare verifies that the frames of a log are all that the journal remembers of it, or
-// that the log was trimmed to its end.
-func (j *Journal) compare(log string, frames []Frame) error {
+// memories are what a journal remembers of a log.
+type memories struct {
+	path   string
+	frames []journaled
+}
+
+// recall is what the journal remembers of a log; a nil journal remembers nothing.
+func (j *Journal) recall(log string) memories {
+	if j == nil {
+		return memories{}
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	return memories{j.path, slices.Clone(j.held[log])}
+}
+
+// compare verifies that the frames of a log are all that is remembered of it, or that the
+// log was trimmed to its end.
+func (m memories) compare(log string, frames []Frame) error {
 	at := map[uint64][]byte{}
 	for _, f := range frames {
 		at[f.Pos] = f.Data
@@ -212,14 +227,14 @@ func (j *Journal) compare(log string, frames []Frame) error {
 		last, err := decodeFrame(frames[n-1].Data)
 		ended = err == nil && last.kind&^kindSpilled == kindDone
 	}
-	for _, f := range j.held[log] {
+	for _, f := range m.frames {
 		b, ok := at[f.pos]
 		switch {
 		case !ok && ended && f.pos < frames[len(frames)-1].Pos: // trimmed
 		case !ok:
-			return fmt.Errorf("fleet: log %s: position %d is not there, and this worker was told that it is stored (%s): %w", log, f.pos, j.path, ErrLost)
+			return fmt.Errorf("fleet: log %s: position %d is not there, and this worker was told that it is stored (%s): %w", log, f.pos, m.path, ErrLost)
 		case crc32.Checksum(b, castagnoli) != f.sum:
-			return fmt.Errorf("fleet: log %s: position %d holds another frame than the one that this worker stored (%s): %w", log, f.pos, j.path, ErrLost)
+			return fmt.Errorf("fleet: log %s: position %d holds another frame than the one that this worker stored (%s): %w", log, f.pos, m.path, ErrLost)
 		}
 	}
 	return nil

@@ -57,17 +57,14 @@ func takeOver(ctx context.Context, s Store, o Objects, j *Journal, random io.Rea
 		l.random = rand.Reader
 	}
 	var frames []Frame
+	var remembered memories
 	for try := 0; ; try++ {
 		more, err := readAll(ctx, s, id.log(), l.pos)
 		if err != nil {
 			return nil, nil, err
 		}
 		frames = append(frames, more...)
-		if j != nil {
-			if err := j.compare(id.log(), frames); err != nil {
-				return nil, nil, err
-			}
-		}
+		remembered = j.recall(id.log())
 		if len(frames) > 0 {
 			l.pos = frames[len(frames)-1].Pos
 			if last, err := decodeFrame(frames[len(frames)-1].Data); err == nil && last.kind&^kindSpilled == kindDone {
@@ -85,6 +82,11 @@ func takeOver(ctx context.Context, s Store, o Objects, j *Journal, random io.Rea
 		if err := Pause(ctx, try); err != nil {
 			return nil, nil, err
 		}
+	}
+	// Only now: a server that has fallen behind may not show all that is there, but then
+	// nobody can append behind what it shows.
+	if err := remembered.compare(id.log(), frames); err != nil {
+		return nil, nil, err
 	}
 	parts, err := chain(frames, 0)
 	if err != nil {

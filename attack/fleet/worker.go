@@ -224,15 +224,34 @@ func (w *Worker) verify(ctx context.Context) error {
 			lost = errors.Join(lost, fmt.Errorf("%w; the journal at %s knows of it, and of queries that were paid for: if these are other servers, or it was removed on purpose, remove the journal", err, w.journal.path))
 			continue
 		}
-		frames, err := readAll(ctx, w.f.Store, log, 0)
-		if err != nil {
+		err := w.verifyLog(ctx, log)
+		switch {
+		case err != nil && !errors.Is(err, ErrLost):
 			return err
-		}
-		if err := w.journal.compare(log, frames); err != nil {
+		case err != nil:
 			lost = errors.Join(lost, err, w.f.Stop(ctx, campaign, err.Error()))
 		}
 	}
 	return lost
+}
+
+// verifyLog compares a log with the journal. A server that has fallen behind may not show
+// all that is there for some seconds.
+func (w *Worker) verifyLog(ctx context.Context, log string) error {
+	remembered := w.journal.recall(log)
+	var err error
+	for end := time.Now().Add(behind); ; {
+		frames, rerr := readAll(ctx, w.f.Store, log, 0)
+		if rerr != nil {
+			return rerr
+		}
+		if err = remembered.compare(log, frames); err == nil || time.Now().After(end) {
+			return err
+		}
+		if perr := Pause(ctx, 8); perr != nil {
+			return perr
+		}
+	}
 }
 
 // tellOthers says which campaigns this worker cannot reproduce, and why.

@@ -344,4 +344,29 @@ func stopCampaign(ctx context.Context, args []string) error {
 	return f.Stop(ctx, fs.Arg(1), "by fleet stop")
 }
 
+// audit adds up the logs of a campaign.
+func audit(ctx context.Context, args []string) error {
+	fs := flags("audit", "ADDRESS CAMPAIGN")
+	var r command.Remote
+	r.Flags(fs)
+	if err := command.Parse(fs, args, 2); err != nil {
+		return err
+	}
+	f, closing, err := r.Open(ctx, fs.Arg(0), false)
+	if err != nil {
+		return err
+	}
+	defer closing()
+	a, err := f.Audit(ctx, fs.Arg(1))
+	if a == nil {
+		return err
+	}
+	fmt.Printf("%d of %d units done; %d queries announced, %d answered; %d settled or reserved", a.Done, a.Units, a.Intents, a.Answers, a.Committed)
+	if a.Limit > 0 {
+		fmt.Printf(" of %d", a.Limit)
+	}
+	fmt.Println()
+	return err
+}
+
 func report(all []*attack.Result, campaign, path string) error { return errors.New("later") }

@@ -7,6 +7,7 @@
 //	fleet work ADDRESS                      runs units of what they hold, on any number of machines
 //	fleet status ADDRESS [CAMPAIGN]         tells how far it is
 //	fleet fetch ADDRESS CAMPAIGN            gets the results
+//	fleet audit ADDRESS CAMPAIGN            reads every log, checks it, and adds them up
 //	fleet stop ADDRESS CAMPAIGN             stops it; submit lets it go on
 package main
 
@@ -27,6 +28,7 @@ const usage = `usage: fleet COMMAND [flags] ...
   work ADDRESS                     run units of what the servers hold
   status ADDRESS [CAMPAIGN]        tell how far it is
   fetch ADDRESS CAMPAIGN           get the results
+  audit ADDRESS CAMPAIGN           read every log, check it, and add them up
   stop ADDRESS CAMPAIGN            stop it; submit lets it go on
 
 ADDRESS is nats://HOST:PORT, or several with commas between them.
@@ -55,6 +57,8 @@ func main() {
 		err = status(ctx, args)
 	case "fetch":
 		err = fetch(ctx, args)
+	case "audit":
+		err = audit(ctx, args)
 	case "stop":
 		err = stopCampaign(ctx, args)
 	case "help", "-h", "-help", "--help":
