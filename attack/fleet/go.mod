@@ -3,6 +3,7 @@ module github.com/mettleml/mettle/attack/fleet
 go 1.26.0
 
 require (
+	github.com/hanwen/go-fuse/v2 v2.12.1
 	github.com/jackc/pgx/v5 v5.13.0
 	github.com/mettleml/mettle v0.0.0
 	github.com/nats-io/nats-server/v2 v2.15.3
