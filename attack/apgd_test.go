@@ -292,7 +292,7 @@ func TestFABOvershoot(t *testing.T) {
 			if n == Linf {
 				exact = v.edgeLinf(s.X.Data(), s.Label)
 			}
-			if got := rec.Best.dist(n) / exact; math.Abs(got-ratio) > 1e-4 {
+			if got := rec.Best.Distance(n) / exact; math.Abs(got-ratio) > 1e-4 {
 				t.Errorf("%v: %v times the distance, want %v", n, got, ratio)
 			}
 		}

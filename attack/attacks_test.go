@@ -119,7 +119,7 @@ func TestAttacks(t *testing.T) {
 					if job.About().Norm == Linf {
 						exact = edgesLinf[r.Index]
 					}
-					ratios = append(ratios, r.Best.dist(job.About().Norm)/exact)
+					ratios = append(ratios, r.Best.Distance(job.About().Norm)/exact)
 				}
 				if counted != int(v.count.Load()) {
 					t.Errorf("ledger has %d queries, the victim saw %d", counted, v.count.Load())
@@ -202,7 +202,7 @@ func checkRecord(t *testing.T, samples []Sample, n Norm, r *Record) {
 		}
 	}
 	for i := 1; i < len(r.Trace); i++ {
-		if r.Trace[i].dist(n) >= r.Trace[i-1].dist(n) || r.Trace[i].Queries < r.Trace[i-1].Queries {
+		if r.Trace[i].Distance(n) >= r.Trace[i-1].Distance(n) || r.Trace[i].Queries < r.Trace[i-1].Queries {
 			t.Errorf("sample %d: trace goes from %+v to %+v", r.Index, r.Trace[i-1], r.Trace[i])
 		}
 	}
@@ -233,7 +233,7 @@ func TestBalls(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, r := range res.Records {
-			if d := r.Best.dist(c.job.About().Norm); !(d <= c.eps*(1+1e-6)) {
+			if d := r.Best.Distance(c.job.About().Norm); !(d <= c.eps*(1+1e-6)) {
 				t.Errorf("%s %s: distance %v beyond %v", c.job.About().Name, c.job.About().Norm, d, c.eps)
 			}
 		}
@@ -290,7 +290,7 @@ func TestMinimumDistance(t *testing.T) {
 			if job.About().Norm == Linf {
 				exact = v.edgeLinf(samples[r.Index].X.Data(), r.Label)
 			}
-			ratios = append(ratios, r.Best.dist(job.About().Norm)/exact)
+			ratios = append(ratios, r.Best.Distance(job.About().Norm)/exact)
 		}
 		m := median(ratios)
 		t.Logf("%s %s, %d values, %d queries: over the exact distance: %.4f", job.About().Name, job.About().Norm, c.side*c.side, c.budget, ratios)

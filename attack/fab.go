@@ -191,7 +191,7 @@ func (r *fabRun) scatter(x []float32, stream uint64) {
 		p.Linf = max(p.Linf, a)
 	}
 	p.L2 = math.Sqrt(squares)
-	f := min(r.nearest, cmp.Or(r.Eps, radiusOf(r.Norm))) / p.dist(r.Norm) / 2
+	f := min(r.nearest, cmp.Or(r.Eps, radiusOf(r.Norm))) / p.Distance(r.Norm) / 2
 	for i, v := range u {
 		x[i] = clip01(float64(x[i]) + f*v)
 	}
@@ -249,7 +249,7 @@ func (r *fabRun) length(d []float64) float64 {
 		squares += a * a
 		top = max(top, a)
 	}
-	return Point{L1: sum, L2: math.Sqrt(squares), Linf: top}.dist(r.Norm)
+	return Point{L1: sum, L2: math.Sqrt(squares), Linf: top}.Distance(r.Norm)
 }
 
 // Check implements Checker.

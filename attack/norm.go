@@ -42,7 +42,7 @@ func (n *Norm) UnmarshalText(b []byte) error {
 }
 
 // Distance is the norm of x - y.
-func (n Norm) Distance(x, y []float32) float64 { return distances(x, y).dist(n) }
+func (n Norm) Distance(x, y []float32) float64 { return distances(x, y).Distance(n) }
 
 // distances returns the distances of x from y, as a Point.
 func distances(x, y []float32) (p Point) {

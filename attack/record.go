@@ -40,7 +40,7 @@ func (r *Record) At(q int, n Norm) (Point, bool) {
 	var best Point
 	ok := false
 	for _, p := range r.Trace {
-		if p.Queries <= q && (!ok || p.dist(n) < best.dist(n)) {
+		if p.Queries <= q && (!ok || p.Distance(n) < best.Distance(n)) {
 			best, ok = p, true
 		}
 	}

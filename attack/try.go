@@ -31,7 +31,8 @@ type Point struct {
 	Linf    float64 `json:"linf"`
 }
 
-func (p Point) dist(n Norm) float64 {
+// Distance is the distance in a norm.
+func (p Point) Distance(n Norm) float64 {
 	switch n {
 	case Linf:
 		return p.Linf
@@ -127,7 +128,7 @@ func (t *Try) Offer(x []float32, label int) bool {
 	}
 	p := distances(x, t.Clean.Data())
 	p.Queries = t.ledger.Used(zoo.AttackAccount)
-	if n := len(t.trace); n == 0 || p.dist(t.norm) < t.trace[n-1].dist(t.norm) {
+	if n := len(t.trace); n == 0 || p.Distance(t.norm) < t.trace[n-1].Distance(t.norm) {
 		t.trace = append(t.trace, p)
 		t.best = append(t.best[:0], x...)
 		t.label = label

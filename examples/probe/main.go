@@ -77,7 +77,7 @@ func parse(c *config) {
 
 	g = flags.Group("What is written")
 	g.StringVar(&c.report, "report", "report.html", "page to write")
-	g.Float64Var(&c.within, "within", 3, "L2 distance within which the page's curves count a success")
+	g.Float64Var(&c.within, "within", 0, "L2 distance within which the page's curves count a success; 0: one that 95 % of the successes lie within")
 	g.StringVar(&c.json, "json", "", "file for the table's rows as JSON; what there is no success to average over is null")
 	g.StringVar(&c.robust, "robust", "", "file for what autoattack left standing, as JSON: clean and robust accuracy, and that after each of its attacks")
 	g.StringVar(&c.out, "out", "", "directory for adversarial images, as PNG and npy, and their records")

@@ -80,7 +80,9 @@ func besides(path, name string) string {
 // report prints the table and writes what was asked for. What fails does not keep the
 // rest from being written.
 func (p *probe) report() error {
-	fmt.Printf("\n%s\n", p.table())
+	for _, t := range p.tables() {
+		fmt.Printf("\n%s\n", t.table)
+	}
 	if p.robust != nil {
 		fmt.Println(p.robust)
 	}

@@ -26,6 +26,7 @@ type probe struct {
 	samples []attack.Sample
 	look    look
 	starts  map[int]*tensor.Tensor // of wanted classes
+	labels  map[string]bool        // attacks that see labels only
 	results []*attack.Result
 	robust  *attack.Robustness // what autoattack left standing; nil without it
 	looked  int                // queries of autoattack's look at the victim
@@ -100,6 +101,10 @@ func run(ctx context.Context, c *config) error {
 		if given != "" && !slices.ContainsFunc(tasks, func(t task) bool { return t.name == name }) {
 			return fmt.Errorf("%s is for %s, which is not among the attacks; add it to -attack", given, name)
 		}
+	}
+	p.labels = map[string]bool{}
+	for _, t := range tasks {
+		p.labels[t.name] = t.labels
 	}
 	for _, l := range left {
 		p.note("%s", l)

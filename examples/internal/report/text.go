@@ -1,6 +1,8 @@
 package report
 
 import (
+	"bytes"
+	"encoding/csv"
 	"strings"
 	"unicode/utf8"
 )
@@ -67,4 +69,17 @@ func (t *Table) Markdown() string {
 		row(r)
 	}
 	return b.String()
+}
+
+// CSV sets the table as comma-separated values with a line of heads.
+func (t *Table) CSV() []byte {
+	var b bytes.Buffer
+	w := csv.NewWriter(&b)
+	heads := make([]string, len(t.Head))
+	for i, h := range t.Head {
+		heads[i] = trim(h)
+	}
+	w.Write(heads)
+	w.WriteAll(t.Rows) // a buffer takes everything
+	return b.Bytes()
 }

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/mettleml/mettle/attack"
+	"github.com/mettleml/mettle/examples/internal/report"
+)
+
+// within is the L2 distance up to which the curves count a success: what was asked for,
+// or else what 95 % of all the successes lie within, with two digits. So it fits any size
+// of images and any radius.
+func (p *probe) within() float64 {
+	if p.c.within > 0 {
+		return p.c.within
+	}
+	var all []float64
+	for _, r := range p.results {
+		for _, rec := range r.Records {
+			if rec.Success && !math.IsInf(rec.Best.L2, 0) {
+				all = append(all, rec.Best.L2)
+			}
+		}
+	}
+	if len(all) == 0 {
+		return 1
+	}
+	slices.Sort(all)
+	v := all[(len(all)-1)*95/100]
+	unit := math.Pow(10, math.Floor(math.Log10(max(v, 1e-9)))-1)
+	return math.Ceil(v/unit-1e-9) * unit
+}
+
+// successCurves are the shares of images with a success within the limit.
+func (p *probe) successCurves(within float64) *report.Chart {
+	c := &report.Chart{Title: fmt.Sprintf("success within L2 %.3g", within), X: "queries", Y: "share of images", LogX: true, YMax: 1}
+	for _, r := range p.results {
+		var at []float64
+		for _, rec := range r.Records {
+			for _, q := range rec.Trace {
+				if q.L2 <= within {
+					at = append(at, float64(max(q.Queries, 1)))
+					break
+				}
+			}
+		}
+		slices.Sort(at)
+		s := report.Series{Name: r.Attack, Step: true, X: []float64{1}, Y: []float64{0}}
+		for i, q := range at {
+			s.X = append(s.X, q)
+			s.Y = append(s.Y, float64(i+1)/float64(len(r.Records)))
+		}
+		s.X = append(s.X, float64(p.c.budget))
+		s.Y = append(s.Y, s.Y[len(s.Y)-1])
+		c.Series = append(c.Series, s)
+	}
+	return c
+}
+
+// maxDistance is where the distance curves begin, in multiples of the limit: what lies
+// farther is not worth the space.
+const maxDistance = 2
+
+// distanceCurves are the medians of the distance reached.
+func (p *probe) distanceCurves(within float64) *report.Chart {
+	c := &report.Chart{Title: "median distance of the nearest success", X: "queries", Y: "L2", LogX: true}
+	for _, r := range p.results {
+		s := report.Series{Name: r.Attack, Step: true}
+		for q := 1.0; q < float64(p.c.budget)*1.08; q *= 1.08 {
+			d := make([]float64, len(r.Records))
+			for i := range r.Records {
+				d[i] = math.Inf(1)
+				if pt, ok := r.Records[i].At(int(q), attack.L2); ok {
+					d[i] = pt.L2
+				}
+			}
+			slices.Sort(d)
+			if m := d[len(d)/2]; m <= maxDistance*within {
+				s.X = append(s.X, min(q, float64(p.c.budget)))
+				s.Y = append(s.Y, m)
+			}
+		}
+		c.Series = append(c.Series, s)
+	}
+	return c
+}
