@@ -139,11 +139,8 @@ func (p *ProCo) Update(features *tensor.Tensor, labels []int) {
 		x := features.Data()[k*dims : (k+1)*dims]
 		for _, e := range []struct{ mean, count *tensor.Tensor }{{p.Mean, p.Count}, {p.NextMean, p.NextCount}} {
 			mean, n := e.mean.Data()[c*dims:(c+1)*dims], &e.count.Data()[c]
-			if *n++; *n == 1 {
-				copy(mean, x)
-			} else {
-				kernel.Lerp(mean, mean, x, 1 / *n)
-			}
+			*n++
+			kernel.Lerp(mean, mean, x, 1 / *n)
 		}
 	}
 }

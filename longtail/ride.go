@@ -33,8 +33,9 @@ type RIDEOptions struct {
 //
 //	L = Σ_i LDAM(z_i, y) - λ·T²·1/N Σ KL(softmax(z/T) ‖ softmax(z_i/T))
 //
-// where no gradient flows to z, and T² is the square of the mean of T. Temperatures by
-// class are lower where samples are fewer:
+// where T² is the square of the mean of T. No gradient flows to z; it would be 0, as z is
+// where the sum over the experts is least. Temperatures by class are lower where samples
+// are fewer:
 //
 //	T_c = α·β_c/max β,   β_c = γ·C·n_c/N + 1 - γ
 //

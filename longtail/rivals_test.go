@@ -182,12 +182,11 @@ func TestRivalGradients(t *testing.T) {
 	if err != nil {
 		t.Errorf("BBN: %v", err)
 	}
-	// The mean of the experts does not move along, so the term of diversity has a
-	// derivative to one expert alone when it is moved: check cross-entropies by themselves.
+	// The derivative is that of the whole, though no gradient flows to the mean.
 	for _, v := range g.Experts {
 		e = append(e, tensor.FromSlice(v, 6, 5))
 	}
-	ride := RIDE(g.Counts, RIDEOptions{Independent: true, Weights: DRW{}.Weights(g.Counts, 160)})
+	ride := RIDE(g.Counts, RIDEOptions{Weights: DRW{}.Weights(g.Counts, 160)})
 	if err := autograd.GradCheck(func(x ...autograd.Var) autograd.Var { return ride(x, g.Y1) }, autograd.Check{}, e...); err != nil {
 		t.Errorf("RIDE: %v", err)
 	}
@@ -274,6 +273,11 @@ func TestProCoState(t *testing.T) {
 	// Before anything was seen: 0.9 long.
 	if k := Concentration(float64(p.Mean.Index(1).Data()[1]), 2); !(math.Abs(k-0.9*(2-0.81)/0.19) < 1e-5) {
 		t.Errorf("concentration %v", k)
+	}
+	for length, want := range map[float64]float64{1: 1e5, 1.0000001: 1e5, 0.9999999: 1e5, 0: 0} {
+		if k := Concentration(length, 128); k != want {
+			t.Errorf("length %v: concentration %v, want %v", length, k, want)
+		}
 	}
 	x := tensor.FromSlice([]float32{1, 0, 0, 1, 0.6, 0.8}, 3, 2)
 	p.Update(x, []int{0, 0, 2})

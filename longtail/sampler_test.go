@@ -154,6 +154,9 @@ func TestSamplesOfAClass(t *testing.T) {
 		}
 		visited = append(visited, d.Label(visit[0]))
 	}
+	if slices.Equal(visited[:5], visited[5:10]) && slices.Equal(visited[:5], visited[10:15]) {
+		t.Errorf("rounds visit the classes in one order, %v", visited[:5])
+	}
 	for round := range slices.Chunk(visited, 5) {
 		if slices.Sort(round); len(round) == 5 && !slices.Equal(round, []int{0, 1, 2, 3, 4}) {
 			t.Fatalf("a round visits %v", round)
