@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -38,7 +39,22 @@ func chapter4(ctx context.Context, c *config) error {
 	}
 	fmt.Printf("%s %s: %d samples; held out: %d of %d per class, training on %d\n", s.main.Name, s.main.Train.Name, s.main.Train.Data.Len(),
 		s.held.Test.Len(), s.held.Test.Len()/s.held.Test.Classes(), s.held.Train.Data.Len())
-	for _, part := range s.plan() {
+	if err := os.MkdirAll(c.out, 0o755); err != nil {
+		return err
+	}
+	plan := s.plan()
+	var names []string
+	for _, p := range plan {
+		names = append(names, p.name)
+	}
+	wanted, err := list("-only", c.only, names)
+	if err != nil {
+		return err
+	}
+	for _, part := range plan {
+		if !slices.Contains(wanted, part.name) {
+			continue
+		}
 		jobs, err := part.jobs(ctx)
 		if err != nil && !errors.Is(err, cells.ErrNotRun) {
 			return err
@@ -61,7 +77,10 @@ func chapter4(ctx context.Context, c *config) error {
 func openStudy(c *config) (*study, error) {
 	s := &study{c: c, model: cmp.Or(c.victim, "resnet32"), line: cli.NewLine(30 * time.Second), began: time.Now()}
 	s.lab = &recipes.Lab{Dir: c.out, Cached: c.cached, Tell: s.tell}
-	var err error
+	err := cmp.Or(cli.AtLeast("epochs", c.epochs, 0), cli.AtLeast("size", c.size, 8))
+	if err != nil {
+		return nil, err
+	}
 	source := recipes.Source{Data: c.data, Root: c.root, Size: c.size}
 	if s.main, err = recipes.Open(source); err != nil {
 		return nil, err

@@ -34,8 +34,8 @@ func (s *study) plan() []part {
 	}
 	list := []part{
 		{"weight decay", s.pilot},
-		{"rivals, seed 1", rows(s.main, 1)},
-		{"phase I, seed 1", fixed(func(decay float64) []*recipes.Job {
+		{"rivals seed 1", rows(s.main, 1)},
+		{"phase I seed 1", fixed(func(decay float64) []*recipes.Job {
 			return []*recipes.Job{s.phaseOne(s.main, 1, decay)}
 		})},
 	}
@@ -51,17 +51,16 @@ func (s *study) plan() []part {
 		}})
 	}
 	list = append(list,
-		part{"Divide and Retain, seed 1", s.ours(s.main, 1)},
-		part{"rivals, seed 2", rows(s.main, 2)},
-		part{"Divide and Retain, seed 2", s.ours(s.main, 2)},
+		part{"Divide and Retain seed 1", s.ours(s.main, 1)},
+		part{"rivals seed 2", rows(s.main, 2)},
+		part{"Divide and Retain seed 2", s.ours(s.main, 2)},
 		part{"modern augmentations", s.modern},
-		part{"further rivals", fixed(s.further)},
 		part{"ablations", s.ablations},
 		part{"points", s.points})
 	for _, d := range s.others {
-		list = append(list, part{"Divide and Retain, " + d.Train.Name, s.ours(d, 1)}, part{"rivals, " + d.Train.Name, rows(d, 1)})
+		list = append(list, part{"Divide and Retain " + d.Train.Name, s.ours(d, 1)}, part{"rivals " + d.Train.Name, rows(d, 1)})
 	}
-	return list
+	return append(list, part{"further rivals", fixed(s.further)})
 }
 
 // epochs are those of a joint training, and pilot and proxy the ones of runs that only
@@ -156,8 +155,9 @@ func (s *study) rivals(d *recipes.Data, seed uint64, decay float64) []*recipes.J
 	}
 	list = append(list, ce.Adjusted(recipes.TauNormalized, 1), ce.After(recipes.NCM, recipes.Recipe{}),
 		ce.After(recipes.CRT, ce.Recipe.StageTwo()), ce.After(recipes.LWS, ce.Recipe.StageTwo()))
-	for _, method := range []string{recipes.BalancedSoftmax, recipes.LDAMDRW} {
-		list = append(list, joint(method))
+	list = append(list, joint(recipes.BalancedSoftmax))
+	if d == s.main {
+		list = append(list, joint(recipes.LDAMDRW))
 	}
 	return list
 }

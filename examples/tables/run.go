@@ -87,7 +87,7 @@ func run(ctx context.Context, c *config) error {
 // open finds everything that the run needs.
 func open(ctx context.Context, c *config) (*book, error) {
 	if c.chapter != 2 {
-		return nil, fmt.Errorf("-chapter %d: there is chapter 2", c.chapter)
+		return nil, fmt.Errorf("-chapter %d: there are 2, 3 and 4", c.chapter)
 	}
 	if err := cmp.Or(cli.AtLeast("n", c.n, 1), cli.AtLeast("slow", c.slow, 1), cli.AtLeast("sweep", c.sweep, 1), cli.AtLeast("victims", c.victims, 1),
 		cli.AtLeast("budget", c.budget, 0), cli.AtLeast("estimated", c.estimated, 1), cli.AtLeast("workers", c.workers, 1)); err != nil {

@@ -264,7 +264,7 @@ func savePicture(t *testing.T, path string, x *tensor.Tensor) {
 func TestRefuses(t *testing.T) {
 	c := gray(t)
 	for say, change := range map[string]func(c *config){
-		"there is chapter 2":            func(c *config) { c.chapter = 6 },
+		"there are 2, 3 and 4":          func(c *config) { c.chapter = 6 },
 		"-only 2.9: there are 2.1":      func(c *config) { c.only = "2.9" },
 		"-rows fgsm: there are zoo":     func(c *config) { c.rows = "fgsm" },
 		"a number of images":            func(c *config) { c.rows = "all,zoo:none" },
