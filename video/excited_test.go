@@ -709,3 +709,45 @@ func TestBadOptions(t *testing.T) {
 		}
 	}
 }
+
+// TestShrinkerWantsTheBall: a clip of the wanted class outside of the ball is no success.
+func TestShrinkerWantsTheBall(t *testing.T) {
+	shape := []int{1, 1, 4, 4}
+	v := newClipVictim(2, shape, gaussian(1, 1))
+	v.bias[1] = 1e3
+	goal := zoo.Targeted(0, 1)
+	s := &shrinker{t: &attack.Try{Goal: goal}, o: zoo.NewObjective(v, goal, zoo.CrossEntropy{}), goal: 0.05}
+	// Offering it would ask the ledger that this Try does not have.
+	if kept, err := s.try(context.Background(), make([]float32, 16), 0.06); err != nil || !kept || s.t.Success() {
+		t.Errorf("kept %v, success %v: %v", kept, s.t.Success(), err)
+	}
+}
+
+// TestPatchesFollowTheLoss: a step against V-BAD's direction brings the loss down.
+func TestPatchesFollowTheLoss(t *testing.T) {
+	shape := []int{2, 3, 16, 16}
+	v := newClipVictim(2, shape, gaussian(3, 0.05))
+	clip := movingSquare(shape, 1)
+	goal := zoo.Untargeted(0)
+	down := 0
+	for seed := range uint64(10) {
+		try := &attack.Try{Clean: clip, Goal: goal, Seed: seed}
+		o := zoo.NewObjective(v, goal, gap{})
+		a := VBAD{Network: averages(3), Sigma: 1e-3, Samples: 200}.defaults()
+		d, err := newPatchSearch(a, o, try).direction(context.Background(), clip.Data())
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, _, _ := o.At(context.Background(), clip.Data())
+		y := slices.Clone(clip.Data())
+		for i, s := range d {
+			y[i] -= 0.01 * s
+		}
+		if after, _, _ := o.At(context.Background(), y); after < before {
+			down++
+		}
+	}
+	if down < 9 {
+		t.Errorf("the loss falls in %d of 10 directions", down)
+	}
+}
