@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"runtime"
 	"sync"
 
 	"github.com/mettleml/mettle/tensor"
@@ -68,6 +69,7 @@ func (g *gather[T]) ask(ctx context.Context, x *tensor.Tensor, out []T, more *de
 	if !lead && <-w.wake {
 		return w.err
 	}
+	g.settle()
 	batch := g.takeTurn()
 	err := errLeader
 	defer func() { // also if the victim panics
@@ -89,6 +91,21 @@ func (g *gather[T]) ask(ctx context.Context, x *tensor.Tensor, out []T, more *de
 
 // errLeader is what the calls that a panicking call was joined with are told.
 var errLeader = errors.New("attack: the victim panicked in a joined call")
+
+// settle lets the samples that the last call woke come to wait as well, as long as more do:
+// they go together then, and not by halves in turns.
+func (g *gather[T]) settle() {
+	for before := -1; ; {
+		g.mu.Lock()
+		n := len(g.waiting)
+		g.mu.Unlock()
+		if n == before || n >= g.most {
+			return
+		}
+		before = n
+		runtime.Gosched()
+	}
+}
 
 // takeTurn takes the calls that go together: those that have waited longest, as
 // many as fit and join the first.
