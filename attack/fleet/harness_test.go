@@ -120,6 +120,15 @@ func logs(t *testing.T) string {
 
 func (p *process) signal(s syscall.Signal) { p.cmd.Process.Signal(s) }
 
+// dial reports whether somebody listens.
+func dial(address string) error {
+	c, err := net.DialTimeout("tcp", address, time.Second)
+	if err == nil {
+		c.Close()
+	}
+	return err
+}
+
 func (p *process) kill() {
 	p.signal(syscall.SIGKILL)
 	<-p.gone

@@ -255,6 +255,7 @@ func (l *unitLog) append(ctx context.Context, kind frameKind, payload []byte) (u
 
 // appendSurely appends a frame, as often as it takes to know whether it stands there.
 func appendSurely(ctx context.Context, s Store, log string, pos uint64, frame []byte) (uint64, error) {
+	var since time.Time // the log has seemed to end before pos
 	for try := 0; ; try++ {
 		at, err := s.Append(ctx, log, pos, frame)
 		if err == nil {
@@ -269,6 +270,10 @@ func appendSurely(ctx context.Context, s Store, log string, pos uint64, frame []
 				return after[0].Pos, nil
 			case len(after) > 0:
 				return 0, err
+			case since.IsZero():
+				since = time.Now()
+			case time.Since(since) > behind:
+				return 0, fmt.Errorf("fleet: log %s ends before position %d, which was acknowledged: %w", log, pos, ErrLost)
 			}
 		}
 		if !transient(err) && !errors.Is(err, ErrFenced) {

@@ -39,6 +39,7 @@ type Options struct {
 	// Monitor is the address of NATS's monitoring over HTTP; "": none.
 	Monitor string
 
+	MaxStore           int64  // bytes of data; 0: three quarters of what is free
 	Token              string // that clients must know; "": any client may connect
 	CertFile, KeyFile  string // of TLS for clients; "": none
 	CAFile             string // of the authority of clients' certificates, which are then required
@@ -93,7 +94,7 @@ func (o *Options) nats() (*natsd.Options, error) {
 		return opts, nil
 	}
 	opts := &natsd.Options{
-		ServerName: o.Name, DontListen: o.Listen == "", JetStream: true, StoreDir: o.Dir, SyncAlways: true,
+		ServerName: o.Name, DontListen: o.Listen == "", JetStream: true, StoreDir: o.Dir, SyncAlways: true, JetStreamMaxStore: o.MaxStore,
 		NoSigs: true, MaxPayload: 1 << 20, Authorization: o.Token, DisableJetStreamBanner: true,
 	}
 	if o.UnsafeSyncInterval != 0 {

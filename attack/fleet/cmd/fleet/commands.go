@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mettleml/mettle/attack"
 	"github.com/mettleml/mettle/attack/fleet"
 	"github.com/mettleml/mettle/attack/fleet/internal/command"
 	"github.com/mettleml/mettle/attack/fleet/server"
@@ -33,7 +32,6 @@ func run(ctx context.Context, args []string) error {
 	fs := flags("run", "CAMPAIGN.json")
 	dir := fs.String("dir", "", "directory to keep the campaign in; default: the campaign file's, with .fleet in place of .json")
 	out := fs.String("out", "", "file for the results as JSON; default: the campaign file's, with -results.json in place of .json")
-	page := fs.String("report", "", "file for a report as HTML; default: none")
 	units := fs.Int("units", 0, "units at a time; 0: as many as there are processors")
 	metrics := fs.String("metrics", "", "address to serve metrics for Prometheus on; default: none")
 	quiet := fs.Bool("quiet", false, "do not tell how far it is")
@@ -51,13 +49,8 @@ func run(ctx context.Context, args []string) error {
 	if *out == "" {
 		*out = stem + "-results.json"
 	}
-	for _, path := range []string{*out, *page} {
-		if path == "" {
-			continue
-		}
-		if err := atomicfile.Check(path); err != nil {
-			return err
-		}
+	if err := atomicfile.Check(*out); err != nil {
+		return err
 	}
 	s, err := server.Start(server.Options{Dir: filepath.Join(*dir, "server"), Name: "here", Log: command.Logf})
 	if err != nil {
@@ -102,7 +95,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := results(ctx, f, c.Name, *out, *page, !done); err != nil {
+	if err := results(ctx, f, c.Name, *out, !done); err != nil {
 		return err
 	}
 	if !done {
@@ -152,7 +145,7 @@ func progress(ctx context.Context, f *fleet.Fleet, campaign string) (end func())
 }
 
 // results writes and prints what a campaign found.
-func results(ctx context.Context, f *fleet.Fleet, campaign, out, page string, partial bool) error {
+func results(ctx context.Context, f *fleet.Fleet, campaign, out string, partial bool) error {
 	all, err := f.Fetch(ctx, campaign, partial)
 	if err != nil {
 		return err
@@ -163,11 +156,6 @@ func results(ctx context.Context, f *fleet.Fleet, campaign, out, page string, pa
 	}
 	if err := atomicfile.WriteFile(out, append(b, '\n')); err != nil {
 		return err
-	}
-	if page != "" {
-		if err := report(all, campaign, page); err != nil {
-			return err
-		}
 	}
 	for _, r := range all {
 		s := r.Summary()
@@ -312,7 +300,6 @@ func fetch(ctx context.Context, args []string) error {
 	var r command.Remote
 	r.Flags(fs)
 	out := fs.String("out", "", "file for the results as JSON; default: CAMPAIGN-results.json")
-	page := fs.String("report", "", "file for a report as HTML; default: none")
 	partial := fs.Bool("partial", false, "also if units are not done; their records have an empty stop")
 	if err := command.Parse(fs, args, 2); err != nil {
 		return err
@@ -325,7 +312,7 @@ func fetch(ctx context.Context, args []string) error {
 		return err
 	}
 	defer closing()
-	return results(ctx, f, fs.Arg(1), *out, *page, *partial)
+	return results(ctx, f, fs.Arg(1), *out, *partial)
 }
 
 // stopCampaign stops a campaign.
@@ -368,5 +355,3 @@ func audit(ctx context.Context, args []string) error {
 	fmt.Println()
 	return err
 }
-
-func report(all []*attack.Result, campaign, path string) error { return errors.New("later") }

@@ -1,0 +1,181 @@
+//go:build linux
+
+package fleet_test
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mettleml/mettle/attack/fleet"
+	"github.com/mettleml/mettle/attack/fleet/server"
+)
+
+// A network joins namespaces, one for each machine, by a bridge.
+type network struct {
+	t    *testing.T
+	name string
+	n    int
+}
+
+// newNetwork makes namespaces for n machines, or skips the test where it may not. The
+// test's own processes are at address 0.
+func newNetwork(t *testing.T, n int) *network {
+	t.Helper()
+	w := &network{t, fmt.Sprintf("mt%d", syscall.Getpid()%10000), n}
+	if _, err := exec.LookPath("ip"); err != nil {
+		t.Skip("there is no ip command")
+	}
+	t.Cleanup(func() {
+		for i := range n {
+			exec.Command("ip", "netns", "del", w.ns(i+1)).Run()
+		}
+		exec.Command("ip", "link", "del", w.name).Run()
+	})
+	try := func(args ...string) error {
+		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("ip %s: %v: %s", strings.Join(args, " "), err, out)
+		}
+		return nil
+	}
+	if err := try("link", "add", w.name, "type", "bridge"); err != nil {
+		t.Skipf("no network can be made here: %v", err)
+	}
+	must := func(args ...string) {
+		t.Helper()
+		if err := try(args...); err != nil {
+			t.Skipf("no network can be made here: %v", err)
+		}
+	}
+	must("addr", "add", w.addr(0)+"/24", "dev", w.name)
+	must("link", "set", w.name, "up")
+	for i := 1; i <= n; i++ {
+		must("netns", "add", w.ns(i))
+		must("link", "add", w.link(i), "type", "veth", "peer", "name", "eth0", "netns", w.ns(i))
+		must("link", "set", w.link(i), "master", w.name, "up")
+		must("-n", w.ns(i), "addr", "add", w.addr(i)+"/24", "dev", "eth0")
+		must("-n", w.ns(i), "link", "set", "eth0", "up")
+		must("-n", w.ns(i), "link", "set", "lo", "up")
+	}
+	return w
+}
+
+func (w *network) ns(i int) string   { return fmt.Sprintf("%sn%d", w.name, i) }
+func (w *network) link(i int) string { return fmt.Sprintf("%sv%d", w.name, i) }
+func (w *network) addr(i int) string { return fmt.Sprintf("10.213.77.%d", i+1) }
+func (w *network) in(i int) []string { return []string{"ip", "netns", "exec", w.ns(i)} }
+
+// cut makes machine i deaf to machine j and the other way round, by routes to nowhere.
+func (w *network) cut(i int, from ...int) {
+	for _, j := range from {
+		w.route(i, "add", j)
+		w.route(j, "add", i)
+	}
+}
+
+func (w *network) mend(i int, from ...int) {
+	for _, j := range from {
+		w.route(i, "del", j)
+		w.route(j, "del", i)
+	}
+}
+
+func (w *network) route(i int, what string, j int) {
+	args := []string{"-n", w.ns(i), "route", what, "blackhole", w.addr(j) + "/32"}
+	if i == 0 {
+		args = args[2:]
+	}
+	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+		w.t.Errorf("ip %v: %v: %s", args, err, out)
+	}
+}
+
+// TestPartitions: machines 1 to 3 are servers, 4 and 5 workers, 6 the victim. A worker is
+// cut from the servers, a worker from the victim, the leader from the other servers; and
+// workers are stopped for longer than the queue waits for them.
+func TestPartitions(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes; not in -short")
+	}
+	w := newNetwork(t, 6)
+	va := victimArgs{Addr: w.addr(6) + ":80", Delay: 8 * time.Millisecond}
+	start(t, "victim", "victim", va, w.in(6)...)
+	v := &victim{t, "http://" + va.Addr}
+	waitFor(t, 20*time.Second, "the victim", func() error { return dial(va.Addr) })
+	samples := 8
+	if long() {
+		samples = 40
+	}
+	file := campaign(t, samples, v.url(), slowly, func(f *fleet.File) { f.Limit = 100000 })
+	local := *file
+	local.Victim.URL, local.Victim.Identity = startVictim(t, victimArgs{}).url(), v.url()
+	want, need := undisturbed(t, &local)
+
+	x := &chaos{t: t, v: v, kills: map[string]int{}}
+	x.s = &servers{t: t, procs: make([]*process, 3), before: [][]string{w.in(1), w.in(2), w.in(3)}}
+	dir := t.TempDir()
+	var urls, routes []string
+	for i := range 3 {
+		urls = append(urls, "nats://"+w.addr(i+1)+":4222")
+		routes = append(routes, w.addr(i+1)+":6222")
+	}
+	x.s.url = strings.Join(urls, ",")
+	for i := range 3 {
+		x.s.options = append(x.s.options, server.Options{Dir: filepath.Join(dir, fmt.Sprint("s", i)), Name: fmt.Sprint("s", i),
+			Listen: w.addr(i+1) + ":4222", Cluster: routes[i], Routes: routes})
+		x.s.start(i)
+	}
+	ctx := context.Background()
+	f, err := fleet.Open(ctx, fleet.OpenOptions{Connection: fleet.Connection{URL: x.s.url}, Create: true, Log: func(string, ...any) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	x.f = f
+	if _, err := f.Submit(ctx, file); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 {
+		x.workers = append(x.workers, start(t, fmt.Sprint("worker", i), "worker", workerArgs{URL: x.s.url, Name: fmt.Sprint("w", i),
+			Journal: filepath.Join(dir, fmt.Sprint("j", i)), Units: chaosUnits, AckWait: chaosAckWait}, w.in(4+i)...))
+	}
+	rounds := 1
+	if long() {
+		rounds = 6
+	}
+	for range rounds {
+		time.Sleep(700 * time.Millisecond)
+		w.cut(4, 1, 2, 3) // a worker from the servers
+		time.Sleep(4 * time.Second)
+		w.mend(4, 1, 2, 3)
+		w.cut(5, 6) // a worker from the victim
+		time.Sleep(3 * time.Second)
+		w.mend(5, 6)
+		l := x.leader() + 1
+		others := []int{1 + l%3, 1 + (l+1)%3}
+		w.cut(l, others...) // the leader from its followers
+		time.Sleep(4 * time.Second)
+		w.mend(l, others...)
+		x.workers[0].signal(syscall.SIGSTOP)
+		time.Sleep(2*chaosAckWait + time.Second)
+		x.workers[0].signal(syscall.SIGCONT)
+		x.watch(100000)
+	}
+	finish(t, f, 3*time.Minute)
+	intents, answers := same(t, f, want)
+	paid := v.paid()
+	t.Logf("%d intents, %d answers, %d paid; one process needs %d", intents, answers, paid, need)
+	if answers != need || paid < answers || intents < paid {
+		t.Errorf("%d intents, %d answers, %d paid; one process needs %d", intents, answers, paid, need)
+	}
+	// Four events in a round, at each of which all units under way may ask a call again,
+	// and a worker that is cut from the victim sends each call up to five times.
+	if most := int64(4*rounds*2*chaosUnits*chaosBudget + rounds*chaosUnits*5*chaosBudget); paid-need > most {
+		t.Errorf("%d paid beyond the need, at most %d were under way", paid-need, most)
+	}
+}
