@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/mettleml/mettle/attack"
@@ -24,4 +25,33 @@ func ChangePlatform(ctx context.Context, f *Fleet, campaign string, change func(
 		change(&c.Platform)
 		return json.Marshal(c)
 	})
+}
+
+// RunCalls runs a unit of so many calls of one query.
+func RunCalls(ctx context.Context, s Store, j *Journal, i, calls int) error {
+	if i == 0 {
+		err := s.Update(ctx, moneyKey(simName), func([]byte) ([]byte, error) { return json.Marshal(Money{Units: 1000}) })
+		if err != nil {
+			return err
+		}
+	}
+	id := simUnit(i)
+	l, _, err := takeOver(ctx, s, nil, j, nil, id, "w")
+	if err != nil {
+		return err
+	}
+	for k := range calls {
+		if err := errors.Join(l.Append(ctx, intent(k, 1)), l.Append(ctx, answer(k, 1))); err != nil {
+			return err
+		}
+	}
+	rec := &attack.Record{Index: i}
+	if err := l.Append(ctx, attack.Entry{Kind: attack.EntryDone, Done: rec}); err != nil {
+		return err
+	}
+	done := &doneUnit{record: rec, sent: int(l.spent), answered: int(l.answered)}
+	if _, err := updateMoney(ctx, s, simName, func(m *Money) (bool, error) { return m.settle(id, done), nil }); err != nil {
+		return err
+	}
+	return s.Trim(ctx, id.log(), l.pos)
 }

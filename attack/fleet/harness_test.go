@@ -27,6 +27,7 @@ import (
 	"github.com/mettleml/mettle/attack/fleet/server"
 	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/data"
+	"github.com/mettleml/mettle/nn/models/pretrained"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 	"github.com/mettleml/mettle/zoo/oip"
@@ -187,6 +188,11 @@ func victimRole(args string) error {
 		return err
 	}
 	m, err := victimModel()
+	if a.Net4 {
+		info := victimInfo
+		info.Shape, info.Classes = []int{1, 28, 28}, 10
+		m, err = zoo.NewModel(pretrained.Net4(), info, data.Preprocess{})
+	}
 	if err != nil {
 		return err
 	}

@@ -207,7 +207,11 @@ func TestFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := campaign(t, 4, v.url(), func(f *fleet.File) { f.Attacks = f.Attacks[:1]; f.Budget = 600; f.Attacks[0].Options = []byte(`{"Eps": 0.02}`) })
+	file := campaign(t, 4, v.url(), func(f *fleet.File) {
+		f.Attacks = f.Attacks[:1]
+		f.Budget = 600
+		f.Attacks[0].Options = []byte(`{"Eps": 0.02}`)
+	})
 	if _, err := f.Submit(ctx, file); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,142 @@
+package fleet_test
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mettleml/mettle/attack/fleet"
+)
+
+// TestThroughput compares three workers of a fleet with three independent campaigns, on a
+// victim behind the project's server: queries per second with calls of 64 queries, and
+// with calls of one, where the two appends of a call show. It is for -long, on a machine
+// that does nothing else.
+func TestThroughput(t *testing.T) {
+	if !long() {
+		t.Skip("measures time; with -long only")
+	}
+	v := startVictim(t, victimArgs{Net4: true})
+	for _, c := range []struct {
+		name, attack, options string
+		budget                int
+		least                 float64
+	}{
+		{"calls of 64", "nes", `{"Queries": 64, "Eps": 0.01}`, 3000, 0.8},
+		{"calls of 1", "square", `{"Eps": 0.01}`, 300, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			make := func(first int) *fleet.File {
+				text := fmt.Sprintf(`{"name": "test", "victim": {"url": %q}, "budget": %d, "seed": 3,
+					"samples": {"images": "t10k-first-images.idx3.gz", "labels": "t10k-first-labels.idx1.gz", "first": %d, "n": %d},
+					"attacks": [{"attack": %q, "options": %s}]}`, v.url(), c.budget, first, 6, c.attack, c.options)
+				f, err := fleet.ParseFile([]byte(text), filepath.Join("..", "..", "examples", "probe", "images"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return f
+			}
+			ctx := context.Background()
+			var best [2]float64
+			for range 2 {
+				// Three independent probes, six samples each.
+				before, begun := v.paid(), time.Now()
+				var wg sync.WaitGroup
+				for i := range 3 {
+					file := make(6 * i)
+					all, samples, err := file.Local(ctx)
+					if err != nil {
+						t.Fatal(err)
+					}
+					wg.Go(func() {
+						all[0].Workers = 2
+						all[0].Journal, all[0].Fsync = filepath.Join(t.TempDir(), "j"), true
+						if _, err := all[0].Run(ctx, samples); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				wg.Wait()
+				best[0] = max(best[0], float64(v.paid()-before)/time.Since(begun).Seconds())
+
+				s := startServers(t, 1)
+				f, err := fleet.Open(ctx, fleet.OpenOptions{Connection: fleet.Connection{URL: s.url}, Create: true})
+				if err != nil {
+					t.Fatal(err)
+				}
+				file := make(0)
+				file.Samples.N = 18
+				if _, err := f.Submit(ctx, file); err != nil {
+					t.Fatal(err)
+				}
+				dir := t.TempDir()
+				before, begun = v.paid(), time.Now()
+				for i := range 3 {
+					wg.Go(func() {
+						err := f.Work(ctx, fleet.WorkOptions{Name: fmt.Sprint("w", i), Units: 2, Journal: filepath.Join(dir, fmt.Sprint(i)),
+							Until: func(ctx context.Context) (bool, error) {
+								done, stopped, err := f.Finished(ctx, "test")
+								return done || stopped != "", err
+							}})
+						if err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				for done := false; !done; time.Sleep(5 * time.Millisecond) {
+					if done, _, err = f.Finished(ctx, "test"); err != nil {
+						t.Fatal(err)
+					}
+				}
+				best[1] = max(best[1], float64(v.paid()-before)/time.Since(begun).Seconds())
+				wg.Wait()
+				f.Close()
+				s.procs[0].kill()
+			}
+			t.Logf("%s: three probes %.0f queries per second, a fleet of three workers %.0f: %.2f", c.name, best[0], best[1], best[1]/best[0])
+			if best[1] < c.least*best[0] {
+				t.Errorf("the fleet reaches %.2f of three probes, at least %.2f is wanted", best[1]/best[0], c.least)
+			}
+		})
+	}
+}
+
+// TestFlatMemory: the store, the status and the memory of a worker do not grow with the
+// number of calls: 100,000 with -long.
+func TestFlatMemory(t *testing.T) {
+	calls := 3000
+	if long() {
+		calls = 100_000
+	}
+	ctx := context.Background()
+	m := &fleet.Memory{}
+	var j *fleet.Journal
+	if long() { // it flushes twice for each call
+		var err error
+		if j, err = fleet.OpenJournal(t.TempDir()); err != nil {
+			t.Fatal(err)
+		}
+		defer j.Close()
+	}
+	var before, after runtime.MemStats
+	unit := func(i, calls int) {
+		if err := fleet.RunCalls(ctx, m, j, i, calls); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unit(0, 100)
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range calls / 1000 {
+		unit(i+1, 1000)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 4<<20 {
+		t.Errorf("%d bytes more are in use after %d calls", grown, calls)
+	}
+}
