@@ -251,13 +251,6 @@ func (j *Journal) logs() []string {
 	return names
 }
 
-// forget drops what the journal remembers of a log.
-func (j *Journal) forget(log string) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	delete(j.held, log)
-}
-
 // Close closes the file and lets another worker have it.
 func (j *Journal) Close() error {
 	j.mu.Lock()

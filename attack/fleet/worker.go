@@ -68,7 +68,6 @@ type joined struct {
 	victim  zoo.Scorer
 	plans   []*attack.Plan
 	checked time.Time // when the victim was last seen to be the same
-	limit   *limiter  // nil: none
 }
 
 // counters are what a worker has done.

@@ -39,6 +39,7 @@ func Mount(t testing.TB) *FS {
 	t.Helper()
 	f := &FS{Dir: t.TempDir(), backing: t.TempDir(), undo: map[*node][]change{}}
 	root := &fs.LoopbackRoot{Path: f.backing}
+	//lint:ignore SA1019 what replaces it would have to copy a node
 	root.NewNode = func(r *fs.LoopbackRoot, _ *fs.Inode, _ string, _ *syscall.Stat_t) fs.InodeEmbedder {
 		return &node{LoopbackNode: fs.LoopbackNode{RootData: r}, fs: f}
 	}
@@ -47,6 +48,7 @@ func Mount(t testing.TB) *FS {
 		t.Fatal(err)
 	}
 	root.Dev = uint64(st.Dev)
+	//lint:ignore SA1019 as above
 	top := root.NewNode(root, nil, "", &st)
 	root.RootNode = top
 	var err error
