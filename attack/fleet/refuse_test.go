@@ -247,3 +247,14 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("%d answers, %d paid; one process needs %d", answers, paid, need)
 	}
 }
+
+// TestExample: the campaign that the README runs is one, and its files are there.
+func TestExample(t *testing.T) {
+	f, err := fleet.ReadFile(filepath.Join("examples", "digits.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, samples, err := f.Local(context.Background()); err != nil || len(samples) != 8 {
+		t.Errorf("%d samples, %v", len(samples), err)
+	}
+}

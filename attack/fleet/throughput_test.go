@@ -34,7 +34,7 @@ func TestThroughput(t *testing.T) {
 				text := fmt.Sprintf(`{"name": "test", "victim": {"url": %q}, "budget": %d, "seed": 3,
 					"samples": {"images": "t10k-first-images.idx3.gz", "labels": "t10k-first-labels.idx1.gz", "first": %d, "n": %d},
 					"attacks": [{"attack": %q, "options": %s}]}`, v.url(), c.budget, first, 6, c.attack, c.options)
-				f, err := fleet.ParseFile([]byte(text), filepath.Join("..", "..", "examples", "probe", "images"))
+				f, err := fleet.ParseFile([]byte(text), filepath.Join("..", "..", "examples", "internal", "datasets", "digits"))
 				if err != nil {
 					t.Fatal(err)
 				}
