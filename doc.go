@@ -8,9 +8,10 @@
 //     gradient estimators, the meta attacker and its training; zoo/oip speaks the
 //     Open Inference Protocol to remote victims.
 //   - attack: Meta Attack, ZOO, AutoZOOM, Bandits, NES, Square, SimBA, SignHunter,
-//     Boundary, Opt, Sign-OPT, HopSkipJump, RayS; FGSM, PGD and Carlini-Wagner for
-//     white boxes; campaigns over many samples, with a journal to resume from, that
+//     Boundary, Opt, Sign-OPT, HopSkipJump, RayS; FGSM, PGD, Carlini-Wagner, APGD, FAB
+//     and AutoAttack for white boxes; campaigns over many samples, with a journal to resume from, that
 //     can be cut into units for many machines; a registry of attacks, open to yours.
+//     attack/fleet, a module of its own, runs them on many machines.
 //
 // # Training
 //
@@ -19,8 +20,10 @@
 //   - nn, nn/optim, nn/models, nn/data: layers, optimisers, named networks, data
 //     sets and loaders; nn/eval: accuracies, confusion and calibration; nn/checkpoint:
 //     runs that go on bit for bit.
-//   - longtail: long-tailed data, samplers, losses and classifiers, and the parts of
-//     Divide and Retain.
+//   - longtail: long-tailed data, samplers, losses and classifiers, the parts of
+//     Divide and Retain and its rivals.
+//   - ssl: methods of self-supervision, their monitors, bounds of mutual information
+//     and heterotopic ensembling; nn/eval/tsne: pictures of features.
 //   - video: clips, their files and data sets, and the attacks on them; video/motion:
 //     block matching, dense flow and motion maps.
 //

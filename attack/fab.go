@@ -142,13 +142,13 @@ func (r *fabRun) run(ctx context.Context, random bool, stream uint64) error {
 	if random {
 		r.scatter(x, stream)
 	}
-	label, err := r.look(ctx, x)
-	if err != nil {
+	if _, err := r.look(ctx, x); err != nil {
 		return err
 	}
 	for i := range r.Iterations {
 		r.step(x)
-		if label, err = r.look(ctx, x); err != nil {
+		label, err := r.look(ctx, x)
+		if err != nil {
 			return err
 		}
 		if !r.t.Goal.Achieved(label) {
