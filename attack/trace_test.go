@@ -32,8 +32,8 @@ func apart(a, b []int) float64 {
 // first success for those in a ball, to within some factor of the exact distance for
 // those on labels. An attack that was changed a little is told apart.
 func TestTraces(t *testing.T) {
-	if testing.Short() {
-		t.Skip("1,600 attacks")
+	if !*slow {
+		t.Skip("1,600 attacks: needs -slow")
 	}
 	const (
 		seeds  = 200

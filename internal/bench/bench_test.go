@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"math"
 	"os/exec"
 	"path/filepath"
@@ -32,10 +33,12 @@ func TestCases(t *testing.T) {
 	}
 }
 
+var slow = flag.Bool("slow", false, "run the programs of the other side")
+
 // The other side must have the same cases in the same order, and they must run.
 func TestPeers(t *testing.T) {
-	if testing.Short() {
-		t.Skip("runs every case in other programs")
+	if !*slow {
+		t.Skip("runs every case in other programs: needs -slow")
 	}
 	const python = "/usr/bin/python3"
 	for _, c := range []struct {

@@ -33,8 +33,8 @@ func TestWeightsTravelToPyTorchAndBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s, _ := Find(name)
 			if len(s.Input) == 4 {
-				if testing.Short() {
-					t.Skip("large weights")
+				if !*slow {
+					t.Skip("large weights: needs -slow")
 				}
 				if strings.HasSuffix(name, "18") && exec.Command(python, "-c", "import torchvision").Run() != nil {
 					t.Skip("no torchvision here (Debian: python3-torchvision)")

@@ -1,6 +1,7 @@
 package models
 
 import (
+	"flag"
 	"slices"
 	"strings"
 	"testing"
@@ -18,13 +19,18 @@ func TestVGGRefusesSizes(t *testing.T) {
 	}
 }
 
-// large reports whether a pass takes a second or more.
-func large(s Spec) bool { return s.MultiplyAdds > 1e9 || s.Params > 4e7 }
+var slow = flag.Bool("slow", false, "run passes of the largest networks, and carry their weights to PyTorch and back")
+
+// large reports whether a pass takes longer than there is time for: seconds without
+// -slow, less with -short.
+func large(s Spec) bool {
+	return !*slow && s.MultiplyAdds > 2e10 || testing.Short() && (s.MultiplyAdds > 1e9 || s.Params > 4e7)
+}
 
 // TestBackbones: every classifier shows its stages, with the widths it names.
 func TestBackbones(t *testing.T) {
 	for _, s := range All {
-		if testing.Short() && large(s) {
+		if large(s) {
 			continue
 		}
 		c, err := s.Classifier(1, 7)
@@ -81,8 +87,8 @@ func TestSpecs(t *testing.T) {
 			if n := nn.Count(m); n != s.Params {
 				t.Errorf("%d parameters, the specification says %d", n, s.Params)
 			}
-			if testing.Short() && large(s) {
-				t.Skip("a forward pass on large images")
+			if large(s) {
+				t.Skip("a forward pass on large images: needs -slow")
 			}
 			tape := autograd.NewTape(autograd.Eval, 0)
 			x := tensor.New(append([]int{1}, s.Input...)...)
