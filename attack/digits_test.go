@@ -17,7 +17,7 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-var slow = flag.Bool("slow", false, "run what takes minutes of a core: attackers on a hundred pairs, the traces of attacks")
+var slow = flag.Bool("slow", false, "run what takes minutes of a core: attackers on a hundred pairs, traces, scaled logits")
 
 // digits are the first MNIST test images, which the examples ship, and the
 // pretrained victim for them. The meta attacker has seen neither.

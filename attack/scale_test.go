@@ -22,8 +22,8 @@ func (times) Walk(*nn.Walker)                       {}
 // and is not a harder victim for the attacks that do not weigh the loss against
 // something else. With a cross-entropy that is 0 from some margin on, it would be.
 func TestScaledLogits(t *testing.T) {
-	if testing.Short() {
-		t.Skip("hundreds of attacks on a network")
+	if !*slow {
+		t.Skip("hundreds of attacks on a network: needs -slow")
 	}
 	_, samples := digits(t)
 	factors := []float32{1, 1. / 6, 6, 30}
