@@ -162,7 +162,7 @@ func TestEncodingIsNegotiated(t *testing.T) {
 		"type refused":         {listed, 415, Auto, "[raw JSON JSON]", false},
 		"not processable":      {listed, 422, Auto, "[raw JSON JSON]", false},
 		"not acceptable":       {listed, 406, Auto, "[raw JSON JSON]", false},
-		"not implemented":      {listed, 501, Auto, "[raw JSON JSON]", false},
+		"status 501":           {listed, 501, Auto, "[raw JSON JSON]", false},
 		"asked for, 422":       {listed, 422, Binary, "[raw raw]", true},
 		"forbidden":            {listed, 403, Auto, "[raw raw]", true},
 		"asked for, unlisted":  {nil, 0, Binary, "[raw raw]", false},
