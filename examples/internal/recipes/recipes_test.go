@@ -8,12 +8,15 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mettleml/mettle/examples/internal/cells"
 	"github.com/mettleml/mettle/longtail"
 	"github.com/mettleml/mettle/nn/data"
+	"github.com/mettleml/mettle/nn/eval"
 )
 
 // pictures have a bright bar that tells the class, at another place each time.
@@ -88,49 +91,6 @@ func state(t *testing.T, l *Lab, j *Job, r *Result) string {
 		t.Fatal(err)
 	}
 	return string(b) + string(net)
-}
-
-// Every method trains, tests and makes a record.
-func TestMethods(t *testing.T) {
-	gray, rgb := small(t), colour(t)
-	l := lab(t, gray)
-	l.Use(rgb)
-	for _, name := range Comparison {
-		d, model := gray, "lenet5"
-		if name == BBN || name == RIDE {
-			d, model = rgb, "resnet32"
-		}
-		j, err := Named(d, name, model, 1, quick, Literal)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if name == DivideAndRetain {
-			j = Dual{Share: 0.5, Point: 3, Schedule: "cosine", Two: Literal.Two}.Jobs(d, "lenet5", 1, quick)
-			j.Probe = 1
-		}
-		cost := l.Cost(j)
-		r, err := l.Result(t.Context(), j)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		rec, err := l.Record(j, r)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		out, err := l.Outputs(t.Context(), j)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		if out.Accuracy() != r.Report.Acc {
-			t.Errorf("%s: its outputs have accuracy %v, its result %v", name, out.Accuracy(), r.Report.Acc)
-		}
-		if rec.Images > int64((3*j.passes()+10)*d.Train.Data.Len()) || cost > 0 && rec.Images == 0 {
-			t.Errorf("%s: %d image-steps, planned %d", name, rec.Images, cost)
-		}
-		if j.Probe > 0 && r.Curve[0].Distortion == nil {
-			t.Errorf("%s: no distortion was measured", name)
-		}
-	}
 }
 
 // A run that is stopped in an epoch, or killed and put back to the end of the epoch
@@ -229,6 +189,52 @@ func TestDiverges(t *testing.T) {
 	}
 	if _, err := os.Stat(net); err == nil {
 		t.Error("a network of a run that diverged was kept")
+	}
+}
+
+// A result says what training took, without the tests between, and the last five epochs
+// are tested all, others twenty times at most.
+func TestTested(t *testing.T) {
+	d := small(t)
+	l := lab(t, d)
+	j := d.Job("lenet5", CE, 1, quick)
+	s, err := l.joint(&j, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.prepare(nil); err != nil {
+		t.Fatal(err)
+	}
+	const pause = 100 * time.Millisecond
+	test, tests := s.test, 0
+	s.test = func(ctx context.Context) (*eval.Outputs, error) {
+		tests++
+		time.Sleep(pause)
+		return test(ctx)
+	}
+	began := time.Now()
+	if _, err := s.run(t.Context(), filepath.Join(t.TempDir(), "checkpoint"), func(*lesson) {}); err != nil {
+		t.Fatal(err)
+	}
+	rest := time.Since(began) - time.Duration(tests)*pause
+	if tests < quick.Epochs || s.result.Seconds <= 0 || s.result.Seconds > rest.Seconds() {
+		t.Errorf("%v s of training, and %v besides %d tests", s.result.Seconds, rest, tests)
+	}
+	for epochs, want := range map[int][]int{
+		3:   {1, 2, 3},
+		12:  {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12},
+		50:  {2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 42, 44, 46, 47, 48, 49, 50},
+		200: {10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120, 130, 140, 150, 160, 170, 180, 190, 196, 197, 198, 199, 200},
+	} {
+		var got []int
+		for e := range epochs {
+			if tested(e+1, epochs) {
+				got = append(got, e+1)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("of %d epochs %v are tested, want %v", epochs, got, want)
+		}
 	}
 }
 

@@ -19,10 +19,11 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-const (
-	lastEpochs = 5  // at the end that are tested all
-	testedRest = 20 // times that the rest of a run is tested
-)
+// tested says whether an epoch, counted from 1, ends with a test: the last five do, and
+// twenty or so of the others.
+func tested(epoch, epochs int) bool {
+	return epoch > epochs-5 || epoch%max(epochs/20, 1) == 0
+}
 
 // A lesson is the training of one job: the parts that its method chose.
 type lesson struct {
@@ -139,11 +140,7 @@ func (s *lesson) run(ctx context.Context, path string, tell func(*lesson)) (*eva
 		defer s.close()
 	}
 	began := time.Now()
-	clock := func() { // adds the time since it was last called
-		now := time.Now()
-		s.result.Seconds += now.Sub(began).Seconds()
-		began = now
-	}
+	clock := func() { s.result.Seconds += time.Since(began).Seconds() }
 	for {
 		epoch, at := s.loader.Position()
 		if epoch >= s.job.Recipe.Epochs {
@@ -163,13 +160,14 @@ func (s *lesson) run(ctx context.Context, path string, tell func(*lesson)) (*eva
 			at++
 			tell(s)
 		}
+		clock()
 		if err := s.endEpoch(ctx, epoch+1); err != nil {
 			return nil, err
 		}
-		clock()
 		if err := s.state.Save(path); err != nil {
 			return nil, err
 		}
+		began = time.Now()
 	}
 }
 
@@ -237,8 +235,7 @@ func (s *lesson) classify(tape *autograd.Tape, b data.Batch, epoch int) (loss, l
 func (s *lesson) endEpoch(ctx context.Context, epoch int) error {
 	n := float64(max(s.sums.Steps, 1))
 	p := Point{Epoch: epoch, Loss: s.sums.Loss / n, Right: s.sums.Right / n, Retained: s.sums.Retained / n}
-	epochs := s.job.Recipe.Epochs
-	if epoch > epochs-lastEpochs || epoch%max(epochs/testedRest, 1) == 0 {
+	if tested(epoch, s.job.Recipe.Epochs) {
 		out, err := s.test(ctx)
 		if err != nil {
 			return err
