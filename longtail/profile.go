@@ -132,17 +132,29 @@ func whole(x float64) float64 { return math.Floor(x + 1e-9) }
 // methods for long tails divide by these numbers. There is an error too if a label is out
 // of range.
 func Counts(d data.Dataset) ([]int, error) {
-	members, err := byClass(d)
+	members, err := filled(d)
 	if err != nil {
 		return nil, err
 	}
 	counts := make([]int, len(members))
 	for c, list := range members {
-		if counts[c] = len(list); counts[c] == 0 {
-			return nil, fmt.Errorf("longtail: class %d of %d has no samples", c, len(counts))
-		}
+		counts[c] = len(list)
 	}
 	return counts, nil
+}
+
+// filled is byClass with an error if a class has no samples.
+func filled(d data.Dataset) ([][]int, error) {
+	members, err := byClass(d)
+	if err != nil {
+		return nil, err
+	}
+	for c, list := range members {
+		if len(list) == 0 {
+			return nil, fmt.Errorf("longtail: class %d of %d has no samples", c, len(members))
+		}
+	}
+	return members, nil
 }
 
 // Imbalance returns the largest of the counts by the smallest. It panics if one is not

@@ -197,11 +197,11 @@ func newPacks(op string, members [][]int, o SamplerOptions) *packs {
 
 // packsOf returns the packs of the classes, none of which is empty.
 func packsOf(op string, d data.Dataset, o SamplerOptions) (*packs, error) {
-	if _, err := Counts(d); err != nil {
+	members, err := filled(d)
+	if err != nil {
 		return nil, err
 	}
-	members, err := byClass(d)
-	return newPacks(op, members, o), err
+	return newPacks(op, members, o), nil
 }
 
 // power returns probabilities of the classes.
