@@ -18,9 +18,10 @@ func (KCenter) String() string { return "k-center" }
 func (KCenter) Select(x *tensor.Tensor, m int, seed uint64) []int {
 	n := checkRule("longtail.KCenter", x, m)
 	picked := Nearest{}.Select(x, 1, seed)
+	rows := rowsOf(x)
 	far := make([]float64, n) // from the nearest that is selected; -1 if it is itself
 	for i := range far {
-		far[i] = kernel.Distance2(x.Index(i).Data(), x.Index(picked[0]).Data())
+		far[i] = kernel.Distance2(rows[i], rows[picked[0]])
 	}
 	far[picked[0]] = -1
 	for len(picked) < m {
@@ -31,9 +32,8 @@ func (KCenter) Select(x *tensor.Tensor, m int, seed uint64) []int {
 			}
 		}
 		picked = append(picked, next)
-		row := x.Index(next).Data()
 		for i := range far {
-			far[i] = min(far[i], kernel.Distance2(x.Index(i).Data(), row))
+			far[i] = min(far[i], kernel.Distance2(rows[i], rows[next]))
 		}
 		far[next] = -1
 	}
@@ -51,7 +51,7 @@ func (KMedoids) String() string { return "k-medoids" }
 // Select implements [Rule].
 func (KMedoids) Select(x *tensor.Tensor, m int, seed uint64) []int {
 	n := checkRule("longtail.KMedoids", x, m)
-	centres := plusPlus(x, m, seed)
+	rows, centres := rowsOf(x), rowsOf(plusPlus(x, m, seed))
 	cluster := make([]int, n)
 	for i := range cluster {
 		cluster[i] = -1
@@ -62,7 +62,7 @@ func (KMedoids) Select(x *tensor.Tensor, m int, seed uint64) []int {
 		for i := range cluster {
 			best, least := 0, 0.0
 			for k := range m {
-				if v := kernel.Distance2(x.Index(i).Data(), centres.Index(k).Data()); k == 0 || v < least {
+				if v := kernel.Distance2(rows[i], centres[k]); k == 0 || v < least {
 					best, least = k, v
 				}
 			}
@@ -73,17 +73,17 @@ func (KMedoids) Select(x *tensor.Tensor, m int, seed uint64) []int {
 			break
 		}
 		clear(sizes)
-		sums := make([]float64, centres.Len())
 		d := x.Dim(1)
+		sums := make([]float64, m*d)
 		for i, k := range cluster {
 			sizes[k]++
-			for j, v := range x.Index(i).Data() {
+			for j, v := range rows[i] {
 				sums[k*d+j] += float64(v)
 			}
 		}
 		for k, size := range sizes {
 			for j := 0; size > 0 && j < d; j++ { // an empty cluster keeps its centre
-				centres.Data()[k*d+j] = float32(sums[k*d+j] / float64(size))
+				centres[k][j] = float32(sums[k*d+j] / float64(size))
 			}
 		}
 	}
@@ -97,7 +97,7 @@ func (KMedoids) Select(x *tensor.Tensor, m int, seed uint64) []int {
 	for _, k := range order {
 		best, least := -1, 0.0
 		for i := range n {
-			if v := kernel.Distance2(x.Index(i).Data(), centres.Index(k).Data()); !taken[i] && (best < 0 || v < least) {
+			if v := kernel.Distance2(rows[i], centres[k]); !taken[i] && (best < 0 || v < least) {
 				best, least = i, v
 			}
 		}
@@ -111,9 +111,9 @@ func (KMedoids) Select(x *tensor.Tensor, m int, seed uint64) []int {
 // distance from the nearest that is drawn.
 func plusPlus(x *tensor.Tensor, m int, seed uint64) *tensor.Tensor {
 	rng := stream(seed, drawBank)
-	n := x.Dim(0)
+	rows := rowsOf(x)
 	centres := tensor.New(m, x.Dim(1))
-	far := slices.Repeat([]float64{1}, n)
+	far := slices.Repeat([]float64{1}, len(rows))
 	for k := range m {
 		sum := 0.0
 		for _, v := range far {
@@ -129,14 +129,22 @@ func plusPlus(x *tensor.Tensor, m int, seed uint64) *tensor.Tensor {
 				}
 			}
 		}
-		row := centres.Index(k)
-		row.CopyFrom(x.Index(next))
+		centres.Index(k).CopyFrom(x.Index(next))
 		for i := range far {
-			v := kernel.Distance2(x.Index(i).Data(), row.Data())
+			v := kernel.Distance2(rows[i], rows[next])
 			if v *= v; k == 0 || v < far[i] {
 				far[i] = v
 			}
 		}
 	}
 	return centres
+}
+
+// rowsOf returns the rows of x [n, d], which share its memory.
+func rowsOf(x *tensor.Tensor) [][]float32 {
+	rows := make([][]float32, x.Dim(0))
+	for i := range rows {
+		rows[i] = x.Index(i).Data()
+	}
+	return rows
 }
