@@ -66,7 +66,6 @@ type Probe struct {
 type part struct {
 	samples int
 	sums    [][]float32 // for each parameter
-	rows    []int
 }
 
 // NewProbe returns a probe of the gradients to the given parameters: all of a network, or
@@ -93,24 +92,25 @@ func (p *Probe) Add(losses autograd.Var, labels []int) {
 	if losses.Rank() != 1 || losses.Dim(0) != len(labels) {
 		tensor.Panic("longtail.Probe.Add", fmt.Sprintf("want losses [N] for %d labels", len(labels)), losses.Shape())
 	}
-	p.head.rows, p.tail.rows = nil, nil // the tape keeps them until its Reset
+	var head, tail []int
 	for k, y := range labels {
 		if p.isHead(y) {
-			p.head.rows = append(p.head.rows, k)
+			head = append(head, k)
 		} else {
-			p.tail.rows = append(p.tail.rows, k)
+			tail = append(tail, k)
 		}
 	}
-	p.head.add(p, losses)
-	p.tail.add(p, losses)
+	p.head.add(p, losses, head)
+	p.tail.add(p, losses, tail)
 }
 
-func (q *part) add(p *Probe, losses autograd.Var) {
-	q.samples += len(q.rows)
-	if len(q.rows) == 0 {
+// add adds the gradients of the samples in some rows.
+func (q *part) add(p *Probe, losses autograd.Var, rows []int) {
+	q.samples += len(rows)
+	if len(rows) == 0 {
 		return
 	}
-	g := losses.Tape().Gradients(autograd.Sum(autograd.GatherCopy(losses, q.rows)), p.sources...)
+	g := losses.Tape().Gradients(autograd.Sum(autograd.GatherCopy(losses, rows)), p.sources...)
 	for i, param := range p.params {
 		if d := g.Of(param); d != nil { // a parameter may not be on the way
 			kernel.Add(q.sums[i], q.sums[i], d.Data())

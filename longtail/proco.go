@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/internal/kernel"
@@ -184,10 +185,7 @@ func (p *ProCo) Loss(logits, features autograd.Var, labels []int) autograd.Var {
 	if n == 0 || features.Rank() != 2 || features.Dim(0)%n != 0 || features.Dim(0) == 0 {
 		tensor.Panic("longtail.ProCo.Loss", fmt.Sprintf("%d labels for views of their samples", n), features.Shape())
 	}
-	var all []int
-	for range features.Dim(0) / n {
-		all = append(all, labels...)
-	}
+	all := slices.Repeat(labels, features.Dim(0)/n)
 	p.Update(features.Value(), all)
 	contrastive := p.adjust(p.Logits(features), all)
 	return autograd.Add(p.adjust(logits, labels), autograd.Scale(contrastive, float32(cmp.Or(p.Options.Weight, 1))))
