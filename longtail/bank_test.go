@@ -90,6 +90,19 @@ func TestBank(t *testing.T) {
 	if err != nil || slices.Equal(one.Indices(), two.Indices()) {
 		t.Errorf("two seeds draw %v, %v", two, err)
 	}
+	// Classes of one size are drawn apart.
+	even := bankFeatures(9, 9, 9, 2, 1)
+	even.Labels, even.Indices = slices.Sorted(slices.Values(even.Labels)), nil
+	drawn, err := NewBank(even, s, BankOptions{Rule: Random{}, PerClass: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k := range drawn.Classes[1] {
+		drawn.Classes[1][k] -= 9
+	}
+	if slices.Equal(drawn.Classes[0], drawn.Classes[1]) {
+		t.Errorf("two classes draw the same places, %v", drawn.Classes[0])
+	}
 	js, err := json.Marshal(b)
 	var back Bank
 	if err == nil {

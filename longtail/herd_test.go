@@ -224,11 +224,41 @@ func TestMedoids(t *testing.T) {
 		x.Data()[2*i] += float32(10 * clump[i])
 		x.Data()[2*i+1] += float32(10 * (clump[i] % 2))
 	}
+	var central [3]int // the sample nearest to the mean of each clump
+	for c := range central {
+		var members []int
+		for i := range clump {
+			if clump[i] == c {
+				members = append(members, i)
+			}
+		}
+		part := tensor.New(len(members), 2)
+		for k, i := range members {
+			part.Index(k).CopyFrom(x.Index(i))
+		}
+		central[c] = members[Nearest{}.Select(part, 1, 0)[0]]
+	}
 	for seed := range uint64(5) {
 		picked := KMedoids{}.Select(x, 3, seed)
 		if got := []int{clump[picked[0]], clump[picked[1]], clump[picked[2]]}; got[0] != 0 || got[1]+got[2] != 3 {
 			t.Errorf("seed %d: clumps %v", seed, got)
 		}
+		for _, i := range picked {
+			if i != central[clump[i]] {
+				t.Errorf("seed %d: sample %d of clump %d, want its most central one, %d", seed, i, clump[i], central[clump[i]])
+			}
+		}
+	}
+	// k-means++ draws with a probability in proportion to the squared distance.
+	line := tensor.FromSlice([]float32{0, 1, 3}, 3, 1)
+	var next [2]float64
+	for seed := range uint64(3000) {
+		if c := plusPlus(line, 2, seed).Data(); c[0] == 0 {
+			next[int(c[1])/2]++
+		}
+	}
+	if share := next[1] / (next[0] + next[1]); !(math.Abs(share-0.9) < 0.04) {
+		t.Errorf("the farther of two, three times as far, is drawn in a share of %.3f, want 0.9", share)
 	}
 }
 
@@ -292,6 +322,15 @@ func TestHerdingManyRows(t *testing.T) {
 	}
 	if want := icarl(x, 300); !slices.Equal(long, want) {
 		t.Errorf("%v, want %v", long, want)
+	}
+	// Pairs of rows that differ by a last bit: float32 cannot tell which one is nearer.
+	for i := range 150 {
+		a, b := x.Index(2*i), x.Index(2*i+1)
+		b.CopyFrom(a)
+		b.Data()[i%24] = math.Nextafter32(a.Data()[i%24], float32(2*(i%2)-1))
+	}
+	if got, want := (Herd{}).Select(x, 60, 0), icarl(x, 60); !slices.Equal(got, want) {
+		t.Errorf("of pairs %v, want %v", got, want)
 	}
 }
 

@@ -123,6 +123,24 @@ func TestOpenList(t *testing.T) {
 	if other, err := data.Digest(wider); err != nil || other == digest {
 		t.Errorf("digest %s, %v", other, err)
 	}
+	resized, err := OpenList(write(good), root, shape, ListOptions{ImageOptions: data.ImageOptions{Resize: 3}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if other, err := data.Digest(resized); err != nil || other == digest {
+		t.Errorf("pictures of another size have digest %s, %v", other, err)
+	}
+	file := filepath.Join(root, names[2])
+	picture, err := os.ReadFile(file)
+	if err == nil {
+		err = os.WriteFile(file, append(picture, 0), 0o666)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if other, err := data.Digest(d); err != nil || other == digest {
+		t.Errorf("a file of another size leaves digest %s, %v", other, err)
+	}
 	for _, c := range []struct {
 		text string
 		o    ListOptions

@@ -138,10 +138,35 @@ func TestProbeMeasures(t *testing.T) {
 	if err != nil || !(math.Abs(twice.Overall-2*got.Overall) < 1e-5*got.Overall) {
 		t.Errorf("%+v, %v", twice, err)
 	}
+	large, _, err := probe.Measure(t.Context(), net, d, ProbeOptions{Transform: moved{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	y := x.Clone()
+	for i, v := range y.Data() {
+		y.Data()[i] = v*v + 1
+	}
+	if d, err = data.NewTensors(y, labels, 3); err != nil {
+		t.Fatal(err)
+	}
+	if want, _, err := probe.Measure(t.Context(), net, d, ProbeOptions{}); err != nil || large != want || large.Overall == got.Overall {
+		t.Errorf("transformed: %+v, want %+v, %v", large, want, err)
+	}
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, _, err := probe.Measure(cancelled, net, d, ProbeOptions{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
+	}
+}
+
+// moved squares its numbers and adds 1.
+type moved struct{}
+
+func (moved) Shape(in []int) []int { return in }
+
+func (moved) Apply(dst, src *tensor.Tensor, _ *rand.Rand) {
+	for i, v := range src.Data() {
+		dst.Data()[i] = v*v + 1
 	}
 }
 
