@@ -1,11 +1,16 @@
 package cells
 
 import (
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/mettleml/mettle/internal/kernel"
 )
 
 type key struct {
@@ -51,6 +56,11 @@ func TestGet(t *testing.T) {
 	}
 	if _, err := get(s, one, nil); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("a broken file: %v", err)
+	}
+	// The names of cells that experiments keep.
+	text := fmt.Sprintf(`{"Kernel":%q,"Arch":%q,"Go":%q,"Key":{"Name":"one","N":1}}`, kernel.Active().Name, runtime.GOARCH, runtime.Version())
+	if want := fmt.Sprintf("one-%x", sha256.Sum256([]byte(text)))[:20]; name != want {
+		t.Errorf("a cell is called %s, was %s", name, want)
 	}
 	if _, err := Name("f", func() {}); err == nil {
 		t.Error("a key without JSON has a name")

@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -83,7 +84,11 @@ func TestForces(t *testing.T) {
 		if theta == 0 {
 			got = new(exact).repel(f, y)
 		} else {
-			got = new(tree).repel(f, y, theta)
+			quad := new(tree)
+			got = quad.repel(f, y, theta)
+			if !slices.IsSorted(quad.codes) {
+				t.Errorf("theta %v: the points do not follow the curve", theta)
+			}
 		}
 		if math.Abs(got-z)/z > tol {
 			t.Errorf("theta %v: Z is %v, want %v", theta, got, z)
