@@ -2,7 +2,6 @@ package ssl
 
 import (
 	"cmp"
-	"math"
 
 	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/nn"
@@ -18,9 +17,8 @@ func CosineMomentum(base float64, total int) optim.Schedule {
 	if !(base >= 0 && base <= 1) || total < 1 {
 		tensor.Panic("ssl.CosineMomentum", "want a base in [0, 1] and a positive number of steps")
 	}
-	return func(t int) float64 {
-		return 1 - (1-base)*(math.Cos(math.Pi*float64(min(t, total))/float64(total))+1)/2
-	}
+	rest := optim.Cosine(1-base, 0, total)
+	return func(t int) float64 { return 1 - rest(t) }
 }
 
 // BYOLOptions are the settings of [BYOL].
@@ -78,10 +76,7 @@ func (m *BYOL) Loss(t *autograd.Tape, b data.Batch) (Output, error) {
 	if err != nil {
 		return Output{}, err
 	}
-	out, err := m.Tower.apart(t, "BYOL", b, 2)
-	if err != nil {
-		return out, err
-	}
+	out := m.Tower.apart(t, xs)
 	var target [2]autograd.Var
 	for v, x := range xs {
 		target[v] = autograd.Detach(m.Target.Model.Forward(t.Input(x)))

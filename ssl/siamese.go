@@ -6,19 +6,18 @@ import (
 	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/data"
+	"github.com/mettleml/mettle/tensor"
 )
 
-// apart passes the first views of a batch through the tower one after the other, each with
-// batch statistics of its own.
-func (t *Tower) apart(tape *autograd.Tape, name string, b data.Batch, views int) (Output, error) {
-	xs, _, err := viewsOf(name, b, views, 2)
-	var out Output
-	for _, x := range xs {
+// apart passes views through the tower one after the other, each with batch statistics of
+// its own.
+func (t *Tower) apart(tape *autograd.Tape, views []*tensor.Tensor) (out Output) {
+	for _, x := range views {
 		r := t.Encoder.Forward(tape.Input(x))
 		out.Features = append(out.Features, r)
 		out.Specific = append(out.Specific, t.Projector.Forward(r))
 	}
-	return out, err
+	return out
 }
 
 // SimSiamOptions are the settings of [SimSiam].
@@ -70,10 +69,11 @@ func NewSimSiam(e Encoder, o SimSiamOptions) *SimSiam {
 
 // Loss implements [Method].
 func (s *SimSiam) Loss(t *autograd.Tape, b data.Batch) (Output, error) {
-	out, err := s.Tower.apart(t, "SimSiam", b, 2)
+	xs, _, err := viewsOf("SimSiam", b, 2, 2)
 	if err != nil {
-		return out, err
+		return Output{}, err
 	}
+	out := s.Tower.apart(t, xs)
 	z := out.Specific
 	side := func(z, target autograd.Var) autograd.Var {
 		if !s.Options.Through {
@@ -121,10 +121,11 @@ func NewBarlow(e Encoder, o BarlowOptions) *Barlow {
 
 // Loss implements [Method].
 func (m *Barlow) Loss(t *autograd.Tape, b data.Batch) (Output, error) {
-	out, err := m.Tower.apart(t, "Barlow Twins", b, 2)
+	xs, _, err := viewsOf("Barlow Twins", b, 2, 2)
 	if err != nil {
-		return out, err
+		return Output{}, err
 	}
+	out := m.Tower.apart(t, xs)
 	out.Loss = BarlowTwins(out.Specific[0], out.Specific[1], m.Options.Lambda, 1e-5)
 	return finite("Barlow Twins", out)
 }
@@ -165,10 +166,11 @@ func NewVICReg(e Encoder, o VICRegOptions) *Variance {
 
 // Loss implements [Method].
 func (m *Variance) Loss(t *autograd.Tape, b data.Batch) (Output, error) {
-	out, err := m.Tower.apart(t, "VICReg", b, 2)
+	xs, _, err := viewsOf("VICReg", b, 2, 2)
 	if err != nil {
-		return out, err
+		return Output{}, err
 	}
+	out := m.Tower.apart(t, xs)
 	out.Loss = VICReg(out.Specific[0], out.Specific[1], m.Options.Weights)
 	return finite("VICReg", out)
 }
