@@ -104,8 +104,7 @@ type Branch struct {
 	Filter   nn.Module
 	Channels int
 
-	self *Branch // a copy, such as the average of a method, keeps no record
-	seen []passed
+	first *passed // where the next pass is noted, for ShareView; nil: nowhere
 }
 
 // passed is what the trunk was given and what it made of that.
@@ -114,8 +113,8 @@ type passed struct{ x, m autograd.Var }
 // Forward returns the features [N, Channels] of x.
 func (b *Branch) Forward(x autograd.Var) autograd.Var {
 	m := b.Trunk.FeatureMap(x)
-	if b.self == b {
-		b.seen = append(b.seen, passed{x, m})
+	if b.first != nil {
+		*b.first, b.first = passed{x, m}, nil
 	}
 	if _, same := b.Filter.(nn.Identity); same {
 		return b.Trunk.Pool.Module.Forward(m) // the classifier's own features

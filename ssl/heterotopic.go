@@ -182,7 +182,6 @@ func NewHeterotopic(net *nn.Classifier, method func(e Encoder) (Method, error), 
 	}
 	h := &Heterotopic{Net: net, MI: mi, Options: o}
 	h.Branch = &Branch{Trunk: &nn.Backbone{Stages: stages[:at+1], Pool: net.Backbone.Pool}, Filter: filter, Channels: channels}
-	h.Branch.self = h.Branch
 	var err error
 	if h.Method, err = method(h.Branch); err != nil {
 		return nil, err
@@ -215,10 +214,14 @@ func (h *Heterotopic) Loss(t *autograd.Tape, b data.Batch) (out HeterotopicOutpu
 	initial := h.Options.Arrangement == Initial
 	pretraining := initial && h.Steps < int64(h.Options.InitSteps)
 	h.active = pretraining || !initial && h.Options.Lambda > 0
-	h.Branch.seen = h.Branch.seen[:0]
 
 	var f autograd.Var
-	if !pretraining && !(h.Options.ShareView && h.active) {
+	var first passed // what the method passes first, where the classifier shares that
+	switch {
+	case pretraining:
+	case h.Options.ShareView && h.active:
+		h.Branch.first = &first
+	default:
 		f = h.Net.Backbone.Forward(t.Input(weak))
 	}
 	if h.active {
@@ -229,6 +232,7 @@ func (h *Heterotopic) Loss(t *autograd.Tape, b data.Batch) (out HeterotopicOutpu
 			out.SSL, err = h.Method.Loss(t, b)
 			h.statistics.put()
 		}
+		h.Branch.first = nil // a method may pass nothing
 		if err != nil {
 			return out, err
 		}
@@ -238,7 +242,7 @@ func (h *Heterotopic) Loss(t *autograd.Tape, b data.Batch) (out HeterotopicOutpu
 		return out, nil
 	}
 	if f.IsZero() {
-		if f, err = h.sharedFeatures(weak); err != nil {
+		if f, err = h.sharedFeatures(weak, first); err != nil {
 			return out, err
 		}
 	}
@@ -266,13 +270,13 @@ func (h *Heterotopic) Loss(t *autograd.Tape, b data.Batch) (out HeterotopicOutpu
 }
 
 // sharedFeatures returns the classifier's features of the first view x, from the map that the
-// branch has made of it.
-func (h *Heterotopic) sharedFeatures(x *tensor.Tensor) (autograd.Var, error) {
+// branch has made of what it was passed first.
+func (h *Heterotopic) sharedFeatures(x *tensor.Tensor, first passed) (autograd.Var, error) {
 	n := x.Dim(0)
-	if len(h.Branch.seen) == 0 || h.Branch.seen[0].m.Dim(0) < n || !slices.Equal(h.Branch.seen[0].x.Data()[:min(x.Len(), h.Branch.seen[0].x.Len())], x.Data()) {
+	if first.x.IsZero() || first.x.Dim(0) < n || first.x.Len() < x.Len() || !slices.Equal(first.x.Data()[:x.Len()], x.Data()) {
 		return autograd.Var{}, fmt.Errorf("ssl: Heterotopic: the method does not pass the first view as it is, and so it cannot be shared: leave ShareView out")
 	}
-	m := rows(h.Branch.seen[0].m, 0, n)
+	m := rows(first.m, 0, n)
 	rest := &nn.Backbone{Stages: h.Net.Backbone.Stages[len(h.Branch.Trunk.Stages):], Pool: h.Net.Backbone.Pool}
 	return rest.Forward(m), nil
 }
