@@ -51,15 +51,17 @@ func (p LinearProbe) Fit(ctx context.Context, train *eval.Outputs, classes int) 
 	norm := nn.NewBatchNorm(d)
 	norm.Weight, norm.Bias, norm.Batches, norm.Statistics = nil, nil, nil, nn.Frozen
 	norm.Eps = 1e-8
-	for j := range d {
-		sum, square := 0.0, 0.0
-		for i := range n {
-			v := float64(train.Y.Data()[i*d+j])
-			sum, square = sum+v, square+v*v
+	sum, square := make([]float64, d), make([]float64, d)
+	for i := range n {
+		for j, v := range train.Y.Data()[i*d:][:d] {
+			sum[j] += float64(v)
+			square[j] += float64(v) * float64(v)
 		}
-		mean := sum / float64(n)
+	}
+	for j := range d {
+		mean := sum[j] / float64(n)
 		norm.RunningMean.Data()[j] = float32(mean)
-		norm.RunningVar.Data()[j] = float32(max(square/float64(n)-mean*mean, 0))
+		norm.RunningVar.Data()[j] = float32(max(square[j]/float64(n)-mean*mean, 0))
 		if norm.RunningVar.Data()[j] < 1e-10 {
 			norm.RunningVar.Data()[j] = 1 // a column that never changes stays out of it
 		}
