@@ -222,6 +222,62 @@ func TestShareView(t *testing.T) {
 	}
 }
 
+// TestSharedPairs: with one strong view for both, f is paired with the specific feature of
+// the other view alone.
+func TestSharedPairs(t *testing.T) {
+	net, plain := smallNet(), smallNet()
+	h := newHeterotopic(t, net, "byol", true, HeterotopicOptions{ShareView: true})
+	b := threeViews(0)
+	b.X = b.X.Slice(16, 48)
+	tape := autograd.NewTape(autograd.Training, 0)
+	out, err := h.Loss(tape, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := h.MI.Loss(plain.Backbone.Forward(tape.Input(b.X.Slice(0, 16))), out.SSL.Specific[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	near(t, "the term of information", out.MI.Scalar(), want.Scalar(), 1e-6)
+}
+
+// TestTermsLeftOut: a negative weight leaves its term out, and the loss of the classifier is
+// the caller's.
+func TestTermsLeftOut(t *testing.T) {
+	half := func(logits autograd.Var, labels []int) autograd.Var {
+		return autograd.Scale(nn.CrossEntropy(logits, labels), 0.5)
+	}
+	for what, o := range map[string]HeterotopicOptions{"lambda": {Lambda: -1}, "beta": {Beta: -1}, "loss": {Lambda: -1, Loss: half}} {
+		h := newHeterotopic(t, smallNet(), "simclr", true, o)
+		out, err := h.Loss(autograd.NewTape(autograd.Training, 0), threeViews(0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !out.MI.IsZero() || out.SSL.Loss.IsZero() != (what != "beta") {
+			t.Errorf("%s: a term that is left out was computed", what)
+		}
+		want := nn.CrossEntropy(out.Logits, threeViews(0).Y).Scalar()
+		switch what {
+		case "beta":
+			want += 0.5 * out.SSL.Loss.Scalar()
+		case "loss":
+			want /= 2
+		}
+		near(t, "the loss without "+what, out.Loss.Scalar(), want, 1e-5)
+	}
+}
+
+// TestHeterotopicUpdates: the method's own updates follow the steps it had a part in.
+func TestHeterotopicUpdates(t *testing.T) {
+	for a, want := range map[Arrangement]int64{Generic: 5, Initial: 3} {
+		h := newHeterotopic(t, smallNet(), "moco2", false, HeterotopicOptions{Arrangement: a, InitSteps: 3})
+		train(t, h, optim.NewSGD(Trainable(h), optim.SGDOptions{LR: 0.01}), autograd.NewTape(autograd.Training, 0), 0, 5)
+		if m := h.Method.(*MoCo); m.Steps != want || m.Next != 16*want%48 {
+			t.Errorf("%v: %d updates and the queue at %d after 5 steps, want %d updates", a, m.Steps, m.Next, want)
+		}
+	}
+}
+
 func TestHeterotopicResumes(t *testing.T) {
 	for _, bound := range []string{"infonce", "mine", "vclub"} {
 		for _, name := range []string{"moco2", "byol"} {

@@ -70,6 +70,26 @@ func TestEveryMethodLearns(t *testing.T) {
 	}
 }
 
+// TestWiring: methods hand what they made to the loss that is theirs.
+func TestWiring(t *testing.T) {
+	b := pixels(0)
+	for i := range b.Y {
+		b.Y[i] = i % 4
+	}
+	for name, loss := range map[string]func(z []autograd.Var) autograd.Var{
+		"vicreg": func(z []autograd.Var) autograd.Var { return VICReg(z[0], z[1], VICRegWeights{}) },
+		"supcon": func(z []autograd.Var) autograd.Var {
+			return SupervisedNCE(autograd.ConcatCopy(0, z...), append(b.Y[:16:16], b.Y...), 0.1)
+		},
+	} {
+		out, err := newMethod(t, name, newSmall(1), modest(16)).Loss(autograd.NewTape(autograd.Training, 0), b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		near(t, "the loss of "+name, out.Loss.Scalar(), loss(out.Specific).Scalar(), 1e-5)
+	}
+}
+
 // TestMemoryBankLearns: a loss that stays at that of guessing, log(K+1), shows a memory that
 // is not written or not read.
 func TestMemoryBankLearns(t *testing.T) {

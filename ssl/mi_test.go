@@ -196,3 +196,48 @@ func TestBoundGradients(t *testing.T) {
 		t.Errorf("the gradient of MINE differs by %v", d)
 	}
 }
+
+// TestMINEAverage: what stands for E[e^T] in the gradient is the first batch's, and then moves
+// by a hundredth towards each.
+func TestMINEAverage(t *testing.T) {
+	m := NewMINE(3, 2, 1)
+	want := 0.0
+	for batch := range 3 {
+		tape := autograd.NewTape(autograd.Training, 0)
+		u, v := tape.Input(normal(uint64(batch), 6, 3).Scale(3)), tape.Input(normal(uint64(9+batch), 6, 2).Scale(3))
+		mean := 0.0
+		for _, s := range offDiagonal(m.Critic.Scores(u, v)).Data() {
+			mean += math.Exp(float64(s)) / 30
+		}
+		m.Lower(u, v)
+		if want += 0.01 * (mean - want); batch == 0 {
+			want = mean
+		}
+		near(t, "the average", math.Exp(float64(m.Average.Data()[0])), want, 1e-5*want)
+	}
+	tape := autograd.NewTape(autograd.Eval, 0)
+	m.Lower(tape.Input(normal(1, 6, 3)), tape.Input(normal(2, 6, 2)))
+	if m.Seen != 3 {
+		t.Errorf("%d batches in the average of 3: one was no training", m.Seen)
+	}
+}
+
+// TestFitSteps: an upper bound's model is fitted Inner times to each pair before it is used.
+func TestFitSteps(t *testing.T) {
+	r := Minimize(NewVCLUB(3, 4, 1), RegularizerOptions{Inner: 3})
+	tape := autograd.NewTape(autograd.Training, 0)
+	if _, err := r.Loss(tape.Input(normal(1, 8, 3)), tape.Input(normal(2, 8, 4)), tape.Input(normal(3, 8, 4))); err != nil {
+		t.Fatal(err)
+	}
+	counters := 0
+	for e := range nn.State(r) {
+		if e.Counter != nil {
+			if counters++; *e.Counter != 6 {
+				t.Errorf("%s is %d, want 6", e.Name, *e.Counter)
+			}
+		}
+	}
+	if counters == 0 {
+		t.Error("no step is counted")
+	}
+}

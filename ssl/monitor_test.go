@@ -114,6 +114,21 @@ func TestLinearProbe(t *testing.T) {
 		t.Fatal(err)
 	}
 	compare(t, "the same again", nn.Params(again)[0].Value().Data(), nn.Params(head)[0].Value().Data())
+	epochs := make(map[int]bool)
+	p.Order = func(epoch int) []int { // the samples of one class alone
+		epochs[epoch] = true
+		list := make([]int, 100)
+		for i := range list {
+			list[i] = 4*i + 2
+		}
+		return list
+	}
+	if head, err = p.Fit(context.Background(), train, 4); err != nil {
+		t.Fatal(err)
+	}
+	if acc := test.Through(head).Accuracy(); acc > 0.5 || len(epochs) < 20 {
+		t.Errorf("accuracy %v of a probe that was shown one class of four in %d epochs of 20", acc, len(epochs))
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if _, err := p.Fit(ctx, train, 4); err == nil {

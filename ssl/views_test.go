@@ -77,6 +77,14 @@ func TestAugmentOrder(t *testing.T) {
 		by.Apply(want, x, rand.New(rand.NewPCG(seed, 0)))
 		compare(t, "the second view of BYOL", got.Data(), want.Data())
 	}
+	// Here gray comes before the jitter.
+	by = data.Compose(data.RandomResizedCrop{H: 32, W: 32, MinScale: 0.2}, data.RandomGrayscale{P: 0.2},
+		data.ColorJitter{Brightness: 0.4, Contrast: 0.4, Saturation: 0.4, Hue: 0.4}, data.RandomHorizontalFlip{})
+	for seed := range uint64(40) {
+		MoCo1Views(32)[0].Transform(3).Apply(got, x, rand.New(rand.NewPCG(seed, 0)))
+		by.Apply(want, x, rand.New(rand.NewPCG(seed, 0)))
+		compare(t, "a view of MoCo's first version", got.Data(), want.Data())
+	}
 }
 
 // TestGrayAndWeakViews: digits have no colours to change, and the weak view moves pixels
