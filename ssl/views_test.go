@@ -85,6 +85,13 @@ func TestAugmentOrder(t *testing.T) {
 		by.Apply(want, x, rand.New(rand.NewPCG(seed, 0)))
 		compare(t, "a view of MoCo's first version", got.Data(), want.Data())
 	}
+	by = data.Compose(data.RandomCrop{Padding: 5}, data.RandomHorizontalFlip{})
+	got, want = tensor.New(3, 40, 40), tensor.New(3, 40, 40)
+	for seed := range uint64(40) {
+		WeakView(40).Transform(3).Apply(got, x, rand.New(rand.NewPCG(seed, 0)))
+		by.Apply(want, x, rand.New(rand.NewPCG(seed, 0)))
+		compare(t, "a weak view", got.Data(), want.Data())
+	}
 }
 
 // TestGrayAndWeakViews: digits have no colours to change, and the weak view moves pixels
