@@ -103,13 +103,12 @@ func train(ctx context.Context, c *config, d *recipes.Data, r recipe, model, nam
 	if name == ssl.Initial.String() {
 		epochs, before = 2*r.Epochs, r.Epochs
 	}
-	kind := "rotation" // whose view is not asked for
-	if name != base {
-		kind = r.Method
+	var list []data.Transform
+	if !r.Share {
+		list = append(list, weakView(d))
 	}
-	list := views(d, kind, !r.Share)
-	if name == base {
-		list = list[:1]
+	if name != base {
+		list = append(list, views(d, r.Method)...)
 	}
 	l, err := data.NewLoader(d.Train.Data, data.LoaderOptions{BatchSize: r.Batch, Shuffle: true, DropLast: true, Seed: seed, Views: list})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 
 	"github.com/mettleml/mettle/examples/internal/recipes"
 	"github.com/mettleml/mettle/nn"
@@ -62,30 +63,27 @@ func save(path string, tree nn.Tree, model string, classes int) error {
 }
 
 // load reads a network that save wrote, alone or with a method beside it, whose tensors it
-// leaves out. Without a classifier of so many classes, if classes is not 0, the head begins
-// anew.
-func load(path string, seed uint64, classes int) (net *nn.Classifier, model string, err error) {
+// leaves out.
+func load(path string, seed uint64) (net *nn.Classifier, model string, classes int, err error) {
 	f, err := tensor.OpenSafetensors(path)
 	if err != nil {
-		return nil, "", err
+		return nil, "", 0, err
 	}
 	defer f.Close()
 	meta := f.Metadata()
-	n, err := strconv.Atoi(meta["classes"])
-	if meta["model"] == "" || err != nil {
-		return nil, "", fmt.Errorf("%s was not written by this program: its metadata do not name model and classes", path)
+	model = meta["model"]
+	classes, err = strconv.Atoi(meta["classes"])
+	if model == "" || err != nil {
+		return nil, "", 0, fmt.Errorf("%s was not written by this program: its metadata do not name model and classes", path)
 	}
-	if net, err = network(meta["model"], seed, n); err != nil {
-		return nil, "", fmt.Errorf("%s: %w", path, err)
+	if net, err = network(model, seed, classes); err != nil {
+		return nil, "", 0, fmt.Errorf("%s: %w", path, err)
 	}
 	err = nn.LoadFrom(f, net, nn.LoadOptions{Rename: func(name string) string {
-		if len(name) >= 4 && name[:4] == "ssl." {
+		if strings.HasPrefix(name, "ssl.") {
 			return ""
 		}
 		return name
 	}})
-	if err == nil && classes != 0 && n != classes {
-		net.Head = nn.NewLinear(rand.New(rand.NewPCG(seed, 2)), net.Backbone.Width(), classes)
-	}
-	return net, meta["model"], err
+	return net, model, classes, err
 }

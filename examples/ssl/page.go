@@ -98,7 +98,7 @@ func monitors(arms []*arm) []report.Section {
 var colours = [10][3]float32{{.20, .40, .80}, {.85, .37, .01}, {.11, .62, .47}, {.70, .21, .50}, {.54, .42, 0},
 	{.37, .73, .90}, {.90, .67, .01}, {.45, .45, .45}, {.78, .12, .12}, {.30, .15, .55}}
 
-// embeddings are figure 5.6: the features of the first 2,000 test samples in the plane.
+// embeddings are figure 5.6: the features of up to 2,000 test samples in the plane.
 func embeddings(ctx context.Context, arms []*arm) (report.Section, error) {
 	s := report.Section{Title: "Features in the plane", Text: []string{
 		"t-SNE of the backbone's features of 2,000 test samples, a colour for each class. That there are clusters means something; their sizes and distances do not."}}
@@ -127,7 +127,7 @@ func embeddings(ctx context.Context, arms []*arm) (report.Section, error) {
 	return s, nil
 }
 
-// sample returns about n of the outputs, evenly over their order.
+// sample returns n of the outputs or all, evenly over their order.
 func sample(o *eval.Outputs, n int) *eval.Outputs {
 	total, d := o.Y.Dim(0), o.Y.Dim(1)
 	n = min(n, total)

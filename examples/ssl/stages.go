@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 
 	"github.com/mettleml/mettle/autograd"
@@ -29,7 +30,7 @@ func pretrain(ctx context.Context, c *config) error {
 	if err != nil {
 		return err
 	}
-	l, err := data.NewLoader(d.Train.Data, data.LoaderOptions{BatchSize: r.Batch, Shuffle: true, DropLast: true, Seed: seed, Views: views(d, r.Method, false)})
+	l, err := data.NewLoader(d.Train.Data, data.LoaderOptions{BatchSize: r.Batch, Shuffle: true, DropLast: true, Seed: seed, Views: views(d, r.Method)})
 	if err != nil {
 		return err
 	}
@@ -89,7 +90,7 @@ func probe(ctx context.Context, c *config) error {
 	if err != nil {
 		return err
 	}
-	net, _, err := load(c.file, 1, 0)
+	net, _, _, err := load(c.file, 1)
 	if err != nil {
 		return err
 	}
@@ -108,11 +109,14 @@ func finetune(ctx context.Context, c *config) error {
 	r := c.recipe(d)
 	classes := d.Train.Data.Classes()
 	const seed = 1
-	net, model, err := load(c.from, seed, classes)
+	net, model, had, err := load(c.from, seed)
 	if err != nil {
 		return err
 	}
-	l, err := data.NewLoader(d.Train.Data, data.LoaderOptions{BatchSize: r.Batch, Shuffle: true, DropLast: true, Seed: seed, Views: views(d, "rotation", true)[:1]})
+	if had != classes {
+		net.Head = nn.NewLinear(rand.New(rand.NewPCG(seed, 2)), net.Backbone.Width(), classes)
+	}
+	l, err := data.NewLoader(d.Train.Data, data.LoaderOptions{BatchSize: r.Batch, Shuffle: true, DropLast: true, Seed: seed, Transform: weakView(d)})
 	if err != nil {
 		return err
 	}
@@ -144,15 +148,11 @@ func strip(c *config) error {
 	if c.from == "" || c.file == "" {
 		return fmt.Errorf("-stage strip: -from names the file to read and -file that to write")
 	}
-	net, model, err := load(c.from, 1, 0)
+	net, model, classes, err := load(c.from, 1)
 	if err != nil {
 		return err
 	}
-	out, ok := net.Head.(*nn.Linear)
-	if !ok {
-		return fmt.Errorf("-stage strip: the head of %s is no linear layer", c.from)
-	}
-	if err := save(c.file, net, model, out.Weight.Shape()[0]); err != nil {
+	if err := save(c.file, net, model, classes); err != nil {
 		return err
 	}
 	fmt.Printf("wrote %s: %d parameters\n", c.file, nn.Count(net))

@@ -71,32 +71,37 @@ func (r recipe) settings(samples, steps int, seed uint64) ssl.Settings {
 // width is that of the specific features, and of what mutual information is measured to.
 const width = 128
 
-// views are the weak view, if it is wanted, and those of the method.
-func views(d *recipes.Data, method string, weak bool) []data.Transform {
+// view makes what a network takes of a sample by an augmentation.
+func view(d *recipes.Data, a ssl.Augment) data.Transform {
 	shape := d.Train.Data.Shape()
-	size := shape[len(shape)-1]
+	a.Size = shape[2]
+	if !d.Flip {
+		a.Flip = 0
+	}
+	t := a.Transform(shape[0])
+	if !d.Pre.Identity() {
+		t = data.Compose(t, d.Pre.Transform())
+	}
+	return t
+}
+
+// weakView is what classifiers are trained with.
+func weakView(d *recipes.Data) data.Transform {
+	return view(d, ssl.WeakView(d.Train.Data.Shape()[2]))
+}
+
+// views are those of a method.
+func views(d *recipes.Data, method string) (list []data.Transform) {
+	shape := d.Train.Data.Shape()
 	v := ssl.CIFARViews()
-	switch {
+	switch size := shape[2]; {
 	case shape[0] == 1:
 		v = ssl.DigitViews(size)
 	case size > 64:
 		v, _ = ssl.PaperViews(method, size) // whose name is one of New's
 	}
-	w := ssl.WeakView(size)
-	if !d.Flip {
-		w.Flip, v[0].Flip, v[1].Flip = 0, 0, 0
-	}
-	for i := range v {
-		v[i].Size = size
-	}
-	list := v.Transforms(shape[0], ssl.ViewsOf(method))
-	if weak {
-		list = append([]data.Transform{w.Transform(shape[0])}, list...)
-	}
-	if !d.Pre.Identity() {
-		for i := range list {
-			list[i] = data.Compose(list[i], d.Pre.Transform())
-		}
+	for _, a := range v[:ssl.ViewsOf(method)] {
+		list = append(list, view(d, a))
 	}
 	return list
 }
@@ -300,7 +305,7 @@ func retrained(ctx context.Context, net *nn.Classifier, d *recipes.Data, r recip
 	if err != nil {
 		return nil, err
 	}
-	l, err := data.NewLoader(d.Train.Data, data.LoaderOptions{BatchSize: r.Batch, DropLast: true, Seed: seed, Order: order, Views: views(d, "rotation", true)[:1]})
+	l, err := data.NewLoader(d.Train.Data, data.LoaderOptions{BatchSize: r.Batch, DropLast: true, Seed: seed, Order: order, Transform: weakView(d)})
 	if err != nil {
 		return nil, err
 	}
