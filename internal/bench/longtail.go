@@ -55,18 +55,8 @@ func retention() (func(), map[string]*tensor.Tensor) {
 // augmented is an epoch of 21 batches of 128 of the 2,723 pictures that phase II has of
 // CIFAR100-LT with 20 exemplars per class.
 func augmented() (func(), map[string]*tensor.Tensor) {
-	const n = 2723
-	rng := rand.New(rand.NewPCG(1, 1))
-	pixels := make([]byte, n*3*32*32)
-	for i := range pixels {
-		pixels[i] = byte(rng.Uint32())
-	}
-	d, err := data.NewImages(pixels, make([]int, n), []int{3, 32, 32}, 1)
-	if err != nil {
-		panic(err)
-	}
 	third := []float32{1. / 3, 1. / 3, 1. / 3}
-	l, err := data.NewLoader(d, data.LoaderOptions{BatchSize: 128, Shuffle: true, Seed: 1, DropLast: true, Transform: data.Compose(
+	l, err := data.NewLoader(noise(2723, 32), data.LoaderOptions{BatchSize: 128, Shuffle: true, Seed: 1, DropLast: true, Transform: data.Compose(
 		data.RandomCrop{Padding: 4}, data.RandomHorizontalFlip{}, data.AutoAugment{}, data.Normalize{Mean: third, Std: third}, data.Cutout{})})
 	if err != nil {
 		panic(err)
@@ -78,6 +68,20 @@ func augmented() (func(), map[string]*tensor.Tensor) {
 			}
 		}
 	}, nil
+}
+
+// noise are n pictures of 8 bits, 3 x size x size, of one class.
+func noise(n, size int) *data.Images {
+	rng := rand.New(rand.NewPCG(1, 1))
+	pixels := make([]byte, n*3*size*size)
+	for i := range pixels {
+		pixels[i] = byte(rng.Uint32())
+	}
+	d, err := data.NewImages(pixels, make([]int, n), []int{3, size, size}, 1)
+	if err != nil {
+		panic(err)
+	}
+	return d
 }
 
 // herd orders a whole class.

@@ -48,15 +48,7 @@ func sslStep(name string, method func(e ssl.Encoder) ssl.Method) benchCase {
 // augment makes two views of n images of 8 bits, on one core.
 func augment(name string, n, size int, v ssl.Views) benchCase {
 	return benchCase{name: name, setup: func() (func(), map[string]*tensor.Tensor) {
-		pixels := make([]byte, n*3*size*size)
-		rng := rand.New(rand.NewPCG(1, 0))
-		for i := range pixels {
-			pixels[i] = byte(rng.Uint32())
-		}
-		set, err := data.NewImages(pixels, make([]int, n), []int{3, size, size}, 1)
-		if err != nil {
-			panic(err)
-		}
+		set, rng := noise(n, size), rand.New(rand.NewPCG(1, 0))
 		views := v.Normalized([]float32{0.5}, []float32{0.25}).Transforms(3, 2)
 		raw, out := tensor.New(3, size, size), tensor.New(3, size, size)
 		return func() {

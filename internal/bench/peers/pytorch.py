@@ -1,14 +1,15 @@
 #!/usr/bin/python3
 """Time PyTorch on the benchmark's cases: same names, same work.
 
-Needs python3-torch. For a fair opponent give it OpenBLAS (libopenblas0-pthread)
+Needs python3-torch, and python3-torchvision and python3-sklearn (Debian) for
+longtail/loader and the cases under ssl/. For a fair opponent give it OpenBLAS (libopenblas0-pthread)
 with the kernels of this processor, and keep glibc from returning memory at every
 call, or page faults are timed:
 
   export MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=268435456
   OPENBLAS_CORETYPE=SKYLAKEX OPENBLAS_NUM_THREADS=2 OMP_NUM_THREADS=2 ./pytorch.py 2
 
-(HASWELL where there is no AVX-512.) Prints a line a case: name, least and median
+(HASWELL where there is no AVX-512.) Prints one line per case: name, least and median
 milliseconds. In fwdbwd a dense gradient is given, so that none is spent on making
 one.
 
@@ -186,7 +187,6 @@ infer("infer/resnet32_b256", resnet32, 256, 3, 32, 32)
 infer("infer/tiny3d_b4_16x112x112", tiny3d, 4, 3, 16, 112, 112)
 
 
-
 def retention(old, new, tau=0.1):
     """The memory-retentive loss of package longtail, variant graph."""
     o, g = F.normalize(old), F.normalize(new)
@@ -251,14 +251,14 @@ def herd(n, d):
     x = F.normalize(torch.randn(n, d))
 
     def run():
-        mean, total, left = x.mean(0), torch.zeros(d), torch.ones(n)
+        mean, total, taken = x.mean(0), torch.zeros(d), torch.zeros(n)
         scores = torch.empty(n)
         order = []
         for k in range(n):
             p = (k + 1) * mean - total
             torch.mv(x, p, out=scores)  # rows have length 1, so the nearest has the largest product
-            i = int(torch.where(left > 0, scores, torch.tensor(-1e30)).argmax())
-            left[i] = 0
+            i = int(scores.add_(taken).argmax())
+            taken[i] = float("-inf")
             total += x[i]
             order.append(i)
         return order
