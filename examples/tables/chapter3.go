@@ -123,7 +123,7 @@ func openClips(ctx context.Context, c *config) (*book, error) {
 		return nil, err
 	}
 	if c.test != "" {
-		if _, folder, err = splitOff(folder.Split(strings.Split(c.test, ",")...)); err != nil {
+		if _, folder, err = folder.Split(strings.Split(c.test, ",")...); err != nil {
 			return nil, fmt.Errorf("-test: %w", err)
 		}
 	}
@@ -152,11 +152,6 @@ func openClips(ctx context.Context, c *config) (*book, error) {
 		b.victims = append(b.victims, v)
 	}
 	return b, nil
-}
-
-// splitOff puts the test part last.
-func splitOff(train, test *video.Folder, err error) (*video.Folder, *video.Folder, error) {
-	return test, train, err
 }
 
 // clipArm builds an arm by its name. It is not ok if a network is missing for it.

@@ -18,7 +18,7 @@ import (
 	"github.com/mettleml/mettle/video"
 )
 
-// TestChapter3: the page of a folder of clips and a file of a network, again from its cells
+// TestChapter3: the page of a group of a folder of clips and a file of a network, again from its cells
 // alone, and what is wrong with the flags.
 func TestChapter3(t *testing.T) {
 	digits, err := datasets.Digits()
@@ -26,7 +26,7 @@ func TestChapter3(t *testing.T) {
 		t.Fatal(err)
 	}
 	root, out := t.TempDir(), t.TempDir()
-	d := datasets.NewMoving(digits, 16, 3)
+	d := datasets.NewMoving(digits, 24, 3)
 	for i := range d.Len() {
 		dir := filepath.Join(root, datasets.Motions[d.Label(i)])
 		if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -45,7 +45,7 @@ func TestChapter3(t *testing.T) {
 	if err := models.Save(file, pretrained.Tiny3D(), info, nn.SaveOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	c := config{chapter: 3, data: root, victim: file, out: out, only: "all", n: 2, budget: 30, stride: 1, eps: 0.1, workers: 2, seed: 1}
+	c := config{chapter: 3, data: root, victim: file, out: out, test: "3", only: "all", n: 2, budget: 30, stride: 1, eps: 0.1, workers: 2, seed: 1}
 	if err := chapter3(context.Background(), &c); err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestChapter3(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"Table 3.1", "Table 3.2", "Table 3.5", "Figure 3.4", "motion-excited:per-frame", "| tiny3d | 16 | 100.0 % |"} {
+	for _, want := range []string{"Table 3.1", "Table 3.2", "Table 3.5", "Figure 3.4", "motion-excited:per-frame", "clips**: 8 of", "| tiny3d | 8 | 100.0 % |"} {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("the page lacks %q:\n%s", want, page)
 		}

@@ -115,7 +115,7 @@ func clips(ctx context.Context, c *config, info zoo.Info, classes []string) (d d
 			return nil, err
 		}
 		if c.test != "" {
-			if folder, _, err = swap(folder.Split(strings.Split(c.test, ",")...)); err != nil {
+			if _, folder, err = folder.Split(strings.Split(c.test, ",")...); err != nil {
 				return nil, fmt.Errorf("-test: %w", err)
 			}
 		}
@@ -130,11 +130,6 @@ func clips(ctx context.Context, c *config, info zoo.Info, classes []string) (d d
 		}
 	}
 	return d, nil
-}
-
-// swap puts the test part first.
-func swap(train, test *video.Folder, err error) (*video.Folder, *video.Folder, error) {
-	return test, train, err
 }
 
 // A look is what was found out about the victim before the attacks.

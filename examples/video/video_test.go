@@ -85,7 +85,7 @@ func TestFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := datasets.NewMoving(digits, 16, 3)
+	d := datasets.NewMoving(digits, 24, 3)
 	root := t.TempDir()
 	for i := range d.Len() {
 		dir := filepath.Join(root, datasets.Motions[d.Label(i)])
@@ -102,6 +102,13 @@ func TestFolder(t *testing.T) {
 	}
 	c := small(t)
 	c.data, c.test, c.goal, c.json, c.out, c.journal = root, "2", "targeted", "", "", ""
+	v, classes, err := victim(context.Background(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if group, err := clips(context.Background(), c, v.Info(), classes); err != nil || group.Len() != 8 {
+		t.Errorf("of 24 clips in 3 groups %v are of group 2, want 8 (%v)", group.Len(), err)
+	}
 	c.attacks, c.options = "motion-excited,e-pgd,flickering", `{"flickering": {"Iterations": 20}, "motion-excited": {"Shrink": true}}`
 	if err := run(context.Background(), c); err != nil {
 		t.Fatal(err)
