@@ -76,30 +76,19 @@ func (l sadLoop) stride3() reg.GPVirtual {
 	return s
 }
 
-func sads16() {
-	TEXT("sads16AVX2", NOSPLIT, "func(dst, off []int32, cur, ref []uint8, base, stride, h int)")
-	Doc("sads16AVX2 is sadsGeneric for w = 16.")
-	l := sadParams()
-	CMPQ(l.h, Imm(16))
-	JNE(LabelRef("anyHeight"))
-
-	// A square block stays in registers, two rows in each.
+// square compares blocks of so many rows and columns, which stay in registers. pair loads two
+// rows into one.
+func (l sadLoop) square(rows int, pair func(a, b Mem) reg.VecVirtual) {
 	s3, p := l.stride3(), GP64()
-	pair := func(a, b Mem) reg.VecVirtual {
-		v := YMM()
-		VMOVDQU(a, v.AsX())
-		VINSERTI128(Imm(1), b, v, v)
-		return v
-	}
 	var block []reg.VecVirtual
 	MOVQ(l.cur, p)
-	for range 4 {
+	for range rows / 4 {
 		q := quad(p, l.stride, s3)
 		block = append(block, pair(q[0], q[1]), pair(q[2], q[3]))
 		LEAQ(Mem{Base: p, Index: l.stride, Scale: 4}, p)
 	}
 	l.emit("square", func() (sum reg.VecVirtual) {
-		for k := 0; k < 8; k += 2 {
+		for k := 0; k < len(block); k += 2 {
 			q := quad(l.at, l.stride, s3)
 			for i := range 2 {
 				v := pair(q[2*i], q[2*i+1])
@@ -110,13 +99,26 @@ func sads16() {
 					VPADDD(v, sum, sum)
 				}
 			}
-			if k < 6 {
+			if k+2 < len(block) {
 				LEAQ(Mem{Base: l.at, Index: l.stride, Scale: 4}, l.at)
 			}
 		}
 		return sum
 	})
+}
 
+func sads16() {
+	TEXT("sads16AVX2", NOSPLIT, "func(dst, off []int32, cur, ref []uint8, base, stride, h int)")
+	Doc("sads16AVX2 is sadsGeneric for w = 16.")
+	l := sadParams()
+	CMPQ(l.h, Imm(16))
+	JNE(LabelRef("anyHeight"))
+	l.square(16, func(a, b Mem) reg.VecVirtual {
+		v := YMM()
+		VMOVDQU(a, v.AsX())
+		VINSERTI128(Imm(1), b, v, v)
+		return v
+	})
 	Label("anyHeight")
 	l.emit("candidate", func() reg.VecVirtual {
 		sum, v := XMM(), XMM()
@@ -134,39 +136,12 @@ func sads8() {
 	l := sadParams()
 	CMPQ(l.h, Imm(8))
 	JNE(LabelRef("anyHeight"))
-	s3, p := l.stride3(), GP64()
-	pair := func(a, b Mem) reg.VecVirtual {
+	l.square(8, func(a, b Mem) reg.VecVirtual {
 		v := XMM()
 		VMOVQ(a, v)
 		VPINSRQ(Imm(1), b, v, v)
 		return v
-	}
-	var block []reg.VecVirtual
-	MOVQ(l.cur, p)
-	for range 2 {
-		q := quad(p, l.stride, s3)
-		block = append(block, pair(q[0], q[1]), pair(q[2], q[3]))
-		LEAQ(Mem{Base: p, Index: l.stride, Scale: 4}, p)
-	}
-	l.emit("square", func() (sum reg.VecVirtual) {
-		for k := 0; k < 4; k += 2 {
-			q := quad(l.at, l.stride, s3)
-			for i := range 2 {
-				v := pair(q[2*i], q[2*i+1])
-				VPSADBW(block[k+i], v, v)
-				if sum == nil {
-					sum = v
-				} else {
-					VPADDD(v, sum, sum)
-				}
-			}
-			if k == 0 {
-				LEAQ(Mem{Base: l.at, Index: l.stride, Scale: 4}, l.at)
-			}
-		}
-		return sum
 	})
-
 	Label("anyHeight")
 	l.emit("candidate", func() reg.VecVirtual {
 		sum, v, r := XMM(), XMM(), XMM()
