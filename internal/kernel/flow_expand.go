@@ -70,7 +70,7 @@ func expandRow(t *flowTask, y int, p *flowPart) {
 	for k := range rows {
 		rows[k] = int32(min(max(y+k-e.radius, 0), h-1) * t.stride)
 	}
-	t.ops.taps(scratch[flowEdge:], n, t.x, rows, e.down, 3, t.stride)
+	t.ops.taps(scratch[flowEdge:], n, t.x, rows, e.down, t.stride)
 	for k := range rows {
 		rows[k] = int32(flowEdge + k - e.radius)
 	}
@@ -78,6 +78,6 @@ func expandRow(t *flowTask, y int, p *flowPart) {
 	for j, taps := range [3][]float32{e.even, e.odd, e.last} {
 		line := scratch[j*n:][:n]
 		edges(line, t.w)
-		t.ops.taps(r[2*j*t.stride:], t.stride, line, rows, taps, min(2, 3-j), t.stride)
+		t.ops.taps(r[2*j*t.stride:], t.stride, line, rows, taps, t.stride)
 	}
 }

@@ -3,7 +3,7 @@ package kernel
 // flowOps are the innermost loops of dense flow. Their generic forms say what they do.
 // Widths are multiples of 16.
 type flowOps struct {
-	taps         func(dst []float32, ds int, x []float32, rows []int32, taps []float32, outs, width int)
+	filters      [3]func(dst []float32, ds int, x []float32, rows []int32, taps []float32, width int) // see taps
 	interleave   func(dst, a, b []float32)
 	deinterleave func(a, b, x []float32)
 	normal       func(n *flowNormal)
@@ -12,13 +12,19 @@ type flowOps struct {
 }
 
 var genericFlow = flowOps{
-	taps: flowTapsGeneric, interleave: interleaveGeneric, deinterleave: deinterleaveGeneric,
+	filters:    [3]func([]float32, int, []float32, []int32, []float32, int){flowTapsGeneric, flowTapsGeneric, flowTapsGeneric},
+	interleave: interleaveGeneric, deinterleave: deinterleaveGeneric,
 	normal: flowNormalGeneric, solve: flowSolveGeneric, primal: tvPrimalGeneric, dual: tvDualGeneric,
 }
 
-// flowTapsGeneric sets dst[j*ds+i], for j below outs and i below width, to the sum over
-// k of taps[k*outs+j]*x[rows[k]+i]: up to three filters of the same rows.
-func flowTapsGeneric(dst []float32, ds int, x []float32, rows []int32, taps []float32, outs, width int) {
+// taps sets dst[j*ds+i], for j below outs and i below width, to the sum over k of
+// taps[k*outs+j]*x[rows[k]+i]: outs filters of the same rows, up to three.
+func (o *flowOps) taps(dst []float32, ds int, x []float32, rows []int32, taps []float32, width int) {
+	o.filters[len(taps)/len(rows)-1](dst, ds, x, rows, taps, width)
+}
+
+func flowTapsGeneric(dst []float32, ds int, x []float32, rows []int32, taps []float32, width int) {
+	outs := len(taps) / len(rows)
 	for j := range outs {
 		d := dst[j*ds:][:width]
 		clear(d)

@@ -109,7 +109,7 @@ func shrinkRow(t *flowTask, y int, p *flowPart) {
 		rows[k] = int32(min(max(2*y-1+k, 0), h-1) * stride)
 	}
 	line, halves := p.scratch[:2*n], p.scratch[2*n:]
-	t.ops.taps(line, 0, t.x, rows, tent, 1, stride)
+	t.ops.taps(line, 0, t.x, rows, tent, stride)
 	fill(line[t.w:], line[t.w-1])
 	const even = 0
 	odd := n + 2*flowEdge
@@ -117,7 +117,7 @@ func shrinkRow(t *flowTask, y int, p *flowPart) {
 	halves[odd-1], halves[even+w] = line[0], line[t.w-1]
 	rows[0], rows[1], rows[2], rows[3] = int32(odd-1), even, int32(odd), even+1
 	d := t.dst[y*n:][:n]
-	t.ops.taps(d, 0, halves, rows, tent, 1, n)
+	t.ops.taps(d, 0, halves, rows, tent, n)
 	fill(d[w:], d[w-1])
 }
 
@@ -143,10 +143,10 @@ func growRow(t *flowTask, y int, p *flowPart) {
 	rows[0], rows[1] = int32(near*n), int32(far*n)
 	line, rest := p.scratch[:n+2*flowEdge], p.scratch[n+2*flowEdge:]
 	halves, both := rest[:2*n], rest[2*n:][:2*n]
-	t.ops.taps(line[flowEdge:], 0, t.x, rows[:2], t.near[:], 1, n)
+	t.ops.taps(line[flowEdge:], 0, t.x, rows[:2], t.near[:], n)
 	edges(line, w)
 	rows[0], rows[1], rows[2] = flowEdge-1, flowEdge, flowEdge+1
-	t.ops.taps(halves, n, line, rows, quarters, 2, n)
+	t.ops.taps(halves, n, line, rows, quarters, n)
 	t.ops.interleave(both, halves[:n], halves[n:])
 	d := t.dst[y*t.stride:][:t.stride]
 	fill(d[copy(d, both[:t.w]):], d[t.w-1])

@@ -85,12 +85,12 @@ func solveRow(t *flowTask, y int, p *flowPart) {
 			rows[k] = int32((min(max(y+k-radius, 0), t.h-1)*5 + j) * t.stride)
 		}
 		line := scratch[:n]
-		t.ops.taps(line[flowEdge:], 0, s.normal, rows, s.window, 1, t.stride)
+		t.ops.taps(line[flowEdge:], 0, s.normal, rows, s.window, t.stride)
 		edges(line, t.w)
 		for k := range rows {
 			rows[k] = int32(flowEdge + k - radius)
 		}
-		t.ops.taps(g[j*t.stride:], 0, line, rows, s.window, 1, t.stride)
+		t.ops.taps(g[j*t.stride:], 0, line, rows, s.window, t.stride)
 	}
 	vx, vy := t.dst[y*t.stride:][:t.stride], t.dst[plane+y*t.stride:][:t.stride]
 	t.ops.solve(vx, vy, g, t.stride, s.lambda)

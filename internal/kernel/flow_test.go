@@ -25,7 +25,7 @@ func TestFlowTaps(t *testing.T) {
 			ds := width + rng.Intn(5)
 			got := normal(rng, outs*ds)
 			want := append([]float32(nil), got...)
-			Active().flow.taps(got, ds, x, rows, taps, outs, width)
+			Active().flow.taps(got, ds, x, rows, taps, width)
 			for j := range outs {
 				for i := range width {
 					sum := 0.0
