@@ -11,16 +11,10 @@ import (
 	"github.com/mettleml/mettle/examples/internal/datasets"
 	"github.com/mettleml/mettle/examples/internal/weights"
 	"github.com/mettleml/mettle/nn/data"
-	"github.com/mettleml/mettle/nn/models"
 	"github.com/mettleml/mettle/nn/models/pretrained"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 )
-
-// isAddress reports whether -victim names a server.
-func isAddress(victim string) bool {
-	return strings.HasPrefix(victim, "http://") || strings.HasPrefix(victim, "https://")
-}
 
 // victim opens what -victim names. It returns the names of its classes too, nil if they
 // are not known.
@@ -29,12 +23,14 @@ func victim(ctx context.Context, c *config) (v zoo.Scorer, classes []string, err
 	if err != nil {
 		return nil, nil, err
 	}
-	if isAddress(c.victim) {
+	if weights.IsAddress(c.victim) {
 		v, err := c.remote.dial(ctx, c.victim, shape, c.workers)
 		return v, nil, err
 	}
-	if _, err := os.Stat(c.victim); errors.Is(err, fs.ErrNotExist) && (strings.Contains(c.victim, ":") || strings.Contains(c.victim, "/v2/models/")) {
-		return nil, nil, fmt.Errorf("-victim %s: no such file; if it is the address of a server, http:// or https:// is missing", c.victim)
+	if c.victim != "" {
+		if v, classes, err = weights.Open(c.victim, shape); err != nil {
+			return nil, nil, err
+		}
 	}
 	if given := c.remote.given(); given != nil {
 		return nil, nil, fmt.Errorf("%s: for a -victim at an address only, which begins with http:// or https://", strings.Join(given, ", "))
@@ -47,17 +43,7 @@ func victim(ctx context.Context, c *config) (v zoo.Scorer, classes []string, err
 		v, err := zoo.NewModel(pretrained.Net4(), zoo.Info{Name: "net4", Shape: []int{1, 28, 28}, Classes: len(classes)}, data.Preprocess{})
 		return v, classes, err
 	}
-	net, info, err := models.Open(c.victim)
-	if err != nil {
-		return nil, nil, err
-	}
-	if shape == nil {
-		if shape, err = info.Preprocess.InputShape(info.Spec().Input); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w, by -shape", c.victim, err)
-		}
-	}
-	v, err = weights.Victim(net, info, shape)
-	return v, info.ClassNames, err
+	return v, classes, nil
 }
 
 // images opens what -data names, with the numbers that the classes have for a victim.

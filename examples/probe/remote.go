@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mettleml/mettle/examples/internal/weights"
 	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
@@ -192,19 +193,10 @@ var flagged = strings.NewReplacer("Info.Scores", "-scores", "a larger step", "a 
 
 // parseShape reads [C, H, W]; "" is nil.
 func parseShape(s string) ([]int, error) {
-	if s == "" {
-		return nil, nil
+	const due = "channels (1 or 3), height and width, such as 3,224,224"
+	shape, err := weights.ParseShape(s, 3, due)
+	if shape != nil && shape[0] != 1 && shape[0] != 3 {
+		return nil, fmt.Errorf("-shape %s: %s", s, due)
 	}
-	var shape []int
-	for part := range strings.SplitSeq(s, ",") {
-		d, err := strconv.Atoi(strings.TrimSpace(part))
-		if err != nil || d < 1 {
-			return nil, fmt.Errorf("-shape %s: channels, height and width, such as 3,224,224", s)
-		}
-		shape = append(shape, d)
-	}
-	if len(shape) != 3 || shape[0] != 1 && shape[0] != 3 {
-		return nil, fmt.Errorf("-shape %s: channels (1 or 3), height and width, such as 3,224,224", s)
-	}
-	return shape, nil
+	return shape, err
 }

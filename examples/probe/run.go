@@ -12,6 +12,7 @@ import (
 	"github.com/mettleml/mettle/attack"
 	"github.com/mettleml/mettle/examples/internal/datasets"
 	"github.com/mettleml/mettle/examples/internal/meter"
+	"github.com/mettleml/mettle/examples/internal/weights"
 	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
@@ -195,7 +196,7 @@ func (p *probe) scout(ctx context.Context, d data.Dataset, tasks []task) error {
 	}
 	fmt.Printf("%d images, %s, %d attacks with a budget of %d queries an image: at most %d queries; %s\n",
 		n, p.c.goal, len(tasks), p.c.budget, most, p.lookCost())
-	if isAddress(p.c.victim) {
+	if weights.IsAddress(p.c.victim) {
 		fmt.Println("what is sent again after a failure on the way may be charged besides")
 	}
 	for _, w := range p.look.Warnings {

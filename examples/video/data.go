@@ -15,7 +15,6 @@ import (
 	"github.com/mettleml/mettle/examples/internal/datasets"
 	"github.com/mettleml/mettle/examples/internal/weights"
 	"github.com/mettleml/mettle/nn/data"
-	"github.com/mettleml/mettle/nn/models"
 	"github.com/mettleml/mettle/nn/models/pretrained"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/video"
@@ -23,18 +22,14 @@ import (
 	"github.com/mettleml/mettle/zoo/oip"
 )
 
-func isAddress(victim string) bool {
-	return strings.HasPrefix(victim, "http://") || strings.HasPrefix(victim, "https://")
-}
-
 // victim opens what -victim names. It returns the names of its classes too, nil if they
 // are not known.
 func victim(ctx context.Context, c *config) (v zoo.Scorer, classes []string, err error) {
-	shape, err := parseShape(c.shape)
+	shape, err := weights.ParseShape(c.shape, 4, "four positive numbers are due, such as 16,3,112,112")
 	if err != nil {
 		return nil, nil, err
 	}
-	if !isAddress(c.victim) && c.preprocess != "" {
+	if !weights.IsAddress(c.victim) && c.preprocess != "" {
 		return nil, nil, errors.New("-preprocess: for a victim at an address; a file has its own")
 	}
 	switch {
@@ -45,7 +40,7 @@ func victim(ctx context.Context, c *config) (v zoo.Scorer, classes []string, err
 		info := zoo.Info{Name: "tiny3d", Shape: []int{16, 3, 32, 32}, Classes: len(datasets.Motions)}
 		v, err := zoo.NewModel(pretrained.Tiny3D(), info, data.Preprocess{CTHW: true})
 		return v, datasets.Motions, err
-	case isAddress(c.victim):
+	case weights.IsAddress(c.victim):
 		opt := oip.Options{Shape: shape, Token: os.Getenv("METTLE_TOKEN")}
 		if opt.Scores, err = zoo.ParseScoreKind(c.scores); err != nil {
 			return nil, nil, fmt.Errorf("-scores: %w", err)
@@ -61,34 +56,7 @@ func victim(ctx context.Context, c *config) (v zoo.Scorer, classes []string, err
 		}
 		return v, nil, nil
 	}
-	net, info, err := models.Open(c.victim)
-	if err != nil {
-		return nil, nil, err
-	}
-	if shape == nil {
-		if shape, err = info.Preprocess.InputShape(info.Spec().Input); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w, by -shape", c.victim, err)
-		}
-	}
-	v, err = weights.Victim(net, info, shape)
-	return v, info.ClassNames, err
-}
-
-func parseShape(s string) (shape []int, err error) {
-	if s == "" {
-		return nil, nil
-	}
-	for part := range strings.SplitSeq(s, ",") {
-		d, err := strconv.Atoi(strings.TrimSpace(part))
-		if err != nil || d < 1 {
-			return nil, fmt.Errorf("-shape %s: four positive numbers are due, such as 16,3,112,112", s)
-		}
-		shape = append(shape, d)
-	}
-	if len(shape) != 4 {
-		return nil, fmt.Errorf("-shape %s: four numbers are due, such as 16,3,112,112", s)
-	}
-	return shape, nil
+	return weights.Open(c.victim, shape)
 }
 
 // clips opens what -data names, with the numbers that the classes have for a victim.

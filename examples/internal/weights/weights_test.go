@@ -138,3 +138,43 @@ func TestFits(t *testing.T) {
 		}
 	}
 }
+
+// TestOpen: the shape and the classes are those of the file, and errors name flags.
+func TestOpen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "net.safetensors")
+	names := []string{"a", "b", "c"}
+	spec, _ := models.Find("tiny3d")
+	info := models.Info{Model: "tiny3d", Classes: 3, ClassNames: names, Preprocess: data.Preprocess{CTHW: true}}
+	if err := models.Save(path, spec.New(1, 3), info, nn.SaveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, shape := range [][]int{nil, {8, 3, 16, 16}} {
+		want := shape
+		if shape == nil {
+			want = []int{16, 3, 32, 32}
+		}
+		v, classes, err := Open(path, shape)
+		if err != nil || !slices.Equal(v.Info().Shape, want) || !slices.Equal(classes, names) {
+			t.Errorf("shape %v: %v, classes %q: %v", shape, v, classes, err)
+		}
+	}
+	for path, says := range map[string]string{"localhost:8000": "http://", filepath.Join(t.TempDir(), "none"): "no such file"} {
+		if v, _, err := Open(path, nil); v != nil || err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: error %v does not say %q", path, err, says)
+		}
+	}
+}
+
+func TestParseShape(t *testing.T) {
+	if s, err := ParseShape(" 16, 3,112,112", 4, ""); err != nil || !slices.Equal(s, []int{16, 3, 112, 112}) {
+		t.Errorf("%v: %v", s, err)
+	}
+	if s, err := ParseShape("", 4, ""); s != nil || err != nil {
+		t.Errorf("of nothing: %v: %v", s, err)
+	}
+	for _, bad := range []string{"3,112,112", "16,3,112,112,1", "16,3,0,112", "16,3,x,112", ","} {
+		if s, err := ParseShape(bad, 4, "four numbers"); s != nil || err == nil || !strings.Contains(err.Error(), "four numbers") {
+			t.Errorf("%q: %v, %v", bad, s, err)
+		}
+	}
+}
