@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"math/rand/v2"
@@ -116,14 +115,7 @@ func (s *scout) save() error {
 	if s.path == "" {
 		return nil
 	}
-	b, err := json.MarshalIndent(s.look, "", "  ")
-	if err != nil {
-		return err
-	}
-	return atomicfile.Write(s.path, func(w io.Writer) error {
-		_, err := w.Write(append(b, '\n'))
-		return err
-	})
+	return atomicfile.WriteJSON(s.path, s.look)
 }
 
 // samples are the first -n images, in random order unless they are the embedded ones,

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"image/png"
@@ -103,7 +102,7 @@ func (p *probe) report() error {
 		wrote(p.c.json, p.writeRows())
 	}
 	if p.c.robust != "" && p.robust != nil {
-		wrote(p.c.robust, writeJSON(p.c.robust, p.robust))
+		wrote(p.c.robust, atomicfile.WriteJSON(p.c.robust, p.robust))
 	}
 	if p.c.out != "" {
 		wrote(p.c.out, p.save(p.c.out))
@@ -153,15 +152,7 @@ func (p *probe) writeRows() error {
 	for i, r := range p.results {
 		rows[i] = r.Summary()
 	}
-	return writeJSON(p.c.json, rows)
-}
-
-func writeJSON(path string, v any) error {
-	b, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return err
-	}
-	return atomicfile.WriteFile(path, append(b, '\n'))
+	return atomicfile.WriteJSON(p.c.json, rows)
 }
 
 // save writes the adversarial images and all records.
@@ -171,7 +162,7 @@ func (p *probe) save(dir string) error {
 		if err := os.MkdirAll(sub, 0o755); err != nil {
 			return err
 		}
-		if err := writeJSON(filepath.Join(sub, "records.json"), res); err != nil {
+		if err := atomicfile.WriteJSON(filepath.Join(sub, "records.json"), res); err != nil {
 			return err
 		}
 		for _, r := range res.Records {

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/examples/internal/datasets"
+	"github.com/mettleml/mettle/internal/atomicfile"
 	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/eval"
@@ -218,7 +218,7 @@ func (a controls) write(c *config, test data.Dataset, meta map[string]string) er
 		"clip":              fmt.Sprint(test.Shape()),
 		"stride":            strconv.Itoa(c.stride),
 	})
-	b, err := json.MarshalIndent(struct {
+	return atomicfile.WriteJSON(strings.TrimSuffix(c.out, ".safetensors")+".json", struct {
 		Model    string   `json:"model"`
 		Data     string   `json:"data"`
 		Clips    int      `json:"test_clips"`
@@ -229,11 +229,7 @@ func (a controls) write(c *config, test data.Dataset, meta map[string]string) er
 		Epochs   int      `json:"epochs"`
 		Seed     uint64   `json:"seed"`
 		Accuracy controls `json:"accuracy"`
-	}{c.model, c.data, test.Len(), test.Shape(), c.stride, c.segments, c.still, c.epochs, c.seed, a}, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(strings.TrimSuffix(c.out, ".safetensors")+".json", append(b, '\n'), 0o666)
+	}{c.model, c.data, test.Len(), test.Shape(), c.stride, c.segments, c.still, c.epochs, c.seed, a})
 }
 
 // checkClips says which setting of clips cannot be meant.

@@ -332,21 +332,13 @@ func (e *experiment) report() error {
 	}
 	wrote(e.c.report, err)
 	if e.c.json != "" {
-		wrote(e.c.json, writeJSON(e.c.json, e.rows()))
+		wrote(e.c.json, atomicfile.WriteJSON(e.c.json, e.rows()))
 	}
 	if e.c.out != "" {
 		wrote(e.c.out, e.save(e.c.out))
 	}
 	fmt.Printf("after %v (kernels %s)\n", time.Since(e.began).Round(100*time.Millisecond), kernel.Active().Name)
 	return errors.Join(errs...)
-}
-
-func writeJSON(path string, v any) error {
-	b, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return err
-	}
-	return atomicfile.WriteFile(path, append(b, '\n'))
 }
 
 // save writes the adversarial clips, without loss and as pictures of 8 bits, and all records.
@@ -356,7 +348,7 @@ func (e *experiment) save(dir string) error {
 		if err := os.MkdirAll(sub, 0o755); err != nil {
 			return err
 		}
-		if err := writeJSON(filepath.Join(sub, "records.json"), res); err != nil {
+		if err := atomicfile.WriteJSON(filepath.Join(sub, "records.json"), res); err != nil {
 			return err
 		}
 		for _, r := range res.Records {

@@ -29,6 +29,18 @@ func only(t *testing.T, path, content string) {
 	}
 }
 
+func TestWriteJSON(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.json")
+	if err := WriteJSON(path, map[string]int{"b": 2}); err != nil {
+		t.Fatal(err)
+	}
+	only(t, path, "{\n  \"b\": 2\n}\n")
+	if err := WriteJSON(path, func() {}); err == nil {
+		t.Error("a function has JSON")
+	}
+	only(t, path, "{\n  \"b\": 2\n}\n")
+}
+
 func TestWriteCreatesAndReplaces(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a")
 	for _, content := range []string{"first", "second, longer", ""} {
