@@ -37,24 +37,16 @@ func (p *probe) within() float64 {
 func (p *probe) successCurves(within float64) *report.Chart {
 	c := &report.Chart{Title: fmt.Sprintf("success within L2 %.3g", within), X: "queries", Y: "share of images", LogX: true, YMax: 1}
 	for _, r := range p.results {
-		var at []float64
+		var at []int
 		for _, rec := range r.Records {
 			for _, q := range rec.Trace {
 				if q.L2 <= within {
-					at = append(at, float64(max(q.Queries, 1)))
+					at = append(at, q.Queries)
 					break
 				}
 			}
 		}
-		slices.Sort(at)
-		s := report.Series{Name: r.Attack, Step: true, X: []float64{1}, Y: []float64{0}}
-		for i, q := range at {
-			s.X = append(s.X, q)
-			s.Y = append(s.Y, float64(i+1)/float64(len(r.Records)))
-		}
-		s.X = append(s.X, float64(p.c.budget))
-		s.Y = append(s.Y, s.Y[len(s.Y)-1])
-		c.Series = append(c.Series, s)
+		c.Series = append(c.Series, report.Successes(r.Attack, at, len(r.Records), p.c.budget))
 	}
 	return c
 }

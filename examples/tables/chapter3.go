@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -82,7 +80,7 @@ func chapter3(ctx context.Context, c *config) error {
 			return err
 		}
 		rows = append(rows, part...)
-		if err := errors.Join(b.save(), writeJSON(strings.TrimSuffix(b.path(), ".md")+".json", rows)); err != nil {
+		if err := errors.Join(b.save(), atomicfile.WriteJSON(strings.TrimSuffix(b.path(), ".md")+".json", rows)); err != nil {
 			return err
 		}
 	}
@@ -232,15 +230,15 @@ func (b *book) clipTable(ctx context.Context, t clipTable) (rows []clipRow, err 
 		table := &report.Table{Head: []string{" attack", "n", "success", "[95 %]", "queries", "[95 %]", "median", "mean, all", "of " + sampler, "[95 %]", "thesis"}}
 		chart := &report.Chart{Title: t.title + ", " + b.victims[v].name, X: "queries", Y: "share of clips", LogX: true, YMax: 1}
 		for _, r := range results {
-			s := r.summaries()[v]
+			r := r.of(v)
+			s := r.summaries()[0]
 			row := clipRow{Table: t.name, Victim: b.victims[v].name, Arm: r.arm.title, Summary: s}
 			ratio, between95 := "", ""
 			for _, ref := range results {
-				if ref.arm.title != sampler || ref == r {
+				if ref.arm.title != sampler || r.arm.title == sampler {
 					continue
 				}
-				one := func(r *result) *result { return &result{budget: r.budget, records: r.records[v : v+1]} }
-				k := compare(pairs(one(r), one(ref), queriesOf), b.c.seed)
+				k := compare(pairs(r, ref.of(v), queriesOf), b.c.seed)
 				row.Ratio, row.RatioCI = k.ratio, &k.ratiCI
 				ratio, between95 = fmt.Sprintf("%.2f", k.ratio), between(k.ratiCI, func(v float64) string { return fmt.Sprintf("%.2f", v) })
 			}
@@ -251,7 +249,7 @@ func (b *book) clipTable(ctx context.Context, t clipTable) (rows []clipRow, err 
 			}
 			table.Rows = append(table.Rows, []string{r.arm.title, strconv.Itoa(s.Samples), percent(s.SuccessRate), between(s.SuccessCI, hundred),
 				queries, interval, middle, whole(s.QueriesMeanAll), ratio, between95, ""})
-			chart.Series = append(chart.Series, successes(r, v))
+			chart.Series = append(chart.Series, r.curve(r.arm.title))
 		}
 		if len(results) == 0 {
 			continue
@@ -264,23 +262,6 @@ func (b *book) clipTable(ctx context.Context, t clipTable) (rows []clipRow, err 
 	}
 	b.notRun(missing)
 	return rows, nil
-}
-
-// successes is the share of the clips of a victim with a success, against queries.
-func successes(r *result, v int) report.Series {
-	s := report.Series{Name: r.arm.title, Step: true, X: []float64{1}, Y: []float64{0}}
-	at := make([]float64, 0, len(r.records[v]))
-	for i := range r.records[v] {
-		if rec := &r.records[v][i]; rec.Success {
-			at = append(at, float64(max(rec.First.Queries, 1)))
-		}
-	}
-	slices.Sort(at)
-	for i, q := range at {
-		s.X, s.Y = append(s.X, q), append(s.Y, float64(i+1)/float64(len(r.records[v])))
-	}
-	s.X, s.Y = append(s.X, float64(r.budget)), append(s.Y, s.Y[len(s.Y)-1])
-	return s
 }
 
 // table31 is the accuracy of the victims, and that on clips which are shown otherwise: a
@@ -348,13 +329,4 @@ func (b *book) clipHead() {
 	} {
 		fmt.Fprintf(&b.page, "- **%s**: %s\n", f[0], f[1])
 	}
-}
-
-// writeJSON writes a value to a file.
-func writeJSON(path string, v any) error {
-	b, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return err
-	}
-	return atomicfile.WriteFile(path, append(b, '\n'))
 }

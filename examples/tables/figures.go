@@ -32,7 +32,7 @@ func (b *book) curves(ctx context.Context, number, title string, names ...string
 		}
 		c := &report.Chart{Title: fmt.Sprintf("%s, %s", title, goalName(targeted)), X: "queries", Y: "share of images", LogX: true, YMax: 1}
 		for _, r := range results {
-			c.Series = append(c.Series, r.curve())
+			c.Series = append(c.Series, r.curve(fmt.Sprintf("%s (%d images)", r.arm.name, r.images())))
 		}
 		if err := b.chart("figure"+number+"-"+goalName(targeted), c); err != nil {
 			return err
@@ -43,23 +43,16 @@ func (b *book) curves(ctx context.Context, number, title string, names ...string
 }
 
 // curve is the share of the images with a success, over all victims.
-func (r *result) curve() report.Series {
+func (r *result) curve(name string) report.Series {
 	var at []int
 	for _, records := range r.records {
 		for _, rec := range records {
 			if rec.Success {
-				at = append(at, max(rec.First.Queries, 1))
+				at = append(at, rec.First.Queries)
 			}
 		}
 	}
-	slices.Sort(at)
-	s := report.Series{Name: fmt.Sprintf("%s (%d images)", r.arm.name, r.images()), Step: true, X: []float64{1}, Y: []float64{0}}
-	n := float64(r.images())
-	for i, q := range at {
-		s.X, s.Y = append(s.X, float64(q)), append(s.Y, float64(i+1)/n)
-	}
-	s.X, s.Y = append(s.X, float64(r.budget)), append(s.Y, float64(len(at))/n)
-	return s
+	return report.Successes(name, at, r.images(), r.budget)
 }
 
 // The grid of figure 2.3.

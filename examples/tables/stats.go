@@ -41,6 +41,13 @@ func interval(s []attack.Summary, f func(s *attack.Summary) attack.Interval) att
 	}
 }
 
+// of is the result on victim v alone.
+func (r *result) of(v int) *result {
+	one := *r
+	one.victims, one.records = r.victims[v:v+1], r.records[v:v+1]
+	return &one
+}
+
 // images are how many were attacked, over the victims.
 func (r *result) images() int {
 	n := 0

@@ -108,16 +108,10 @@ func (e *experiment) successCurves() *report.Chart {
 		var at []int
 		for _, rec := range r.Records {
 			if rec.Success {
-				at = append(at, max(rec.First.Queries, 1))
+				at = append(at, rec.First.Queries)
 			}
 		}
-		slices.Sort(at)
-		s := report.Series{Name: r.Attack, Step: true, X: []float64{1}, Y: []float64{0}}
-		for i, q := range at {
-			s.X, s.Y = append(s.X, float64(q)), append(s.Y, float64(i+1)/float64(len(r.Records)))
-		}
-		s.X, s.Y = append(s.X, float64(e.c.budget)), append(s.Y, s.Y[len(s.Y)-1])
-		c.Series = append(c.Series, s)
+		c.Series = append(c.Series, report.Successes(r.Attack, at, len(r.Records), e.c.budget))
 	}
 	return c
 }

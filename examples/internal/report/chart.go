@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -25,6 +26,17 @@ type Series struct {
 	Name string
 	X, Y []float64
 	Step bool
+}
+
+// Successes is the share of n attacks with a success against the queries spent, up to a
+// budget. at are the queries that successes took, in any order.
+func Successes(name string, at []int, n, budget int) Series {
+	s := Series{Name: name, Step: true, X: []float64{1}, Y: []float64{0}}
+	for i, q := range slices.Sorted(slices.Values(at)) {
+		s.X, s.Y = append(s.X, float64(max(q, 1))), append(s.Y, float64(i+1)/float64(n))
+	}
+	s.X, s.Y = append(s.X, float64(budget)), append(s.Y, s.Y[len(s.Y)-1])
+	return s
 }
 
 // palette is a set of colours that remain apart for most kinds of colour vision and on

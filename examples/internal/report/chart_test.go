@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -54,5 +55,20 @@ func TestLegendFits(t *testing.T) {
 	long := Chart{Series: []Series{{Name: "meta"}, {Name: "meta-frugal (3000 images)"}}}
 	if short.width() != 760 || long.width() < 760+50 || !strings.Contains(long.SVG(), fmt.Sprintf(`viewBox="0 0 %d 400"`, long.width())) {
 		t.Errorf("widths %d and %d", short.width(), long.width())
+	}
+}
+
+func TestSuccesses(t *testing.T) {
+	for _, c := range []struct {
+		at   []int
+		x, y []float64
+	}{
+		{[]int{30, 0, 10}, []float64{1, 1, 10, 30, 100}, []float64{0, 0.25, 0.5, 0.75, 0.75}},
+		{nil, []float64{1, 100}, []float64{0, 0}},
+	} {
+		s := Successes("a", c.at, 4, 100)
+		if s.Name != "a" || !s.Step || !slices.Equal(s.X, c.x) || !slices.Equal(s.Y, c.y) {
+			t.Errorf("successes at %v: %+v, want %v and %v", c.at, s, c.x, c.y)
+		}
 	}
 }
