@@ -204,8 +204,8 @@ func TestMapsTakeTurns(t *testing.T) {
 	}
 }
 
-// TestChained: where everything moves by one vector per frame, frame t is the first one
-// displaced t times.
+// TestChained: where everything moves by one vector per frame, frame t is the first one,
+// which is as drawn, displaced t times.
 func TestChained(t *testing.T) {
 	clip := tensor.New(4, 1, 6, 8)
 	maps := tensor.New(4, 2, 6, 8)
@@ -217,6 +217,10 @@ func TestChained(t *testing.T) {
 	}
 	s, frames := noiseOf(t, Sparked{Map: GivenMaps{maps}, Warp: DisplaceChained, Least: 1}, clip)
 	d := drawn(t, s, frames, clip, 4)
+	plain, one := noiseOf(t, OneNoise{}, clip)
+	if first := drawn(t, plain, one, clip, 4); !slices.Equal(d[:48], first[:48]) {
+		t.Errorf("the first frame is not as drawn: %v, want %v", d[:48], first[:48])
+	}
 	for f := range 4 {
 		for y := range 6 {
 			for x := range 8 {

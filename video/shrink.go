@@ -132,14 +132,16 @@ func (l *excitedLoop) shrink(ctx context.Context, a MotionExcited) error {
 	}
 	d := make([]float32, len(l.x))
 	n := len(d) / l.t.Clean.Dim(0)
-	g := make([]float64, 0, len(d))
+	var g []float64 // with Tile
+	if a.Tile > 0 {
+		g = make([]float64, len(d))
+	}
 	return s.run(ctx, func(ctx context.Context, x []float32) ([]float32, error) {
 		copy(l.x, x)
 		if err := l.improve(ctx); err != nil {
 			return nil, err
 		}
 		if a.Tile > 0 {
-			g = g[:len(d)]
 			l.prior.Gradient(g)
 			against(d, g, -1)
 			return d, nil

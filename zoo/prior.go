@@ -224,9 +224,14 @@ func (t *priorProbe) displace(k int) {
 // spread writes to the planes of a frame the nearest values of the prior's.
 func (s *priorShape) spread(dst []float32, small func(i int) float32) {
 	for i := range dst {
-		plane, y, x := i/(s.h*s.w), i/s.w%s.h, i%s.w
-		dst[i] = small((plane*s.sh+y*s.sh/s.h)*s.sw + x*s.sw/s.w)
+		dst[i] = small(s.server(i))
 	}
+}
+
+// server is which value of a frame of the prior serves value i of one of the sample.
+func (s *priorShape) server(i int) int {
+	plane, y, x := i/(s.h*s.w), i/s.w%s.h, i%s.w
+	return (plane*s.sh+y*s.sh/s.h)*s.sw + x*s.sw/s.w
 }
 
 // Learn improves the guess by the losses of the two probes that were written last.
@@ -296,8 +301,7 @@ func (b *Prior) Gradient(g []float64) {
 			continue
 		}
 		for i := range to {
-			plane, y, x := i/(b.h*b.w), i/b.w%b.h, i%b.w
-			to[i] = v[(plane*b.sh+y*b.sh/b.h)*b.sw+x*b.sw/b.w]
+			to[i] = v[b.server(i)]
 		}
 	}
 }

@@ -3,7 +3,6 @@ package models
 import (
 	"math/rand/v2"
 
-	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/nn"
 )
 
@@ -31,8 +30,8 @@ func I3DResNet50(seed uint64, classes int) *nn.Classifier {
 			return bottleneck3D(r, in, width, stride, time)
 		})
 		if i == 0 {
-			last := &b.Stages[len(b.Stages)-1]
-			last.Module = &halvedTime{last.Module}
+			first := b.Stages[len(b.Stages)-1].Module.(*nn.Sequential)
+			first.Layers = append(first.Layers, nn.MaxPool{Kernel: []int{2, 1, 1}})
 		}
 	}
 	b.Pool = nn.Stage{Name: "avgpool", Width: in, Module: nn.NewSequential(nn.GlobalAvgPool{}, nn.Dropout{P: 0.5})}
@@ -55,19 +54,3 @@ func bottleneck3D(rng *rand.Rand, in, width, stride, time int) *nn.Bottleneck {
 	}
 	return b
 }
-
-// halvedTime is a module whose result has the larger of each two frames.
-type halvedTime struct{ Net nn.Module }
-
-// Forward applies the module and takes the maxima.
-func (h *halvedTime) Forward(x autograd.Var) autograd.Var {
-	return nn.NewSequential(h.Net, nn.MaxPool{Kernel: []int{2, 1, 1}}).Forward(x)
-}
-
-// Promises: see [nn.Promiser].
-func (h *halvedTime) Promises(self nn.Module) nn.Promise {
-	return nn.Promised[*halvedTime](self, nn.Together(h.Net))
-}
-
-// Walk names what the module holds.
-func (h *halvedTime) Walk(w *nn.Walker) { w.Child("", h.Net) }
