@@ -26,10 +26,9 @@ import (
 // many the best point has moved, and a run is of three parts: with three, two and one times
 // Eps (Croce and Hein, 2021).
 //
-// The authors' code differs in this: it goes on to the last iteration after a success; its
-// first checkpoint compares the first loss with 0, not with that of the start; in L2 it
-// shortens to the ball and then clips, where this takes the nearest point of both
-// ([Norm.ProjectBox]). It asks for the ranking once for each class.
+// Where the paper leaves a choice: the first checkpoint compares the loss after the first
+// step with that of the start, and a step in L2 ends at the nearest point of ball and box
+// ([Norm.ProjectBox]), not at that of the ball with its pixels clipped.
 type APGD struct {
 	Norm       Norm
 	Eps        float64 // radius of the ball; 0: 0.3 for Linf, 2 for L2, 10 for L1
@@ -336,7 +335,7 @@ func (s *schedule) seen(loss, best float64) bool {
 }
 
 // A sparsity is the step length of APGD in L1, and how many pixels a step moves (Croce and
-// Hein, 2021, section 3.2).
+// Hein, 2021).
 type sparsity struct {
 	clean         []float32
 	eps, size     float64

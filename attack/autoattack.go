@@ -27,16 +27,16 @@ import (
 // (plus: 22,000), gradients and forward passes counted alike; give a campaign a Budget
 // that holds them. Set its Gather and Workers to 64 or so: that batches the calls.
 //
-// Attacks that the victim has too few classes for are left out. See [APGD], [FAB] and
-// [Square] for what differs from the authors' code. The seeds of the attacks are not those
-// of the authors either.
+// Attacks that the victim has too few classes for are left out. Each attack ends at its
+// first success. See [APGD], [FAB] and [Square] for their choices. What they draw at random
+// is this library's own, so that another implementation may break other samples.
 type AutoAttack struct {
 	Norm    Norm
 	Eps     float64 // radius of the ball; 0: 0.3 for Linf, 2 for L2, 10 for L1
 	Version string  // standard, plus or rand; "": standard
 }
 
-// The names of the attacks of the ensemble, as the authors' code and RobustBench have them.
+// The names of the attacks of the ensemble, as tables of robust accuracy have them.
 const (
 	apgdCE  = "apgd-ce"
 	apgdDLR = "apgd-dlr"

@@ -23,11 +23,8 @@ import (
 // look at where it leads back to.
 //
 // With Eps only a success within it counts, and ends the attack. Without, the attack goes
-// on to the least distance.
-//
-// The authors' code asks for the label of each new point apart from the gradient there,
-// which finds the same for one more forward pass; within a ball it goes on to the last
-// iteration.
+// on to the least distance. The answer at a new point comes with the gradient there and
+// costs no query of its own.
 type FAB struct {
 	Norm       Norm
 	Eps        float64 // radius of the ball; 0: none

@@ -25,10 +25,10 @@ const (
 	sumMargin     = 1e-5
 )
 
-// Inspect looks at the victim as the authors' code does before AutoAttack, on samples x
-// [N, sample...] with their labels, and warns of what makes robust accuracy unreliable: a
-// victim that answers at random, logits that are probabilities (a softmax in the victim),
-// gradients that vanish, too few classes for an attack. It costs 6·N queries.
+// Inspect looks at the victim before AutoAttack, on samples x [N, sample...] with their
+// labels, and warns of what makes robust accuracy unreliable: a victim that answers at
+// random, logits that are probabilities (a softmax in the victim), gradients that vanish,
+// too few classes for an attack. It costs 6·N queries.
 func (a AutoAttack) Inspect(ctx context.Context, v zoo.Differentiable, x *tensor.Tensor, labels []int) (*Inspection, error) {
 	a = a.defaults()
 	v = zoo.CheckedGradients(v)

@@ -14,8 +14,7 @@ import (
 // if the loss does not rise. It is the right choice for a first look at a victim with
 // scores under an Linf ball, as it has nothing to tune and draws nothing at random.
 // One query a flip. After log2 d halvings it starts again from the image it has
-// reached. The authors' code counts the same queries, and keeps a flip that leaves the loss
-// as it was, as this does.
+// reached. A flip that leaves the loss as it was is kept, as in the authors' code.
 type SignHunter struct {
 	Norm Norm
 	Eps  float64  // radius of the ball; 0: 2 for L2, 0.05 for Linf

@@ -13,11 +13,11 @@ import (
 // squares at the corners of the ball. It is the right choice to begin with for a
 // victim with scores under a fixed Linf or L2 ball. One query an iteration.
 //
-// The defaults are those of the paper's code; its count begins with the first point too. That of AutoAttack begins with larger squares
-// (P of 0.8), which robust victims need, and shrinks them over a Schedule of 10,000
-// iterations though it ends after 5,000; it asks once more for the clean sample, and draws
-// a square that changes nothing because of the bounds like any other, where this draws
-// anew. L1 is the L2 attack with sums in place of roots of sums of squares; the paper has none.
+// P's defaults are those of the paper's code, whose count begins with the first point as
+// this one's does. [AutoAttack] begins with larger squares (P of 0.8), which robust victims
+// need, and ends after 5,000 Iterations of a Schedule of 10,000. In Linf a square that would
+// change nothing is drawn anew, at no query. L1 is the L2 attack with sums in place of roots
+// of sums of squares; the paper has none.
 type Square struct {
 	Norm       Norm
 	Eps        float64  // radius of the ball; 0: 2 for L2, 0.05 for Linf, 10 for L1

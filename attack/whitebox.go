@@ -74,9 +74,9 @@ func (a FGSM) AttackGradients(ctx context.Context, v zoo.Differentiable, t *Try)
 // al. 2018). It is the right choice as a quick reference for what gradients achieve under
 // a ball; [APGD] finds more.
 //
-// It stops at its first success, and asks about the random start and about the last point
-// too: at most Iterations+1 queries. The code of Madry et al. goes on to the last iteration,
-// with steps of 0.01 for digits, where the default here is 2.5·Eps/Iterations (0.019).
+// It stops at its first success, which the authors' code does not, and asks about the random
+// start and about the last point too: at most Iterations+1 queries. The paper's steps for
+// digits are shorter, 0.01, than the default here, 2.5·Eps/Iterations (0.019).
 type PGD struct {
 	Norm       Norm
 	Eps        float64                // 0: 2 for L2, 0.3 for Linf
@@ -144,10 +144,9 @@ func scatter(x []float32, n Norm, eps float64, r *rand.Rand) {
 // ‖x'-x‖² + c·hinge in the tanh space, with a binary search on c. It is the right
 // choice as the reference for the least L2 that gradients reach.
 //
-// The authors' code begins with a c of 0.001 and takes up to 10,000 iterations for each of
-// nine values of c; their paper says 0.01 and 1,000, which are the defaults here. Each
-// iteration is one query. A run for one c ends when a tenth of its iterations lowered the
-// loss by less than 1e-4 of itself, as theirs does.
+// Each iteration is one query. A run for one c ends when a tenth of its iterations lowered
+// the loss by less than 1e-4 of itself. The authors' code begins with a smaller c and takes
+// more iterations: C of 0.001 and Iterations of 10,000 are as thorough.
 type CarliniWagner struct {
 	Kappa      float64 // confidence: the margin from which an image is a success
 	C          float64 // first weight of the hinge; 0: 0.01
