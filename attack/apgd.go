@@ -59,17 +59,6 @@ func (a APGD) defaults() APGD {
 	return a
 }
 
-// radiusOf is the usual radius for digits.
-func radiusOf(n Norm) float64 {
-	switch n {
-	case Linf:
-		return 0.3
-	case L1:
-		return 10
-	}
-	return 2
-}
-
 // AttackGradients implements GradientAttack.
 func (a APGD) AttackGradients(ctx context.Context, v zoo.Differentiable, t *Try) error {
 	a = a.defaults()
@@ -172,28 +161,15 @@ func (r *apgdRun) restart(ctx context.Context) error {
 
 // scatter moves x to a random point at the edge of the ball, and clips it.
 func (r *apgdRun) scatter(x []float32, eps float64) {
-	clean := r.t.Clean.Data()
-	u := make([]float64, len(x))
-	var top float64
-	for i := range u {
-		if r.Norm == Linf {
-			u[i] = 2*r.rand.Float64() - 1
-		} else {
-			u[i] = r.rand.NormFloat64()
-		}
-		top = max(top, math.Abs(u[i]))
-	}
-	f := 1.0 // L1: noise of deviation 1, cut back to the ball
-	switch r.Norm {
-	case Linf:
-		f = eps / top
-	case L2:
-		f = eps / norm2(u)
+	u := r.Norm.noise(len(x), r.rand)
+	f := eps / length(r.Norm, u)
+	if r.Norm == L1 {
+		f = 1 // cut back to the ball
 	}
 	for i, v := range u {
 		x[i] += float32(f * v)
 	}
-	r.Norm.Project(x, clean, eps)
+	r.Norm.Project(x, r.t.Clean.Data(), eps)
 }
 
 // sparser is how many times fewer pixels than have moved a step in L1 moves.
@@ -270,11 +246,7 @@ func (r *apgdRun) step(next []float32, now *apgdState, old []float32, size, eps 
 	clean := r.t.Clean.Data()
 	f := size
 	if r.Norm == L2 {
-		var sum float64
-		for _, v := range now.g {
-			sum += float64(v) * float64(v)
-		}
-		f /= math.Sqrt(sum) + 1e-12
+		f /= norm2(now.g) + 1e-12
 	}
 	for i, v := range now.g {
 		if r.Norm == Linf {

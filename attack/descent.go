@@ -78,23 +78,6 @@ func linfStep(eps float64, lr *float64, clean []float32) func(x []float32, g []f
 	}
 }
 
-// norm2 is the Euclidean length of v, however small or large its values are.
-func norm2(v []float64) float64 {
-	var sum, top float64
-	for _, x := range v {
-		sum += x * x
-		top = max(top, math.Abs(x))
-	}
-	if sum > 1e-280 && sum < 1e280 || top == 0 {
-		return math.Sqrt(sum)
-	}
-	sum = 0
-	for _, x := range v {
-		sum += (x / top) * (x / top)
-	}
-	return top * math.Sqrt(sum)
-}
-
 func sign[T float32 | float64](v T) T {
 	switch {
 	case v > 0:

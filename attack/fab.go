@@ -172,23 +172,8 @@ func (r *fabRun) run(ctx context.Context, random bool, stream uint64) error {
 // scatter moves x to a random point halfway to the edge of a ball: that of Eps, or a usual
 // one, or that of the nearest success.
 func (r *fabRun) scatter(x []float32, stream uint64) {
-	rand := r.t.Rand(stream)
-	u := make([]float64, len(x))
-	var p Point
-	var squares float64
-	for i := range u {
-		if r.Norm == Linf {
-			u[i] = 2*rand.Float64() - 1
-		} else {
-			u[i] = rand.NormFloat64()
-		}
-		a := math.Abs(u[i])
-		p.L1 += a
-		squares += a * a
-		p.Linf = max(p.Linf, a)
-	}
-	p.L2 = math.Sqrt(squares)
-	f := min(r.nearest, cmp.Or(r.Eps, radiusOf(r.Norm))) / p.Distance(r.Norm) / 2
+	u := r.Norm.noise(len(x), r.t.Rand(stream))
+	f := min(r.nearest, cmp.Or(r.Eps, radiusOf(r.Norm))) / length(r.Norm, u) / 2
 	for i, v := range u {
 		x[i] = clip01(float64(x[i]) + f*v)
 	}
@@ -199,9 +184,10 @@ func (r *fabRun) step(x []float32) {
 	clean := r.t.Clean.Data()
 	k := r.v.Info().Classes
 	nearest, at, margin := math.Inf(1), 0, 0.0
+	dual := r.Norm.dual()
 	for i, g := range r.borders {
 		m := border{}.Value(r.scores[i*k:(i+1)*k], r.kind, g)
-		if d := math.Abs(m) / (r.dual(r.g.Index(i).Data()) + 1e-12); d < nearest {
+		if d := math.Abs(m) / (length(dual, r.g.Index(i).Data()) + 1e-12); d < nearest {
 			nearest, at, margin = d, i, m
 		}
 	}
@@ -213,40 +199,11 @@ func (r *fabRun) step(x []float32) {
 		gap += float64(v) * (float64(x[i]) - float64(clean[i]))
 	}
 	r.Norm.toPlane(r.d2, clean, w, gap)
-	a1, a2 := max(r.length(r.d1), 1e-8), max(r.length(r.d2), 1e-8)
+	a1, a2 := max(length(r.Norm, r.d1), 1e-8), max(length(r.Norm, r.d2), 1e-8)
 	alpha := min(a1/(a1+a2), r.AlphaMax)
 	for i, c := range clean {
 		x[i] = clip01((float64(x[i])+r.Eta*r.d1[i])*(1-alpha) + (float64(c)+r.Eta*r.d2[i])*alpha)
 	}
-}
-
-// dual is the norm of a gradient by which a margin is divided to give a distance.
-func (r *fabRun) dual(g []float32) float64 {
-	var sum, squares, top float64
-	for _, v := range g {
-		a := math.Abs(float64(v))
-		sum += a
-		squares += a * a
-		top = max(top, a)
-	}
-	switch r.Norm {
-	case Linf:
-		return sum
-	case L1:
-		return top
-	}
-	return math.Sqrt(squares)
-}
-
-func (r *fabRun) length(d []float64) float64 {
-	var sum, squares, top float64
-	for _, v := range d {
-		a := math.Abs(v)
-		sum += a
-		squares += a * a
-		top = max(top, a)
-	}
-	return Point{L1: sum, L2: math.Sqrt(squares), Linf: top}.Distance(r.Norm)
 }
 
 // Check implements Checker.

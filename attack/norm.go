@@ -3,6 +3,7 @@ package attack
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 
 	"github.com/mettleml/mettle/tensor"
 )
@@ -39,6 +40,75 @@ func (n *Norm) UnmarshalText(b []byte) error {
 		}
 	}
 	return fmt.Errorf("attack: unknown norm %q (have %v)", b, normNames)
+}
+
+// dual is the norm of a gradient by which a margin is divided to give a distance.
+func (n Norm) dual() Norm {
+	switch n {
+	case Linf:
+		return L1
+	case L1:
+		return Linf
+	}
+	return L2
+}
+
+// radiusOf is the usual radius for digits.
+func radiusOf(n Norm) float64 {
+	switch n {
+	case Linf:
+		return 0.3
+	case L1:
+		return 10
+	}
+	return 2
+}
+
+// noise draws d values: between -1 and 1 for Linf, else Gaussian of deviation 1.
+func (n Norm) noise(d int, r *rand.Rand) []float64 {
+	u := make([]float64, d)
+	for i := range u {
+		if n == Linf {
+			u[i] = 2*r.Float64() - 1
+		} else {
+			u[i] = r.NormFloat64()
+		}
+	}
+	return u
+}
+
+// length is the norm of v.
+func length[T float32 | float64](n Norm, v []T) float64 {
+	if n == L2 {
+		return norm2(v)
+	}
+	var sum, top float64
+	for _, x := range v {
+		a := math.Abs(float64(x))
+		sum += a
+		top = max(top, a)
+	}
+	if n == L1 {
+		return sum
+	}
+	return top
+}
+
+// norm2 is the Euclidean length of v, however small or large its values are.
+func norm2[T float32 | float64](v []T) float64 {
+	var sum, top float64
+	for _, x := range v {
+		sum += float64(x) * float64(x)
+		top = max(top, math.Abs(float64(x)))
+	}
+	if sum > 1e-280 && sum < 1e280 || top == 0 {
+		return math.Sqrt(sum)
+	}
+	sum = 0
+	for _, x := range v {
+		sum += (float64(x) / top) * (float64(x) / top)
+	}
+	return top * math.Sqrt(sum)
 }
 
 // Distance is the norm of x - y.

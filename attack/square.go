@@ -215,12 +215,9 @@ func (s *squareSearch) unit(d []float64) {
 		normalise(d)
 		return
 	}
-	var sum float64
-	for _, v := range d {
-		sum += math.Abs(v)
-	}
+	sum := max(length(L1, d), 1e-10)
 	for i := range d {
-		d[i] /= max(sum, 1e-10)
+		d[i] /= sum
 	}
 }
 

@@ -57,10 +57,7 @@ type FGSM struct {
 func (a FGSM) About() About { return About{"fgsm", a.Norm, a.defaults()} }
 
 func (a FGSM) defaults() FGSM {
-	if a.Norm == Linf {
-		a.Eps = cmp.Or(a.Eps, 0.3)
-	}
-	a.Eps = cmp.Or(a.Eps, 2)
+	a.Eps = cmp.Or(a.Eps, radiusOf(a.Norm))
 	return a
 }
 
@@ -123,18 +120,12 @@ func (a PGD) AttackGradients(ctx context.Context, v zoo.Differentiable, t *Try) 
 
 // scatter moves x to a uniformly random point of the ball round it.
 func scatter(x []float32, n Norm, eps float64, r *rand.Rand) {
-	if n == Linf {
-		for i := range x {
-			x[i] += float32(eps * (2*r.Float64() - 1))
-		}
-		return
+	u := n.noise(len(x), r)
+	f := eps
+	if n != Linf {
+		normalise(u)
+		f *= math.Pow(r.Float64(), 1/float64(len(u)))
 	}
-	u := make([]float64, len(x))
-	for i := range u {
-		u[i] = r.NormFloat64()
-	}
-	normalise(u)
-	f := eps * math.Pow(r.Float64(), 1/float64(len(u)))
 	for i, v := range u {
 		x[i] += float32(f * v)
 	}
