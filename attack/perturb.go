@@ -140,16 +140,20 @@ func (p *Perturber) descend(op string, net nn.Module, x, clean *tensor.Tensor, e
 	steps := cmp.Or(p.Steps, 7)
 	size := cmp.Or(p.Step, 2.5*eps/float64(steps))
 	wide := make([]float64, x.Len()/max(x.Dim(0), 1))
+	step := make([]func(x []float32, g []float64), x.Dim(0))
+	for i := range step {
+		step[i] = BallStep(p.Norm, eps, &size, clean.Index(i).Data())
+	}
 	for range steps {
 		g := p.gradient(op, net, x, slope)
 		if g == nil {
 			return // the network does not look at its input
 		}
-		for i := range x.Dim(0) {
+		for i, move := range step {
 			for j, v := range g.Index(i).Data() {
 				wide[j] = float64(v)
 			}
-			BallStep(p.Norm, eps, &size, clean.Index(i).Data())(x.Index(i).Data(), wide)
+			move(x.Index(i).Data(), wide)
 		}
 	}
 }
