@@ -111,6 +111,31 @@ func TestGatherJoinsCalls(t *testing.T) {
 	}
 }
 
+// odd is a loss that Go cannot compare, depending on what it holds.
+type odd struct {
+	zoo.Margin
+	holds any
+}
+
+// TestJoins: calls for gradients go together if their losses are equal, and a loss that
+// cannot be compared goes alone.
+func TestJoins(t *testing.T) {
+	for _, c := range []struct {
+		a, b zoo.DifferentiableLoss
+		want bool
+	}{
+		{zoo.Margin{}, zoo.Margin{}, true}, {zoo.Margin{Scale: 2}, zoo.Margin{}, false}, {zoo.Margin{}, zoo.DLR{}, false},
+		{odd{holds: 1}, odd{holds: 1}, true}, {odd{holds: []int{1}}, odd{holds: []int{1}}, false}, {odd{holds: []int{1}}, zoo.DLR{}, false},
+	} {
+		if got := (&descended{loss: c.a}).joins(&descended{loss: c.b}); got != c.want {
+			t.Errorf("%T%+[1]v and %T%+[2]v: %v", c.a, c.b, got)
+		}
+	}
+	if (&descended{loss: zoo.DLR{}}).joins(nil) || !(*descended)(nil).joins(nil) {
+		t.Error("calls with and without gradients")
+	}
+}
+
 // flaky is a victim that dies after so many samples, sometimes after it has
 // counted them.
 type flaky struct {

@@ -42,8 +42,7 @@ func (d *descended) joins(e *descended) bool {
 	if d == nil || e == nil {
 		return d == e
 	}
-	t := reflect.TypeOf(d.loss)
-	return t == reflect.TypeOf(e.loss) && t.Comparable() && d.loss == e.loss
+	return reflect.ValueOf(d.loss).Comparable() && reflect.ValueOf(e.loss).Comparable() && d.loss == e.loss
 }
 
 // A waiter is a call that waits. It is told either that it has been answered, or
