@@ -79,7 +79,6 @@ func (a AutoAttack) Members(classes int) []Member {
 	case a.Norm == L1:
 		runs, targets = 5, 5
 	}
-	others := max(classes-1, 1)
 	var all []Member
 	for _, name := range aaVersions[a.Version] {
 		var m Attack
@@ -89,11 +88,11 @@ func (a AutoAttack) Members(classes int) []Member {
 		case apgdDLR:
 			m = APGD{Norm: a.Norm, Eps: a.Eps, Restarts: runs, Repeats: repeats, Loss: zoo.DLR{}}
 		case apgdT:
-			m = APGD{Norm: a.Norm, Eps: a.Eps, Targets: min(targets, others), Loss: zoo.DLR{}}
+			m = APGD{Norm: a.Norm, Eps: a.Eps, Targets: targets, Loss: zoo.DLR{}}
 		case fab:
 			m = FAB{Norm: a.Norm, Eps: a.Eps, Restarts: runs}
 		case fabT:
-			m = FAB{Norm: a.Norm, Eps: a.Eps, Targets: min(9, others)}
+			m = FAB{Norm: a.Norm, Eps: a.Eps, Targets: 9}
 		case square:
 			m = Square{Norm: a.Norm, Eps: a.Eps, P: 0.8, Iterations: 5000, Schedule: 10000}
 		}
