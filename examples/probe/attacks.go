@@ -83,12 +83,13 @@ func (u unfit) Error() string { return string(u) }
 // An entry of the catalogue makes an attack with the settings that suit a setup.
 type entry struct {
 	name, what string
+	white      bool // it needs gradients
 	make       func(s setup) (attack.Attack, error)
 }
 
 // whatever is an attack that fits any samples.
 func whatever(name, what string, make func(s setup) attack.Attack) entry {
-	return entry{name, what, func(s setup) (attack.Attack, error) { return make(s), nil }}
+	return entry{name, what, false, func(s setup) (attack.Attack, error) { return make(s), nil }}
 }
 
 // radius is the ball for an attack, whose norm is usual unless another was asked for.
@@ -103,7 +104,7 @@ func (s setup) radius(usual attack.Norm) (attack.Norm, float64) {
 
 // inBall is one that stays in a ball.
 func inBall(name, what string, make func(n attack.Norm, eps float64, b cast.Ball) attack.Attack) entry {
-	return entry{name, what + ": scores, ball", func(s setup) (attack.Attack, error) {
+	return entry{name, what + ": scores, ball", false, func(s setup) (attack.Attack, error) {
 		n, eps := s.radius(attack.L2)
 		return fits(make(n, eps, s.ball), n)
 	}}
@@ -123,7 +124,7 @@ func fits(a attack.Attack, n attack.Norm) (attack.Attack, error) {
 
 // withGradients is one that needs a white box.
 func withGradients(name, what string, make func(n attack.Norm, eps float64) attack.Attack) entry {
-	return entry{name, what + ": gradients", func(s setup) (attack.Attack, error) {
+	return entry{name, what + ": gradients", true, func(s setup) (attack.Attack, error) {
 		if s.white == nil {
 			return nil, unfit("it needs gradients, which the victim does not give")
 		}
@@ -134,7 +135,7 @@ func withGradients(name, what string, make func(n attack.Norm, eps float64) atta
 
 // catalogue lists the attacks by the names of -attack.
 var catalogue = []entry{
-	{"meta", "Meta Attack: scores, least L2", func(s setup) (attack.Attack, error) {
+	{"meta", "Meta Attack: scores, least L2", false, func(s setup) (attack.Attack, error) {
 		if s.attacker == nil {
 			return nil, unfit("the meta attacker that comes with the library is trained for 28x28 gray images; give another by -attacker")
 		}
@@ -152,7 +153,7 @@ var catalogue = []entry{
 		return a
 	}),
 	whatever("autozoom", "AutoZOOM, bilinear: scores, least L2", func(s setup) attack.Attack { return cast.AutoZOOM(nil, s.ball.Box, s.budget) }),
-	{"autozoom-ae", "AutoZOOM, decoder of an auto-encoder: scores, least L2", func(s setup) (attack.Attack, error) {
+	{"autozoom-ae", "AutoZOOM, decoder of an auto-encoder: scores, least L2", false, func(s setup) (attack.Attack, error) {
 		if s.decoder == nil {
 			return nil, unfit("the auto-encoder that comes with the library is trained for 28x28 gray images; give another by -decoder")
 		}
@@ -172,7 +173,7 @@ var catalogue = []entry{
 	whatever("opt", "Opt: labels, least L2", func(setup) attack.Attack { return attack.Opt{} }),
 	whatever("sign-opt", "Sign-OPT: labels, least L2", func(setup) attack.Attack { return attack.SignOpt{} }),
 	whatever("hopskipjump", "HopSkipJump: labels, least L2", func(setup) attack.Attack { return attack.HopSkipJump{} }),
-	{"rays", "RayS: labels, least Linf, untargeted only", func(s setup) (attack.Attack, error) {
+	{"rays", "RayS: labels, least Linf, untargeted only", false, func(s setup) (attack.Attack, error) {
 		if s.targeted {
 			return nil, unfit("it has no image of the wanted class to begin from, and hardly ever finds one")
 		}
@@ -200,7 +201,7 @@ func chosen(list string) ([]choice, error) {
 	var all, blind []string
 	for _, a := range catalogue {
 		all = append(all, a.name)
-		if !strings.HasSuffix(a.what, ": gradients") {
+		if !a.white {
 			blind = append(blind, a.name)
 		}
 	}
