@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"slices"
 
 	"github.com/mettleml/mettle/attack"
 	"github.com/mettleml/mettle/autograd"
@@ -24,16 +23,18 @@ type hardening struct {
 	shift   *tensor.Tensor // free training: how far the samples of the last batch were moved
 }
 
-func newHardening(c *config, batch int, sample []int, warm int) *hardening {
+// newHardening is that of a run of c with so many batches of samples an epoch.
+func newHardening(c *config, sample []int, batches int) *hardening {
 	h := &hardening{Perturber: attack.Perturber{Norm: attack.Linf, Eps: c.eps, Steps: cmp.Or(c.steps, 7), Seed: c.seed},
-		method: c.adversarial, warm: warm, beta: c.beta, replays: 1}
+		method: c.adversarial, beta: c.beta, replays: 1}
 	switch c.adversarial {
 	case "fast":
 		h.Steps = 1
 	case "free":
 		h.replays = cmp.Or(c.steps, 8)
-		h.shift = tensor.New(append([]int{batch}, sample...)...)
+		h.shift = tensor.New(append([]int{c.batch}, sample...)...)
 	}
+	h.warm = max((c.epochs*batches*h.replays+1)/2, 1)
 	return h
 }
 
@@ -90,5 +91,3 @@ func (h *hardening) move(x, moved, g *tensor.Tensor, eps float64) {
 		h.shift.Data()[i] = v - x.Data()[i]
 	}
 }
-
-func known(method string) bool { return method == "" || slices.Contains(methods, method) }

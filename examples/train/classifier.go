@@ -196,8 +196,7 @@ func classifier(ctx context.Context, c *config) (float64, error) {
 	}
 	trees := map[string]nn.Tree{"model": s.net, "optim": s.opt}
 	if c.adversarial != "" {
-		s.hard = newHardening(c, c.batch, train.Shape(), 1)
-		s.hard.warm = (c.epochs*s.loader.Len()*s.hard.replays + 1) / 2
+		s.hard = newHardening(c, train.Shape(), s.loader.Len())
 		trees["adversarial"] = s.hard
 	}
 	if c.average > 0 {

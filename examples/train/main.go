@@ -34,6 +34,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/mettleml/mettle/examples/internal/cli"
@@ -145,7 +146,7 @@ func main() {
 }
 
 func run(ctx context.Context, c *config) error {
-	if !known(c.adversarial) {
+	if c.adversarial != "" && !slices.Contains(methods, c.adversarial) {
 		return fmt.Errorf("-adversarial %s: there are %s", c.adversarial, strings.Join(methods, ", "))
 	}
 	if err := c.check(); err != nil {

@@ -182,7 +182,7 @@ func TestTradesLoss(t *testing.T) {
 		x.Data()[i] = r.Float32()
 	}
 	labels := []int{0, 1, 2, 3, 4, 5}
-	h := newHardening(&config{adversarial: "trades", eps: 0.2, beta: 3, steps: 5, seed: 4}, 6, []int{1, 28, 28}, 1)
+	h := newHardening(&config{adversarial: "trades", eps: 0.2, beta: 3, steps: 5, seed: 4}, []int{1, 28, 28}, 1)
 	tape := autograd.NewTape(autograd.Training, 1)
 	loss, _ := h.loss(net, tape, x, labels, 7)
 	got := loss.Scalar()
@@ -223,7 +223,7 @@ func TestTradesLoss(t *testing.T) {
 func TestPGD(t *testing.T) {
 	const seed = 7
 	net := models.LeNet5(seed, 10)
-	p := newHardening(&config{adversarial: "pgd", eps: 0.1, seed: seed}, 8, []int{1, 28, 28}, 4)
+	p := newHardening(&config{adversarial: "pgd", epochs: 2, eps: 0.1, seed: seed}, []int{1, 28, 28}, 4)
 	r := rand.New(rand.NewPCG(seed, 0))
 	clean := tensor.New(8, 1, 28, 28)
 	labels := make([]int, 8)
