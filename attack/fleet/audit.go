@@ -61,24 +61,15 @@ func (f *Fleet) auditUnit(ctx context.Context, id unitID, a *Audit) error {
 	if err != nil {
 		return err
 	}
-	parts, err := chain(frames, 0)
+	l := &unitLog{objects: f.Objects, id: id}
+	done, err := l.replay(ctx, frames)
 	if err != nil {
-		return fmt.Errorf("fleet: log %s: %w", id.log(), err)
+		return err
 	}
-	l := &unitLog{objects: f.Objects}
-	for i := range parts {
-		if parts[i].kind == kindTakeover {
-			a.Takeovers++
-		}
-		done, err := l.take(ctx, &parts[i])
-		if err != nil {
-			return fmt.Errorf("fleet: log %s, position %d: %w", id.log(), frames[i].Pos, err)
-		}
-		if done != nil {
-			l.spent, l.answered = int64(done.sent), int64(done.answered)
-			a.Done++
-		}
+	if done != nil {
+		a.Done++
 	}
+	a.Takeovers += l.takeovers
 	a.Intents += l.spent
 	a.Answers += l.answered
 	return nil

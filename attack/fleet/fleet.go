@@ -337,19 +337,9 @@ func (f *Fleet) readRecord(ctx context.Context, id unitID) (*doneUnit, error) {
 	if err != nil {
 		return nil, err
 	}
-	parts, err := chain(frames, 0)
-	if err != nil {
-		return nil, fmt.Errorf("fleet: log %s: %w", id.log(), err)
-	}
-	l := &unitLog{objects: f.Objects}
-	for i := range parts {
-		done, err := l.take(ctx, &parts[i])
-		if err != nil {
-			return nil, fmt.Errorf("fleet: log %s: %w", id.log(), err)
-		}
-		if done != nil {
-			return done, nil
-		}
+	l := &unitLog{objects: f.Objects, id: id}
+	if done, err := l.replay(ctx, frames); done != nil || err != nil {
+		return done, err
 	}
 	return nil, fmt.Errorf("fleet: log %s has no record, and the campaign says that the unit is done: %w", id.log(), ErrLost)
 }

@@ -75,17 +75,31 @@ func decodeFrame(b []byte) (f logFrame, err error) {
 	return f, fmt.Errorf("a frame of kind %q, which this program does not know", f.kind)
 }
 
-// chain takes frames apart and checks that each follows the one before it. A log that
-// was trimmed begins with its last frame.
-func chain(frames []Frame, after uint64) ([]logFrame, error) {
+// ended reports whether frames end with a unit's record.
+func ended(frames []Frame) bool {
+	if len(frames) == 0 {
+		return false
+	}
+	last, err := decodeFrame(frames[len(frames)-1].Data)
+	return err == nil && last.kind&^kindSpilled == kindDone
+}
+
+// chain takes frames apart and checks that each follows the one before it. Of a log that
+// ends with a record it takes the record only: what stood before it may have been trimmed,
+// in part while the log was read.
+func chain(frames []Frame) ([]logFrame, error) {
+	if ended(frames) {
+		last, err := decodeFrame(frames[len(frames)-1].Data)
+		return []logFrame{last}, err
+	}
 	out := make([]logFrame, len(frames))
+	var after uint64
 	for i, f := range frames {
 		var err error
 		if out[i], err = decodeFrame(f.Data); err != nil {
 			return nil, fmt.Errorf("position %d: %w", f.Pos, err)
 		}
-		trimmed := i == 0 && after == 0 && out[i].kind&^kindSpilled == kindDone
-		if out[i].prev != after && !trimmed {
+		if out[i].prev != after {
 			return nil, fmt.Errorf("%w: position %d follows %d, and what stands before it is %d", ErrLost, f.Pos, out[i].prev, after)
 		}
 		after = f.Pos

@@ -222,11 +222,7 @@ func (m memories) compare(log string, frames []Frame) error {
 	for _, f := range frames {
 		at[f.Pos] = f.Data
 	}
-	ended := false
-	if n := len(frames); n > 0 {
-		last, err := decodeFrame(frames[n-1].Data)
-		ended = err == nil && last.kind&^kindSpilled == kindDone
-	}
+	ended := ended(frames)
 	for _, f := range m.frames {
 		b, ok := at[f.pos]
 		switch {

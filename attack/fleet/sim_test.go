@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -159,19 +160,9 @@ func (c *simCampaign) intents(t testing.TB) (sent, answered int64) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		parts, err := chain(frames, 0)
-		if err != nil {
+		l := &unitLog{objects: &MemoryObjects{}, id: simUnit(i)}
+		if _, err := l.replay(ctx, frames); err != nil {
 			t.Fatal(err)
-		}
-		l := &unitLog{objects: &MemoryObjects{}}
-		for k := range parts {
-			done, err := l.take(ctx, &parts[k])
-			if err != nil {
-				t.Fatal(err)
-			}
-			if done != nil {
-				l.spent, l.answered = int64(done.sent), int64(done.answered)
-			}
 		}
 		sent += l.spent
 		answered += l.answered
@@ -605,17 +596,57 @@ func TestChain(t *testing.T) {
 		frames = append(frames, Frame{10 * (i + 1), (&logFrame{kind: kindEntry, prev: prev}).encode()})
 		prev = 10 * (i + 1)
 	}
-	if _, err := chain(frames, 0); err != nil {
+	if _, err := chain(frames); err != nil {
 		t.Error(err)
 	}
 	for i := range len(frames) - 1 {
 		rest := append(append([]Frame{}, frames[:i]...), frames[i+1:]...)
-		if _, err := chain(rest, 0); !errors.Is(err, ErrLost) {
+		if _, err := chain(rest); !errors.Is(err, ErrLost) {
 			t.Errorf("without frame %d: %v", i, err)
 		}
 	}
 	frames[2].Data[9] ^= 1
-	if _, err := chain(frames, 0); err == nil || !strings.Contains(err.Error(), "damaged") {
+	if _, err := chain(frames); err == nil || !strings.Contains(err.Error(), "damaged") {
 		t.Error(err)
+	}
+}
+
+// halfTrimmed shows logs as a reader may see them that is overtaken by a trim: without a
+// frame in the middle.
+type halfTrimmed struct{ Store }
+
+func (s halfTrimmed) Read(ctx context.Context, log string, after uint64) ([]Frame, error) {
+	frames, err := s.Store.Read(ctx, log, after)
+	if ended(frames) && len(frames) > 2 {
+		frames = slices.Delete(frames, 1, 2)
+	}
+	return frames, err
+}
+
+// TestTrimmedWhileRead: a finished unit whose log is trimmed while somebody reads it has
+// lost nothing.
+func TestTrimmedWhileRead(t *testing.T) {
+	ctx := context.Background()
+	s := halfTrimmed{&Memory{}}
+	newSim(t, s, 0, [][]int{{4}})
+	id := simUnit(0)
+	l, _, err := takeOver(ctx, s, nil, nil, nil, id, "w")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := &attack.Record{Index: 0, Name: "x"}
+	if err := errors.Join(l.Append(ctx, intent(0, 4)), l.Append(ctx, answer(0, 4)), l.Append(ctx, attack.Entry{Kind: attack.EntryDone, Done: rec})); err != nil {
+		t.Fatal(err)
+	}
+	f := &Fleet{Store: s}
+	if done, err := f.readRecord(ctx, id); err != nil || done.record.Name != "x" || done.sent != 4 || done.answered != 4 {
+		t.Errorf("the record: %+v, %v", done, err)
+	}
+	var a Audit
+	if err := f.auditUnit(ctx, id, &a); err != nil || a != (Audit{Intents: 4, Answers: 4, Done: 1}) {
+		t.Errorf("audit: %+v, %v", a, err)
+	}
+	if _, done, err := takeOver(ctx, s, nil, nil, nil, id, "v"); err != nil || done == nil {
+		t.Errorf("taken over: %v, %v", done, err)
 	}
 }

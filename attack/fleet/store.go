@@ -17,7 +17,8 @@ import (
 //
 // There are three: [JetStream], package postgres, and [Memory] for tests.
 type Store interface {
-	// Read returns the frames of a log behind position after, in order.
+	// Read returns the frames of a log behind position after, in order. Of those that are
+	// trimmed meanwhile any may be missing.
 	Read(ctx context.Context, log string, after uint64) ([]Frame, error)
 
 	// Append adds a frame behind position pos, which must be that of the last, and

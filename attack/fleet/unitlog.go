@@ -24,7 +24,8 @@ type unitLog struct {
 	random  io.Reader
 	id      unitID
 
-	entries []attack.Entry // what was there
+	entries   []attack.Entry // what was there
+	takeovers int            // that were there
 
 	mu       sync.Mutex
 	pos      uint64
@@ -67,10 +68,9 @@ func takeOver(ctx context.Context, s Store, o Objects, j *Journal, random io.Rea
 		remembered = j.recall(id.log())
 		if len(frames) > 0 {
 			l.pos = frames[len(frames)-1].Pos
-			if last, err := decodeFrame(frames[len(frames)-1].Data); err == nil && last.kind&^kindSpilled == kindDone {
-				frames = frames[len(frames)-1:] // what stood before it may have been trimmed while we read
-				break
-			}
+		}
+		if ended(frames) {
+			break
 		}
 		l.epoch, err = l.append(ctx, kindTakeover, []byte(worker))
 		if err == nil {
@@ -88,20 +88,34 @@ func takeOver(ctx context.Context, s Store, o Objects, j *Journal, random io.Rea
 	if err := remembered.compare(id.log(), frames); err != nil {
 		return nil, nil, err
 	}
-	parts, err := chain(frames, 0)
-	if err != nil {
-		return nil, nil, fmt.Errorf("fleet: log %s: %w", id.log(), err)
-	}
-	for i := range parts {
-		if done, err = l.take(ctx, &parts[i]); err != nil {
-			return nil, nil, fmt.Errorf("fleet: log %s, position %d: %w", id.log(), frames[i].Pos, err)
-		}
-		if done != nil && i < len(parts)-1 {
-			return nil, nil, fmt.Errorf("fleet: log %s: something follows the record", id.log())
-		}
+	if done, err = l.replay(ctx, frames); err != nil {
+		return nil, nil, err
 	}
 	l.inherited = l.spent
 	return l, done, nil
+}
+
+// replay takes in the frames that the log consists of. It returns the unit's record if
+// they end with it.
+func (l *unitLog) replay(ctx context.Context, frames []Frame) (done *doneUnit, err error) {
+	parts, err := chain(frames)
+	for i := 0; err == nil && i < len(parts); i++ {
+		if done != nil {
+			err = errors.New("something follows the record")
+			break
+		}
+		if parts[i].kind == kindTakeover {
+			l.takeovers++
+		}
+		done, err = l.take(ctx, &parts[i])
+	}
+	if err != nil {
+		return nil, fmt.Errorf("fleet: log %s: %w", l.id.log(), err)
+	}
+	if done != nil {
+		l.spent, l.answered = int64(done.sent), int64(done.answered)
+	}
+	return done, nil
 }
 
 // take takes in a frame that is there.
