@@ -144,6 +144,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	idle.Store(time.Now().UnixNano())
 	for range w.o.Units {
 		wg.Go(func() {
+			queue := queue // each has its own, should it be made anew
 			for ctx.Err() == nil {
 				t, err := next(ctx, queue, time.Second)
 				switch {
@@ -153,8 +154,8 @@ func (w *Worker) Run(ctx context.Context) error {
 					cancel(err)
 					return
 				case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrConsumerDeleted):
-					if queue2, err := w.f.stream.tasks(ctx, attack.ThisPlatform(), w.o.AckWait); err == nil {
-						queue = queue2
+					if again, err := w.f.stream.tasks(ctx, attack.ThisPlatform(), w.o.AckWait); err == nil {
+						queue = again
 					}
 				case err != nil && !errors.Is(err, nats.ErrTimeout):
 					w.said.say("the queue: %v; trying again", err)
