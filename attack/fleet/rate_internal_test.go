@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"encoding/json"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -102,5 +103,56 @@ func TestLimiterIsFast(t *testing.T) {
 	wg.Wait()
 	if sent < 400 || sent > 2*400+400 {
 		t.Errorf("%d queries in 2 s at a limit of 400 per second", sent)
+	}
+}
+
+// TestRateChanges: a worker that has joined a campaign takes over the rate that it is
+// submitted with anew, and opens nothing again while that is the same.
+func TestRateChanges(t *testing.T) {
+	ctx := context.Background()
+	file, err := ReadFile("examples/digits.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &Fleet{Store: &Memory{}, Objects: &MemoryObjects{}}
+	d, c, err := f.prepare(ctx, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Object, err = f.Objects.Put(ctx, b); err != nil {
+		t.Fatal(err)
+	}
+	w, err := f.NewWorker(WorkOptions{Name: "w"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	join := func(rate float64) *joined {
+		t.Helper()
+		c.Rate = rate
+		if err := f.Store.Update(ctx, campaignKey(c.Name), func([]byte) ([]byte, error) { return json.Marshal(c) }); err != nil {
+			t.Fatal(err)
+		}
+		j, err := w.join(ctx, c.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return j
+	}
+	one := join(5)
+	if two := join(7); two != one {
+		t.Error("a campaign that was joined a moment ago is joined again")
+	}
+	one.checked = time.Time{}
+	two := join(7)
+	if two.c.Rate != 7 {
+		t.Errorf("the rate is %g, and 7 was submitted", two.c.Rate)
+	}
+	two.checked = time.Time{}
+	if join(7) != two {
+		t.Error("a campaign that is as it was is joined again")
 	}
 }

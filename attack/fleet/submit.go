@@ -79,8 +79,9 @@ type Queue interface {
 }
 
 // Submit stores a campaign and puts its units into the queue. One that was submitted
-// before goes on: with another limit or rate, and from where it was stopped. Another
-// campaign of the same name is an error.
+// before goes on: with another limit or rate, and from where it was stopped. A limit holds
+// at once; workers take over a rate with a unit that they begin, some seconds later.
+// Another campaign of the same name is an error.
 func (f *Fleet) Submit(ctx context.Context, file *File) (*Campaign, error) {
 	d, c, err := f.prepare(ctx, file)
 	if err != nil {

@@ -55,10 +55,12 @@ type Worker struct {
 	clock   *storeClock
 	count   counters
 
-	mu        sync.Mutex
+	joining   sync.Mutex // held while a victim or the store is asked
 	campaigns map[string]*joined
-	running   map[string]*Running
-	refused   map[string]string // campaigns that this worker cannot take part in, and why
+
+	mu      sync.Mutex
+	running map[string]*Running
+	refused map[string]string // campaigns that this worker cannot take part in, and why
 }
 
 // A joined campaign is one that this worker takes part in.
@@ -67,7 +69,7 @@ type joined struct {
 	d       *description
 	victim  zoo.Scorer
 	plans   []*attack.Plan
-	checked time.Time // when the victim was last seen to be the same
+	checked time.Time // when the rate and the victim were last seen to be the same
 }
 
 // counters are what a worker has done.
@@ -467,14 +469,20 @@ func (l counted) Append(ctx context.Context, e attack.Entry) error {
 	return nil
 }
 
-// join opens what a campaign needs, and looks from time to time whether its victim is
-// still the same.
+// join opens what a campaign needs, and looks from time to time whether its rate and its
+// victim are still the same.
 func (w *Worker) join(ctx context.Context, name string) (*joined, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	const fresh = 15 * time.Second
-	if j := w.campaigns[name]; j != nil && (time.Since(j.checked) < fresh || j.d.File.Victim.URL == "") {
-		return j, nil
+	w.joining.Lock()
+	defer w.joining.Unlock()
+	if j := w.campaigns[name]; j != nil {
+		same, err := w.still(ctx, j)
+		if same {
+			return j, nil
+		}
+		delete(w.campaigns, name)
+		if err != nil {
+			return nil, err
+		}
 	}
 	c, d, err := w.f.describe(ctx, name)
 	if err != nil {
@@ -490,14 +498,6 @@ func (w *Worker) join(ctx context.Context, name string) (*joined, error) {
 	v, err := spec.open(ctx, weights, w.o.Victim, w.o.Units)
 	if err != nil {
 		return nil, err
-	}
-	if j := w.campaigns[name]; j != nil {
-		if got, want := v.Info(), j.victim.Info(); fmt.Sprint(got) != fmt.Sprint(want) {
-			delete(w.campaigns, name)
-			return nil, fmt.Errorf("fleet: campaign %s: the victim has changed: it was %+v and is %+v", name, want, got)
-		}
-		j.checked = time.Now()
-		return j, nil
 	}
 	j := &joined{c: c, d: d, victim: v, checked: time.Now()}
 	nets := map[string]nn.Module{}
@@ -535,6 +535,30 @@ func (w *Worker) join(ctx context.Context, name string) (*joined, error) {
 	}
 	w.campaigns[name] = j
 	return j, nil
+}
+
+// still reports whether a campaign is as it was when it was joined. Another rate is no
+// error.
+func (w *Worker) still(ctx context.Context, j *joined) (bool, error) {
+	const fresh = 15 * time.Second
+	if time.Since(j.checked) < fresh {
+		return true, nil
+	}
+	c, err := readCampaign(ctx, w.f.Store, j.c.Name)
+	if err != nil || c.Rate != j.c.Rate {
+		return false, err
+	}
+	if spec := j.d.File.Victim; spec.URL != "" {
+		v, err := spec.open(ctx, nil, w.o.Victim, w.o.Units)
+		if err != nil {
+			return false, err
+		}
+		if got, want := v.Info(), j.victim.Info(); fmt.Sprint(got) != fmt.Sprint(want) {
+			return false, fmt.Errorf("fleet: campaign %s: the victim has changed: it was %+v and is %+v", j.c.Name, want, got)
+		}
+	}
+	j.checked = time.Now()
+	return true, nil
 }
 
 // Finished returns whether a campaign is done, and the reason if it was stopped.
