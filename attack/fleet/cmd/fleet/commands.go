@@ -35,7 +35,7 @@ func run(ctx context.Context, args []string) error {
 	units := fs.Int("units", 0, "units at a time; 0: as many as there are processors")
 	metrics := fs.String("metrics", "", "address to serve metrics for Prometheus on; default: none")
 	quiet := fs.Bool("quiet", false, "do not tell how far it is")
-	if err := command.Parse(fs, args, 1); err != nil {
+	if err := command.Parse(fs, args, 1, 1); err != nil {
 		return err
 	}
 	file, err := fleet.ReadFile(fs.Arg(0))
@@ -183,7 +183,7 @@ func serve(ctx context.Context, args []string) error {
 	fs.StringVar(&o.ClusterPassword, "cluster-password", os.Getenv("METTLE_FLEET_CLUSTER_PASSWORD"), "default: $METTLE_FLEET_CLUSTER_PASSWORD")
 	fs.StringVar(&o.Monitor, "monitor", "", "address of NATS's monitoring over HTTP, such as :8222, which its Prometheus exporter reads")
 	fs.StringVar(&o.Config, "config", "", "configuration file of NATS instead of all that, for accounts and credentials files; it must have sync_interval: always")
-	if err := command.Parse(fs, args, 0); err != nil {
+	if err := command.Parse(fs, args, 0, 0); err != nil {
 		return err
 	}
 	if *routes != "" {
@@ -211,7 +211,7 @@ func submit(ctx context.Context, args []string) error {
 	fs := flags("submit", "CAMPAIGN.json ADDRESS")
 	var r command.Remote
 	r.Flags(fs)
-	if err := command.Parse(fs, args, 2); err != nil {
+	if err := command.Parse(fs, args, 2, 2); err != nil {
 		return err
 	}
 	file, err := fleet.ReadFile(fs.Arg(0))
@@ -242,11 +242,7 @@ func status(ctx context.Context, args []string) error {
 	r.Flags(fs)
 	asJSON := fs.Bool("json", false, "print JSON, a line for each campaign")
 	watch := fs.Duration("watch", 0, "print it again and again, so far apart, until the campaign is done")
-	want := 1
-	if len(args) > 1 && !strings.HasPrefix(args[len(args)-1], "-") && !strings.Contains(args[len(args)-1], ":") {
-		want = 2
-	}
-	if err := command.Parse(fs, args, want); err != nil {
+	if err := command.Parse(fs, args, 1, 2); err != nil {
 		return err
 	}
 	f, closing, err := r.Open(ctx, fs.Arg(0), false)
@@ -256,7 +252,7 @@ func status(ctx context.Context, args []string) error {
 	defer closing()
 	for {
 		names := []string{fs.Arg(1)}
-		if want == 1 {
+		if fs.NArg() == 1 {
 			if names, err = f.Campaigns(ctx); err != nil {
 				return err
 			}
@@ -301,7 +297,7 @@ func fetch(ctx context.Context, args []string) error {
 	r.Flags(fs)
 	out := fs.String("out", "", "file for the results as JSON; default: CAMPAIGN-results.json")
 	partial := fs.Bool("partial", false, "also if units are not done; their records have an empty stop")
-	if err := command.Parse(fs, args, 2); err != nil {
+	if err := command.Parse(fs, args, 2, 2); err != nil {
 		return err
 	}
 	if *out == "" {
@@ -320,7 +316,7 @@ func stopCampaign(ctx context.Context, args []string) error {
 	fs := flags("stop", "ADDRESS CAMPAIGN")
 	var r command.Remote
 	r.Flags(fs)
-	if err := command.Parse(fs, args, 2); err != nil {
+	if err := command.Parse(fs, args, 2, 2); err != nil {
 		return err
 	}
 	f, closing, err := r.Open(ctx, fs.Arg(0), false)
@@ -336,7 +332,7 @@ func audit(ctx context.Context, args []string) error {
 	fs := flags("audit", "ADDRESS CAMPAIGN")
 	var r command.Remote
 	r.Flags(fs)
-	if err := command.Parse(fs, args, 2); err != nil {
+	if err := command.Parse(fs, args, 2, 2); err != nil {
 		return err
 	}
 	f, closing, err := r.Open(ctx, fs.Arg(0), false)

@@ -98,7 +98,7 @@ func Work(ctx context.Context, program string, args []string) error {
 		fmt.Fprintf(fs.Output(), "usage: %s [flags] ADDRESS\n\nADDRESS is nats://HOST:PORT of a server, or of several with commas between them.\n\n", program)
 		fs.PrintDefaults()
 	}
-	if err := Parse(fs, args, 1); err != nil {
+	if err := Parse(fs, args, 1, 1); err != nil {
 		return err
 	}
 	f, closing, err := r.Open(ctx, fs.Arg(0), true)
@@ -122,8 +122,9 @@ func Work(ctx context.Context, program string, args []string) error {
 	return w.Run(ctx)
 }
 
-// Parse parses flags, which may stand behind arguments, and checks the number of those.
-func Parse(fs *flag.FlagSet, args []string, want int) error {
+// Parse parses flags, which may stand behind arguments, and checks that there are as many
+// of those as wanted.
+func Parse(fs *flag.FlagSet, args []string, least, most int) error {
 	var rest []string
 	for {
 		if err := fs.Parse(args); err != nil {
@@ -138,9 +139,13 @@ func Parse(fs *flag.FlagSet, args []string, want int) error {
 	if err := fs.Parse(append([]string{"--"}, rest...)); err != nil {
 		return err
 	}
-	if fs.NArg() != want {
+	if n := fs.NArg(); n < least || n > most {
 		fs.Usage()
-		return fmt.Errorf("%d arguments are wanted, and %d are there", want, fs.NArg())
+		want := fmt.Sprint(least)
+		if most > least {
+			want = fmt.Sprintf("%d to %d", least, most)
+		}
+		return fmt.Errorf("%s arguments are wanted, and %d are there", want, n)
 	}
 	return nil
 }
