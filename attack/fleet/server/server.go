@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -91,6 +92,9 @@ func (o *Options) nats() (*natsd.Options, error) {
 			return nil, fmt.Errorf("fleet: %s: a server that loses power forgets what it has not flushed, by default for two minutes: write jetstream { sync_interval: always }", o.Config)
 		}
 		opts.NoSigs = true
+		if opts.StoreDir == "" { // NATS's own choice is a temporary directory
+			opts.StoreDir = o.Dir
+		}
 		return opts, nil
 	}
 	opts := &natsd.Options{
@@ -156,19 +160,16 @@ func (o *Options) nats() (*natsd.Options, error) {
 	return opts, nil
 }
 
-func hostPort(address string) (string, int, error) {
-	host, port, ok := strings.Cut(address, ":")
-	if i := strings.LastIndex(address, ":"); i >= 0 {
-		host, port, ok = address[:i], address[i+1:], true
-	}
-	var n int
-	if _, err := fmt.Sscan(port, &n); err != nil || !ok || n < -1 || n > 65535 {
+func hostPort(address string) (host string, port int, err error) {
+	host, p, err := net.SplitHostPort(address)
+	n, perr := strconv.ParseUint(p, 10, 16)
+	if err != nil || perr != nil {
 		return "", 0, fmt.Errorf("fleet: %q is no address; write HOST:PORT or :PORT", address)
 	}
 	if n == 0 {
-		n = natsd.RANDOM_PORT
+		return host, natsd.RANDOM_PORT, nil
 	}
-	return strings.Trim(host, "[]"), n, nil
+	return host, int(n), nil
 }
 
 // serverLog passes on what a server has to say.
