@@ -16,7 +16,6 @@ import (
 // [DurabilitySubject].
 type Durability struct {
 	Server     string `json:"server"`
-	Version    string `json:"version"`
 	SyncAlways bool   `json:"sync_always"`
 	Clustered  bool   `json:"clustered"`
 }

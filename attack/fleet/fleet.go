@@ -20,11 +20,9 @@ import (
 type Fleet struct {
 	Store   Store
 	Objects Objects
-	Queue   Queue
 
-	nc      *nats.Conn
-	stream  *JetStream
-	foreign bool // whether Store is another than stream
+	nc     *nats.Conn
+	stream *JetStream // with the queue
 }
 
 // OpenOptions say how a fleet is opened.
@@ -81,9 +79,9 @@ func open(ctx context.Context, nc *nats.Conn, o OpenOptions) (*Fleet, error) {
 			return nil, errors.Join(perr, err)
 		}
 	}
-	f.Store, f.Objects, f.Queue = f.stream, f.stream, f.stream
+	f.Store, f.Objects = f.stream, f.stream
 	if o.Store != nil {
-		f.Store, f.foreign = o.Store, true
+		f.Store = o.Store
 	}
 	if !o.Unsafe {
 		if err := f.checkDurability(ctx, o.Monitor, clustered); err != nil {
@@ -105,7 +103,7 @@ func create(ctx context.Context, nc *nats.Conn, o OpenOptions, clustered bool) e
 	var err error
 	for try := range 20 {
 		short, cancel := context.WithTimeout(ctx, 5*time.Second)
-		err = CreateStreams(short, nc, StreamOptions{Replicas: replicas})
+		err = CreateStreams(short, nc, replicas)
 		cancel()
 		if err == nil {
 			return nil
@@ -228,8 +226,7 @@ func monitored(ctx context.Context, address string) (d Durability, err error) {
 		return json.NewDecoder(io.LimitReader(resp.Body, 1<<22)).Decode(into)
 	}
 	var v struct {
-		Name    string `json:"server_name"`
-		Version string `json:"version"`
+		Name string `json:"server_name"`
 	}
 	var j struct {
 		Config struct {
@@ -239,7 +236,7 @@ func monitored(ctx context.Context, address string) (d Durability, err error) {
 	if err := errors.Join(get("/varz", &v), get("/jsz?config=1", &j)); err != nil {
 		return d, err
 	}
-	return Durability{Server: v.Name, Version: v.Version, SyncAlways: j.Config.SyncAlways}, nil
+	return Durability{Server: v.Name, SyncAlways: j.Config.SyncAlways}, nil
 }
 
 // Close ends the connection.

@@ -35,14 +35,10 @@ type JetStream struct {
 	trouble func(error)
 }
 
-// StreamOptions say how a fleet's streams are kept.
-type StreamOptions struct {
-	Replicas int // 0: what there is, or 1
-}
-
 // CreateStreams makes the streams and the object store of a fleet where they are missing.
-// It is an error if they are there with another number of replicas.
-func CreateStreams(ctx context.Context, nc *nats.Conn, opt StreamOptions) error {
+// It is an error if they are there with another number of replicas; 0 replicas take what
+// there is, and make 1.
+func CreateStreams(ctx context.Context, nc *nats.Conn, replicas int) error {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return err
@@ -54,13 +50,13 @@ func CreateStreams(ctx context.Context, nc *nats.Conn, opt StreamOptions) error 
 		{Name: workStream, Subjects: []string{workPrefix + ">"}, Retention: jetstream.WorkQueuePolicy,
 			MaxMsgsPerSubject: 1, Discard: jetstream.DiscardNew, DiscardNewPerSubject: true},
 	} {
-		c.Storage, c.Replicas = jetstream.FileStorage, opt.Replicas
+		c.Storage, c.Replicas = jetstream.FileStorage, replicas
 		c.MaxMsgs, c.MaxBytes = -1, -1
 		if err := createStream(ctx, js, c); err != nil {
 			return err
 		}
 	}
-	_, err = js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: objectBucket, Storage: jetstream.FileStorage, Replicas: max(opt.Replicas, 1)})
+	_, err = js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: objectBucket, Storage: jetstream.FileStorage, Replicas: max(replicas, 1)})
 	if err != nil && !errors.Is(err, jetstream.ErrBucketExists) {
 		return explain(err)
 	}

@@ -22,8 +22,8 @@ func printOf(p attack.Platform) string {
 	return objectName(b)[:16]
 }
 
-// Enqueue implements Queue.
-func (s *JetStream) Enqueue(ctx context.Context, p attack.Platform, u unitID) error {
+// enqueue puts a unit into the queue, unless it is there.
+func (s *JetStream) enqueue(ctx context.Context, p attack.Platform, u unitID) error {
 	subject := workPrefix + printOf(p) + "." + u.campaign + "." + u.key
 	for try := 0; ; try++ {
 		err := func() error {

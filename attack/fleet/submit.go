@@ -72,12 +72,6 @@ func readCampaign(ctx context.Context, s Store, name string) (*Campaign, error) 
 	return &c, nil
 }
 
-// A Queue holds units that are to be run.
-type Queue interface {
-	// Enqueue puts a unit into the queue, unless it is there.
-	Enqueue(ctx context.Context, p attack.Platform, u unitID) error
-}
-
 // Submit stores a campaign and puts its units into the queue. One that was submitted
 // before goes on: with another limit or rate, and from where it was stopped. A limit holds
 // at once; workers take over a rate with a unit that they begin, some seconds later.
@@ -139,7 +133,7 @@ func (f *Fleet) Submit(ctx context.Context, file *File) (*Campaign, error) {
 			if m.Done.has(u.ordinal) {
 				continue
 			}
-			if err := f.Queue.Enqueue(ctx, c.Platform, u); err != nil {
+			if err := f.stream.enqueue(ctx, c.Platform, u); err != nil {
 				return nil, err
 			}
 		}

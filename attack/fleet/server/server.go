@@ -33,10 +33,8 @@ type Options struct {
 	// only this process can connect.
 	Listen string
 	// Cluster is the address for other servers and Routes are theirs, nats://HOST:PORT.
-	// ClusterName is the same for all; "" means "mettle".
-	Cluster     string
-	ClusterName string
-	Routes      []string
+	Cluster string
+	Routes  []string
 	// Monitor is the address of NATS's monitoring over HTTP; "": none.
 	Monitor string
 
@@ -130,10 +128,7 @@ func (o *Options) nats() (*natsd.Options, error) {
 		if c.Host, c.Port, err = hostPort(o.Cluster); err != nil {
 			return nil, err
 		}
-		c.Name = o.ClusterName
-		if c.Name == "" {
-			c.Name = "mettle"
-		}
+		c.Name = "mettle"
 		c.Username, c.Password = o.ClusterUser, o.ClusterPassword
 		c.PoolSize = 3
 		for _, r := range o.Routes {
@@ -195,7 +190,7 @@ func (s *Server) answer(o Options, opts *natsd.Options) error {
 		return err
 	}
 	s.admin = nc
-	b, err := json.Marshal(fleet.Durability{Server: s.ns.Name(), Version: natsd.VERSION, SyncAlways: opts.SyncAlways, Clustered: opts.Cluster.Port != 0})
+	b, err := json.Marshal(fleet.Durability{Server: s.ns.Name(), SyncAlways: opts.SyncAlways, Clustered: opts.Cluster.Port != 0})
 	if err != nil {
 		return err
 	}
@@ -215,20 +210,6 @@ func (s *Server) URL() string {
 		return ""
 	}
 	return s.ns.ClientURL()
-}
-
-// Wait waits until the server can store: in a cluster, until that has a leader.
-func (s *Server) Wait(ctx context.Context) error {
-	for {
-		if s.ns.JetStreamIsCurrent() || !s.ns.JetStreamIsClustered() && s.ns.JetStreamEnabled() {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
 }
 
 // Close stops the server.
