@@ -319,58 +319,52 @@ func (s *JetStream) Now(ctx context.Context) (time.Time, error) {
 	return t, nil
 }
 
+// storing is how long an object may take.
+const storing = 30 * time.Second
+
 // Put implements Objects.
 func (s *JetStream) Put(ctx context.Context, b []byte) (string, error) {
 	name := objectName(b)
-	for try := 0; ; try++ {
-		err := func() error {
-			ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-			defer cancel()
-			if _, err := s.objects.GetInfo(ctx, name); err == nil {
-				return nil
-			}
-			_, err := s.objects.PutBytes(ctx, name, b)
-			return explain(err)
-		}()
-		if err == nil {
-			return name, nil
+	return name, s.retry(ctx, "object "+name[:16], storing, func(ctx context.Context) error {
+		if _, err := s.objects.GetInfo(ctx, name); err == nil {
+			return nil
 		}
-		if err := s.objectFailed(ctx, name, try, err); err != nil {
-			return "", err
-		}
-	}
-}
-
-// objectFailed waits before another try, if that makes sense.
-func (s *JetStream) objectFailed(ctx context.Context, name string, try int, err error) error {
-	if !transient(err) {
-		return fmt.Errorf("fleet: object %.16s...: %w", name, err)
-	}
-	s.trouble(err)
-	if perr := Pause(ctx, try); perr != nil {
-		return fmt.Errorf("fleet: object %.16s...: %w", name, errors.Join(perr, err))
-	}
-	return nil
+		_, err := s.objects.PutBytes(ctx, name, b)
+		return err
+	})
 }
 
 // Get implements Objects.
-func (s *JetStream) Get(ctx context.Context, name string) ([]byte, error) {
-	for try := 0; ; try++ {
-		var b []byte
-		err := func() (err error) {
-			ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-			defer cancel()
-			b, err = s.objects.GetBytes(ctx, name)
-			if errors.Is(err, jetstream.ErrObjectNotFound) {
-				return fmt.Errorf("fleet: object %s is not there: %w", name, ErrLost)
-			}
-			return explain(err)
-		}()
-		if err == nil {
-			return b, checkObject(name, b)
+func (s *JetStream) Get(ctx context.Context, name string) (b []byte, err error) {
+	err = s.retry(ctx, fmt.Sprintf("object %.16s", name), storing, func(ctx context.Context) (err error) {
+		b, err = s.objects.GetBytes(ctx, name)
+		if errors.Is(err, jetstream.ErrObjectNotFound) {
+			return fmt.Errorf("it is not there: %w", ErrLost)
 		}
-		if err := s.objectFailed(ctx, name, try, err); err != nil {
-			return nil, err
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return b, checkObject(name, b)
+}
+
+// retry calls f, each time with so long a timeout, until it succeeds, or fails so that
+// another try does not help.
+func (s *JetStream) retry(ctx context.Context, what string, timeout time.Duration, f func(ctx context.Context) error) error {
+	for try := 0; ; try++ {
+		short, cancel := context.WithTimeout(ctx, timeout)
+		err := explain(f(short))
+		cancel()
+		switch {
+		case err == nil:
+			return nil
+		case !transient(err):
+			return fmt.Errorf("fleet: %s: %w", what, err)
+		}
+		s.trouble(err)
+		if perr := Pause(ctx, try); perr != nil {
+			return fmt.Errorf("fleet: %s: %w", what, errors.Join(perr, err))
 		}
 	}
 }

@@ -25,25 +25,14 @@ func printOf(p attack.Platform) string {
 // enqueue puts a unit into the queue, unless it is there.
 func (s *JetStream) enqueue(ctx context.Context, p attack.Platform, u unitID) error {
 	subject := workPrefix + printOf(p) + "." + u.campaign + "." + u.key
-	for try := 0; ; try++ {
-		err := func() error {
-			ctx, cancel := context.WithTimeout(ctx, s.timeout)
-			defer cancel()
-			_, err := s.js.Publish(ctx, subject, nil)
-			return explain(err)
-		}()
+	return s.retry(ctx, "the queue", s.timeout, func(ctx context.Context) error {
+		_, err := s.js.Publish(ctx, subject, nil)
 		var api *jetstream.APIError
-		if err == nil || errors.As(err, &api) && strings.Contains(api.Description, "maximum messages per subject") {
+		if errors.As(err, &api) && strings.Contains(api.Description, "maximum messages per subject") {
 			return nil // it is there
 		}
-		if !transient(err) {
-			return fmt.Errorf("fleet: the queue: %w", err)
-		}
-		s.again(err)
-		if perr := Pause(ctx, try); perr != nil {
-			return fmt.Errorf("fleet: the queue: %w", errors.Join(perr, err))
-		}
-	}
+		return err
+	})
 }
 
 // A task is a unit that was handed out by the queue.
@@ -55,21 +44,16 @@ type task struct {
 
 // tasks is this platform's part of the queue. A task whose worker does not speak up for
 // wait is handed out again.
-func (s *JetStream) tasks(ctx context.Context, p attack.Platform, wait time.Duration) (jetstream.Consumer, error) {
+func (s *JetStream) tasks(ctx context.Context, p attack.Platform, wait time.Duration) (c jetstream.Consumer, err error) {
 	print := printOf(p)
-	for try := 0; ; try++ {
-		c, err := s.js.CreateOrUpdateConsumer(ctx, workStream, jetstream.ConsumerConfig{
+	err = s.retry(ctx, "the queue", s.timeout, func(ctx context.Context) (err error) {
+		c, err = s.js.CreateOrUpdateConsumer(ctx, workStream, jetstream.ConsumerConfig{
 			Durable: "work-" + print, FilterSubject: workPrefix + print + ".>", AckPolicy: jetstream.AckExplicitPolicy,
 			AckWait: wait, MaxAckPending: -1, MaxDeliver: -1, MaxWaiting: 4096,
 		})
-		if err = explain(err); err == nil || !transient(err) {
-			return c, err
-		}
-		s.again(err)
-		if perr := Pause(ctx, try); perr != nil {
-			return nil, errors.Join(perr, err)
-		}
-	}
+		return err
+	})
+	return c, err
 }
 
 // next waits some seconds for a task, and returns nil if there is none.

@@ -136,7 +136,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer sub.Unsubscribe()
 	queue, err := w.f.stream.tasks(ctx, attack.ThisPlatform(), w.o.AckWait)
 	if err != nil {
-		return fmt.Errorf("fleet: the queue: %w", err)
+		return err
 	}
 	w.tellOthers(ctx)
 	ctx, cancel := context.WithCancelCause(ctx)
