@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/mettleml/mettle/attack"
-	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 )
@@ -175,35 +174,13 @@ func (f *Fleet) differs(ctx context.Context, was *Campaign, d *description) erro
 // prepare opens all that a file names, makes the plans and stores what workers need.
 func (f *Fleet) prepare(ctx context.Context, file *File) (*description, *Campaign, error) {
 	d := &description{File: file.content(), Networks: map[string]string{}}
-	weights, err := file.weights()
-	if err != nil {
-		return nil, nil, err
-	}
-	v, err := file.Victim.open(ctx, weights, "", 0)
-	if err != nil {
-		return nil, nil, err
-	}
-	files, err := file.networks()
-	if err != nil {
-		return nil, nil, err
-	}
-	nets := map[string]nn.Module{}
-	for name, b := range files {
-		if nets[name], err = openNetwork(file.Networks[name], b); err != nil {
-			return nil, nil, err
-		}
-	}
-	all, err := file.campaigns(v, nets)
-	if err != nil {
-		return nil, nil, err
-	}
-	samples, err := file.load(v.Info())
+	o, err := file.open(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	c := &Campaign{Name: file.Name, Rate: file.Rate, Address: file.Victim.URL, Platform: attack.ThisPlatform()}
-	for _, one := range all {
-		p, err := one.Plan(samples)
+	for _, one := range o.campaigns {
+		p, err := one.Plan(o.samples)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -215,19 +192,19 @@ func (f *Fleet) prepare(ctx context.Context, file *File) (*description, *Campaig
 		c.Units = append(c.Units, len(p.Units))
 		c.Attacks = append(c.Attacks, p.Fingerprint.Attack)
 	}
-	if weights != nil {
-		if d.Weights, err = f.Objects.Put(ctx, weights); err != nil {
+	if o.weights != nil {
+		if d.Weights, err = f.Objects.Put(ctx, o.weights); err != nil {
 			return nil, nil, err
 		}
 	}
-	for name, b := range files {
+	for name, b := range o.networks {
 		if b == nil {
 			d.Networks[name] = ""
 		} else if d.Networks[name], err = f.Objects.Put(ctx, b); err != nil {
 			return nil, nil, err
 		}
 	}
-	for _, s := range samples {
+	for _, s := range o.samples {
 		b, err := encodeSample(s)
 		if err != nil {
 			return nil, nil, err

@@ -139,30 +139,46 @@ func (f *File) networks() (map[string][]byte, error) {
 // Local is a campaign of a file in this process: what each attack runs, and on which
 // samples. It is what the records of a fleet are compared with.
 func (f *File) Local(ctx context.Context) ([]*attack.Campaign, []attack.Sample, error) {
-	b, err := f.weights()
+	o, err := f.open(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	v, err := f.Victim.open(ctx, b, "", 0)
-	if err != nil {
-		return nil, nil, err
+	return o.campaigns, o.samples, nil
+}
+
+// opened is all that a file names.
+type opened struct {
+	weights   []byte            // of the victim; nil if it has no file
+	networks  map[string][]byte // files; nil for those that the library ships
+	campaigns []*attack.Campaign
+	samples   []attack.Sample
+}
+
+func (f *File) open(ctx context.Context) (o *opened, err error) {
+	o = &opened{}
+	if o.weights, err = f.weights(); err != nil {
+		return nil, err
 	}
-	files, err := f.networks()
+	v, err := f.Victim.open(ctx, o.weights, "", 0)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
+	}
+	if o.networks, err = f.networks(); err != nil {
+		return nil, err
 	}
 	nets := map[string]nn.Module{}
-	for name, b := range files {
+	for name, b := range o.networks {
 		if nets[name], err = openNetwork(f.Networks[name], b); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	all, err := f.campaigns(v, nets)
-	if err != nil {
-		return nil, nil, err
+	if o.campaigns, err = f.campaigns(v, nets); err != nil {
+		return nil, err
 	}
-	samples, err := f.load(v.Info())
-	return all, samples, err
+	if o.samples, err = f.load(v.Info()); err != nil {
+		return nil, err
+	}
+	return o, nil
 }
 
 // weights is the content of the victim's file, nil if it has none.
