@@ -1,10 +1,12 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -52,7 +54,7 @@ func (w *Window) admit(id string, n int, limit float64, lo, hi, horizon int64) (
 	}
 	if sum > perSpan(limit) {
 		calls := slices.Clone(w.Calls)
-		slices.SortFunc(calls, func(a, b Call) int { return int(min(max(a.Until-b.Until, -1), 1)) })
+		slices.SortFunc(calls, func(a, b Call) int { return cmp.Compare(a.Until, b.Until) })
 		for _, c := range calls {
 			if sum -= c.N; sum <= perSpan(limit) {
 				return time.Duration(c.Until - lo)
@@ -60,7 +62,7 @@ func (w *Window) admit(id string, n int, limit float64, lo, hi, horizon int64) (
 		}
 		return time.Second
 	}
-	w.Next = max(w.Next, lo) + int64(float64(n)/limit*1e9)
+	w.Next = lo + int64(float64(n)/limit*1e9)
 	w.Calls = append(w.Calls, Call{id, n, hi + horizon})
 	return 0
 }
@@ -165,10 +167,7 @@ func (l *limiter) done(id string) {
 // update changes the window, and tells it of the calls that were answered.
 func (l *limiter) update(ctx context.Context, change func(*Window)) error {
 	l.mu.Lock()
-	told := make(map[string]int64, len(l.answered))
-	for id, at := range l.answered {
-		told[id] = at
-	}
+	told := maps.Clone(l.answered)
 	l.mu.Unlock()
 	err := l.store.Update(ctx, l.key, func(old []byte) ([]byte, error) {
 		var w Window
@@ -243,31 +242,18 @@ type paced struct {
 
 // Scores implements zoo.Scorer.
 func (p *paced) Scores(ctx context.Context, x *tensor.Tensor, out []float64) error {
-	n, k := x.Dim(0), p.Info().Classes
-	return p.limit.parts(ctx, x, func(ctx context.Context, part *tensor.Tensor, lo, hi int) error {
-		return p.Scorer.Scores(ctx, part, out[lo*k:hi*k])
-	}, n)
-}
-
-// Labels implements zoo.Labeler.
-func (p *paced) Labels(ctx context.Context, x *tensor.Tensor, out []int) error {
-	return zoo.LabelsOf(p).Labels(ctx, x, out)
-}
-
-// parts sends a call in parts that fit into a second.
-func (l *limiter) parts(ctx context.Context, x *tensor.Tensor, send func(ctx context.Context, part *tensor.Tensor, lo, hi int) error, n int) error {
-	most := perSpan(l.limit)
+	n, k, size := x.Dim(0), p.Info().Classes, x.Len()/max(x.Dim(0), 1)
+	most := perSpan(p.limit.limit)
 	for lo := 0; lo < n; lo += most {
 		hi := min(lo+most, n)
 		part, ctx := x, ctx
 		if hi-lo < n {
-			size := x.Len() / n
 			part = tensor.FromSlice(x.Data()[lo*size:hi*size], append([]int{hi - lo}, x.Shape()[1:]...)...)
 			if id := zoo.RequestID(ctx); id != "" {
 				ctx = zoo.WithRequestID(ctx, id+"/part"+strconv.Itoa(lo))
 			}
 		}
-		done, err := l.acquire(ctx, hi-lo)
+		done, err := p.limit.acquire(ctx, hi-lo)
 		if err != nil {
 			return err
 		}
@@ -276,13 +262,18 @@ func (l *limiter) parts(ctx context.Context, x *tensor.Tensor, send func(ctx con
 			if err := zoo.Resend(outer, lo+a, lo+b); err != nil {
 				return err
 			}
-			_, err := l.acquire(outer, b-a) // counts until its horizon: the first may arrive yet
+			_, err := p.limit.acquire(outer, b-a) // counts until its horizon: the first may arrive yet
 			return err
 		})
-		if err := send(ctx, part, lo, hi); err != nil {
+		if err := p.Scorer.Scores(ctx, part, out[lo*k:hi*k]); err != nil {
 			return err
 		}
 		done()
 	}
 	return nil
+}
+
+// Labels implements zoo.Labeler.
+func (p *paced) Labels(ctx context.Context, x *tensor.Tensor, out []int) error {
+	return zoo.LabelsOf(p).Labels(ctx, x, out)
 }
