@@ -147,15 +147,16 @@ func (e *Entry) UnmarshalBinary(b []byte) error {
 	return nil
 }
 
-// sent and answered are the queries that an entry tells of.
-func (e *Entry) sent() int64 {
+// Sent is how many queries the entry announces.
+func (e *Entry) Sent() int64 {
 	if e.Kind == EntryIntent || e.Kind == EntryAgain {
 		return int64(e.N)
 	}
 	return 0
 }
 
-func (e *Entry) answered() int64 {
+// Answered is how many queries the entry holds the answers of.
+func (e *Entry) Answered() int64 {
 	if e.Kind == EntryScores || e.Kind == EntryLabels || e.Kind == EntryEvaluations {
 		return int64(e.N)
 	}
@@ -193,7 +194,7 @@ func readLog(entries []Entry) (calls []replayed, done *Record, err error) {
 				return nil, nil, fmt.Errorf("call %d was asked twice with different pixels", e.Call)
 			}
 		case e.Kind == EntryAgain && current && e.N <= last.n:
-		case e.answered() > 0 && current && e.N == last.n:
+		case e.Answered() > 0 && current && e.N == last.n:
 			last.answer = e
 		default:
 			return nil, nil, fmt.Errorf("an entry of kind %q of call %d is out of order", e.Kind, e.Call)

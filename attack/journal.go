@@ -263,7 +263,7 @@ func (j *Journal) take(b []byte) error {
 
 // book accounts for an entry that takes so many bytes of the file.
 func (j *Journal) book(unit int, e *Entry, bytes int64) {
-	t := totals{sent: e.sent(), answered: e.answered(), bytes: bytes}
+	t := totals{sent: e.Sent(), answered: e.Answered(), bytes: bytes}
 	j.total = j.total.plus(t)
 	if e.Kind == EntryDone {
 		j.dead += j.live[unit].bytes

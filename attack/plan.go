@@ -276,8 +276,8 @@ func (p *Plan) run(ctx context.Context, i int, log Log, t *till) (*UnitResult, e
 			return nil, fail(err)
 		}
 		for k := range entries {
-			res.Sent += int(entries[k].sent())
-			res.Answered += int(entries[k].answered())
+			res.Sent += int(entries[k].Sent())
+			res.Answered += int(entries[k].Answered())
 		}
 		calls, done, err := readLog(entries)
 		if err != nil {

@@ -143,13 +143,9 @@ func (l *unitLog) take(ctx context.Context, f *logFrame) (*doneUnit, error) {
 
 // count books what an entry tells of.
 func (l *unitLog) count(e *attack.Entry) {
-	switch e.Kind {
-	case attack.EntryIntent, attack.EntryAgain:
-		l.spent += int64(e.N)
-		l.shown.Store(l.spent)
-	case attack.EntryScores, attack.EntryLabels, attack.EntryEvaluations:
-		l.answered += int64(e.N)
-	}
+	l.spent += e.Sent()
+	l.shown.Store(l.spent)
+	l.answered += e.Answered()
 }
 
 func decodeDone(b []byte) (*doneUnit, error) {
@@ -181,8 +177,8 @@ func (l *unitLog) Append(ctx context.Context, e attack.Entry) error {
 	if l.err != nil {
 		return l.err
 	}
-	if e.Kind == attack.EntryIntent || e.Kind == attack.EntryAgain {
-		if err := l.reserve(ctx, int64(e.N)); err != nil {
+	if n := e.Sent(); n > 0 {
+		if err := l.reserve(ctx, n); err != nil {
 			return err
 		}
 	}

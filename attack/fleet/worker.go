@@ -460,12 +460,8 @@ func (l counted) Append(ctx context.Context, e attack.Entry) error {
 		return err
 	}
 	l.c.appends.Add(1)
-	switch e.Kind {
-	case attack.EntryIntent, attack.EntryAgain:
-		l.c.queries.Add(int64(e.N))
-	case attack.EntryScores, attack.EntryLabels, attack.EntryEvaluations:
-		l.c.answers.Add(int64(e.N))
-	}
+	l.c.queries.Add(e.Sent())
+	l.c.answers.Add(e.Answered())
 	return nil
 }
 
