@@ -51,7 +51,7 @@ type WorkerStatus struct {
 	Queries  int64             `json:"queries"`
 	Answers  int64             `json:"answers"`
 	Finished int64             `json:"finished"`
-	Rate     float64           `json:"rate"` // queries per second over its last units
+	Rate     float64           `json:"rate"` // queries per second of the units that it is at
 	Running  []Running         `json:"running"`
 	Refused  map[string]string `json:"refused,omitempty"` // campaigns that it cannot take part in, and why
 }
@@ -69,6 +69,9 @@ type Running struct {
 	log *unitLog
 }
 
+// rate is how many queries per second the unit has sent since the worker took over.
+func (r *Running) rate() float64 { return float64(r.Fresh) / max(r.Seconds, 0.1) }
+
 // Status is what the worker is at.
 func (w *Worker) Status() WorkerStatus {
 	s := WorkerStatus{Name: w.o.Name, Platform: attack.ThisPlatform(), Units: w.o.Units,
@@ -84,7 +87,7 @@ func (w *Worker) Status() WorkerStatus {
 	for i := range s.Running {
 		r := &s.Running[i]
 		r.Sent, r.Fresh = r.log.sent()
-		s.Rate += float64(r.Fresh) / max(r.Seconds, 0.1)
+		s.Rate += r.rate()
 	}
 	slices.SortFunc(s.Running, func(a, b Running) int { return cmp.Compare(a.Campaign+a.Unit, b.Campaign+b.Unit) })
 	return s
@@ -153,7 +156,7 @@ func makeStatus(c *Campaign, m *Money, workers []WorkerStatus, now time.Time) *S
 			if _, open := m.Reserved[r.Unit]; open {
 				sent[r.Unit] = max(sent[r.Unit], r.Sent)
 			}
-			s.Rate += float64(r.Fresh) / max(r.Seconds, 0.1)
+			s.Rate += r.rate()
 		}
 		s.Running += len(mine.Running)
 		if len(mine.Running) > 0 || w.Refused[c.Name] != "" || len(w.Running) == 0 {

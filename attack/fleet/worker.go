@@ -217,13 +217,19 @@ func (w *Worker) verify(ctx context.Context) error {
 		return nil
 	}
 	var lost error
+	there := map[string]bool{} // campaigns that were looked for
 	for _, log := range w.journal.logs() {
 		campaign, _, _ := strings.Cut(log, ".")
-		if _, err := readCampaign(ctx, w.f.Store, campaign); err != nil {
-			if ctx.Err() != nil {
+		if _, looked := there[campaign]; !looked {
+			_, err := readCampaign(ctx, w.f.Store, campaign)
+			if err != nil && ctx.Err() != nil {
 				return err
 			}
-			lost = errors.Join(lost, fmt.Errorf("%w; the journal at %s knows of it, and of queries that were paid for: if these are other servers, or it was removed on purpose, remove the journal", err, w.journal.path))
+			if there[campaign] = err == nil; err != nil {
+				lost = errors.Join(lost, fmt.Errorf("%w; the journal at %s knows of it, and of queries that were paid for: if these are other servers, or it was removed on purpose, remove the journal", err, w.journal.path))
+			}
+		}
+		if !there[campaign] {
 			continue
 		}
 		err := w.verifyLog(ctx, log)
@@ -399,7 +405,9 @@ func (w *Worker) failed(ctx context.Context, t *task, id unitID, err error) erro
 		if m.Failures == nil {
 			m.Failures = map[string]Failure{}
 		}
-		times = m.Failures[id.key].Times + 1
+		if times == 0 { // not again after a lost acknowledgement: the unit is this worker's
+			times = m.Failures[id.key].Times + 1
+		}
 		m.Failures[id.key] = Failure{times, err.Error()}
 		if times >= retries && m.Stopped == "" {
 			m.Stopped = fmt.Sprintf("unit %s failed %d times, the last time: %v", id.key, times, err)
