@@ -146,6 +146,49 @@ func TestElsewhere(t *testing.T) {
 	}
 }
 
+// By libjpeg's rules, components called R, G and B are those colours, but not in a file
+// that says it is JFIF.
+func TestNamesOfComponents(t *testing.T) {
+	b := fixture(t, "smooth-444.jpg")
+	want, err := Decode(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	frame, scan := bytes.Index(b, []byte{0xff, mSOF0, 0, 17}), bytes.Index(b, []byte{0xff, mSOS, 0, 12})
+	if frame < 0 || scan < 0 {
+		t.Fatal("no frame, or no scan")
+	}
+	for i, name := range []byte("RGB") {
+		b[frame+10+3*i], b[scan+5+2*i] = name, name
+	}
+	got, err := Decode(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := differences(t, got, want); d != 0 {
+		t.Errorf("samples differ by %d", d)
+	}
+	copy(b[bytes.Index(b, []byte("JFIF")):], "none")
+	if got, err = Decode(bytes.NewReader(b)); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := got.(*image.RGBA); !ok {
+		t.Errorf("%T", got)
+	}
+}
+
+// A scan that ends early is an error though the end of the picture is marked.
+func TestShortScan(t *testing.T) {
+	for _, name := range []string{"smooth-422.jpg", "gray.jpg", "restart.jpg"} {
+		b := fixture(t, name)
+		for cut := 20; cut < 120; cut += 10 {
+			if _, err := Decode(bytes.NewReader(append(slices.Clone(b[:len(b)-cut]), 0xff, mEOI))); err == nil {
+				t.Errorf("%s without %d bytes is accepted", name, cut)
+			}
+		}
+	}
+}
+
 // A file that ends early, wherever it does, is an error.
 func TestTruncated(t *testing.T) {
 	for _, name := range []string{"smooth-422.jpg", "progressive-420.jpg", "restart.jpg"} {

@@ -219,12 +219,11 @@ func (s *scan) firstAC(p *part, b *[64]int16) error {
 func (s *scan) refineAC(p *part, b *[64]int16) error {
 	bit := int16(1) << s.low
 	refine := func(c *int16) {
-		if s.bits(1) == 0 || *c&bit != 0 && *c > 0 || *c < 0 && -*c&bit != 0 {
-			return
-		}
-		if *c > 0 {
+		switch {
+		case s.bits(1) == 0:
+		case *c > 0:
 			*c += bit
-		} else {
+		default:
 			*c -= bit
 		}
 	}
