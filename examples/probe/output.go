@@ -80,8 +80,9 @@ func besides(path, name string) string {
 // rest from being written.
 func (p *probe) report() error {
 	for _, t := range p.tables() {
-		fmt.Printf("\n%s\n", t.table)
+		fmt.Printf("\n%s", t.table)
 	}
+	fmt.Println()
 	if p.robust != nil {
 		fmt.Println(p.robust)
 	}

@@ -37,8 +37,8 @@ func (p *probe) inWords() []string {
 	if cheap != nil {
 		out = fmt.Sprintf("The cheapest attack on its scores, %s, succeeded on %s of them, after %s queries on average. ", cheap.Attack, percent(cheap.SuccessRate), whole(cheap.QueriesMean))
 	}
-	out += fmt.Sprintf("The nearest successes are those of %s (%s of the images): an L2 distance of %.2g on average, which is a typical change of %.1f of 255 steps of brightness in each value, and %s at the most.",
-		near.Attack, percent(near.SuccessRate), near.L2Mean, 255*near.L2Mean/math.Sqrt(float64(p.victim.Size())), fmt.Sprintf("%.0f", 255*near.LinfMean))
+	out += fmt.Sprintf("The nearest successes are those of %s (%s of the images): an L2 distance of %.2g on average, which is a typical change of %.1f of 255 steps of brightness in each value, and %.0f at the most.",
+		near.Attack, percent(near.SuccessRate), near.L2Mean, 255*near.L2Mean/math.Sqrt(float64(p.victim.Size())), 255*near.LinfMean)
 	return []string{first, out, p.meaning(cheap, near)}
 }
 

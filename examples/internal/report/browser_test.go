@@ -32,7 +32,7 @@ document.title = JSON.stringify({
   plot: box($(".plot")[0]).width, text: $(".plot .yname").every(e => box(e).left >= 0),
   light: parseInt(getComputedStyle(document.body).backgroundColor.match(/\d+/)[0]),
   down, up, names, dialog: $("dialog")[0].open, big: box($("dialog img")[0]).width,
-  help: $("th[title]").length, files: $("a[download]").map(a => a.download + " " + atob(a.href.split(",")[1])).join(),
+  help: $("th[title]").length + 10 * $(".help dt").length, files: $("a[download]").map(a => a.download + " " + atob(a.href.split(",")[1])).join(),
 });
 </script>`
 
@@ -62,7 +62,7 @@ func samplePage(t *testing.T) *Page {
 		Summary: []string{"The victim falls to every attack."},
 		Files:   []File{NewFile("records.json", "application/json", []byte(`[]`)), NewFile("records.csv", "text/csv", []byte("a,b\n"))},
 		Sections: []Section{
-			{Title: "Result", Table: &Table{Head: []string{" attack", "queries", "L2", "a", "b", "c", "d", "e", "f", "g", "h"}, Help: map[string]string{"queries": "up to the first success"},
+			{Title: "Result", Table: &Table{Head: []string{" attack", "queries", "L2", "[95 %]", "[95 %]", "c", "d", "e", "f", "g", "h"}, Help: map[string]string{"queries": "up to the first success", "[95 %]": "an interval"},
 				Rows: [][]string{{"b2", "9", "–"}, {"b10", "1200", "0.1"}, {"a", "–", "2"}, {"c", "−3", "1"}}}},
 			{Title: "Curves", Chart: c},
 			{Title: "Negative", Chart: &Chart{Title: "cosines", X: "epoch", Y: "cosine", Series: []Series{{Name: "tail", X: []float64{0, 10}, Y: []float64{-0.4, 0.3}}}}},
@@ -127,7 +127,7 @@ func TestBrowser(t *testing.T) {
 		if l.Down != "1200,9,−3,–" || l.Up != "−3,9,1200,–" || l.Names != "a,b2,b10,c" {
 			t.Errorf("sorted: %q, %q, %q", l.Down, l.Up, l.Names)
 		}
-		if !l.Dialog || l.Big < 300 || l.Help != 1 || l.Files != "records.json [],records.csv a,b\n" {
+		if !l.Dialog || l.Big < 300 || l.Help != 23 || l.Files != "records.json [],records.csv a,b\n" {
 			t.Errorf("width %d: %+v", c.width, l)
 		}
 		if (l.Light < 100) != c.dark {

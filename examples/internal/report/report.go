@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"html/template"
 	"image/png"
+	"slices"
 
 	"github.com/mettleml/mettle/internal/atomicfile"
 	"github.com/mettleml/mettle/tensor"
@@ -119,6 +120,7 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"chart": func(c *Chart) template.HTML { return template.HTML(c.HTML()) },
 	"text":  func(t *Table, i int) bool { return t.text(i) },
 	"help":  func(t *Table, i int) string { return t.Help[trim(t.Head[i])] },
+	"first": func(t *Table, i int) bool { return slices.Index(t.Head, t.Head[i]) == i },
 	"head":  func(s string) string { return trim(s) },
 }).Parse(pageHTML))
 
