@@ -23,9 +23,10 @@ import (
 // of any more.
 //
 // A file is a line of text and then records: the length of a log's name (2 bytes), a flag
-// (1 byte: 1 if the frame ends the log), the frame's position (8 bytes) and checksum
-// (4 bytes), the name, and the CRC-32C of all that (4 bytes). Numbers are little-endian. A
-// record cut short at the end is what a kill leaves behind.
+// (1 byte: 1 if the frame ends the log), the frame's position (8 bytes) and CRC-32 by
+// IEEE's polynomial (4 bytes), the name, and the CRC-32C of all that (4 bytes). Numbers are
+// little-endian. A record cut short at the end is what a kill leaves behind. Frames end
+// with their own CRC-32C, so all frames of one length have the same by that polynomial.
 type Journal struct {
 	path string
 	lock *os.File
@@ -169,7 +170,7 @@ func (j *Journal) add(log string, pos uint64, frame []byte, last bool) error {
 	if j.err != nil {
 		return j.err
 	}
-	f := journaled{pos, crc32.Checksum(frame, castagnoli), last}
+	f := journaled{pos, crc32.ChecksumIEEE(frame), last}
 	j.hold(log, f)
 	j.buf = f.record(j.buf, log)
 	j.wrote++
@@ -229,7 +230,7 @@ func (m memories) compare(log string, frames []Frame) error {
 		case !ok && ended && f.pos < frames[len(frames)-1].Pos: // trimmed
 		case !ok:
 			return fmt.Errorf("fleet: log %s: position %d is not there, and this worker was told that it is stored (%s): %w", log, f.pos, m.path, ErrLost)
-		case crc32.Checksum(b, castagnoli) != f.sum:
+		case crc32.ChecksumIEEE(b) != f.sum:
 			return fmt.Errorf("fleet: log %s: position %d holds another frame than the one that this worker stored (%s): %w", log, f.pos, m.path, ErrLost)
 		}
 	}
