@@ -56,16 +56,14 @@ func (s *study) ablation(ctx context.Context, a ablation, seed uint64) (*recipes
 	return c.PhaseTwo(d, s.phaseOne(d, seed, decay), recipes.Standard(s.epochs(), decay), images), nil
 }
 
-func (s *study) ablations(ctx context.Context) ([]*recipes.Job, error) {
+func (s *study) ablations(ctx context.Context, seed uint64) ([]*recipes.Job, error) {
 	var list []*recipes.Job
-	for seed := range uint64(2) {
-		for _, a := range ablated() {
-			j, err := s.ablation(ctx, a, seed+1)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, j)
+	for _, a := range ablated() {
+		j, err := s.ablation(ctx, a, seed)
+		if err != nil {
+			return nil, err
 		}
+		list = append(list, j)
 	}
 	return list, nil
 }

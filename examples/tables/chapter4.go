@@ -13,6 +13,7 @@ import (
 	"github.com/mettleml/mettle/examples/internal/cli"
 	"github.com/mettleml/mettle/examples/internal/datasets"
 	"github.com/mettleml/mettle/examples/internal/recipes"
+	"github.com/mettleml/mettle/internal/filelock"
 )
 
 // A study is the run of chapter 4: the data by imbalance, and the jobs.
@@ -26,12 +27,14 @@ type study struct {
 
 	line  *cli.Line
 	began time.Time
-	done  int64          // samples since began
-	at    string         // the part at hand
-	rest  []*recipes.Job // of the part, from the one at hand on
+	done  int64           // samples since began
+	at    string          // the part at hand
+	rest  []*recipes.Job  // of the part, from the one at hand on
+	told  map[string]bool // what was said of them
 }
 
 // chapter4 does what is missing of the plan, and writes the page after every part of it.
+// Runs on one directory share the plan.
 func chapter4(ctx context.Context, c *config) error {
 	s, err := openStudy(c)
 	if err != nil {
@@ -51,31 +54,55 @@ func chapter4(ctx context.Context, c *config) error {
 	if err != nil {
 		return err
 	}
-	for _, part := range plan {
-		if !slices.Contains(wanted, part.name) {
-			continue
+	plan = slices.DeleteFunc(plan, func(p part) bool { return !slices.Contains(wanted, p.name) })
+	for {
+		busy := false
+		for _, p := range plan {
+			missing, err := s.work(ctx, p)
+			if err != nil {
+				return err
+			}
+			busy = busy || missing
 		}
-		jobs, err := part.jobs(ctx)
-		if err != nil && !errors.Is(err, cells.ErrNotRun) {
+		if err := s.write(ctx); err != nil || !busy {
 			return err
 		}
-		for i, j := range jobs {
-			s.rest = jobs[i:]
-			if err := s.do(ctx, part.name, j); err != nil && !errors.Is(err, cells.ErrNotRun) {
-				return err
-			}
-		}
-		if !c.cached {
-			if err := s.write(ctx); err != nil {
-				return err
-			}
+		fmt.Println("what is left waits for another run on the same directory")
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(time.Minute):
 		}
 	}
-	return s.write(ctx)
+}
+
+// work does a part of the plan, and reports whether something is missing of it because
+// another run is at that or at what it begins with.
+func (s *study) work(ctx context.Context, p part) (busy bool, err error) {
+	jobs, err := p.jobs(ctx)
+	if errors.Is(err, filelock.ErrHeld) {
+		return true, nil
+	}
+	if err != nil && !errors.Is(err, cells.ErrNotRun) {
+		return false, err
+	}
+	for i, j := range jobs {
+		s.rest = jobs[i:]
+		err := s.do(ctx, p.name, j)
+		if errors.Is(err, filelock.ErrHeld) {
+			busy = true
+		} else if err != nil && !errors.Is(err, cells.ErrNotRun) {
+			return busy, err
+		}
+	}
+	if s.c.cached {
+		return busy, nil
+	}
+	return busy, s.write(ctx)
 }
 
 func openStudy(c *config) (*study, error) {
-	s := &study{c: c, model: cmp.Or(c.victim, "resnet32"), line: cli.NewLine(30 * time.Second), began: time.Now()}
+	s := &study{c: c, model: cmp.Or(c.victim, "resnet32"), line: cli.NewLine(30 * time.Second), began: time.Now(), told: map[string]bool{}}
 	s.lab = &recipes.Lab{Dir: c.out, Cached: c.cached, Tell: s.tell}
 	err := cmp.Or(cli.AtLeast("epochs", c.epochs, 0), cli.AtLeast("size", c.size, 8))
 	if err != nil {
@@ -105,8 +132,11 @@ func openStudy(c *config) (*study, error) {
 	return s, nil
 }
 
-// do does one job and says what came out.
+// do does one job and says what came out, once.
 func (s *study) do(ctx context.Context, part string, j *recipes.Job) error {
+	if s.told[part+j.ID()] {
+		return nil
+	}
 	done := s.lab.Done(j)
 	s.at = part
 	r, err := s.lab.Result(ctx, j)
@@ -115,12 +145,14 @@ func (s *study) do(ctx context.Context, part string, j *recipes.Job) error {
 	}
 	var diverged *recipes.DivergedError
 	if errors.As(err, &diverged) {
+		s.told[part+j.ID()] = true
 		fmt.Printf("%s  %s: %v\n", part, title(j), err)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
+	s.told[part+j.ID()] = true
 	fmt.Printf("%s  %s: %s\n", part, title(j), summary(r))
 	return nil
 }

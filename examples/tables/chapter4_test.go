@@ -171,3 +171,37 @@ func TestChapter4(t *testing.T) {
 		t.Logf("%s", page)
 	}
 }
+
+// A part whose jobs another run is at does the others, and says that something is missing.
+func TestSharedPlan(t *testing.T) {
+	s, err := openStudy(&config{chapter: 4, data: lists(t), size: 8, out: t.TempDir(), epochs: 4, victim: "resnet20"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pilots, err := s.pilot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := part{"weight decay", s.pilot}
+	s.lab.Tell = func(j *recipes.Job, _ recipes.Progress) {
+		s.lab.Tell = nil
+		other := *s
+		other.told = map[string]bool{}
+		if busy, err := other.work(t.Context(), p); !busy || err != nil {
+			t.Errorf("beside another run: busy %v, %v", busy, err)
+		}
+		for i, j := range pilots {
+			if done := s.lab.Done(j); done != (i >= len(pilots)/2) {
+				t.Errorf("job %d of %d is done: %v", i, len(pilots), done)
+			}
+		}
+	}
+	if busy, err := s.work(t.Context(), p); busy || err != nil {
+		t.Errorf("alone: busy %v, %v", busy, err)
+	}
+	for _, j := range pilots {
+		if !s.lab.Done(j) {
+			t.Errorf("%s was not done", title(j))
+		}
+	}
+}

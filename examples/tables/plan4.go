@@ -32,6 +32,9 @@ func (s *study) plan() []part {
 	rows := func(d *recipes.Data, seed uint64) func(context.Context) ([]*recipes.Job, error) {
 		return fixed(func(decay float64) []*recipes.Job { return s.rivals(d, seed, decay) })
 	}
+	ablations := func(seed uint64) func(context.Context) ([]*recipes.Job, error) {
+		return func(ctx context.Context) ([]*recipes.Job, error) { return s.ablations(ctx, seed) }
+	}
 	list := []part{
 		{"weight decay", s.pilot},
 		{"rivals seed 1", rows(s.main, 1)},
@@ -54,9 +57,10 @@ func (s *study) plan() []part {
 		part{"Divide and Retain seed 1", s.ours(s.main, 1)},
 		part{"rivals seed 2", rows(s.main, 2)},
 		part{"Divide and Retain seed 2", s.ours(s.main, 2)},
+		part{"ablations seed 1", ablations(1)},
+		part{"points", s.points},
 		part{"modern augmentations", s.modern},
-		part{"ablations", s.ablations},
-		part{"points", s.points})
+		part{"ablations seed 2", ablations(2)})
 	for _, d := range s.others {
 		list = append(list, part{"Divide and Retain " + d.Train.Name, s.ours(d, 1)}, part{"rivals " + d.Train.Name, rows(d, 1)})
 	}
@@ -67,7 +71,7 @@ func (s *study) plan() []part {
 // rank settings.
 func (s *study) epochs() int      { return cmp.Or(s.c.epochs, 200) }
 func (s *study) pilotEpochs() int { return max(s.epochs()*3/20, 1) }
-func (s *study) proxyEpochs() int { return max(s.epochs()*3/10, 1) }
+func (s *study) proxyEpochs() int { return max(s.epochs()/5, 1) }
 
 // The weight decays and the τ that are tried on held-out data.
 var (

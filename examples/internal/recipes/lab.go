@@ -12,6 +12,7 @@ import (
 
 	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/examples/internal/cells"
+	"github.com/mettleml/mettle/internal/filelock"
 	"github.com/mettleml/mettle/longtail"
 	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/data"
@@ -21,7 +22,8 @@ import (
 )
 
 // A Lab does jobs and keeps what they make in a directory: results in cells, networks in
-// nets, and checkpoints of what was stopped beside these.
+// nets, and checkpoints of what was stopped beside these. Several processes may work in one
+// directory: what one is at is an error with [filelock.ErrHeld] for the others.
 type Lab struct {
 	Dir    string
 	Cached bool                     // do nothing: give what there is, or cells.ErrNotRun
@@ -210,10 +212,23 @@ func (l *Lab) do(ctx context.Context, j *Job) (Result, error) {
 	if err := j.Check(d); err != nil {
 		return Result{}, err
 	}
+	if !j.trains() {
+		return l.withoutTraining(ctx, j, d)
+	}
+	path, saved, err := l.files(j)
+	if err != nil {
+		return Result{}, err
+	}
+	release, err := hold(path + ".lock")
+	if err != nil {
+		return Result{}, err
+	}
+	defer release()
+	if r, err := cells.Get[Result](l.Shelf().Store(), j.Label(), *j, nil); err == nil {
+		return r, nil // another process has just done it
+	}
 	var s *lesson
 	switch {
-	case !j.trains():
-		return l.withoutTraining(ctx, j, d)
 	case j.Method == PhaseOne:
 		s, err = l.phaseOne(j, d)
 	case j.Method == PhaseTwo:
@@ -239,13 +254,6 @@ func (l *Lab) do(ctx context.Context, j *Job) (Result, error) {
 	if err := s.prepare(transform); err != nil {
 		return Result{}, err
 	}
-	path, saved, err := l.files(j)
-	if err != nil {
-		return Result{}, err
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return Result{}, err
-	}
 	out, err := s.run(ctx, saved, l.tell)
 	var diverged *DivergedError
 	if errors.As(err, &diverged) {
@@ -263,6 +271,24 @@ func (l *Lab) do(ctx context.Context, j *Job) (Result, error) {
 		return Result{}, err
 	}
 	return s.result, nil
+}
+
+// hold takes a file for this process until it is released, which removes it.
+func hold(path string) (release func(), err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := filelock.Lock(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
+	}
+	return func() {
+		os.Remove(path)
+		f.Close()
+	}, nil
 }
 
 func (l *Lab) tell(s *lesson) {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mettleml/mettle/examples/internal/cells"
+	"github.com/mettleml/mettle/internal/filelock"
 	"github.com/mettleml/mettle/longtail"
 	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/eval"
@@ -165,6 +166,37 @@ func TestResume(t *testing.T) {
 				t.Errorf("%s: the checkpoint is still there: %v", c.stopped.Method, err)
 			}
 		}
+	}
+}
+
+// What another run is at is an error, and what it has done meanwhile is taken.
+func TestTwoRuns(t *testing.T) {
+	d := small(t)
+	l := lab(t, d)
+	j := d.Job("lenet5", CE, 1, quick)
+	other := lab(t, d)
+	other.Dir = l.Dir
+	asked := false
+	l.Tell = func(*Job, Progress) {
+		if asked {
+			return
+		}
+		asked = true
+		for _, waits := range []*Job{&j, j.Adjusted(PostHoc, 1), j.After(CRT, quick)} {
+			if _, err := other.Result(t.Context(), waits); !errors.Is(err, filelock.ErrHeld) {
+				t.Errorf("%s: %v", waits.Method, err)
+			}
+		}
+	}
+	r, err := l.Result(t.Context(), &j)
+	if err != nil || !asked {
+		t.Fatal(err)
+	}
+	if again, err := other.do(t.Context(), &j); err != nil || again.Seconds != r.Seconds {
+		t.Errorf("done again: %v", err)
+	}
+	if locks, _ := filepath.Glob(filepath.Join(l.Dir, "nets", "*.lock")); locks != nil {
+		t.Errorf("left: %v", locks)
 	}
 }
 

@@ -95,7 +95,5 @@ func cutLast(s string) (before, after string, found bool) {
 
 // Kept is the result of a job that was done, a *DivergedError or cells.ErrNotRun.
 func (l *Lab) Kept(j *Job) (*Result, error) {
-	s := l.Store()
-	s.Cached = true
-	return get(s, j, nil)
+	return get(l.Shelf().Store(), j, nil)
 }

@@ -22,10 +22,10 @@ func runs(t *testing.T, gray, rgb *Data) (list []aRun) {
 	t.Helper()
 	dual := Dual{Share: 0.5, Point: 3, Schedule: "cosine", Two: Literal.Two}
 	quick := quick // that learns something
-	quick.Epochs, quick.Batch, quick.LR, quick.Augment = 8, 8, 0.03, "none"
+	quick.Epochs, quick.Batch, quick.LR, quick.Augment = 4, 8, 0.01, "none"
 	// Batch normalisation of so few samples carries the rounding of a set of kernels far.
 	calm := quick
-	calm.Epochs, calm.LR = 3, 0.001
+	calm.Epochs, calm.LR = 2, 0.001
 	for _, name := range Comparison {
 		d, model, r := gray, "lenet5", quick
 		if name == BBN || name == RIDE {
