@@ -23,7 +23,6 @@ func runs(t *testing.T, gray, rgb *Data) (list []aRun) {
 	dual := Dual{Share: 0.5, Point: 3, Schedule: "cosine", Two: Literal.Two}
 	quick := quick // that learns something
 	quick.Epochs, quick.Batch, quick.LR, quick.Augment = 4, 8, 0.01, "none"
-	// Batch normalisation of so few samples carries the rounding of a set of kernels far.
 	calm := quick
 	calm.Epochs, calm.LR = 2, 0.001
 	for _, name := range Comparison {
@@ -89,7 +88,7 @@ type numbers struct {
 // TestResults: every method trains, tests and makes a record, and what comes out is what
 // came out when testdata/results.json was written. The name of a cell does not follow from
 // the code, so after a change here cells that were kept are of other methods. Sets of
-// kernels round differently, so numbers are compared to four digits.
+// kernels round differently, so numbers are compared to three or four digits.
 func TestResults(t *testing.T) {
 	gray, rgb := small(t), colour(t)
 	l := lab(t, gray)
@@ -126,7 +125,11 @@ func TestResults(t *testing.T) {
 				n.Loss = r.Curve[len(r.Curve)-1].Loss
 			}
 			got[c.name] = n
-			near := func(a, b float64) bool { return math.Abs(a-b) <= 2e-4*math.Abs(b) }
+			tol := 2e-4
+			if c.data == rgb { // batch normalisation of so few samples carries roundings far
+				tol = 1e-3
+			}
+			near := func(a, b float64) bool { return math.Abs(a-b) <= tol*math.Abs(b) }
 			if w := want[c.name]; n.Images != w.Images || !near(n.NLL, w.NLL) || !near(n.Loss, w.Loss) {
 				t.Errorf("%+v, want %+v", n, w)
 			}
