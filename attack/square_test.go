@@ -304,3 +304,21 @@ func touch(a, b []int, n int) bool {
 	}
 	return len(b) == 0 // wholly covered
 }
+
+// TestSquareThin: images with a side of 1 are displaced too.
+func TestSquareThin(t *testing.T) {
+	for _, shape := range [][2]int{{1, 12}, {12, 1}, {1, 1}} {
+		s := squareSearch{clean: slices.Repeat([]float32{0.5}, 12), rand: rand.New(rand.NewPCG(1, 1)), planes: 12 / (shape[0] * shape[1]), h: shape[0], w: shape[1], eps: 0.2}
+		changed := 0
+		for range 20 {
+			x := slices.Clone(s.clean)
+			s.proposeLinf(x, 0.05)
+			if !slices.Equal(x, s.clean) {
+				changed++
+			}
+		}
+		if changed != 20 {
+			t.Errorf("%v: %d of 20 proposals change something", shape, changed)
+		}
+	}
+}
