@@ -25,6 +25,12 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
+// schedules are those of the learning rate, over so many steps, by the names of -schedule.
+var schedules = map[string]func(lr float64, total int) optim.Schedule{
+	"cosine":    func(lr float64, total int) optim.Schedule { return optim.Cosine(lr, 0, total) },
+	"one-cycle": func(lr float64, total int) optim.Schedule { return optim.OneCycle(lr, max(total, 4)) },
+}
+
 // recipe fills in what suits the model.
 func recipe(c *config, spec models.Spec) {
 	switch {
@@ -35,6 +41,7 @@ func recipe(c *config, spec models.Spec) {
 		}
 	case strings.HasPrefix(c.model, "resnet"), strings.HasPrefix(c.model, "vgg"):
 		c.epochs, c.batch, c.lr = cmp.Or(c.epochs, 20), cmp.Or(c.batch, 128), cmp.Or(c.lr, 0.1)
+		c.schedule = cmp.Or(c.schedule, "one-cycle")
 		if c.decay == suits {
 			c.decay = 5e-4
 		}
@@ -44,6 +51,7 @@ func recipe(c *config, spec models.Spec) {
 			c.decay = 1e-5
 		}
 	}
+	c.schedule = cmp.Or(c.schedule, "cosine")
 	if c.beta == 0 {
 		c.beta = 6 // the paper's 1/λ for colour
 		if strings.HasPrefix(c.model, "net") || strings.HasPrefix(c.model, "lenet") {
@@ -92,6 +100,7 @@ type settings struct {
 	Epochs      int     `json:"epochs"`
 	Batch       int     `json:"batch"`
 	LR          float64 `json:"lr"`
+	Schedule    string  `json:"schedule,omitempty"` // "" is cosine
 	Momentum    float64 `json:"momentum"`
 	Decay       float64 `json:"decay"`
 	Augment     bool    `json:"augment"`
@@ -116,6 +125,9 @@ func settingsOf(c *config, train data.Dataset) (settings, error) {
 	}
 	if c.adversarial == "trades" {
 		s.Beta = c.beta
+	}
+	if c.schedule != "cosine" {
+		s.Schedule = c.schedule
 	}
 	return s, err
 }
@@ -276,7 +288,7 @@ func (s *session) train(ctx context.Context, c *config) error {
 		perEpoch *= s.hard.replays
 	}
 	total := c.epochs * perEpoch
-	rate := optim.Cosine(c.lr, 0, total)
+	rate := schedules[c.schedule](c.lr, total)
 	p := newProgress(total, perEpoch, c.batch)
 	for {
 		epoch, _ := s.loader.Position()

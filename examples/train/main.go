@@ -34,6 +34,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -47,6 +48,7 @@ type config struct {
 	sources                 string
 	epochs, batch           int
 	lr, momentum, decay     float64
+	schedule                string
 	augment                 bool
 	adversarial             string
 	eps, beta, average      float64
@@ -76,7 +78,8 @@ func flags(c *config) {
 	g = f.Group("How")
 	g.IntVar(&c.epochs, "epochs", 0, "passes over the training set; 0: what suits the model")
 	g.IntVar(&c.batch, "batch", 0, "samples per step; 0: what suits the model")
-	g.Float64Var(&c.lr, "lr", 0, "first learning rate, which falls to 0 along a cosine; 0: what suits the model")
+	g.StringVar(&c.schedule, "schedule", "", "course of the learning rate: cosine (it falls from -lr to 0), one-cycle (it rises to -lr in the first 0.3 of the steps, then falls to 0); default: what suits the model")
+	g.Float64Var(&c.lr, "lr", 0, "first or largest learning rate; 0: what suits the model")
 	g.Float64Var(&c.momentum, "momentum", 0.9, "Nesterov momentum of SGD")
 	g.Float64Var(&c.decay, "decay", suits, "weight decay; -1: what suits the model")
 	g.BoolVar(&c.augment, "augment", true, "shift (and, but for digits, flip) training images")
@@ -148,6 +151,9 @@ func main() {
 func run(ctx context.Context, c *config) error {
 	if c.adversarial != "" && !slices.Contains(methods, c.adversarial) {
 		return fmt.Errorf("-adversarial %s: there are %s", c.adversarial, strings.Join(methods, ", "))
+	}
+	if _, ok := schedules[c.schedule]; c.schedule != "" && !ok {
+		return fmt.Errorf("-schedule %s: there are %s", c.schedule, strings.Join(slices.Sorted(maps.Keys(schedules)), ", "))
 	}
 	if err := c.check(); err != nil {
 		return err

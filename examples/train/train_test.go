@@ -334,6 +334,7 @@ func TestRefuses(t *testing.T) {
 		"-epochs -1: ":     {stage: "sources", epochs: -1},
 		"-batch -1: ":      {stage: "classifier", batch: -1},
 		"-lr -1: ":         {stage: "classifier", lr: -1},
+		"-schedule step: ": {stage: "classifier", schedule: "step"},
 		"-lr NaN: ":        {stage: "classifier", lr: math.NaN()},
 		"-momentum 1: ":    {stage: "classifier", momentum: 1},
 		"-decay -0.5: ":    {stage: "classifier", decay: -0.5},
@@ -387,6 +388,7 @@ func TestResumesItsOwnRun(t *testing.T) {
 		"data (digest) is ":                               func(c *config) { c.limit = 50 },
 		`model is "net5" there and "lenet5" here`:         func(c *config) { c.model = "lenet5" },
 		"augment is true there and false here, flip is t": func(c *config) { c.augment = false },
+		`schedule is "" there and "one-cycle" here`:       func(c *config) { c.schedule = "one-cycle" },
 		`adversarial is "" there and "pgd" here, eps is`:  func(c *config) { c.adversarial, c.eps = "pgd", 0.1 },
 	} {
 		other := base

@@ -259,6 +259,9 @@ func TestSchedules(t *testing.T) {
 	if err := tensor.Try(func() error { Step(1, 0, .1); return nil }); err == nil {
 		t.Error("a step every 0 units of time was accepted")
 	}
+	if err := tensor.Try(func() error { OneCycle(1, 3); return nil }); err == nil {
+		t.Error("a cycle of 3 steps was accepted")
+	}
 	for _, c := range []struct {
 		name string
 		s    Schedule
@@ -268,6 +271,8 @@ func TestSchedules(t *testing.T) {
 		{"step", Step(1, 10, .1), map[int]float64{0: 1, 9: 1, 10: .1, 25: .01}},
 		{"multi-step", MultiStep(1, .5, 3, 6), map[int]float64{2: 1, 3: .5, 5: .5, 6: .25}},
 		{"cosine", Cosine(1, .2, 10), map[int]float64{0: 1, 5: .6, 10: .2, 50: .2}},
+		{"one cycle, PyTorch's numbers", OneCycle(2, 10), map[int]float64{0: 0.08, 1: 1.04, 2: 2, 3: 1.9009692640269473, 6: 0.7774839561274215, 9: 8e-06, 50: 8e-06}},
+		{"one cycle of 7", OneCycle(2, 7), map[int]float64{1: 1.9611132546699173, 2: 1.8380887525394212, 5: 0.1985935837865312}},
 		{"warm-up", WarmUp(Constant(4), 4), map[int]float64{0: 1, 1: 2, 3: 4, 4: 4}},
 	} {
 		for at, want := range c.want {

@@ -49,6 +49,26 @@ func Cosine(lr, end float64, total int) Schedule {
 	}
 }
 
+// OneCycle rises from a twenty-fifth of lr to lr over the first 0.3 of total steps, and then
+// falls to a 250,000th, both along half a cosine (Smith and Topin, 2019, with the choices
+// of PyTorch's OneCycleLR, which cycles the momentum too; this does not). It stays at its
+// end. It is what trains a network fast when there are few epochs. It panics unless total is
+// at least 4.
+func OneCycle(lr float64, total int) Schedule {
+	if total < 4 {
+		tensor.Panic("optim.OneCycle", fmt.Sprintf("%d steps; there must be 4 at least", total))
+	}
+	top, last := 0.3*float64(total)-1, float64(total-1)
+	return func(t int) float64 {
+		at, from, to := min(float64(t), last), lr/25, lr
+		share := at / top
+		if at > top {
+			from, to, share = lr, lr/25/1e4, (at-top)/(last-top)
+		}
+		return to + (from-to)*(1+math.Cos(math.Pi*share))/2
+	}
+}
+
 // WarmUp rises linearly to s over the first n units of time: at t < n it is (t+1)/n
 // of s(t).
 func WarmUp(s Schedule, n int) Schedule {
