@@ -388,7 +388,7 @@ func TestResumesItsOwnRun(t *testing.T) {
 		"data (digest) is ":                               func(c *config) { c.limit = 50 },
 		`model is "net5" there and "lenet5" here`:         func(c *config) { c.model = "lenet5" },
 		"augment is true there and false here, flip is t": func(c *config) { c.augment = false },
-		`schedule is "" there and "one-cycle" here`:       func(c *config) { c.schedule = "one-cycle" },
+		`schedule is missing there and "one-cycle" here`:  func(c *config) { c.schedule = "one-cycle" },
 		`adversarial is "" there and "pgd" here, eps is`:  func(c *config) { c.adversarial, c.eps = "pgd", 0.1 },
 	} {
 		other := base
