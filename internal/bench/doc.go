@@ -287,6 +287,35 @@
 // difference. Windows that end at the border were worse than repeating what is there, and
 // counting the border fully worse than counting it less.
 //
+// # Long tails and self-supervision
+//
+// The same machine and day as for motion; PyTorch 1.13 (OpenBLAS 0.3.21, SKYLAKEX
+// kernels; peers/pytorch.py and peers/selfsup.py), torchvision 0.14 and scikit-learn 1.2 in
+// turn with ours on an otherwise idle machine: the least time of ours in milliseconds, and
+// its ratio to theirs.
+//
+//	                                   1 thread      2 threads
+//	longtail/phase2_resnet32_b128     361   .467    200   .455
+//	longtail/retention_128x64/fwdbwd .087   .48    .088   .43
+//	longtail/loader_21x128           50.6   .058   29.4   .065
+//	longtail/herd_500x64             .813   .14    .847   .14
+//	longtail/herd_5000x512            248   .103    161   .112
+//	ssl/simclr_resnet32_b128          576   .42     302   .43
+//	ssl/moco2_resnet32_b128           386   .44     202   .40
+//	ssl/byol_resnet32_b128            780   .43     412   .42
+//	ssl/simsiam_resnet32_b128         552   .42     294   .41
+//	ssl/barlow_resnet32_b128          603   .44     325   .41
+//	ssl/augment_simclr_32_b128       9.66   .113   one thread
+//	ssl/augment_simclr_224_b8        48.3   .180   one thread
+//	ssl/tsne_2000x250                 688   .43     425   .39
+//	ssl/tsne_10000x250               3528   .25    2448   .30
+//
+// A step of phase II has a student, a frozen teacher and retention. The loader's row is an
+// epoch of 2,688 pictures with AutoAugment and Cutout: a core makes 150 times as many as a
+// step eats. t-SNE's rows are 250 iterations, of exact sums at 2,000 points and Barnes and Hut's at 10,000;
+// at one thread its search for neighbours sorted records through a comparison, and sorting
+// integers that order as the distances do took a seventh off at 2,000.
+//
 // # Beside other programs
 //
 // The same machine and day. Gorgonia 0.9.18 needs 103.5 ms for train/smallcnn_b64 at one

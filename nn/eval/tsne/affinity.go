@@ -58,9 +58,20 @@ type nearTask struct {
 	p          []float64 // [n, k]
 }
 
-type candidate struct {
+type neighbour struct {
 	distance float64 // squared
 	at       int32
+}
+
+// sortable orders as a distance does, and points of equal distance by their number.
+func sortable(distance float32, at int) uint64 {
+	b := math.Float32bits(distance)
+	if b>>31 != 0 {
+		b = ^b
+	} else {
+		b |= 1 << 31
+	}
+	return uint64(b)<<32 | uint64(at)
 }
 
 // Part finds those of a block of points: by inner products first, with a few to spare, and
@@ -71,41 +82,40 @@ func (t *nearTask) Part(part int) {
 	products := make([]float32, rows*t.n)
 	kernel.MatMul(products, t.n, t.x[lo*t.d:], t.d, false, t.x, t.d, true, rows, t.n, t.d, kernel.Epilogue{})
 	spare := min(t.k+8, t.n-1)
-	list := make([]candidate, 0, 4*spare+64)
-	byDistance := func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(a.at, b.at))
-	}
+	list := make([]uint64, 0, 4*spare+64)
+	near := make([]neighbour, spare)
 	for r := range rows {
 		i := lo + r
 		list = list[:0]
-		top := math.Inf(1)
-		trim := func(count int) {
-			slices.SortFunc(list, byDistance)
-			if len(list) >= count {
-				list = list[:count]
-				top = list[count-1].distance
-			}
+		top := uint64(math.MaxUint64)
+		trim := func() {
+			slices.Sort(list)
+			list = list[:spare]
+			top = list[spare-1]
 		}
 		for j, v := range products[r*t.n:][:t.n] {
-			if d := float64(t.norm[j] - 2*v); j != i && (d < top || len(list) < spare) {
-				if list = append(list, candidate{d, int32(j)}); len(list) == cap(list) {
-					trim(spare)
+			if s := sortable(t.norm[j]-2*v, j); s < top && j != i {
+				if list = append(list, s); len(list) == cap(list) {
+					trim()
 				}
 			}
 		}
-		trim(spare)
+		trim()
 		a := t.x[i*t.d:][:t.d]
-		for c := range list {
+		for c, s := range list {
+			at := int32(uint32(s))
 			sum := 0.0
-			b := t.x[int(list[c].at)*t.d:][:t.d]
+			b := t.x[int(at)*t.d:][:t.d]
 			for k, v := range a {
 				e := float64(v) - float64(b[k])
 				sum += float64(e * e)
 			}
-			list[c].distance = sum
+			near[c] = neighbour{sum, at}
 		}
-		trim(t.k)
-		for c, v := range list {
+		slices.SortFunc(near, func(a, b neighbour) int {
+			return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(a.at, b.at))
+		})
+		for c, v := range near[:t.k] {
 			t.to[i*t.k+c] = v.at
 			t.p[i*t.k+c] = v.distance
 		}
