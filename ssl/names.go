@@ -17,6 +17,7 @@ type Settings struct {
 	Groups      int     `json:"groups,omitempty"`      // of MoCo; more than 1 shuffles keys
 	Out         int     `json:"out,omitempty"`         // width of the specific features
 	Hidden      int     `json:"hidden,omitempty"`      // of the heads
+	Random      bool    `json:"random,omitempty"`      // of Rotation: turn each sample once
 	Samples     int     `json:"samples,omitempty"`     // of the data set, for InstDisc
 	Steps       int     `json:"steps,omitempty"`       // of the run, for BYOL's momentum; 0 means that it stays
 	Seed        uint64  `json:"seed"`
@@ -27,7 +28,7 @@ var makers = map[string]struct {
 	make  func(e Encoder, s Settings) Method
 }{
 	"rotation": {1, func(e Encoder, s Settings) Method {
-		return NewRotation(e, RotationOptions{Out: s.Out, Seed: s.Seed})
+		return NewRotation(e, RotationOptions{Out: s.Out, Random: s.Random, Seed: s.Seed})
 	}},
 	"jigsaw": {1, func(e Encoder, s Settings) Method {
 		return NewJigsaw(e, JigsawOptions{Hidden: s.Out, Seed: s.Seed})

@@ -16,12 +16,12 @@ import (
 	"github.com/mettleml/mettle/internal/filelock"
 )
 
-// A study is the run of chapter 4: the data by imbalance, and the jobs.
+// A study is the run of a chapter that trains: the data, and the jobs.
 type study struct {
 	c      *config
 	lab    *recipes.Lab
 	main   *recipes.Data   // imbalance 100, or a directory as it is
-	others []*recipes.Data // with other imbalances
+	others []*recipes.Data // with other imbalances, for chapter 4
 	held   *recipes.Data   // main with a validation set, on which settings are chosen
 	model  string
 
@@ -34,23 +34,32 @@ type study struct {
 }
 
 // chapter4 does what is missing of the plan, and writes the page after every part of it.
-// Runs on one directory share the plan.
 func chapter4(ctx context.Context, c *config) error {
 	s, err := openStudy(c)
 	if err != nil {
 		return err
 	}
+	s.describe()
+	return s.run(ctx, s.plan(), s.write)
+}
+
+// describe says what there is to learn from.
+func (s *study) describe() {
 	fmt.Printf("%s %s: %d samples; held out: %d of %d per class, training on %d\n", s.main.Name, s.main.Train.Name, s.main.Train.Data.Len(),
 		s.held.Test.Len(), s.held.Test.Len()/s.held.Test.Classes(), s.held.Train.Data.Len())
-	if err := os.MkdirAll(c.out, 0o755); err != nil {
+}
+
+// run does the parts of a plan that option -only names, and writes the page after each. Runs
+// on one directory share the plan.
+func (s *study) run(ctx context.Context, plan []part, write func(context.Context) error) error {
+	if err := os.MkdirAll(s.c.out, 0o755); err != nil {
 		return err
 	}
-	plan := s.plan()
 	var names []string
 	for _, p := range plan {
 		names = append(names, p.name)
 	}
-	wanted, err := list("-only", c.only, names)
+	wanted, err := list("-only", s.c.only, names)
 	if err != nil {
 		return err
 	}
@@ -58,13 +67,13 @@ func chapter4(ctx context.Context, c *config) error {
 	for {
 		busy := false
 		for _, p := range plan {
-			missing, err := s.work(ctx, p)
+			missing, err := s.work(ctx, p, write)
 			if err != nil {
 				return err
 			}
 			busy = busy || missing
 		}
-		if err := s.write(ctx); err != nil || !busy {
+		if err := write(ctx); err != nil || !busy {
 			return err
 		}
 		fmt.Println("what is left waits for another run on the same directory")
@@ -78,7 +87,7 @@ func chapter4(ctx context.Context, c *config) error {
 
 // work does a part of the plan, and reports whether something is missing of it because
 // another run is at that or at what it begins with.
-func (s *study) work(ctx context.Context, p part) (busy bool, err error) {
+func (s *study) work(ctx context.Context, p part, write func(context.Context) error) (busy bool, err error) {
 	jobs, err := p.jobs(ctx)
 	if errors.Is(err, filelock.ErrHeld) {
 		return true, nil
@@ -98,7 +107,7 @@ func (s *study) work(ctx context.Context, p part) (busy bool, err error) {
 	if s.c.cached {
 		return busy, nil
 	}
-	return busy, s.write(ctx)
+	return busy, write(ctx)
 }
 
 func openStudy(c *config) (*study, error) {
@@ -109,27 +118,31 @@ func openStudy(c *config) (*study, error) {
 		return nil, err
 	}
 	source := recipes.Source{Data: c.data, Root: c.root, Size: c.size}
-	if s.main, err = recipes.Open(source); err != nil {
+	if s.main, err = s.open(source); err != nil {
 		return nil, err
 	}
-	s.lab.Use(s.main)
-	if slices.Contains(datasets.Names, c.data) {
+	if c.chapter == 4 && slices.Contains(datasets.Names, c.data) {
 		for _, source.Imbalance = range []float64{200, 50} {
-			d, err := recipes.Open(source)
+			d, err := s.open(source)
 			if err != nil {
 				return nil, err
 			}
 			s.others = append(s.others, d)
-			s.lab.Use(d)
 		}
 		source.Imbalance = 0
 	}
 	source.HeldOut = true
-	if s.held, err = recipes.Open(source); err != nil {
-		return nil, err
+	s.held, err = s.open(source)
+	return s, err
+}
+
+// open finds data that jobs may be done on.
+func (s *study) open(source recipes.Source) (*recipes.Data, error) {
+	d, err := recipes.Open(source)
+	if err == nil {
+		s.lab.Use(d)
 	}
-	s.lab.Use(s.held)
-	return s, nil
+	return d, err
 }
 
 // do does one job and says what came out, once.
@@ -158,7 +171,7 @@ func (s *study) do(ctx context.Context, part string, j *recipes.Job) error {
 }
 
 func title(j *recipes.Job) string {
-	t := fmt.Sprintf("%s seed %d, %d epochs, decay %g", j.Method, j.Seed, j.Recipe.Epochs, j.Recipe.Decay)
+	t := fmt.Sprintf("%s, %d epochs, decay %g", j.Label(), j.Recipe.Epochs, j.Recipe.Decay)
 	if j.Tau != 0 {
 		t += fmt.Sprintf(", tau %g", j.Tau)
 	}

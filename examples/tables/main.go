@@ -41,7 +41,7 @@ type config struct {
 	seed                      uint64
 	cached                    bool
 	epochs, size              int
-	test, network             string
+	test, network, method     string
 	stride                    int
 	eps                       float64
 }
@@ -49,7 +49,7 @@ type config struct {
 func flags(c *config) {
 	var f cli.Flags
 	g := f.Group("What is made")
-	g.IntVar(&c.chapter, "chapter", 2, "of the thesis: 2, 3 or 4")
+	g.IntVar(&c.chapter, "chapter", 2, "of the thesis: 2 to 5")
 	g.StringVar(&c.data, "data", "mnist", "mnist, fashion, cifar10, cifar100, tiny (in METTLE_DATA), or a directory of train/CLASS and test/CLASS with RGB pictures of 32x32; chapter 4: also one with list files")
 	g.StringVar(&c.root, "root", "", "chapter 4: directory that the paths of list files begin in; default: that of -data")
 	g.IntVar(&c.size, "size", 32, "chapter 4: pixels of a side that pictures in files get")
@@ -68,6 +68,7 @@ func flags(c *config) {
 	g.StringVar(&c.transfer, "transfer", "", "file of a meta attacker trained on another data set, for another row")
 	g.IntVar(&c.estimated, "estimated", 200, "tables 2.7 and 2.8: images per source of the attacker learned from estimated gradients")
 
+	g.StringVar(&c.method, "method", "", "chapter 5: self-supervised method of the rows; default: rotation, or moco2 for pictures of more than 64 pixels")
 	g.StringVar(&c.network, "network", "", "chapter 3: file of a network for images, for v-bad")
 
 	g = f.Group("How much")
@@ -91,6 +92,8 @@ func main() {
 			return chapter3(ctx, &c)
 		case 4:
 			return chapter4(ctx, &c)
+		case 5:
+			return chapter5(ctx, &c)
 		}
 		return run(ctx, &c)
 	})

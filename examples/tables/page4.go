@@ -16,14 +16,14 @@ import (
 	"github.com/mettleml/mettle/longtail"
 )
 
-// A sheet is the page of chapter 4 as it is written, of what was done so far.
+// A sheet is the page of a study as it is written, of what was done so far.
 type sheet struct {
 	*study
 	strings.Builder
 	records []longtail.Result
 }
 
-func (s *study) name() string { return "chapter4-" + s.main.Name }
+func (s *study) name() string { return fmt.Sprintf("chapter%d-%s", s.c.chapter, s.main.Name) }
 
 // write writes the page, its figures and the records of all results.
 func (s *study) write(ctx context.Context) error {
@@ -127,10 +127,13 @@ func (h *sheet) head(ctx context.Context) {
 	}
 }
 
+// seeds are the most that a row has.
+const seeds = 3
+
 // row is the summary of one job over seeds, of those that are done.
 func (h *sheet) row(job func(seed uint64) (*recipes.Job, error)) (*longtail.Summary, *longtail.Result, error) {
 	var list []longtail.Result
-	for seed := uint64(1); seed <= 2; seed++ {
+	for seed := uint64(1); seed <= seeds; seed++ {
 		j, err := job(seed)
 		if err != nil {
 			return nil, nil, err

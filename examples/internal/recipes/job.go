@@ -1,5 +1,5 @@
 // Package recipes trains classifiers on long-tailed data by the methods of the thesis's
-// chapter 4 and by their rivals: what the programs longtail and tables share.
+// chapters 4 and 5 and by their rivals: what the programs longtail, ssl and tables share.
 //
 // A [Job] says what is trained: all that a result needs to be made again, as JSON. A [Lab]
 // does jobs. It keeps the result and the network of each, takes up one that was stopped
@@ -39,6 +39,10 @@ const (
 	LWS           = "lws"
 	MiSLAS        = "mislas" // stage two, of a network that was trained with mixup
 	PhaseTwo      = "phase-two"
+
+	// Of chapter 5. Joint trainings may begin with the backbone that a Pretrain made.
+	Pretrain    = "pretrain"    // self-supervision alone; its report is that of kNN on the features
+	Heterotopic = "heterotopic" // self-supervision beside the classifier
 )
 
 // A Job is one stage of training with all that determines what comes out of it. Its JSON
@@ -52,12 +56,13 @@ type Job struct {
 	Method string `json:"method"`
 	Seed   uint64 `json:"seed"`
 
-	Recipe Recipe  `json:"recipe,omitzero"`
-	Tau    float64 `json:"tau,omitempty"`   // of logit adjustment and τ-normalisation
-	Point  int     `json:"point,omitempty"` // of the two phases: the number of head classes
-	Two    *Second `json:"phase_two,omitempty"`
-	Probe  int     `json:"probe,omitempty"` // measure gradient distortion every so many epochs
-	From   *Job    `json:"from,omitempty"`  // the job whose network this one begins with
+	Recipe Recipe          `json:"recipe,omitzero"`
+	Tau    float64         `json:"tau,omitempty"`   // of logit adjustment and τ-normalisation
+	Point  int             `json:"point,omitempty"` // of the two phases: the number of head classes
+	Two    *Second         `json:"phase_two,omitempty"`
+	SSL    *SelfSupervised `json:"ssl,omitempty"`   // of Pretrain and Heterotopic
+	Probe  int             `json:"probe,omitempty"` // measure gradient distortion every so many epochs
+	From   *Job            `json:"from,omitempty"`  // the job whose network this one begins with
 }
 
 // A Recipe is what a fair comparison gives all methods alike.
@@ -128,6 +133,14 @@ func (j *Job) Check(d *Data) error {
 	if j.Method == PhaseTwo {
 		return j.Two.check()
 	}
+	if j.Method == Pretrain || j.Method == Heterotopic {
+		if j.SSL == nil {
+			return fmt.Errorf("method %s wants settings of self-supervision", j.Method)
+		}
+		if err := j.SSL.check(j, d); err != nil || j.Method == Pretrain {
+			return err
+		}
+	}
 	if j.Recipe.Mix != "" && (j.Method == BBN || j.Method == RIDE || j.Method == ProCo) {
 		return fmt.Errorf("method %s takes no %s", j.Method, j.Recipe.Mix)
 	}
@@ -144,7 +157,16 @@ func (j *Job) chain(visit func(*Job)) {
 
 // Label begins the names of a job's files.
 func (j *Job) Label() string {
-	name := fmt.Sprintf("%s-%s-%d", j.Data, j.Method, j.Seed)
+	method := j.Method
+	if s := j.selfSupervised(); s != nil && method != Pretrain { // base names nothing
+		method = j.Arrangement() + "-" + s.Method
+		if j.SSL == nil && j.From.Method != Pretrain {
+			method += "-" + j.Method
+		}
+	} else if s != nil {
+		method += "-" + s.Method
+	}
+	name := fmt.Sprintf("%s-%s-%d", j.Data, method, j.Seed)
 	if strings.HasPrefix(j.Test, HeldOut) {
 		name = "val-" + name
 	}
@@ -157,13 +179,20 @@ func (j *Job) ID() string {
 	return string(b)
 }
 
-// passes is how often a sample passes forward and back in an epoch.
-func (j *Job) passes() int {
+// Passes is how often a sample passes forward and back in an epoch.
+func (j *Job) Passes() int {
 	switch j.Method {
 	case BBN:
 		return 2
 	case ProCo:
 		return 3
+	case Pretrain:
+		return j.SSL.passes()
+	case Heterotopic:
+		if j.SSL.Share {
+			return j.SSL.passes()
+		}
+		return j.SSL.passes() + 1
 	}
 	return 1
 }

@@ -9,9 +9,30 @@ import (
 	"github.com/mettleml/mettle/nn/data"
 )
 
+// start is the network that a joint training begins with: a new one, with the backbone of the
+// job before it if there is one.
+func (l *Lab) start(ctx context.Context, j *Job, d *Data) (*nn.Classifier, error) {
+	module, err := blank(j, d)
+	if err != nil {
+		return nil, err
+	}
+	net, ok := module.(*nn.Classifier)
+	if !ok {
+		return nil, fmt.Errorf("method %s takes a network with one classifier", j.Method)
+	}
+	if j.From != nil {
+		before, err := l.classifier(ctx, j.From)
+		if err != nil {
+			return nil, err
+		}
+		net.Backbone = before.Backbone
+	}
+	return net, nil
+}
+
 // joint trains on all classes at once.
-func (l *Lab) joint(j *Job, d *Data) (*lesson, error) {
-	net, err := blank(j, d)
+func (l *Lab) joint(ctx context.Context, j *Job, d *Data) (*lesson, error) {
+	net, err := l.start(ctx, j, d)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +74,7 @@ func losses(j *Job, counts []int) (func(epoch int) longtail.Loss, error) {
 	always := func(loss longtail.Loss) (func(int) longtail.Loss, error) {
 		return func(int) longtail.Loss { return loss }, nil
 	}
-	switch j.Method {
+	switch j.classifier() {
 	case CE, Resampled, PhaseOne, CRT, LWS, BBN, RIDE, ProCo: // the last three have losses of their own beside it
 		return always(nn.CrossEntropy)
 	case MiSLAS:

@@ -9,6 +9,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/examples/internal/cells"
@@ -17,8 +19,8 @@ import (
 	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/eval"
-	"github.com/mettleml/mettle/nn/models"
 	"github.com/mettleml/mettle/nn/optim"
+	"github.com/mettleml/mettle/tensor"
 )
 
 // A Lab does jobs and keeps what they make in a directory: results in cells, networks in
@@ -104,7 +106,7 @@ func (l *Lab) Cost(jobs ...*Job) int64 {
 		j.chain(func(j *Job) {
 			if id := j.ID(); j.trains() && !seen[id] && !l.Done(j) {
 				seen[id] = true
-				sum += int64(j.Recipe.Epochs) * int64(samples(j, d)*j.passes())
+				sum += int64(j.Recipe.Epochs) * int64(samples(j, d)*j.Passes())
 			}
 		})
 	}
@@ -144,10 +146,25 @@ func (l *Lab) Net(ctx context.Context, j *Job) (nn.Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := nn.Load(path, net); err != nil {
+	if err := load(path, net); err != nil {
 		return nil, fmt.Errorf("%w; delete the cell of %s to make the network again", err, path)
 	}
 	return net, nil
+}
+
+// load reads a network and leaves out what is self-supervised beside it.
+func load(path string, net nn.Tree) error {
+	f, err := tensor.OpenSafetensors(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return nn.LoadFrom(f, net, nn.LoadOptions{Rename: func(name string) string {
+		if strings.HasPrefix(name, "ssl.") {
+			return ""
+		}
+		return name
+	}})
 }
 
 // classifier is Net for what needs features.
@@ -178,15 +195,11 @@ func blank(j *Job, d *Data) (nn.Module, error) {
 		}
 		return longtail.RIDEResNet32(j.Seed, 3, classes), nil
 	}
-	spec, ok := models.Find(j.Model)
-	if !ok || spec.Classes == 0 {
-		return nil, fmt.Errorf("model %s: package models has no such classifier", j.Model)
+	c, err := Network(j.Model, j.Seed, classes)
+	if err != nil {
+		return nil, err
 	}
-	c, ok := spec.New(j.Seed, classes).(*nn.Classifier)
-	if !ok {
-		return nil, fmt.Errorf("model %s has no backbone", j.Model)
-	}
-	switch j.Method {
+	switch j.classifier() {
 	case LDAM, LDAMDRW:
 		c.Head = longtail.NewCosine(rand.New(rand.NewPCG(j.Seed, 7)), c.Backbone.Width(), classes)
 	case LWS, MiSLAS:
@@ -241,8 +254,12 @@ func (l *Lab) do(ctx context.Context, j *Job) (Result, error) {
 		s, err = l.ride(j, d)
 	case j.Method == ProCo:
 		s, err = l.proco(j, d)
+	case j.Method == Pretrain:
+		s, err = l.pretrain(ctx, j, d)
+	case j.Method == Heterotopic:
+		s, err = l.heterotopic(ctx, j, d)
 	default:
-		s, err = l.joint(j, d)
+		s, err = l.joint(ctx, j, d)
 	}
 	if err != nil {
 		return Result{}, err
@@ -264,7 +281,7 @@ func (l *Lab) do(ctx context.Context, j *Job) (Result, error) {
 		return Result{}, err
 	}
 	s.result.Report = longtail.Measure(out, s.group)
-	if err := nn.Save(path, s.net); err != nil {
+	if err := nn.SaveWith(path, s.tree(), nn.SaveOptions{Metadata: map[string]string{"model": j.Model, "classes": strconv.Itoa(d.Test.Classes())}}); err != nil {
 		return Result{}, err
 	}
 	if err := os.Remove(saved); err != nil && !errors.Is(err, fs.ErrNotExist) { // the job is complete
@@ -315,7 +332,7 @@ func (scaled) Walk(*nn.Walker)                       {}
 // then is what makes the logits of a joint training's network those of its loss: LDAM
 // scales cosines, without which they say nothing of confidence.
 func (j *Job) then() nn.Module {
-	if j.Method == LDAM || j.Method == LDAMDRW {
+	if m := j.classifier(); m == LDAM || m == LDAMDRW {
 		return scaled(30)
 	}
 	return nil

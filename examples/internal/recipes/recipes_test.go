@@ -230,7 +230,7 @@ func TestTested(t *testing.T) {
 	d := small(t)
 	l := lab(t, d)
 	j := d.Job("lenet5", CE, 1, quick)
-	s, err := l.joint(&j, d)
+	s, err := l.joint(t.Context(), &j, d)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,7 @@ type Point struct {
 	Retained   float64              `json:"retained,omitempty"` // mean of what retention adds to the loss
 	Test       *Shots               `json:"test,omitempty"`     // of the epochs that were tested
 	Distortion *longtail.Distortion `json:"distortion,omitempty"`
+	Branch     *Branch              `json:"branch,omitempty"` // of what is self-supervised
 }
 
 // Shots are accuracies by groups of classes.
@@ -73,15 +74,18 @@ func (l *Lab) Record(j *Job, r *Result) (longtail.Result, error) {
 // options are what a job says beside what a record has in fields of its own.
 func options(j *Job) any {
 	type stage struct {
-		Method string  `json:"method"`
-		Recipe Recipe  `json:"recipe,omitzero"`
-		Tau    float64 `json:"tau,omitempty"`
-		Point  int     `json:"point,omitempty"`
-		Two    *Second `json:"phase_two,omitempty"`
-		Probe  int     `json:"probe,omitempty"`
+		Method string          `json:"method"`
+		Recipe Recipe          `json:"recipe,omitzero"`
+		Tau    float64         `json:"tau,omitempty"`
+		Point  int             `json:"point,omitempty"`
+		Two    *Second         `json:"phase_two,omitempty"`
+		SSL    *SelfSupervised `json:"ssl,omitempty"`
+		Probe  int             `json:"probe,omitempty"`
 	}
 	var stages []stage // the last first
-	j.chain(func(j *Job) { stages = append(stages, stage{j.Method, j.Recipe, j.Tau, j.Point, j.Two, j.Probe}) })
+	j.chain(func(j *Job) {
+		stages = append(stages, stage{j.Method, j.Recipe, j.Tau, j.Point, j.Two, j.SSL, j.Probe})
+	})
 	return map[string]any{"stages_last_first": stages}
 }
 

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"math"
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -73,6 +74,27 @@ func runs(t *testing.T, gray, rgb *Data) (list []aRun) {
 		change(&j.Recipe)
 		list = append(list, aRun{name, gray, &j})
 	}
+	for name, change := range map[string]func(*SelfSupervised){
+		"generic-specific":                   func(*SelfSupervised) {},
+		"generic-specific, mutual minimised": func(s *SelfSupervised) { s.MI, s.Minimize = "vclub", true },
+		"generic-specific, LDAM-DRW":         func(s *SelfSupervised) { s.Loss = LDAMDRW },
+		"generic":                            func(s *SelfSupervised) { s.Attach = "penultimate" },
+		"shared":                             func(s *SelfSupervised) { s.Random, s.Share = false, true },
+		"initial":                            func(*SelfSupervised) {},
+	} {
+		s := rgb.SelfSupervised("rotation", calm.Batch)
+		change(&s)
+		arrangement, _, _ := strings.Cut(name, ",")
+		j, err := Arranged(rgb, arrangement, "resnet20", 1, s, calm, calm)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, aRun{name, rgb, j})
+		if name == "generic" {
+			list = append(list, aRun{"cRT of generic", rgb, j.After(CRT, calm.StageTwo())})
+		}
+	}
+	list = append(list, aRun{"moco2 alone", rgb, Pretrained(rgb, "resnet20", 1, rgb.SelfSupervised("moco2", calm.Batch), calm)})
 	frozen := dual
 	frozen.Two.Statistics = "frozen"
 	return append(list, aRun{"phase II, frozen statistics", rgb, frozen.Jobs(rgb, "resnet20", 1, calm)})

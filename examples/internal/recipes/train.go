@@ -16,6 +16,7 @@ import (
 	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/eval"
 	"github.com/mettleml/mettle/nn/optim"
+	"github.com/mettleml/mettle/ssl"
 	"github.com/mettleml/mettle/tensor"
 )
 
@@ -41,8 +42,11 @@ type lesson struct {
 	pass func(tape *autograd.Tape, b data.Batch, epoch int) (loss, logits autograd.Var, err error)
 	// reversed, if not nil, is the order of a second loader, for BBN.
 	reversed longtail.Order
-	close    func()             // if not nil, ends what pass keeps open
-	more     map[string]nn.Tree // what the checkpoint holds beside network and optimiser
+	close    func()                   // if not nil, ends what pass keeps open
+	after    func(b data.Batch) error // if not nil, follows the optimiser's step
+	atEnd    bool                     // test after the last epoch alone
+	whole    nn.Tree                  // the network with what is trained beside it; nil: the network
+	more     map[string]nn.Tree       // what the checkpoint holds beside network and optimiser
 	test     func(ctx context.Context) (*eval.Outputs, error)
 	group    longtail.Groups
 	probe    func(ctx context.Context) (*longtail.Distortion, error)
@@ -52,6 +56,7 @@ type lesson struct {
 	second *data.Loader // of reversed
 	mixer  data.Mixer
 	rate   optim.Schedule
+	tested *eval.Outputs // by the network as it is at the end
 	state  checkpoint.Run
 	sums   sums
 	result Result
@@ -61,7 +66,27 @@ type lesson struct {
 type sums struct {
 	Loss, Right, Retained float64
 	Steps                 int
+	Branch                *Branch `json:",omitempty"`
 }
+
+// branch is that of the epoch.
+func (s *sums) branch() *Branch {
+	if s.Branch == nil {
+		s.Branch = new(Branch)
+	}
+	return s.Branch
+}
+
+// tree is what is trained.
+func (s *lesson) tree() nn.Tree {
+	if s.whole != nil {
+		return s.whole
+	}
+	return s.net
+}
+
+// last reports whether the step at hand is the last one of its epoch.
+func (s *lesson) last() bool { return s.sums.Steps == s.loader.Len()-1 }
 
 // prepare makes what follows from the recipe.
 func (s *lesson) prepare(transform data.Transform) error {
@@ -88,7 +113,7 @@ func (s *lesson) prepare(transform data.Transform) error {
 	}
 	s.state = checkpoint.Run{
 		Settings: s.job,
-		Trees:    map[string]nn.Tree{"model": s.net, "optim": s.opt},
+		Trees:    map[string]nn.Tree{"model": s.tree(), "optim": s.opt},
 		Loaders:  map[string]*data.Loader{"train": s.loader},
 		Tapes:    map[string]*autograd.Tape{"train": s.tape},
 		Values:   map[string]any{"result": &s.result, "sums": &s.sums},
@@ -144,6 +169,9 @@ func (s *lesson) run(ctx context.Context, path string, tell func(*lesson)) (*eva
 	for {
 		epoch, at := s.loader.Position()
 		if epoch >= s.job.Recipe.Epochs {
+			if s.tested != nil {
+				return s.tested, nil
+			}
 			return s.test(ctx)
 		}
 		for batch, err := range s.loader.Batches(ctx) {
@@ -188,7 +216,9 @@ func (s *lesson) step(b data.Batch, epoch, step int) error {
 		pass = s.classify
 	}
 	loss, logits, err := pass(s.tape, b, epoch)
-	if err != nil {
+	if errors.Is(err, ssl.ErrNotFinite) {
+		return &DivergedError{fmt.Sprintf("step %d: %v", step, err)}
+	} else if err != nil {
 		return err
 	}
 	value := loss.Scalar()
@@ -196,16 +226,23 @@ func (s *lesson) step(b data.Batch, epoch, step int) error {
 		return &DivergedError{fmt.Sprintf("the loss is %v at step %d", value, step)}
 	}
 	s.sums.Loss += value
-	s.sums.Right += nn.Accuracy(logits.Value(), b.Y)
+	if !logits.IsZero() {
+		s.sums.Right += nn.Accuracy(logits.Value(), b.Y)
+	}
 	s.sums.Steps++
 	if err := s.opt.Step(s.tape.Gradients(loss)); errors.Is(err, optim.ErrNotFinite) {
 		return &DivergedError{fmt.Sprintf("step %d: %v", step, err)}
 	} else if err != nil {
 		return err
 	}
+	if s.after != nil {
+		if err := s.after(b); err != nil {
+			return err
+		}
+	}
 	s.tape.Reset()
 	s.result.Steps++
-	s.result.Images += int64(len(b.Y) * s.job.passes())
+	s.result.Images += int64(len(b.Y) * s.job.Passes())
 	return nil
 }
 
@@ -235,10 +272,17 @@ func (s *lesson) classify(tape *autograd.Tape, b data.Batch, epoch int) (loss, l
 func (s *lesson) endEpoch(ctx context.Context, epoch int) error {
 	n := float64(max(s.sums.Steps, 1))
 	p := Point{Epoch: epoch, Loss: s.sums.Loss / n, Right: s.sums.Right / n, Retained: s.sums.Retained / n}
-	if tested(epoch, s.job.Recipe.Epochs) {
+	if s.sums.Branch != nil {
+		p.Branch = s.sums.Branch.over(n)
+	}
+	last := epoch == s.job.Recipe.Epochs
+	if last || !s.atEnd && tested(epoch, s.job.Recipe.Epochs) {
 		out, err := s.test(ctx)
 		if err != nil {
 			return err
+		}
+		if last {
+			s.tested = out
 		}
 		r := longtail.Measure(out, s.group)
 		p.Test = &Shots{r.Acc, r.Balanced, r.Many, r.Medium, r.Few}
