@@ -60,6 +60,41 @@ func (t *Tower) Walk(w *nn.Walker) {
 	w.Child("projector", t.Projector)
 }
 
+// A Projecting is a method that makes its specific features by a projector on an encoder, as
+// those of this package do but [Jigsaw], whose samples are in pieces. So they can be had of any
+// samples and not of its batches alone: figure 5.1 looks at both ends of the tower.
+type Projecting interface {
+	Method
+	Projection() *Tower
+}
+
+// Projection implements [Projecting].
+func (m *Rotation) Projection() *Tower { return m.Tower }
+
+// Projection implements [Projecting].
+func (m *InstDisc) Projection() *Tower { return m.Tower }
+
+// Projection implements [Projecting].
+func (s *SimCLR) Projection() *Tower { return s.Tower }
+
+// Projection implements [Projecting].
+func (s *SupCon) Projection() *Tower { return s.Tower }
+
+// Projection implements [Projecting].
+func (m *MoCo) Projection() *Tower { return m.Tower }
+
+// Projection implements [Projecting].
+func (m *BYOL) Projection() *Tower { return m.Tower }
+
+// Projection implements [Projecting].
+func (s *SimSiam) Projection() *Tower { return s.Tower }
+
+// Projection implements [Projecting].
+func (m *Barlow) Projection() *Tower { return m.Tower }
+
+// Projection implements [Projecting].
+func (m *Variance) Projection() *Tower { return m.Tower }
+
 // wide tells an encoder for which a head has the sizes of the paper, which are for 512
 // features or more, from one for which it has ours.
 func wide(e Encoder) bool { return e.Width() >= 512 }

@@ -48,24 +48,7 @@ func (p LinearProbe) Fit(ctx context.Context, train *eval.Outputs, classes int) 
 	p = p.withDefaults()
 	positive(op, "Epochs", p.Epochs, "Batch", p.Batch, "LR", p.LR)
 	n, d := train.Y.Dim(0), train.Y.Dim(1)
-	norm := nn.NewBatchNorm(d)
-	norm.Weight, norm.Bias, norm.Batches, norm.Statistics = nil, nil, nil, nn.Frozen
-	norm.Eps = 1e-8
-	sum, square := make([]float64, d), make([]float64, d)
-	for i := range n {
-		for j, v := range train.Y.Data()[i*d:][:d] {
-			sum[j] += float64(v)
-			square[j] += float64(v) * float64(v)
-		}
-	}
-	for j := range d {
-		mean := sum[j] / float64(n)
-		norm.RunningMean.Data()[j] = float32(mean)
-		norm.RunningVar.Data()[j] = float32(max(square[j]/float64(n)-mean*mean, 0))
-		if norm.RunningVar.Data()[j] < 1e-10 {
-			norm.RunningVar.Data()[j] = 1 // a column that never changes stays out of it
-		}
-	}
+	norm := standardizer(train.Y)
 	set, err := data.NewTensors(train.Y, train.Labels, classes)
 	if err != nil {
 		return nil, fmt.Errorf("ssl: linear probe: %w", err)
@@ -93,6 +76,31 @@ func (p LinearProbe) Fit(ctx context.Context, train *eval.Outputs, classes int) 
 		}
 	}
 	return head, nil
+}
+
+// standardizer returns a layer that takes the mean of each column of x [n, d] away and divides
+// by its standard deviation.
+func standardizer(x *tensor.Tensor) *nn.BatchNorm {
+	n, d := x.Dim(0), x.Dim(1)
+	norm := nn.NewBatchNorm(d)
+	norm.Weight, norm.Bias, norm.Batches, norm.Statistics = nil, nil, nil, nn.Frozen
+	norm.Eps = 1e-8
+	sum, square := make([]float64, d), make([]float64, d)
+	for i := range n {
+		for j, v := range x.Data()[i*d:][:d] {
+			sum[j] += float64(v)
+			square[j] += float64(v) * float64(v)
+		}
+	}
+	for j := range d {
+		mean := sum[j] / float64(n)
+		norm.RunningMean.Data()[j] = float32(mean)
+		norm.RunningVar.Data()[j] = float32(max(square[j]/float64(n)-mean*mean, 0))
+		if norm.RunningVar.Data()[j] < 1e-10 {
+			norm.RunningVar.Data()[j] = 1 // a column that never changes stays out of it
+		}
+	}
+	return norm
 }
 
 // An OnlineProbe is a linear classifier that learns beside a method, from the features of its

@@ -26,7 +26,7 @@ func (s *study5) write(ctx context.Context) error {
 	shelf.lab = s.lab.Shelf()
 	h := &sheet5{s: s, sheet: sheet{study: &shelf}}
 	h.head()
-	for _, part := range []func(context.Context) error{h.table55} {
+	for _, part := range []func(context.Context) error{h.table55, h.figure55, h.table58, h.figure57, h.figure56, h.figure51, h.methods, h.table59, h.searched, h.figure54, h.filters} {
 		if err := part(ctx); err != nil && !skipped(err) {
 			return err
 		} else if err != nil {
