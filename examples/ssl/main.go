@@ -7,7 +7,7 @@
 //	go run ./examples/ssl -stage pretrain -data cifar10 -model resnet20 -method simclr -epochs 100 -file simclr.safetensors
 //	go run ./examples/ssl -stage probe -data cifar10 -file simclr.safetensors
 //	go run ./examples/ssl -stage finetune -data cifar10 -from simclr.safetensors -file tuned.safetensors
-//	go run ./examples/ssl -stage strip -from ssl/mnist-generic-specific-simclr-1.safetensors -file net.safetensors
+//	go run ./examples/ssl -stage strip -from ssl/nets/mnist-generic-specific-simclr-1-HASH.safetensors -file net.safetensors
 //
 // Without flags it takes 2,478 images of MNIST, 1,000 of the first class and 10 of the last,
 // trains a small network alone and with SimCLR beside it, prints a table and writes ssl.html.
@@ -37,6 +37,7 @@ type config struct {
 	arrangements, mi, attach      string
 	filter                        string
 	minimize, share, dagger       bool
+	random                        bool
 	lambda, beta, temperature, lr float64
 	decay                         float64
 	epochs, batch, queue, seeds   int
@@ -44,16 +45,13 @@ type config struct {
 	threads                       int
 }
 
-// base is the arrangement without self-supervision.
-const base = "base"
-
 func parse(c *config) {
 	var f cli.Flags
 	g := f.Group("What")
 	g.StringVar(&c.stage, "stage", "compare", "compare (arrangements), pretrain, probe, finetune or strip")
 	g.StringVar(&c.method, "method", "simclr", "self-supervised method: "+strings.Join(ssl.Names(), ", "))
 	g.StringVar(&c.model, "model", "", "network, by its name in package models, or small (for gray pictures of 28x28, their default); default: resnet20 for pictures of 32, resnet10 for larger ones")
-	g.StringVar(&c.arrangements, "arrangement", base+",generic-specific", "what compare compares, separated by commas: base, initial, shared, generic, generic-specific (figure 5.3)")
+	g.StringVar(&c.arrangements, "arrangement", recipes.Base+",generic-specific", "what compare compares, separated by commas: base, initial, shared, generic, generic-specific (figure 5.3)")
 	g.BoolVar(&c.dagger, "dagger", true, "compare: train the classifier again at the end, balanced over classes (cRT), and show both")
 
 	g = f.Group("The data")
@@ -67,10 +65,11 @@ func parse(c *config) {
 	g = f.Group("How")
 	g.IntVar(&c.epochs, "epochs", 0, "passes over the training set; 0: 200, but 30 of gray pictures. The arrangement initial has as many again before")
 	g.IntVar(&c.batch, "batch", 0, "samples per step; 0: 128, but 64 of gray pictures")
-	g.Float64Var(&c.lr, "lr", 0, "highest learning rate, which falls to 0 along a cosine; 0: 0.1, but 0.05 of gray pictures")
-	g.Float64Var(&c.decay, "decay", 5e-4, "weight decay")
+	g.Float64Var(&c.lr, "lr", 0, "highest learning rate, which falls to 0 along a cosine; 0: 0.1, but 0.05 of gray pictures, and the method's own where it is alone")
+	g.Float64Var(&c.decay, "decay", suits, "weight decay; -1: 5e-4, and the method's own where it is alone")
 	g.IntVar(&c.seeds, "seeds", 1, "runs of each arrangement, with seeds from 1")
 	g.Float64Var(&c.temperature, "temperature", own, "of contrastive methods; -1: the method's own")
+	g.BoolVar(&c.random, "random-turns", false, "rotation turns each sample once, in place of all four times")
 	g.IntVar(&c.queue, "queue", 0, "keys that MoCo keeps, a multiple of -batch; 0: half of the training set at most, 4096 at most")
 
 	g = f.Group("Heterotopic ensembling")
@@ -83,17 +82,17 @@ func parse(c *config) {
 	g.BoolVar(&c.share, "share-view", false, "the classifier looks at the first strong view")
 
 	g = f.Group("Files")
-	g.StringVar(&c.from, "from", "", "network to begin with: stages finetune and strip")
+	g.StringVar(&c.from, "from", "", "network to begin with: stages finetune, which takes its backbone, and strip")
 	g.StringVar(&c.file, "file", "", "network to write, or for stage probe to read; default NAME.safetensors in -out")
-	g.StringVar(&c.out, "out", "ssl", "directory for networks and checkpoints")
+	g.StringVar(&c.out, "out", "ssl", "directory for networks, results and checkpoints")
 	g.StringVar(&c.report, "report", "ssl.html", "page to write; \"\": none")
 	g.StringVar(&c.json, "json", "", "file for the results: an array with an object for each run, with the fields of the program longtail and arrangement, knn and others")
 	g.IntVar(&c.threads, "threads", 0, "workers; 0: all processors. Results do not depend on it")
 	f.Parse()
 }
 
-// own is the temperature that stands for the method's.
-const own = -1
+// own is the temperature that stands for the method's, and suits the decay that does.
+const own, suits = -1, -1
 
 // check says which number cannot be meant.
 func (c *config) check() error {
@@ -101,7 +100,7 @@ func (c *config) check() error {
 		return fmt.Errorf("-temperature %v: a number above 0", c.temperature)
 	}
 	return cmp.Or(cli.AtLeast("size", c.source.Size, 8), cli.AtLeast("imbalance", c.source.Imbalance, 0), cli.AtLeast("largest", c.source.Largest, 0),
-		cli.AtLeast("epochs", c.epochs, 0), cli.AtLeast("batch", c.batch, 0), cli.AtLeast("lr", c.lr, 0), cli.AtLeast("decay", c.decay, 0),
+		cli.AtLeast("epochs", c.epochs, 0), cli.AtLeast("batch", c.batch, 0), cli.AtLeast("lr", c.lr, 0), cli.AtLeast("decay", c.decay, suits),
 		cli.AtLeast("seeds", c.seeds, 1), cli.AtLeast("queue", c.queue, 0), cli.AtLeast("lambda", c.lambda, 0), cli.AtLeast("beta", c.beta, 0),
 		cli.AtLeast("threads", c.threads, 0))
 }

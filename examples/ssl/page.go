@@ -8,13 +8,15 @@ import (
 	"github.com/mettleml/mettle/examples/internal/recipes"
 	"github.com/mettleml/mettle/examples/internal/report"
 	"github.com/mettleml/mettle/longtail"
+	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/eval"
-	"github.com/mettleml/mettle/nn/eval/tsne"
+	"github.com/mettleml/mettle/ssl"
 	"github.com/mettleml/mettle/tensor"
 )
 
 // page is the report; charts and pictures are of the first seed.
-func page(ctx context.Context, d *recipes.Data, r recipe, model string, arms []*arm, t *report.Table) (*report.Page, error) {
+func page(ctx context.Context, c *config, lab *recipes.Lab, d *recipes.Data, model string, arms []*arm, t *report.Table) (*report.Page, error) {
+	r := c.recipe(d)
 	var first []*arm
 	for _, a := range arms {
 		if a.Seed == 1 {
@@ -24,7 +26,7 @@ func page(ctx context.Context, d *recipes.Data, r recipe, model string, arms []*
 	p := &report.Page{
 		Title: "Self-supervision beside the classifier of " + d.Name,
 		Lead: fmt.Sprintf("%d training samples of %d classes, imbalance %.4g (%s, digest %.16s); %s, %s, %d epochs, tested on %d samples.",
-			d.Train.Data.Len(), len(d.Train.Counts), longtail.Imbalance(d.Train.Counts), d.Train.Name, d.Train.Digest, model, r.Method, r.Epochs, d.Test.Len()),
+			d.Train.Data.Len(), len(d.Train.Counts), longtail.Imbalance(d.Train.Counts), d.Train.Name, d.Train.Digest, model, c.method, r.Epochs, d.Test.Len()),
 		Sections: []report.Section{{Title: "By groups of classes", Table: t, Text: []string{
 			"† is the same features with a classifier that was trained again, balanced over classes (cRT). All networks are tested without what is self-supervised.",
 			"The text of the thesis's chapter 5 is not known: the arrangements follow the captions of figures 5.2 and 5.3, and what these leave open is ours (package ssl).",
@@ -41,8 +43,12 @@ func page(ctx context.Context, d *recipes.Data, r recipe, model string, arms []*
 	if err != nil {
 		return nil, err
 	}
-	p.Sections = append(p.Sections, pictures, report.Section{Title: "How the numbers came about", Facts: []report.Fact{
-		{Name: "Recipe", Value: fmt.Sprintf("%+v", r)}, {Name: "kNN", Value: neighbours.String()}, {Name: "Stamp", Value: fmt.Sprintf("%+v", longtail.Here())},
+	again, err := reconstructions(ctx, lab, d, first)
+	if err != nil {
+		return nil, err
+	}
+	p.Sections = append(p.Sections, pictures, again, report.Section{Title: "How the numbers came about", Facts: []report.Fact{
+		{Name: "Recipe", Value: fmt.Sprintf("%+v", r)}, {Name: "Method", Value: fmt.Sprintf("%+v", c.settings(d))}, {Name: "kNN", Value: recipes.Neighbours.String()}, {Name: "Stamp", Value: fmt.Sprintf("%+v", longtail.Here())},
 	}})
 	return p, nil
 }
@@ -51,13 +57,7 @@ func page(ctx context.Context, d *recipes.Data, r recipe, model string, arms []*
 func reliability(arms []*arm) report.Section {
 	c := &report.Chart{Title: "Reliability", X: "confidence", Y: "accuracy", YMax: 1, Series: []report.Series{{Name: "calibrated", X: []float64{0, 1}, Y: []float64{0, 1}}}}
 	for _, a := range arms {
-		s := report.Series{Name: fmt.Sprintf("%s, ECE %.1f %%", a.Arrangement, 100*a.ECE)}
-		for _, b := range a.logits.Calibration(15).Bins {
-			if b.Count > 0 {
-				s.X, s.Y = append(s.X, b.Confidence), append(s.Y, b.Accuracy)
-			}
-		}
-		c.Series = append(c.Series, s)
+		c.Series = append(c.Series, report.Calibrated(fmt.Sprintf("%s, ECE %.1f %%", a.Arrangement, 100*a.ECE), a.features.Through(a.net.Head).Calibration(15).Bins))
 	}
 	return report.Section{Title: "Calibration", Chart: c, Text: []string{"Below the diagonal a network is surer than it is right."}}
 }
@@ -69,21 +69,42 @@ func monitors(arms []*arm) []report.Section {
 	spread := &report.Chart{Title: "Spread of the specific features", X: "epoch", Y: "of that of evenly spread ones"}
 	rank := &report.Chart{Title: "Effective rank of the specific features", X: "epoch", Y: "dimensions"}
 	for _, a := range arms {
-		add := func(c *report.Chart, of func(e epoch) float64) {
+		add := func(c *report.Chart, of func(p recipes.Point) float64) {
 			s := report.Series{Name: a.Arrangement}
-			for _, e := range a.Curve {
-				if v := of(e); v != 0 {
-					s.X, s.Y = append(s.X, float64(e.Epoch)), append(s.Y, v)
+			for _, p := range a.Curve {
+				if v := of(p); v != 0 {
+					s.X, s.Y = append(s.X, float64(p.Epoch)), append(s.Y, v)
 				}
 			}
 			if len(s.X) > 0 {
 				c.Series = append(c.Series, s)
 			}
 		}
-		add(classes, func(e epoch) float64 { return e.Class })
-		add(method, func(e epoch) float64 { return e.SSL })
-		add(spread, func(e epoch) float64 { return e.Collapse.Std / max(e.Collapse.Healthy, 1e-9) })
-		add(rank, func(e epoch) float64 { return e.Collapse.Rank })
+		of := func(f func(b *recipes.Branch) float64) func(p recipes.Point) float64 {
+			return func(p recipes.Point) float64 {
+				if p.Branch == nil {
+					return 0
+				}
+				return f(p.Branch)
+			}
+		}
+		collapse := func(f func(c *ssl.Collapse) float64) func(p recipes.Point) float64 {
+			return of(func(b *recipes.Branch) float64 {
+				if b.Collapse == nil {
+					return 0
+				}
+				return f(b.Collapse)
+			})
+		}
+		add(classes, func(p recipes.Point) float64 {
+			if p.Branch == nil {
+				return p.Loss
+			}
+			return p.Branch.Class
+		})
+		add(method, of(func(b *recipes.Branch) float64 { return b.SSL }))
+		add(spread, collapse(func(c *ssl.Collapse) float64 { return c.Std / c.Healthy }))
+		add(rank, collapse(func(c *ssl.Collapse) float64 { return c.Rank }))
 	}
 	var list []report.Section
 	for _, c := range []*report.Chart{classes, method, spread, rank} {
@@ -94,10 +115,6 @@ func monitors(arms []*arm) []report.Section {
 	return list
 }
 
-// colours tell ten classes apart; later ones repeat them, darker.
-var colours = [10][3]float32{{.20, .40, .80}, {.85, .37, .01}, {.11, .62, .47}, {.70, .21, .50}, {.54, .42, 0},
-	{.37, .73, .90}, {.90, .67, .01}, {.45, .45, .45}, {.78, .12, .12}, {.30, .15, .55}}
-
 // embeddings are figure 5.6: the features of up to 2,000 test samples in the plane.
 func embeddings(ctx context.Context, arms []*arm) (report.Section, error) {
 	s := report.Section{Title: "Features in the plane", Text: []string{
@@ -105,11 +122,7 @@ func embeddings(ctx context.Context, arms []*arm) (report.Section, error) {
 	tile := report.Tile{}
 	for _, a := range arms {
 		f := sample(a.features, 2000)
-		o := tsne.Options{}
-		if n := f.Y.Dim(0); float64(n-1) < 90 {
-			o.Perplexity = float64(n-1) / 3
-		}
-		e, err := tsne.Embed(ctx, f.Y, o)
+		e, err := recipes.Embed(ctx, f)
 		if errors.Is(err, context.Canceled) {
 			return s, err
 		}
@@ -117,7 +130,7 @@ func embeddings(ctx context.Context, arms []*arm) (report.Section, error) {
 			s.Text = append(s.Text, fmt.Sprintf("%s: %v", a.Arrangement, err))
 			continue
 		}
-		pic, err := report.NewPicture(fmt.Sprintf("%s, divergence %.2f", a.Arrangement, e.KL), scatter(e.Y, f.Labels))
+		pic, err := report.NewPicture(fmt.Sprintf("%s, divergence %.2f", a.Arrangement, e.KL), report.Scatter(e.Y, f.Labels))
 		if err != nil {
 			return s, err
 		}
@@ -140,26 +153,49 @@ func sample(o *eval.Outputs, n int) *eval.Outputs {
 	return s
 }
 
-// scatter draws points [N, 2] on white.
-func scatter(y *tensor.Tensor, labels []int) *tensor.Tensor {
-	const side, dot = 420, 3
-	img := tensor.New(3, side, side)
-	img.Fill(1)
-	lo, hi := y.Data()[0], y.Data()[0]
-	for _, v := range y.Data() {
-		lo, hi = min(lo, v), max(hi, v)
+// reconstructions are figure 5.1: test pictures, and what decoders make of their features.
+func reconstructions(ctx context.Context, lab *recipes.Lab, d *recipes.Data, arms []*arm) (report.Section, error) {
+	how := ssl.Reconstruction{Epochs: 15}
+	s := report.Section{Title: "Pictures from features", Text: []string{
+		"What a decoder makes of the frozen features of test pictures: what it shows the features hold. A network that classifies need not hold more than the class; the features before a projector and after it differ. In percent the share of the variance about the mean picture that the decoder explains.",
+		fmt.Sprintf("%v; it learned on up to 5,000 training pictures and is judged on up to 1,000 test pictures.", how)}}
+	type row struct {
+		title    string
+		features nn.Module
 	}
-	scale := float32(side-2*dot-1) / max(hi-lo, 1e-9)
-	for i, label := range labels {
-		px, py := int((y.At(i, 0)-lo)*scale), int((y.At(i, 1)-lo)*scale)
-		shade := 1 / float32(1+label/10)
-		for c := range 3 {
-			for dy := range dot {
-				for dx := range dot {
-					img.Data()[(c*side+py+dy+1)*side+px+dx+1] = colours[label%10][c] * shade
-				}
-			}
+	var rows []row
+	for _, a := range arms {
+		rows = append(rows, row{a.Arrangement + ", backbone", a.net.Backbone})
+		if a.job.SSL == nil {
+			continue
+		}
+		_, m, err := lab.Method(a.job)
+		if err != nil {
+			return s, err
+		}
+		if p, ok := m.(ssl.Projecting); ok {
+			rows = append(rows, row{a.Arrangement + ", behind the filter", p.Projection().Encoder}, row{a.Arrangement + ", behind the projector", p.Projection()})
 		}
 	}
-	return img
+	tile := report.Tile{}
+	for i, row := range rows {
+		r, err := recipes.Reconstruct(ctx, row.features, d, how)
+		if err != nil {
+			return s, err
+		}
+		if i == 0 {
+			pic, err := report.NewPicture("test pictures", report.Montage([]*tensor.Tensor{r.Shown}, 2))
+			if err != nil {
+				return s, err
+			}
+			tile.Pictures = append(tile.Pictures, pic)
+		}
+		pic, err := report.NewPicture(fmt.Sprintf("%s, %d wide: %.1f %%", row.title, r.Width, 100*r.Explained), report.Montage([]*tensor.Tensor{r.Made}, 2))
+		if err != nil {
+			return s, err
+		}
+		tile.Pictures = append(tile.Pictures, pic)
+	}
+	s.Tiles = []report.Tile{tile}
+	return s, nil
 }

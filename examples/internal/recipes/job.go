@@ -63,6 +63,7 @@ type Job struct {
 	SSL    *SelfSupervised `json:"ssl,omitempty"`   // of Pretrain and Heterotopic
 	Probe  int             `json:"probe,omitempty"` // measure gradient distortion every so many epochs
 	From   *Job            `json:"from,omitempty"`  // the job whose network this one begins with
+	Start  string          `json:"start,omitempty"` // of a joint training: the network of a file, as Lab.Start has it
 }
 
 // A Recipe is what a fair comparison gives all methods alike.

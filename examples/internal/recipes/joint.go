@@ -27,6 +27,13 @@ func (l *Lab) start(ctx context.Context, j *Job, d *Data) (*nn.Classifier, error
 		}
 		net.Backbone = before.Backbone
 	}
+	if j.Start != "" {
+		before, ok := l.starts[j.Start]
+		if !ok {
+			return nil, fmt.Errorf("%s: the network that it begins with is not there", j.Label())
+		}
+		net.Backbone = nn.Clone(before).Backbone
+	}
 	return net, nil
 }
 

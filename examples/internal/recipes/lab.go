@@ -9,8 +9,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 
 	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/examples/internal/cells"
@@ -31,6 +29,7 @@ type Lab struct {
 	Cached bool                     // do nothing: give what there is, or cells.ErrNotRun
 	Tell   func(j *Job, p Progress) // is told after every step; may be nil
 	data   []*Data
+	starts map[string]*nn.Classifier // by their digests
 }
 
 // Progress is how far a job is.
@@ -39,6 +38,23 @@ type Progress struct {
 	Step, Steps   int
 	Loss, Right   float64 // means of the epoch so far
 	Batch         int
+}
+
+// Start lets jobs begin with the backbone of a network, and returns what their field Start is for
+// that.
+func (l *Lab) Start(net *nn.Classifier) string {
+	if l.starts == nil {
+		l.starts = map[string]*nn.Classifier{}
+	}
+	digest := nn.Digest(net.Backbone)
+	l.starts[digest] = net
+	return digest
+}
+
+// File is where the network of a job is, or will be.
+func (l *Lab) File(j *Job) (string, error) {
+	path, _, err := l.files(j)
+	return path, err
 }
 
 // Shelf returns a lab on the same directory that does nothing.
@@ -152,19 +168,14 @@ func (l *Lab) Net(ctx context.Context, j *Job) (nn.Module, error) {
 	return net, nil
 }
 
-// load reads a network and leaves out what is self-supervised beside it.
+// load reads the network of a job.
 func load(path string, net nn.Tree) error {
 	f, err := tensor.OpenSafetensors(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	return nn.LoadFrom(f, net, nn.LoadOptions{Rename: func(name string) string {
-		if strings.HasPrefix(name, "ssl.") {
-			return ""
-		}
-		return name
-	}})
+	return loadWithout(f, net)
 }
 
 // classifier is Net for what needs features.
@@ -281,7 +292,7 @@ func (l *Lab) do(ctx context.Context, j *Job) (Result, error) {
 		return Result{}, err
 	}
 	s.result.Report = longtail.Measure(out, s.group)
-	if err := nn.SaveWith(path, s.tree(), nn.SaveOptions{Metadata: map[string]string{"model": j.Model, "classes": strconv.Itoa(d.Test.Classes())}}); err != nil {
+	if err := WriteNetwork(path, s.tree(), j.Model, d.Test.Classes()); err != nil {
 		return Result{}, err
 	}
 	if err := os.Remove(saved); err != nil && !errors.Is(err, fs.ErrNotExist) { // the job is complete
