@@ -187,7 +187,7 @@ func TestSharedPlan(t *testing.T) {
 		s.lab.Tell = nil
 		other := *s
 		other.told = map[string]bool{}
-		if busy, err := other.work(t.Context(), p); !busy || err != nil {
+		if busy, err := other.work(t.Context(), p, other.write); !busy || err != nil {
 			t.Errorf("beside another run: busy %v, %v", busy, err)
 		}
 		for i, j := range pilots {
@@ -196,7 +196,7 @@ func TestSharedPlan(t *testing.T) {
 			}
 		}
 	}
-	if busy, err := s.work(t.Context(), p); busy || err != nil {
+	if busy, err := s.work(t.Context(), p, s.write); busy || err != nil {
 		t.Errorf("alone: busy %v, %v", busy, err)
 	}
 	for _, j := range pilots {

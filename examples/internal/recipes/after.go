@@ -75,7 +75,7 @@ func (l *Lab) withoutTraining(ctx context.Context, j *Job, d *Data) (Result, err
 }
 
 // Outputs are the logits of the test set by the network of a job, in the order of classes;
-// of phase I those of the head classes, by rank.
+// of phase I those of the head classes, by rank, and of a Pretrain the votes of kNN.
 func (l *Lab) Outputs(ctx context.Context, j *Job) (*eval.Outputs, error) {
 	d, err := l.dataOf(j)
 	if err != nil {
@@ -111,6 +111,9 @@ func (l *Lab) outputs(ctx context.Context, j *Job, d *Data) (*eval.Outputs, erro
 	}
 	if !ok {
 		return nil, fmt.Errorf("%s takes a network with one classifier, and %s has several", j.Method, from.Method)
+	}
+	if j.Method == Pretrain {
+		return votes(ctx, c, d)
 	}
 	features, err := eval.Collect(ctx, c.Backbone, test, eval.Options{Transform: d.Pre.Transform()})
 	if err != nil {

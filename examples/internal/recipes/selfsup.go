@@ -305,19 +305,21 @@ func (l *Lab) pretrain(ctx context.Context, j *Job, d *Data) (*lesson, error) {
 		return err
 	}
 	s.atEnd = true
-	s.test = func(ctx context.Context) (*eval.Outputs, error) {
-		o := eval.Options{Transform: d.Pre.Transform()}
-		bank, err := eval.Collect(ctx, net.Backbone, d.Train.Data, o)
-		if err != nil {
-			return nil, err
-		}
-		queries, err := collector(net.Backbone, d, d.Test, nil)(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return Neighbours.Votes(bank, queries, d.Test.Classes()), nil
-	}
+	s.test = func(ctx context.Context) (*eval.Outputs, error) { return votes(ctx, net, d) }
 	return s, nil
+}
+
+// votes are those of kNN on the features of a network, for the test set.
+func votes(ctx context.Context, net *nn.Classifier, d *Data) (*eval.Outputs, error) {
+	bank, err := eval.Collect(ctx, net.Backbone, d.Train.Data, eval.Options{Transform: d.Pre.Transform()})
+	if err != nil {
+		return nil, err
+	}
+	queries, err := collector(net.Backbone, d, d.Test, nil)(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return Neighbours.Votes(bank, queries, d.Test.Classes()), nil
 }
 
 // heterotopic trains a classifier with self-supervision beside it.
