@@ -328,6 +328,8 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// BenchmarkEmbed is for comparisons with scikit-learn on the same points: see
+// testdata/reference.py.
 func BenchmarkEmbed(b *testing.B) {
 	file := os.Getenv("TSNE_POINTS")
 	if file == "" {
