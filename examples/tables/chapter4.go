@@ -27,7 +27,7 @@ type study struct {
 
 	line  *cli.Line
 	began time.Time
-	done  int64           // samples since began
+	done  int64           // image-steps since began
 	at    string          // the part at hand
 	rest  []*recipes.Job  // of the part, from the one at hand on
 	told  map[string]bool // what was said of them
@@ -192,7 +192,8 @@ func summary(r *recipes.Result) string {
 
 // tell shows how far a job is.
 func (s *study) tell(j *recipes.Job, p recipes.Progress) {
-	s.done += int64(p.Batch)
+	views := int64(p.Batch * j.Passes())
+	s.done += views
 	if !s.line.Due() {
 		return
 	}
@@ -200,7 +201,7 @@ func (s *study) tell(j *recipes.Job, p recipes.Progress) {
 	left := func(samples int64) time.Duration {
 		return time.Duration(float64(samples) / rate * float64(time.Second)).Round(time.Second)
 	}
-	cell := int64(p.Steps-p.Step) * int64(p.Batch)
-	s.line.Print(fmt.Sprintf("%s: %s  epoch %d/%d  step %d/%d  loss %.4f  accuracy %.2f %%  %.0f samples/s  %v left of this cell, %v of this part",
-		s.at, j.Label(), p.Epoch, p.Epochs, p.Step, p.Steps, p.Loss, 100*p.Right, rate, left(cell), left(s.lab.Cost(s.rest...)-int64(p.Step)*int64(p.Batch))))
+	cell := int64(p.Steps-p.Step) * views
+	s.line.Print(fmt.Sprintf("%s: %s  epoch %d/%d  step %d/%d  loss %.4f  accuracy %.2f %%  %.0f image-steps/s  %v left of this cell, %v of this part",
+		s.at, j.Label(), p.Epoch, p.Epochs, p.Step, p.Steps, p.Loss, 100*p.Right, rate, left(cell), left(s.lab.Cost(s.rest...)-int64(p.Step)*views)))
 }

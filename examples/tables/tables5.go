@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/mettleml/mettle/examples/internal/cells"
+	"github.com/mettleml/mettle/examples/internal/datasets"
 	"github.com/mettleml/mettle/examples/internal/recipes"
 	"github.com/mettleml/mettle/examples/internal/report"
 	"github.com/mettleml/mettle/nn"
@@ -73,7 +74,11 @@ func (h *sheet5) chosenLines(ctx context.Context) []line5 {
 
 // table55 has the arrangements.
 func (h *sheet5) table55(ctx context.Context) error {
-	h.heading("Table 5.5: the arrangements of figure 5.3")
+	table := "Table 5.5"
+	if !slices.Contains(datasets.Names, h.c.data) {
+		table = "As tables 5.4, 5.6 and 5.7"
+	}
+	h.heading(table + ": the arrangements of figure 5.3")
 	epochs := h.s.epochs()
 	rows := h.lines(h.main, epochs, slices.Concat(first, further)...)
 	rows = append(rows, h.chosenLines(ctx)...)

@@ -2,6 +2,7 @@ package recipes
 
 import (
 	"context"
+	"errors"
 
 	"github.com/mettleml/mettle/examples/internal/cells"
 	"github.com/mettleml/mettle/longtail"
@@ -85,7 +86,7 @@ func (l *Lab) Arm(ctx context.Context, j *Job) (*Arm, error) {
 	switch q, err := l.Quality(ctx, j); {
 	case err == nil:
 		a.KNN, a.Linear, a.Collapse, a.Protocol = &q.KNN, &q.Linear, &q.Collapse, q.Protocol
-	case l.Cached: // there is no measure yet
+	case errors.Is(err, cells.ErrNotRun): // it was not measured, and may not be now
 	default:
 		return nil, err
 	}

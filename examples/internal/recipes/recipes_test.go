@@ -109,10 +109,22 @@ func TestResume(t *testing.T) {
 	bbn := rgb.Job("resnet32", BBN, 1, recipe)
 	recipe.Batch = 16
 	proco := gray.Job("lenet5", ProCo, 1, recipe)
+	var branched []*Job // with an average of weights, or a queue and a critic
+	for method, arrangement := range map[string]string{"byol": "generic", "moco2": "generic-specific"} {
+		j, err := Arranged(gray, arrangement, Small, 1, gray.SelfSupervised(method, recipe.Batch), recipe, Recipe{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		branched = append(branched, j)
+	}
+	alone, err := Arranged(gray, Initial, Small, 1, gray.SelfSupervised("instdisc", recipe.Batch), recipe, recipe)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		d            *Data
 		stopped, job *Job
-	}{{gray, two.From, two}, {gray, two, two}, {rgb, &bbn, &bbn}, {gray, &proco, &proco}} {
+	}{{gray, two.From, two}, {gray, two, two}, {rgb, &bbn, &bbn}, {gray, &proco, &proco}, {gray, branched[0], branched[0]}, {gray, branched[1], branched[1]}, {gray, alone.From, alone}} {
 		whole := lab(t, c.d)
 		finish := func(l *Lab) string {
 			var all string
