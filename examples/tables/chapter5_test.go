@@ -50,6 +50,11 @@ func TestPlan5(t *testing.T) {
 	if len(jobs) != 2 || jobs[0].SSL.Attach != "penultimate" || jobs[0].Seed != 2 || jobs[0].Test != s.main.Which || jobs[1].Method != recipes.CRT || jobs[1].From != jobs[0] {
 		t.Errorf("chosen: %s", jobs[0].ID())
 	}
+	for i, t2 := range tried { // a method has what suits it
+		if set := s.tries()[i+1].SSL; t2.title == "moco2" && (set.Lambda != 0.5 || set.Random || set.Queue == 0) || t2.title == "as it is" && (set.Lambda != 1 || !set.Random) {
+			t.Errorf("%s: %+v", t2.title, set)
+		}
+	}
 	arrangements := map[string]bool{}
 	for _, p := range s.plan() {
 		jobs, err := p.jobs(ctx)

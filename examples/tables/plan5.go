@@ -145,10 +145,14 @@ func (s *study5) tried() []try {
 	list = append(list,
 		try{title: "information minimised", set: minimise},
 		try{title: "filter at the penultimate stage", set: func(s *recipes.SelfSupervised) { s.Attach = "penultimate" }},
+		try{title: "bottleneck as filter", set: func(s *recipes.SelfSupervised) { s.Filter = "bottleneck" }},
+		try{title: "all four turns", set: func(s *recipes.SelfSupervised) { s.Random = false }},
 		try{title: "strong views", set: func(s *recipes.SelfSupervised) { s.Views = "strong" }},
 		try{title: "weak views", set: func(s *recipes.SelfSupervised) { s.Views = "weak" }})
-	kind := s.method == "rotation" || s.method == "jigsaw" // whose views are weak
-	list = slices.DeleteFunc(list, func(t try) bool { return kind && t.title == "weak views" || !kind && t.title == "strong views" })
+	weak := s.method == "rotation" || s.method == "jigsaw" // its own views
+	same := map[string]bool{"weak views": weak, "strong views": !weak, "all four turns": s.method != "rotation",
+		"bottleneck as filter": s.main.Test.Shape()[1] > 64} // as the filter of wide networks is anyhow
+	list = slices.DeleteFunc(list, func(t try) bool { return same[t.title] })
 	for _, name := range []string{"rotation", "simclr", "moco2"} {
 		if name != s.method {
 			list = append(list, try{title: name, set: func(s *recipes.SelfSupervised) { s.Method = name }})
