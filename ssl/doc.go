@@ -35,7 +35,8 @@
 // spread, its effective rank, how alike two samples are. [KNN] and [LinearProbe] judge the
 // features by labels and state their protocol, which moves the number as much as the method
 // does; [OnlineKNN] and [OnlineProbe] do so during training at next to no cost, and read
-// lower.
+// lower. [Reconstruction] shows what features hold: a decoder learns to make the samples of
+// them again (figure 5.1), of those before a projector or behind it ([Projecting]).
 //
 // # Heterotopic ensembling: what is known, and what is ours
 //

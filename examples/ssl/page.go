@@ -158,7 +158,7 @@ func reconstructions(ctx context.Context, lab *recipes.Lab, d *recipes.Data, arm
 	how := ssl.Reconstruction{Epochs: 15}
 	s := report.Section{Title: "Pictures from features", Text: []string{
 		"What a decoder makes of the frozen features of test pictures: what it shows the features hold. A network that classifies need not hold more than the class; the features before a projector and after it differ. In percent the share of the variance about the mean picture that the decoder explains.",
-		fmt.Sprintf("%v; it learned on up to 5,000 training pictures and is judged on up to 1,000 test pictures.", how)}}
+		fmt.Sprintf("A %v; it learned on up to 5,000 training pictures and is judged on up to 1,000 test pictures.", how)}}
 	type row struct {
 		title    string
 		features nn.Module
@@ -177,25 +177,31 @@ func reconstructions(ctx context.Context, lab *recipes.Lab, d *recipes.Data, arm
 			rows = append(rows, row{a.Arrangement + ", behind the filter", p.Projection().Encoder}, row{a.Arrangement + ", behind the projector", p.Projection()})
 		}
 	}
-	tile := report.Tile{}
+	show := func(title string, x *tensor.Tensor) error {
+		tile := report.Tile{Title: title}
+		for i := range x.Dim(0) {
+			pic, err := report.NewPicture("", x.Index(i))
+			if err != nil {
+				return err
+			}
+			tile.Pictures = append(tile.Pictures, pic)
+		}
+		s.Tiles = append(s.Tiles, tile)
+		return nil
+	}
 	for i, row := range rows {
 		r, err := recipes.Reconstruct(ctx, row.features, d, how)
 		if err != nil {
 			return s, err
 		}
 		if i == 0 {
-			pic, err := report.NewPicture("test pictures", report.Montage([]*tensor.Tensor{r.Shown}, 2))
-			if err != nil {
+			if err := show("test pictures", r.Shown); err != nil {
 				return s, err
 			}
-			tile.Pictures = append(tile.Pictures, pic)
 		}
-		pic, err := report.NewPicture(fmt.Sprintf("%s, %d wide: %.1f %%", row.title, r.Width, 100*r.Explained), report.Montage([]*tensor.Tensor{r.Made}, 2))
-		if err != nil {
+		if err := show(fmt.Sprintf("%s, %d features: %.1f %%", row.title, r.Width, 100*r.Explained), r.Made); err != nil {
 			return s, err
 		}
-		tile.Pictures = append(tile.Pictures, pic)
 	}
-	s.Tiles = []report.Tile{tile}
 	return s, nil
 }

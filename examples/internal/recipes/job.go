@@ -166,6 +166,8 @@ func (j *Job) Label() string {
 		}
 	} else if s != nil {
 		method += "-" + s.Method
+	} else if j.Start != "" {
+		method += "-tuned"
 	}
 	name := fmt.Sprintf("%s-%s-%d", j.Data, method, j.Seed)
 	if strings.HasPrefix(j.Test, HeldOut) {
