@@ -37,7 +37,7 @@ func Scatter(y *tensor.Tensor, labels []int) *tensor.Tensor {
 // each pixel as a square of so many.
 func Montage(rows []*tensor.Tensor, zoom int) *tensor.Tensor {
 	const gap = 2
-	n, channels, h, w := rows[0].Dim(0), rows[0].Dim(1), rows[0].Dim(2)*zoom, rows[0].Dim(3)*zoom
+	n, h, w := rows[0].Dim(0), rows[0].Dim(2)*zoom, rows[0].Dim(3)*zoom
 	img := tensor.New(3, len(rows)*(h+gap)-gap, n*(w+gap)-gap)
 	img.Fill(1)
 	for r, row := range rows {
@@ -45,7 +45,7 @@ func Montage(rows []*tensor.Tensor, zoom int) *tensor.Tensor {
 			for c := range 3 {
 				for y := range h {
 					for x := range w {
-						img.Set(row.At(i, c%channels, y/zoom, x/zoom), c, r*(h+gap)+y, i*(w+gap)+x)
+						img.Set(row.At(i, c%row.Dim(1), y/zoom, x/zoom), c, r*(h+gap)+y, i*(w+gap)+x)
 					}
 				}
 			}
