@@ -159,15 +159,20 @@ func (j *Job) chain(visit func(*Job)) {
 // Label begins the names of a job's files.
 func (j *Job) Label() string {
 	method := j.Method
-	if s := j.selfSupervised(); s != nil && method != Pretrain { // base names nothing
+	switch s := j.selfSupervised(); {
+	case s == nil && j.Start != "":
+		method += "-tuned"
+	case s == nil:
+	case method == Pretrain:
+		method += "-" + s.Method
+	default:
 		method = j.Arrangement() + "-" + s.Method
-		if j.SSL == nil && j.From.Method != Pretrain {
+		if s.Loss != "" {
+			method += "-" + s.Loss
+		}
+		if j.SSL == nil && j.From.Method != Pretrain { // a stage after those of the arrangement
 			method += "-" + j.Method
 		}
-	} else if s != nil {
-		method += "-" + s.Method
-	} else if j.Start != "" {
-		method += "-tuned"
 	}
 	name := fmt.Sprintf("%s-%s-%d", j.Data, method, j.Seed)
 	if strings.HasPrefix(j.Test, HeldOut) {

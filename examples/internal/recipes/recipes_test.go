@@ -382,3 +382,32 @@ func TestBudget(t *testing.T) {
 		}
 	}
 }
+
+// Labels say what a job of self-supervision is.
+func TestLabels(t *testing.T) {
+	d := small(t)
+	s := d.SelfSupervised("moco2", 16)
+	arranged := func(arrangement string) *Job {
+		j, err := Arranged(d, arrangement, Small, 1, s, quick, quick)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return j
+	}
+	initial, generic := arranged(Initial), arranged("generic")
+	s.Loss = BalancedSoftmax
+	tuned := d.Job(Small, CE, 1, quick)
+	tuned.Start = "x"
+	for _, c := range []struct {
+		job  *Job
+		want string
+	}{
+		{arranged(Base), "bars-balanced-softmax-1"}, {initial, "bars-initial-moco2-1"}, {initial.From, "bars-pretrain-moco2-1"},
+		{generic, "bars-generic-moco2-1"}, {generic.After(CRT, quick), "bars-generic-moco2-crt-1"}, {arranged("shared"), "bars-shared-moco2-balanced-softmax-1"},
+		{initial.After(CRT, quick), "bars-initial-moco2-crt-1"}, {&tuned, "bars-ce-tuned-1"},
+	} {
+		if got := c.job.Label(); got != c.want {
+			t.Errorf("%s, want %s", got, c.want)
+		}
+	}
+}
