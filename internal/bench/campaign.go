@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -37,7 +38,7 @@ func (s *stubborn) Scores(ctx context.Context, x *tensor.Tensor, out []float64) 
 // the victim's own time: for batches of 128 queries and for single ones. It prints
 // "case queries ms/query overhead", overhead being the rest of the campaign's time
 // as a share of the victim's.
-func runCampaign(seconds float64) error {
+func runCampaign(prefix string, seconds float64) error {
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
 		return err
@@ -57,6 +58,9 @@ func runCampaign(seconds float64) error {
 		{"campaign/multi-noise_tiny3d", models.Tiny3D(1, 10), []int{16, 3, 112, 112}, video.MotionExcited{Noise: video.MultiNoise{}}, 300},
 		{"campaign/geo-trap_tiny3d", models.Tiny3D(1, 10), []int{16, 3, 112, 112}, video.MotionExcited{Noise: video.GeoNoise{}}, 300},
 	} {
+		if !strings.HasPrefix(c.name, prefix) {
+			continue
+		}
 		m, err := zoo.NewModel(c.net, zoo.Info{Name: c.name, Shape: c.shape, Classes: 10}, data.Preprocess{CTHW: len(c.shape) == 4})
 		if err != nil {
 			return err

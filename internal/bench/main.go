@@ -51,12 +51,12 @@ func main() {
 		defer pprof.StopCPUProfile()
 	}
 	var err error
-	switch *prefix {
-	case "saga":
+	switch {
+	case *prefix == "saga":
 		err = runSAGA(*dir)
-	case "campaign":
+	case strings.HasPrefix(*prefix, "campaign"):
 		parallel.SetWorkers(*threads)
-		err = runCampaign(*seconds)
+		err = runCampaign(*prefix, *seconds)
 	default:
 		err = run(*threads, *prefix, *seconds, *set, *dump)
 	}
