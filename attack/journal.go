@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"os"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"sync"
 
 	"github.com/mettleml/mettle/internal/filelock"
+	"github.com/mettleml/mettle/internal/kernel"
 )
 
 // A Journal is an append-only file that keeps the logs of a campaign's samples. It
@@ -209,7 +209,7 @@ func frames(r io.Reader, at, size int64, take func([]byte) error) (int64, error)
 		if _, err := io.ReadFull(r, b); err != nil {
 			return at, err
 		}
-		if crc32.Checksum(b, castagnoli) != binary.LittleEndian.Uint32(head[4:]) {
+		if kernel.Checksum(b) != binary.LittleEndian.Uint32(head[4:]) {
 			if next == size {
 				break // torn: the length was written, the rest not all
 			}
@@ -228,7 +228,7 @@ func holdsFrame(b []byte) bool {
 	for ; len(b) > frameHead; b = b[1:] {
 		n := int64(binary.LittleEndian.Uint32(b))
 		if n > 0 && n <= int64(len(b)-frameHead) && strings.IndexByte("RTU", b[frameHead]) >= 0 &&
-			crc32.Checksum(b[frameHead:frameHead+n], castagnoli) == binary.LittleEndian.Uint32(b[4:]) {
+			kernel.Checksum(b[frameHead:frameHead+n]) == binary.LittleEndian.Uint32(b[4:]) {
 			return true
 		}
 	}
@@ -283,7 +283,7 @@ func (j *Journal) write(payload []byte) error {
 	b = append(b, payload...)
 	j.buf = b
 	binary.LittleEndian.PutUint32(b, uint32(len(payload)))
-	binary.LittleEndian.PutUint32(b[4:], crc32.Checksum(payload, castagnoli))
+	binary.LittleEndian.PutUint32(b[4:], kernel.Checksum(payload))
 	_, err := j.f.Write(b)
 	if err == nil && j.sync {
 		err = j.f.Sync()

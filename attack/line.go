@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/mettleml/mettle/internal/kernel"
+	"github.com/mettleml/mettle/internal/parallel"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 )
@@ -226,8 +226,6 @@ func (q *line) send(ctx context.Context, x *tensor.Tensor, recall func(*Entry) b
 	return q.log.Append(ctx, answer)
 }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
 // digestPixels is the CRC-32C of each half of the pixels. It guards a resumed run against
 // asking something else than before; nobody forges it.
 func digestPixels(x []float32) uint64 {
@@ -235,12 +233,18 @@ func digestPixels(x []float32) uint64 {
 	half := len(b) / 2
 	const large = 1 << 20
 	if len(b) < large {
-		return uint64(crc32.Checksum(b[:half], castagnoli))<<32 | uint64(crc32.Checksum(b[half:], castagnoli))
+		return uint64(kernel.Checksum(b[:half]))<<32 | uint64(kernel.Checksum(b[half:]))
 	}
-	var lo uint32
-	var wg sync.WaitGroup
-	wg.Go(func() { lo = crc32.Checksum(b[:half], castagnoli) })
-	hi := crc32.Checksum(b[half:], castagnoli)
-	wg.Wait()
-	return uint64(lo)<<32 | uint64(hi)
+	h := halves{halves: [2][]byte{b[:half], b[half:]}}
+	parallel.Run(2, &h)
+	return uint64(h.sums[0])<<32 | uint64(h.sums[1])
 }
+
+// halves are summed by different workers.
+type halves struct {
+	halves [2][]byte
+	sums   [2]uint32
+}
+
+// Part implements parallel.Task.
+func (h *halves) Part(k int) { h.sums[k] = kernel.Checksum(h.halves[k]) }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mettleml/mettle/attack"
 	"github.com/mettleml/mettle/internal/kernel"
+	"github.com/mettleml/mettle/internal/parallel"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
 )
@@ -293,35 +294,46 @@ func (l *excitedLoop) generic(a MotionExcited) func() {
 // the guess: frames that share one are moved by the same signs.
 func (l *excitedLoop) signs(lr, eps float64) func() {
 	clean := l.t.Clean.Data()
-	frames := l.t.Clean.Dim(0)
-	n := len(clean) / frames
-	lo, hi, d := make([]float32, len(clean)), make([]float32, len(clean)), make([]float32, n)
-	attack.Linf.Bounds(lo, hi, clean, eps)
-	h := float32(lr)
-	return func() {
-		var last *float64
-		for t := range frames {
-			g := l.prior.Guess(t)
-			if last != &g[0] {
-				against(d, g, h)
-				last = &g[0]
-			}
-			x := l.x[t*n:][:n]
-			kernel.Add(x, x, d)
-			kernel.Maximum(x, x, lo[t*n:][:n])
-			kernel.Minimum(x, x, hi[t*n:][:n])
-		}
-	}
+	s := &signSteps{l: l, n: len(clean) / l.t.Clean.Dim(0), h: float32(lr),
+		lo: make([]float32, len(clean)), hi: make([]float32, len(clean))}
+	attack.Linf.Bounds(s.lo, s.hi, clean, eps)
+	return s.run
 }
 
-// against writes to d steps of length h against the signs of g.
-func against(d []float32, g []float64, h float32) {
-	up := math.Float32bits(-h)
-	for i, v := range g {
-		s := math.Float32frombits(up ^ uint32(math.Float64bits(v)>>32)&(1<<31))
-		if v == 0 || v != v {
-			s = 0
+// signSteps moves a clip against the signs of a guess.
+type signSteps struct {
+	l      *excitedLoop
+	n      int // values of a frame
+	h      float32
+	lo, hi []float32
+	shared bool // all frames have one guess, and d are their steps
+	d      []float32
+}
+
+func (s *signSteps) run() {
+	frames := s.l.t.Clean.Dim(0)
+	g := s.l.prior.Guess(0)
+	if s.shared = &g[0] == &s.l.prior.Guess(frames - 1)[0]; s.shared {
+		if s.d == nil {
+			s.d = make([]float32, s.n)
 		}
-		d[i] = s
+		kernel.SignSteps(s.d, g, -s.h)
+	}
+	parallel.Run(frames, s)
+}
+
+// Part implements parallel.Task: it moves frame t.
+func (s *signSteps) Part(t int) {
+	lo := t * s.n
+	if s.shared {
+		kernel.BoxStep(s.l.x[lo:][:s.n], s.d, s.lo[lo:][:s.n], s.hi[lo:][:s.n])
+		return
+	}
+	var d [2048]float32
+	g := s.l.prior.Guess(t)
+	for i := 0; i < s.n; i += len(d) {
+		n := min(len(d), s.n-i)
+		kernel.SignSteps(d[:n], g[i:i+n], -s.h)
+		kernel.BoxStep(s.l.x[lo+i:][:n], d[:n], s.lo[lo+i:][:n], s.hi[lo+i:][:n])
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/mettleml/mettle/attack"
+	"github.com/mettleml/mettle/internal/kernel"
 	"github.com/mettleml/mettle/zoo"
 )
 
@@ -143,11 +144,11 @@ func (l *excitedLoop) shrink(ctx context.Context, a MotionExcited) error {
 		}
 		if a.Tile > 0 {
 			l.prior.Gradient(g)
-			against(d, g, -1)
+			kernel.SignSteps(d, g, 1)
 			return d, nil
 		}
 		for t := range l.t.Clean.Dim(0) {
-			against(d[t*n:][:n], l.prior.Guess(t), -1)
+			kernel.SignSteps(d[t*n:][:n], l.prior.Guess(t), 1)
 		}
 		return d, nil
 	})

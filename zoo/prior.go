@@ -147,8 +147,15 @@ func (b *Prior) Probes(o *Objective, x, dst []float32) error {
 			}
 		}
 	}
+	if n := b.f * b.frame(); b.f < b.frames && len(t.shared[0]) != n {
+		t.shared = [2][]float32{make([]float32, n), make([]float32, n)}
+	}
 	t.stage = (*priorProbe).displace
 	parallel.Run(b.f, t)
+	if b.f < b.frames {
+		t.stage = (*priorProbe).add
+		parallel.Run(b.frames, t)
+	}
 	t.x, t.dst = nil, nil
 	return nil
 }
@@ -160,17 +167,33 @@ type priorProbe struct {
 	pixels bool
 	length [][2]float64 // squared length of v+e and v-e on one frame of the sample
 	factor [][2]float64
+	shared [2][]float32 // displacements of frames that serve several of the sample
 	stage  func(t *priorProbe, k int)
 }
 
 // Part implements parallel.Task.
 func (t *priorProbe) Part(k int) { t.stage(t, k) }
 
+// measure sums the squares of each row in its order, and the rows in theirs; of four rows
+// at once where each value serves one of the sample.
 func (t *priorProbe) measure(k int) {
 	b := t.b
 	v, e, delta := b.v[k*b.cell():][:b.cell()], b.e[k*b.cell():][:b.cell()], b.delta()
 	var plus, minus float64
-	for lo := 0; lo < len(v); lo += b.sw {
+	row := func(lo int, rowPlus, rowMinus float64) {
+		first, end := served(lo/b.sw%b.sh, b.sh, b.h)
+		plus += float64(end-first) * rowPlus
+		minus += float64(end-first) * rowMinus
+	}
+	lo := 0
+	for ; b.sw == b.w && lo+4*b.sw <= len(v); lo += 4 * b.sw {
+		var p, m [4]float64
+		fourRows(&p, &m, v[lo:], e[lo:], b.sw, delta)
+		for r := range p {
+			row(lo+r*b.sw, p[r], m[r])
+		}
+	}
+	for ; lo < len(v); lo += b.sw {
 		rowPlus, rowMinus := 0.0, 0.0
 		times := 1.0
 		for i, vi := range v[lo : lo+b.sw] {
@@ -180,45 +203,88 @@ func (t *priorProbe) measure(k int) {
 			}
 			ei := float64(delta * e[lo+i])
 			p, m := vi+ei, vi-ei
-			rowPlus += times * p * p
-			rowMinus += times * m * m
+			rowPlus += float64(float64(times*p) * p)
+			rowMinus += float64(float64(times*m) * m)
 		}
-		first, end := served(lo/b.sw%b.sh, b.sh, b.h)
-		plus += float64(end-first) * rowPlus
-		minus += float64(end-first) * rowMinus
+		row(lo, rowPlus, rowMinus)
 	}
 	t.length[k] = [2]float64{plus, minus}
 }
 
+// fourRows are the sums of the squares of v+δe and v-δe in four rows of n. Each sum waits
+// for itself only.
+func fourRows(plus, minus *[4]float64, v, e []float64, n int, delta float64) {
+	v0, v1, v2, v3 := v[:n], v[n:][:n], v[2*n:][:n], v[3*n:][:n]
+	e0, e1, e2, e3 := e[:n], e[n:][:n], e[2*n:][:n], e[3*n:][:n]
+	var p0, p1, p2, p3, m0, m1, m2, m3 float64
+	for i := range v0 {
+		d0, d1, d2, d3 := float64(delta*e0[i]), float64(delta*e1[i]), float64(delta*e2[i]), float64(delta*e3[i])
+		u0, u1, u2, u3 := v0[i]+d0, v1[i]+d1, v2[i]+d2, v3[i]+d3
+		w0, w1, w2, w3 := v0[i]-d0, v1[i]-d1, v2[i]-d2, v3[i]-d3
+		p0 += float64(u0 * u0)
+		p1 += float64(u1 * u1)
+		p2 += float64(u2 * u2)
+		p3 += float64(u3 * u3)
+		m0 += float64(w0 * w0)
+		m1 += float64(w1 * w1)
+		m2 += float64(w2 * w2)
+		m3 += float64(w3 * w3)
+	}
+	*plus, *minus = [4]float64{p0, p1, p2, p3}, [4]float64{m0, m1, m2, m3}
+}
+
+// displace works out the displacements on frame k of the prior. A frame that serves only
+// one of the sample is displaced at once, in pieces that the cache holds.
 func (t *priorProbe) displace(k int) {
-	b := t.b
+	b, n := t.b, t.b.frame()
 	v, e := b.v[k*b.cell():][:b.cell()], b.e[k*b.cell():][:b.cell()]
-	first, end := served(k, b.f, b.frames)
-	n := b.frame()
-	// The displacements lie where the probes of the first frame will.
-	probes := [2][]float32{t.dst[:len(t.x)], t.dst[len(t.x):][:len(t.x)]}
-	up, down := probes[0][first*n:][:n], probes[1][first*n:][:n]
 	fu, fd := t.factor[k][0], t.factor[k][1]
 	eu, ed := fu*b.delta(), fd*b.delta()
-	if b.sh == b.h && b.sw == b.w {
-		for i, vi := range v {
-			up[i] = float32(float64(fu*vi) + float64(eu*e[i]))
-			down[i] = float32(float64(fd*vi) - float64(ed*e[i]))
+	full := b.sh == b.h && b.sw == b.w
+	if full && b.f == b.frames {
+		var up, down [probePiece]float32
+		for lo := 0; lo < n; lo += probePiece {
+			hi := min(lo+probePiece, n)
+			kernel.DisplacePair(up[:hi-lo], down[:hi-lo], v[lo:hi], e[lo:hi], fu, eu, fd, ed)
+			t.move(k*n+lo, up[:hi-lo], down[:hi-lo])
 		}
+		return
+	}
+	var up, down []float32
+	if b.f < b.frames {
+		up, down = t.shared[0][k*n:][:n], t.shared[1][k*n:][:n]
+	} else { // where the probes will be
+		up, down = t.dst[k*n:][:n], t.dst[len(t.x)+k*n:][:n]
+	}
+	if full {
+		kernel.DisplacePair(up, down, v, e, fu, eu, fd, ed)
 	} else {
 		b.spread(up, func(i int) float32 { return float32(float64(fu*v[i]) + float64(eu*e[i])) })
 		b.spread(down, func(i int) float32 { return float32(float64(fd*v[i]) - float64(ed*e[i])) })
 	}
-	for i := end - 1; i >= first; i-- {
-		x := t.x[i*n:][:n] // for both probes while it is in the cache
-		for s, d := range [2][]float32{up, down} {
-			to := probes[s][i*n:][:n]
-			kernel.Add(to, x, d)
-			if t.pixels {
-				kernel.Clamp(to, to, 0, 1)
-			}
-		}
+	if b.f == b.frames {
+		t.move(k*n, up, down)
 	}
+}
+
+// probePiece is how many values are displaced at once.
+const probePiece = 2048
+
+// add displaces frame i of the sample by what serves it.
+func (t *priorProbe) add(i int) {
+	n := t.b.frame()
+	k := i * t.b.f / t.b.frames
+	t.move(i*n, t.shared[0][k*n:][:n], t.shared[1][k*n:][:n])
+}
+
+// move writes the probes from value at of the sample on.
+func (t *priorProbe) move(at int, up, down []float32) {
+	lo, hi := float32(math.Inf(-1)), float32(math.Inf(1))
+	if t.pixels {
+		lo, hi = 0, 1
+	}
+	n := len(up)
+	kernel.ProbePair(t.dst[at:][:n], t.dst[len(t.x)+at:][:n], t.x[at:][:n], up, down, lo, hi)
 }
 
 // spread writes to the planes of a frame the nearest values of the prior's.
@@ -270,9 +336,7 @@ func (t *priorLearn) Part(k int) {
 		}
 	}
 	if !b.Exponential {
-		for i, ei := range e {
-			v[i] += float64(t.step * ei)
-		}
+		kernel.Climb(v, e, t.step)
 		return
 	}
 	for i, vi := range v {

@@ -57,6 +57,7 @@ type Set struct {
 
 	motion motionOps
 	flow   flowOps
+	probe  probeOps
 }
 
 // sets lists every compiled implementation, slowest first.

@@ -15,6 +15,7 @@ var archSets = []*Set{
 		nnet:      avx2NN,
 		motion:    avx2Motion,
 		flow:      avx2Flow,
+		probe:     avx2Probe,
 	},
 	{
 		Name: "avx512",
@@ -27,5 +28,6 @@ var archSets = []*Set{
 		nnet:   avx512NN,
 		motion: avx512Motion,
 		flow:   avx512Flow,
+		probe:  avx512Probe,
 	},
 }
