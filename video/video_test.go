@@ -20,6 +20,14 @@ func TestMain(m *testing.M) {
 	if how := os.Getenv(fakeVariable); how != "" {
 		os.Exit(fakeFFmpeg(how))
 	}
+	if says := os.Getenv(killedEnv); says != "" {
+		dir, budget, _ := strings.Cut(says, "|")
+		if err := killedAttack(dir, budget); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	os.Exit(m.Run())
 }
 
