@@ -235,9 +235,10 @@ func digestPixels(x []float32) uint64 {
 	if len(b) < large {
 		return uint64(kernel.Checksum(b[:half]))<<32 | uint64(kernel.Checksum(b[half:]))
 	}
-	h := halves{halves: [2][]byte{b[:half], b[half:]}}
+	// The end first: it was written last, and may still be in the cache.
+	h := halves{halves: [2][]byte{b[half:], b[:half]}}
 	parallel.Run(2, &h)
-	return uint64(h.sums[0])<<32 | uint64(h.sums[1])
+	return uint64(h.sums[1])<<32 | uint64(h.sums[0])
 }
 
 // halves are summed by different workers.

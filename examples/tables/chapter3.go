@@ -80,12 +80,37 @@ func chapter3(ctx context.Context, c *config) error {
 			return err
 		}
 		rows = append(rows, part...)
-		if err := errors.Join(b.save(), atomicfile.WriteJSON(strings.TrimSuffix(b.path(), ".md")+".json", rows)); err != nil {
+		if err := errors.Join(b.save(), b.saveRows(rows)); err != nil {
+			return err
+		}
+	}
+	if b.wants("3.6") {
+		fmt.Println("== 3.6")
+		part, err := b.table36(ctx)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, part...)
+		if err := b.saveRows(rows); err != nil {
+			return err
+		}
+	}
+	if b.wants(clipPictures...) {
+		fmt.Println("== figures 3.6 to 3.9")
+		if err := b.clipFigures(ctx); err != nil {
 			return err
 		}
 	}
 	fmt.Printf("wrote %s after %v\n", b.path(), time.Since(b.began).Round(time.Second))
 	return b.save()
+}
+
+// clipPictures are the figures that show clips.
+var clipPictures = []string{"f3.6", "f3.7", "f3.8", "f3.9"}
+
+// saveRows writes the rows as JSON beside the page.
+func (b *book) saveRows(rows []clipRow) error {
+	return atomicfile.WriteJSON(strings.TrimSuffix(b.path(), ".md")+".json", rows)
 }
 
 // openClips finds the clips and the victims.
@@ -96,6 +121,7 @@ func openClips(ctx context.Context, c *config) (*book, error) {
 	for _, t := range clipTables {
 		all = append(all, t.name)
 	}
+	all = append(append(all, "3.6"), clipPictures...)
 	var err error
 	if b.wanted, err = list("-only", c.only, all); err != nil {
 		return nil, err
@@ -121,15 +147,22 @@ func openClips(ctx context.Context, c *config) (*book, error) {
 		return nil, err
 	}
 	if c.test != "" {
-		if _, folder, err = folder.Split(strings.Split(c.test, ",")...); err != nil {
+		var train *video.Folder
+		if train, folder, err = folder.Split(strings.Split(c.test, ",")...); err != nil {
 			return nil, fmt.Errorf("-test: %w", err)
 		}
+		b.train = train
 	}
 	// Videos lie in a folder by class: the first n are of all classes in a random order.
 	b.test = data.Subset(folder, rand.New(rand.NewPCG(c.seed, 3)).Perm(folder.Len()))
 	if info.ClassNames != nil {
 		if b.test, err = data.MatchClasses(b.test, info.ClassNames); err != nil {
 			return nil, fmt.Errorf("-data %s and %s: %w", c.data, files[0], err)
+		}
+		if b.train != nil {
+			if b.train, err = data.MatchClasses(b.train, info.ClassNames); err != nil {
+				return nil, fmt.Errorf("-data %s and %s: %w", c.data, files[0], err)
+			}
 		}
 	}
 	if b.data, err = data.Digest(b.test); err != nil {
@@ -197,7 +230,8 @@ func (b *book) clipArm(name string, targeted bool) (a arm, ok bool, err error) {
 // A clipRow is a row as JSON.
 type clipRow struct {
 	Table, Victim, Arm string
-	Summary            attack.Summary
+	Summary            *attack.Summary `json:",omitempty"`
+	Streams            *streamRow      `json:",omitempty"` // table 3.6, which has no summary
 	// Ratio is that of the mean queries over all clips, a failure counting as the budget,
 	// to those of the sampler on the same clips.
 	Ratio   float64          `json:",omitempty"`
@@ -232,7 +266,7 @@ func (b *book) clipTable(ctx context.Context, t clipTable) (rows []clipRow, err 
 		for _, r := range results {
 			r := r.of(v)
 			s := r.summaries()[0]
-			row := clipRow{Table: t.name, Victim: b.victims[v].name, Arm: r.arm.title, Summary: s}
+			row := clipRow{Table: t.name, Victim: b.victims[v].name, Arm: r.arm.title, Summary: &s}
 			ratio, between95 := "", ""
 			for _, ref := range results {
 				if ref.arm.title != sampler || r.arm.title == sampler {
