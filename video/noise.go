@@ -70,11 +70,18 @@ type normal struct {
 func (n *normal) Name() string { return n.name }
 
 // draw returns size values, which are valid until the next call.
-func (n *normal) draw(size int, r *rand.Rand) []float32 {
+func (n *normal) draw(size int, r *rand.Rand) []float32 { return n.drawSome(size, size, size, r) }
+
+// drawSome is draw of which only the first some values of each plane are wanted: the others
+// are anything.
+func (n *normal) drawSome(size, plane, some int, r *rand.Rand) []float32 {
 	if len(n.buf) != size {
 		n.buf = make([]float32, size)
 	}
-	kernel.Normal(n.buf, 0, 1, r.Uint64(), 0)
+	seed := r.Uint64()
+	for lo := 0; lo < size; lo += plane {
+		kernel.Normal(n.buf[lo:][:some], 0, 1, seed, uint64(lo))
+	}
 	return n.buf
 }
 

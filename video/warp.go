@@ -3,6 +3,7 @@ package video
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // A Pad says what lies outside of a frame of noise.
@@ -19,6 +20,7 @@ const (
 // weight. It is bilinear interpolation at given places.
 type grid struct {
 	exact []int32    // one pixel each, or -1 for 0; nil if some place lies between pixels
+	reach int        // how many of a plane's first pixels exact takes from
 	at    [][4]int32 // without exact
 	w     [][4]float32
 }
@@ -56,7 +58,7 @@ func newGrid(h, w int, pad Pad, unaligned bool, place func(i int) (x, y float64)
 		}
 	}
 	if !between {
-		return &grid{exact: exact}
+		return &grid{exact: exact, reach: int(slices.Max(exact)) + 1}
 	}
 	return g
 }
@@ -108,6 +110,21 @@ func (g *grid) apply(dst, src []float32) {
 		for i := range to {
 			at, w := &g.at[i], &g.w[i]
 			to[i] = float32(w[0]*from[at[0]]) + float32(w[1]*from[at[1]]) + (float32(w[2]*from[at[2]]) + float32(w[3]*from[at[3]]))
+		}
+	}
+}
+
+// look writes to the planes of dst what an exact grid takes from those of src.
+func (g *grid) look(dst []float64, src []float32) {
+	n := len(g.exact)
+	for lo := 0; lo < len(dst); lo += n {
+		to, from := dst[lo:lo+n], src[lo:lo+n]
+		for i, at := range g.exact {
+			if at < 0 {
+				to[i] = 0
+			} else {
+				to[i] = float64(from[at])
+			}
 		}
 	}
 }
