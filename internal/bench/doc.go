@@ -257,19 +257,24 @@
 // # Motion
 //
 // Two vCPUs of an Intel Xeon (AVX-512, 2 MB of second-level cache a core), Go 1.26.8,
-// 30 November 2026; FFmpeg 5.1.9 and OpenCV 4.6.0 of Debian, all in one window on an
-// otherwise idle machine: the least time of ours in milliseconds, and its ratio to
-// theirs. FFmpeg's filter works in one thread.
+// 30 November 2026; FFmpeg 5.1.9, OpenCV 4.6.0 and PyTorch 1.13 of Debian, one window for
+// each number of threads with nothing else at work, in the networks' rows the lesser of two
+// times of ours: the least time of ours in milliseconds, and its ratio to theirs. FFmpeg's
+// filter works in one thread.
 //
-//	                                1 thread        2 threads
-//	video/block/full16r7_352x288      .462  .011      .247  .006
-//	video/block/diamond16r7_352x288   .102  .015      .054  .008
-//	video/block/epzs16r7_352x288      .042  .017      .023  .009
-//	video/block/full16r7_1280x720     4.74  .013      2.50  .007
-//	video/block/diamond16r7_1280x720  1.17  .018      .618  .009
-//	video/block/epzs16r7_1280x720     .400  .016      .209  .008
-//	video/flow/farneback_640x480      5.50  .107      3.44  .063
-//	video/flow/tvl1_640x480            162  .155      86.2  .127
+//	                                   1 thread        2 threads
+//	video/block/full16r7_352x288         .450  .012      .235  .006
+//	video/block/diamond16r7_352x288      .095  .019      .053  .008
+//	video/block/epzs16r7_352x288         .041  .018      .023  .011
+//	video/block/full16r7_1280x720        4.62  .014      2.54  .007
+//	video/block/diamond16r7_1280x720     1.10  .018      .616  .009
+//	video/block/epzs16r7_1280x720        .387  .018      .211  .008
+//	video/flow/farneback_640x480         5.54  .116      3.79  .075
+//	video/flow/tvl1_640x480               145  .152      94.8  .137
+//	video/infer/r3d18_16x112x112          285  .477       164  .435
+//	video/infer/c3d_16x112x112            276  .402       153  .348
+//	video/infer/tiny3d_16x112x112        6.26  .095      3.62  .082
+//	video/train/tiny3d_b8_16x32x32       9.96  .247      6.15  .273
 //
 // On two clips of synthetic texture with noise the sums of absolute differences of full
 // search, diamond and three steps were FFmpeg's to the last unit, EPZS's .013 % above.

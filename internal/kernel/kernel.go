@@ -33,8 +33,8 @@
 // algorithms is what was measured with AVX-512. Generic in it are the vec loops
 // that its table does not name, the copying of matrices, depthwise convolutions,
 // the filters of Winograd with stride 2, max pooling with windows other than 2x2,
-// and the normal equations of dense flow; convolution leaves the filling and merging
-// of rows to Go.
+// the normal equations of dense flow, and the steps of an attack by probes; convolution
+// leaves the filling and merging of rows to Go.
 package kernel
 
 import (
