@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"github.com/mettleml/mettle/examples/internal/recipes"
-	"github.com/mettleml/mettle/examples/internal/report"
+	"github.com/mettleml/mettle/internal/report"
 	"github.com/mettleml/mettle/longtail"
 	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/eval"

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mettleml/mettle/attack"
 	"github.com/mettleml/mettle/internal/atomicfile"
+	"github.com/mettleml/mettle/internal/attackpage"
 	"github.com/mettleml/mettle/internal/kernel"
 	"github.com/mettleml/mettle/tensor"
 )
@@ -79,17 +80,18 @@ func besides(path, name string) string {
 // report prints the table and writes what was asked for. What fails does not keep the
 // rest from being written.
 func (p *probe) report() error {
-	for _, t := range p.tables() {
-		fmt.Printf("\n%s", t.table)
+	found := p.findings()
+	for _, t := range found.Tables() {
+		fmt.Printf("\n%s", t.Table)
 	}
 	fmt.Println()
 	if p.robust != nil {
 		fmt.Println(p.robust)
 	}
-	for _, r := range p.remarks() {
+	for _, r := range found.Remarks() {
 		fmt.Println(r)
 	}
-	fmt.Printf("queries: %s\n", p.spent())
+	fmt.Printf("queries: %s\n", found.Spent)
 	var errs []error
 	wrote := func(path string, err error) {
 		if err != nil {
@@ -98,7 +100,7 @@ func (p *probe) report() error {
 		}
 		fmt.Println("wrote", path)
 	}
-	wrote(p.c.report, p.writePage())
+	wrote(p.c.report, writePage(found, p.c.report))
 	if p.c.json != "" {
 		wrote(p.c.json, p.writeRows())
 	}
@@ -112,25 +114,19 @@ func (p *probe) report() error {
 	return errors.Join(errs...)
 }
 
+// findings are what the page is made of.
+func (p *probe) findings() *attackpage.Findings {
+	return &attackpage.Findings{Victim: p.victim, Samples: p.samples, Results: p.results, Labels: p.labels, Robust: p.robust,
+		Goal: p.c.goal, Budget: p.c.budget, Seed: p.c.seed, Platform: attack.ThisPlatform(), Within: p.c.within, Spent: p.spent(), Notes: p.notes,
+		Images: fmt.Sprintf("%d of %s, the same for every attack, all classified rightly when clean; the victim was right on %d of the %d it was asked about to find them",
+			len(p.samples), p.c.data, len(p.samples), p.look.Tried)}
+}
+
 // spent says what all queries were for, those of earlier runs of the journals and those on
 // images that were not finished among them.
 func (p *probe) spent() string {
-	var attacks, clean, verify int
-	for _, res := range p.results {
-		for _, r := range res.Records {
-			attacks += r.Queries
-			clean += r.Clean
-			verify += r.Verify
-		}
-	}
-	text := fmt.Sprintf("%d in all: %d by the attacks, %d to check clean images before them, %d to verify", p.sent+p.look.spent()+p.looked, attacks, clean, verify)
-	if rest := p.got - attacks - clean - verify; rest > 0 {
-		text += fmt.Sprintf(", %d on images that were not finished", rest)
-	}
-	if lost := p.sent - p.got; lost > 0 {
-		text += fmt.Sprintf(", %d that were not answered, which the victim may have charged all the same", lost)
-	}
-	text += fmt.Sprintf("; %d to find the images, %d for the pre-flight, %d for images to begin from", p.look.Tried, p.look.Checks, p.look.Search)
+	text := attackpage.Spent(p.results, p.sent, p.got, p.look.spent()+p.looked) +
+		fmt.Sprintf("; %d to find the images, %d for the pre-flight, %d for images to begin from", p.look.Tried, p.look.Checks, p.look.Search)
 	if p.looked > 0 {
 		text += fmt.Sprintf("; %d by %s to look at the victim", p.looked, ensemble)
 	}
@@ -140,12 +136,12 @@ func (p *probe) spent() string {
 	return text
 }
 
-func (p *probe) writePage() error {
-	page, err := p.page()
+func writePage(found *attackpage.Findings, path string) error {
+	page, err := found.Page()
 	if err != nil {
 		return err
 	}
-	return page.Write(p.c.report)
+	return page.Write(path)
 }
 
 func (p *probe) writeRows() error {

@@ -294,19 +294,3 @@ func TestReportSavesTheRest(t *testing.T) {
 		t.Errorf("%v; the mean of no success is null", rows[0])
 	}
 }
-
-// TestUnsure: queries without an answer are told of in a first run too.
-func TestUnsure(t *testing.T) {
-	for _, c := range []struct {
-		res  attack.Result
-		want string
-	}{
-		{attack.Result{Intents: 5, Answers: 5}, ""},
-		{attack.Result{Intents: 7, Answers: 5}, "of 7 queries sent 2 were not answered, and may have been charged all the same"},
-		{attack.Result{Intents: 5, Answers: 5, Resumed: 2}, "resumed 2 times"},
-	} {
-		if got := unsureOf(&c.res); got != c.want {
-			t.Errorf("%q, want %q", got, c.want)
-		}
-	}
-}

@@ -13,6 +13,7 @@ import (
 	"github.com/mettleml/mettle/examples/internal/datasets"
 	"github.com/mettleml/mettle/examples/internal/meter"
 	"github.com/mettleml/mettle/examples/internal/weights"
+	"github.com/mettleml/mettle/internal/attackpage"
 	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/zoo"
@@ -241,7 +242,7 @@ func (p *probe) attack(ctx context.Context, t task) error {
 	if res != nil {
 		res.Attack = name
 		p.sent, p.got = p.sent+res.Intents, p.got+res.Answers
-		res.Records = slices.DeleteFunc(res.Records, func(r attack.Record) bool { return r.Stop == "" })
+		attackpage.Finished(res)
 		if len(res.Records) > 0 {
 			p.results = append(p.results, res)
 		}
@@ -250,7 +251,7 @@ func (p *probe) attack(ctx context.Context, t task) error {
 		}
 	}
 	if res != nil {
-		if unsure := unsureOf(res); unsure != "" {
+		if unsure := attackpage.Unsure(res); unsure != "" {
 			p.note("%s: %s", name, unsure)
 		}
 	}
@@ -318,20 +319,4 @@ func unfinished(res *attack.Result) int {
 		n -= r.Queries + r.Clean + r.Verify
 	}
 	return n
-}
-
-// unsureOf says for how many queries no answer came although the victim may have charged
-// them, "" if there is no reason to.
-func unsureOf(res *attack.Result) string {
-	text := ""
-	if res.Resumed > 0 {
-		text = fmt.Sprintf("resumed %d times", res.Resumed)
-	}
-	if lost := res.Intents - res.Answers; lost > 0 {
-		if text != "" {
-			text += "; "
-		}
-		text += fmt.Sprintf("of %d queries sent %d were not answered, and may have been charged all the same", res.Intents, lost)
-	}
-	return text
 }

@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"github.com/mettleml/mettle/examples/internal/recipes"
-	"github.com/mettleml/mettle/examples/internal/report"
+	"github.com/mettleml/mettle/internal/report"
 	"github.com/mettleml/mettle/longtail"
 	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/eval"

@@ -13,8 +13,8 @@ import (
 
 	"github.com/mettleml/mettle/attack"
 	"github.com/mettleml/mettle/examples/internal/cells"
-	"github.com/mettleml/mettle/examples/internal/report"
 	"github.com/mettleml/mettle/internal/atomicfile"
+	"github.com/mettleml/mettle/internal/report"
 	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/models"
 	"github.com/mettleml/mettle/tensor"

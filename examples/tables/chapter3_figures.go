@@ -14,8 +14,8 @@ import (
 
 	"github.com/mettleml/mettle/attack"
 	"github.com/mettleml/mettle/examples/internal/cells"
-	"github.com/mettleml/mettle/examples/internal/report"
 	"github.com/mettleml/mettle/internal/atomicfile"
+	"github.com/mettleml/mettle/internal/report"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/video"
 	"github.com/mettleml/mettle/video/motion"

@@ -13,7 +13,7 @@ import (
 	"github.com/mettleml/mettle/autograd"
 	"github.com/mettleml/mettle/examples/internal/cells"
 	"github.com/mettleml/mettle/examples/internal/meter"
-	"github.com/mettleml/mettle/examples/internal/report"
+	"github.com/mettleml/mettle/internal/report"
 	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/data"
 	"github.com/mettleml/mettle/nn/models"

@@ -10,7 +10,7 @@ import (
 	"github.com/mettleml/mettle/attack"
 	"github.com/mettleml/mettle/examples/internal/cast"
 	"github.com/mettleml/mettle/examples/internal/cells"
-	"github.com/mettleml/mettle/examples/internal/report"
+	"github.com/mettleml/mettle/internal/report"
 )
 
 // checkpoints are the query counts at which the distance of attacks on labels is

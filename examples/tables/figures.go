@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"github.com/mettleml/mettle/attack"
-	"github.com/mettleml/mettle/examples/internal/report"
+	"github.com/mettleml/mettle/internal/report"
 )
 
 // figure21 is success against queries, of the attacks that need no ball.

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/mettleml/mettle/autograd"
-	"github.com/mettleml/mettle/examples/internal/report"
+	"github.com/mettleml/mettle/internal/report"
 	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/nn/models"
 	"github.com/mettleml/mettle/tensor"

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/mettleml/mettle/attack"
-	"github.com/mettleml/mettle/examples/internal/report"
 	"github.com/mettleml/mettle/internal/atomicfile"
 	"github.com/mettleml/mettle/internal/kernel"
+	"github.com/mettleml/mettle/internal/report"
 )
 
 func (b *book) path() string {

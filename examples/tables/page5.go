@@ -9,8 +9,8 @@ import (
 
 	"github.com/mettleml/mettle/examples/internal/cells"
 	"github.com/mettleml/mettle/examples/internal/recipes"
-	"github.com/mettleml/mettle/examples/internal/report"
 	"github.com/mettleml/mettle/internal/atomicfile"
+	"github.com/mettleml/mettle/internal/report"
 	"github.com/mettleml/mettle/longtail"
 )
 

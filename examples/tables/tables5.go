@@ -8,7 +8,7 @@ import (
 	"github.com/mettleml/mettle/examples/internal/cells"
 	"github.com/mettleml/mettle/examples/internal/datasets"
 	"github.com/mettleml/mettle/examples/internal/recipes"
-	"github.com/mettleml/mettle/examples/internal/report"
+	"github.com/mettleml/mettle/internal/report"
 	"github.com/mettleml/mettle/nn"
 	"github.com/mettleml/mettle/ssl"
 )

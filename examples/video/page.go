@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/mettleml/mettle/attack"
-	"github.com/mettleml/mettle/examples/internal/report"
 	"github.com/mettleml/mettle/internal/kernel"
+	"github.com/mettleml/mettle/internal/report"
 	"github.com/mettleml/mettle/tensor"
 	"github.com/mettleml/mettle/video"
 	"github.com/mettleml/mettle/video/motion"

@@ -1,4 +1,4 @@
-package main
+package attackpage
 
 import (
 	"cmp"
@@ -9,30 +9,30 @@ import (
 	"slices"
 
 	"github.com/mettleml/mettle/attack"
-	"github.com/mettleml/mettle/examples/internal/report"
+	"github.com/mettleml/mettle/internal/report"
 )
 
-// A titled table is one with what is said of it.
-type titled struct {
-	title string
-	table *report.Table
-	text  []string
+// A Titled table is one with what is said of it.
+type Titled struct {
+	Title string
+	Table *report.Table
+	Text  []string
 }
 
-// tables are the protocol's result: one table for attacks on scores or with gradients,
+// Tables are the protocol's result: one table for attacks on scores or with gradients,
 // which look for a first success, and one for attacks on labels, which begin with a
 // success far away and come nearer.
-func (p *probe) tables() []titled {
-	var all []titled
-	if t := p.table(); len(t.Rows) > 0 {
-		all = append(all, titled{"Result", t, nil})
+func (f *Findings) Tables() []Titled {
+	var all []Titled
+	if t := f.table(); len(t.Rows) > 0 {
+		all = append(all, Titled{"Result", t, nil})
 	}
-	if t := p.labelTable(); len(t.Rows) > 0 {
+	if t := f.labelTable(); len(t.Rows) > 0 {
 		title := "Result"
 		if len(all) > 0 {
 			title = "Attacks on labels"
 		}
-		all = append(all, titled{title, t, []string{"They are told nothing but the victim's class. They begin with an image of another class, far away, and come nearer: what counts is how near they are after so many queries."}})
+		all = append(all, Titled{title, t, []string{"They are told nothing but the victim's class. They begin with an image of another class, far away, and come nearer: what counts is how near they are after so many queries."}})
 	}
 	return all
 }
@@ -69,11 +69,11 @@ func won(s attack.Summary, text string) string {
 }
 
 // table has a row for each attack on scores or with gradients (thesis tables 2.4 and 2.5).
-func (p *probe) table() *report.Table {
+func (f *Findings) table() *report.Table {
 	t := &report.Table{Help: help, Head: []string{" attack", "n", "success", "[95 %]", "queries", "[95 %]", "median", "mean, all", "median, all",
 		"best L2", "[95 %]", "Linf", "L0", "at query", "verified", "8 bits", "s"}}
-	for _, r := range p.results {
-		if p.labels[r.Attack] {
+	for _, r := range f.Results {
+		if f.Labels[r.Attack] {
 			continue
 		}
 		s := r.Summary()
@@ -93,26 +93,26 @@ var marks = []struct {
 }{{"1k", 1000}, {"2.5k", 2500}, {"10k", 10000}}
 
 // labelTable has a row for each attack on labels.
-func (p *probe) labelTable() *report.Table {
+func (f *Findings) labelTable() *report.Table {
 	t := &report.Table{Help: help, Head: []string{" attack", "n", "success", "[95 %]", " norm"}}
 	for _, m := range marks {
-		if m.queries <= p.c.budget {
+		if m.queries <= f.Budget {
 			t.Head = append(t.Head, m.head)
 		}
 	}
 	t.Head = append(t.Head, "at the end", "best L2", "[95 %]", "Linf", "L0", "verified", "8 bits", "s")
-	for _, r := range p.results {
-		if !p.labels[r.Attack] {
+	for _, r := range f.Results {
+		if !f.Labels[r.Attack] {
 			continue
 		}
 		s := r.Summary()
 		row := []string{s.Attack, fmt.Sprint(s.Samples), percent(s.SuccessRate), between(s.SuccessCI, func(v float64) string { return whole(100 * v) }), fmt.Sprint(r.Norm)}
 		for _, m := range marks {
-			if m.queries <= p.c.budget {
-				row = append(row, distance(medianAt(r, m.queries)))
+			if m.queries <= f.Budget {
+				row = append(row, distance(medianAt(r, r.Norm, m.queries)))
 			}
 		}
-		t.Rows = append(t.Rows, append(row, distance(medianAt(r, p.c.budget)), won(s, two(s.L2Mean)), won(s, between(s.L2CI, two)), won(s, two(s.LinfMean)),
+		t.Rows = append(t.Rows, append(row, distance(medianAt(r, r.Norm, f.Budget)), won(s, two(s.L2Mean)), won(s, between(s.L2CI, two)), won(s, two(s.LinfMean)),
 			won(s, whole(s.L0Mean)), percent(s.VerifiedRate), percent(s.Verified8Rate), fmt.Sprintf("%.1f", s.Seconds)))
 	}
 	return t
@@ -120,15 +120,16 @@ func (p *probe) labelTable() *report.Table {
 
 // medianAt is the median over the images of the distance after so many queries, in the
 // attack's norm: infinite if half of them have no success by then.
-func medianAt(r *attack.Result, queries int) float64 {
-	if len(r.Records) == 0 {
+func medianAt(r *attack.Result, n attack.Norm, queries int) float64 {
+	records := attacked(r)
+	if len(records) == 0 {
 		return math.Inf(1)
 	}
-	d := make([]float64, len(r.Records))
-	for i := range r.Records {
+	d := make([]float64, len(records))
+	for i := range records {
 		d[i] = math.Inf(1)
-		if pt, ok := r.Records[i].At(queries, r.Norm); ok {
-			d[i] = pt.Distance(r.Norm)
+		if pt, ok := records[i].At(queries, n); ok {
+			d[i] = pt.Distance(n)
 		}
 	}
 	slices.Sort(d)
@@ -143,12 +144,15 @@ func distance(v float64) string {
 }
 
 // each has a row for each image and attack.
-func (p *probe) each() *report.Table {
+func (f *Findings) each() *report.Table {
 	t := &report.Table{Head: []string{" attack", "image", " name", "label", "wanted", "answer", " success", "queries", "best L2", "Linf", "L0", "at query", " verified", " 8 bits", "queries in all"}}
 	yes := map[bool]string{true: "yes", false: "no"}
-	for _, r := range p.results {
+	for _, r := range f.Results {
 		for _, rec := range r.Records {
 			row := []string{r.Attack, fmt.Sprint(rec.Index), rec.Name, fmt.Sprint(rec.Label), "any", fmt.Sprint(rec.Answer), yes[rec.Success], "", "", "", "", "", "", "", fmt.Sprint(rec.Queries)}
+			if rec.Skipped() {
+				row[6] = "skipped"
+			}
 			if rec.Target >= 0 {
 				row[4] = fmt.Sprint(rec.Target)
 			}
@@ -163,9 +167,9 @@ func (p *probe) each() *report.Table {
 }
 
 // settings has a row for each option of each attack.
-func (p *probe) settings() *report.Table {
+func (f *Findings) settings() *report.Table {
 	t := &report.Table{Head: []string{" attack", " option", " value"}}
-	for _, r := range p.results {
+	for _, r := range f.Results {
 		t.Rows = append(t.Rows, []string{r.Attack, "norm", fmt.Sprint(r.Norm)})
 		var options map[string]json.RawMessage
 		if json.Unmarshal(r.Options, &options) != nil {
@@ -180,9 +184,9 @@ func (p *probe) settings() *report.Table {
 }
 
 // recordsJSON is what every attack found on every image, without the pixels.
-func (p *probe) recordsJSON() ([]byte, error) {
-	lean := make([]attack.Result, len(p.results))
-	for i, r := range p.results {
+func (f *Findings) recordsJSON() ([]byte, error) {
+	lean := make([]attack.Result, len(f.Results))
+	for i, r := range f.Results {
 		lean[i] = *r
 		lean[i].Records = slices.Clone(r.Records)
 		for k := range lean[i].Records {

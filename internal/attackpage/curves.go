@@ -1,4 +1,4 @@
-package main
+package attackpage
 
 import (
 	"fmt"
@@ -6,18 +6,18 @@ import (
 	"slices"
 
 	"github.com/mettleml/mettle/attack"
-	"github.com/mettleml/mettle/examples/internal/report"
+	"github.com/mettleml/mettle/internal/report"
 )
 
 // within is the L2 distance up to which the curves count a success: what was asked for,
 // or else what 95 % of all the successes lie within, with two digits. So it fits any size
 // of images and any radius.
-func (p *probe) within() float64 {
-	if p.c.within > 0 {
-		return p.c.within
+func (f *Findings) within() float64 {
+	if f.Within > 0 {
+		return f.Within
 	}
 	var all []float64
-	for _, r := range p.results {
+	for _, r := range f.Results {
 		for _, rec := range r.Records {
 			if rec.Success && !math.IsInf(rec.Best.L2, 0) {
 				all = append(all, rec.Best.L2)
@@ -34,11 +34,12 @@ func (p *probe) within() float64 {
 }
 
 // successCurves are the shares of images with a success within the limit.
-func (p *probe) successCurves(within float64) *report.Chart {
+func (f *Findings) successCurves(within float64) *report.Chart {
 	c := &report.Chart{Title: fmt.Sprintf("success within L2 %.3g", within), X: "queries", Y: "share of images", LogX: true, YMax: 1}
-	for _, r := range p.results {
+	for _, r := range f.Results {
 		var at []int
-		for _, rec := range r.Records {
+		records := attacked(r)
+		for _, rec := range records {
 			for _, q := range rec.Trace {
 				if q.L2 <= within {
 					at = append(at, q.Queries)
@@ -46,7 +47,7 @@ func (p *probe) successCurves(within float64) *report.Chart {
 				}
 			}
 		}
-		c.Series = append(c.Series, report.Successes(r.Attack, at, len(r.Records), p.c.budget))
+		c.Series = append(c.Series, report.Successes(r.Attack, at, len(records), f.Budget))
 	}
 	return c
 }
@@ -56,21 +57,13 @@ func (p *probe) successCurves(within float64) *report.Chart {
 const maxDistance = 2
 
 // distanceCurves are the medians of the distance reached.
-func (p *probe) distanceCurves(within float64) *report.Chart {
+func (f *Findings) distanceCurves(within float64) *report.Chart {
 	c := &report.Chart{Title: "median distance of the nearest success", X: "queries", Y: "L2", LogX: true}
-	for _, r := range p.results {
+	for _, r := range f.Results {
 		s := report.Series{Name: r.Attack, Step: true}
-		for q := 1.0; q < float64(p.c.budget)*1.08; q *= 1.08 {
-			d := make([]float64, len(r.Records))
-			for i := range r.Records {
-				d[i] = math.Inf(1)
-				if pt, ok := r.Records[i].At(int(q), attack.L2); ok {
-					d[i] = pt.L2
-				}
-			}
-			slices.Sort(d)
-			if m := d[len(d)/2]; m <= maxDistance*within {
-				s.X = append(s.X, min(q, float64(p.c.budget)))
+		for q := 1.0; q < float64(f.Budget)*1.08; q *= 1.08 {
+			if m := medianAt(r, attack.L2, int(q)); m <= maxDistance*within {
+				s.X = append(s.X, min(q, float64(f.Budget)))
 				s.Y = append(s.Y, m)
 			}
 		}
