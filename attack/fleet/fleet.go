@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mettleml/mettle/attack"
+	"github.com/mettleml/mettle/zoo"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -339,6 +340,37 @@ func (f *Fleet) readRecord(ctx context.Context, id unitID) (*doneUnit, error) {
 		return done, err
 	}
 	return nil, fmt.Errorf("fleet: log %s has no record, and the campaign says that the unit is done: %w", id.log(), ErrLost)
+}
+
+// Contents are what a campaign consists of.
+type Contents struct {
+	File     File // without what may change: limit, rate
+	Victim   zoo.Info
+	Platform attack.Platform // of the workers
+}
+
+// Contents reads what a campaign consists of. The victim is not asked.
+func (f *Fleet) Contents(ctx context.Context, campaign string) (*Contents, error) {
+	c, d, err := f.describe(ctx, campaign)
+	if err != nil {
+		return nil, err
+	}
+	return &Contents{File: d.File, Victim: d.Victim, Platform: c.Platform}, nil
+}
+
+// Samples reads what a campaign attacks.
+func (f *Fleet) Samples(ctx context.Context, campaign string) ([]attack.Sample, error) {
+	_, d, err := f.describe(ctx, campaign)
+	if err != nil {
+		return nil, err
+	}
+	samples := make([]attack.Sample, len(d.Samples))
+	for i := range samples {
+		if samples[i], err = readSample(ctx, f.Objects, d.Samples[i]); err != nil {
+			return nil, err
+		}
+	}
+	return samples, nil
 }
 
 // describe reads what a campaign consists of.

@@ -35,6 +35,7 @@ type description struct {
 	Networks map[string]string `json:"networks,omitempty"` // objects, "" for one that the library ships
 	Plans    []json.RawMessage `json:"plans"`
 	Samples  []string          `json:"samples"` // objects
+	Victim   zoo.Info          `json:"victim"`  // as far as a report tells it
 }
 
 func campaignKey(name string) string { return "campaign." + name }
@@ -215,6 +216,7 @@ func (f *Fleet) prepare(ctx context.Context, file *File) (*description, *Campaig
 		}
 		d.Samples = append(d.Samples, name)
 	}
+	d.Victim = zoo.Info{Name: o.info.Name, Shape: o.info.Shape, Classes: o.info.Classes, Scores: o.info.Scores}
 	return d, c, nil
 }
 
@@ -246,6 +248,14 @@ func appendPixels(b []byte, x *tensor.Tensor) []byte {
 		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
 	}
 	return b
+}
+
+func readSample(ctx context.Context, o Objects, name string) (attack.Sample, error) {
+	b, err := o.Get(ctx, name)
+	if err != nil {
+		return attack.Sample{}, err
+	}
+	return decodeSample(b)
 }
 
 func decodeSample(b []byte) (s attack.Sample, err error) {

@@ -152,6 +152,7 @@ type opened struct {
 	networks  map[string][]byte // files; nil for those that the library ships
 	campaigns []*attack.Campaign
 	samples   []attack.Sample
+	info      zoo.Info // of the victim
 }
 
 func (f *File) open(ctx context.Context) (o *opened, err error) {
@@ -175,7 +176,8 @@ func (f *File) open(ctx context.Context) (o *opened, err error) {
 	if o.campaigns, err = f.campaigns(v, nets); err != nil {
 		return nil, err
 	}
-	if o.samples, err = f.load(v.Info()); err != nil {
+	o.info = v.Info()
+	if o.samples, err = f.load(o.info); err != nil {
 		return nil, err
 	}
 	return o, nil

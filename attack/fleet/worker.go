@@ -526,11 +526,7 @@ func (w *Worker) join(ctx context.Context, name string) (*joined, error) {
 	}
 	for p, one := range all {
 		plan, err := one.Adopt(d.Plans[p], func(u attack.Unit) (attack.Sample, error) {
-			b, err := w.f.Objects.Get(ctx, d.Samples[u.Index])
-			if err != nil {
-				return attack.Sample{}, err
-			}
-			return decodeSample(b)
+			return readSample(ctx, w.f.Objects, d.Samples[u.Index])
 		})
 		if err != nil {
 			return nil, fmt.Errorf("fleet: campaign %s: %w", name, err)

@@ -32,6 +32,7 @@ func run(ctx context.Context, args []string) error {
 	fs := flags("run", "CAMPAIGN.json")
 	dir := fs.String("dir", "", "directory to keep the campaign in; default: the campaign file's, with .fleet in place of .json")
 	out := fs.String("out", "", "file for the results as JSON; default: the campaign file's, with -results.json in place of .json")
+	report := fs.String("report", "", reportHelp)
 	units := fs.Int("units", 0, "units at a time; 0: as many as there are processors")
 	metrics := fs.String("metrics", "", "address to serve metrics for Prometheus on; default: none")
 	quiet := fs.Bool("quiet", false, "do not tell how far it is")
@@ -49,7 +50,7 @@ func run(ctx context.Context, args []string) error {
 	if *out == "" {
 		*out = stem + "-results.json"
 	}
-	if err := atomicfile.Check(*out); err != nil {
+	if err := writable(*out, *report); err != nil {
 		return err
 	}
 	s, err := server.Start(server.Options{Dir: filepath.Join(*dir, "server"), Name: "here", Log: command.Logf})
@@ -95,7 +96,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := results(ctx, f, c.Name, *out, !done); err != nil {
+	if err := results(ctx, f, c.Name, *out, *report, !done); err != nil {
 		return err
 	}
 	if !done {
@@ -144,8 +145,21 @@ func progress(ctx context.Context, f *fleet.Fleet, campaign string) (end func())
 	}
 }
 
+const reportHelp = "page to write, as examples/probe does: tables, curves and pictures; default: none"
+
+// writable reports what cannot be written, before it has cost anything.
+func writable(paths ...string) error {
+	var errs []error
+	for _, p := range paths {
+		if p != "" {
+			errs = append(errs, atomicfile.Check(p))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // results writes and prints what a campaign found.
-func results(ctx context.Context, f *fleet.Fleet, campaign, out string, partial bool) error {
+func results(ctx context.Context, f *fleet.Fleet, campaign, out, report string, partial bool) error {
 	all, err := f.Fetch(ctx, campaign, partial)
 	if err != nil {
 		return err
@@ -157,12 +171,35 @@ func results(ctx context.Context, f *fleet.Fleet, campaign, out string, partial 
 	if err := atomicfile.WriteFile(out, append(b, '\n')); err != nil {
 		return err
 	}
-	for _, r := range all {
-		s := r.Summary()
-		fmt.Printf("%s: %d attacked, %d skipped, success %.0f %%, mean queries %.0f, mean L2 %.3f; %d queries sent, %d answered\n",
-			s.Attack, s.Samples, s.Skipped, 100*s.SuccessRate, s.QueriesMean, s.L2Mean, r.Intents, r.Answers)
+	c, err := f.Contents(ctx, campaign)
+	if err != nil {
+		return err
 	}
-	fmt.Println("results in", out)
+	found, err := findings(c, all)
+	if err != nil {
+		return err
+	}
+	for _, t := range found.Tables() {
+		fmt.Printf("%s\n", t.Table)
+	}
+	for _, n := range append(found.Notes, found.Remarks()...) {
+		fmt.Println("note:", n)
+	}
+	fmt.Printf("queries: %s\nwrote %s\n", found.Spent, out)
+	if report == "" {
+		return nil
+	}
+	if found.Samples, err = f.Samples(ctx, campaign); err != nil {
+		return err
+	}
+	page, err := found.Page()
+	if err != nil {
+		return err
+	}
+	if err := page.Write(report); err != nil {
+		return err
+	}
+	fmt.Println("wrote", report)
 	return nil
 }
 
@@ -296,6 +333,7 @@ func fetch(ctx context.Context, args []string) error {
 	var r command.Remote
 	r.Flags(fs)
 	out := fs.String("out", "", "file for the results as JSON; default: CAMPAIGN-results.json")
+	report := fs.String("report", "", reportHelp)
 	partial := fs.Bool("partial", false, "also if units are not done; their records have an empty stop")
 	if err := command.Parse(fs, args, 2, 2); err != nil {
 		return err
@@ -303,12 +341,15 @@ func fetch(ctx context.Context, args []string) error {
 	if *out == "" {
 		*out = fs.Arg(1) + "-results.json"
 	}
+	if err := writable(*out, *report); err != nil {
+		return err
+	}
 	f, closing, err := r.Open(ctx, fs.Arg(0), false)
 	if err != nil {
 		return err
 	}
 	defer closing()
-	return results(ctx, f, fs.Arg(1), *out, *partial)
+	return results(ctx, f, fs.Arg(1), *out, *report, *partial)
 }
 
 // stopCampaign stops a campaign.
