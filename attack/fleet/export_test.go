@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"testing"
 	"time"
 
 	"github.com/mettleml/mettle/attack"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // SetSkew makes this process read a wall clock that is wrong by d; its monotonic clock is
@@ -27,14 +29,21 @@ func ChangePlatform(ctx context.Context, f *Fleet, campaign string, change func(
 	})
 }
 
+// CallsName is the campaign of RunCalls.
+const CallsName = simName
+
+// PrepareCalls stores the documents of a campaign of so many units.
+func PrepareCalls(ctx context.Context, s Store, units int) error {
+	c, err1 := json.Marshal(Campaign{Name: simName, Units: []int{units}, Attacks: []string{"calls"}})
+	m, err2 := json.Marshal(Money{Units: units})
+	put := func(key string, b []byte) error {
+		return s.Update(ctx, key, func([]byte) ([]byte, error) { return b, nil })
+	}
+	return errors.Join(err1, err2, put(campaignKey(simName), c), put(moneyKey(simName), m))
+}
+
 // RunCalls runs a unit of so many calls of one query.
 func RunCalls(ctx context.Context, s Store, j *Journal, i, calls int) error {
-	if i == 0 {
-		err := s.Update(ctx, moneyKey(simName), func([]byte) ([]byte, error) { return json.Marshal(Money{Units: 1000}) })
-		if err != nil {
-			return err
-		}
-	}
 	id := simUnit(i)
 	l, _, err := takeOver(ctx, s, nil, j, nil, id, "w")
 	if err != nil {
@@ -54,4 +63,17 @@ func RunCalls(ctx context.Context, s Store, j *Journal, i, calls int) error {
 		return err
 	}
 	return s.Trim(ctx, id.log(), l.pos)
+}
+
+// Stored is how many bytes logs and documents take at the servers.
+func Stored(t testing.TB, f *Fleet) (sum uint64) {
+	t.Helper()
+	for _, s := range []jetstream.Stream{f.stream.logs, f.stream.docs} {
+		info, err := s.Info(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += info.State.Bytes
+	}
+	return sum
 }

@@ -2,11 +2,13 @@ package fleet_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -221,6 +223,112 @@ func TestKills(t *testing.T) {
 			if c.remember > 0 && paid != need {
 				t.Errorf("the victim remembers what it was asked, and counts %d queries where %d are needed", paid, need)
 			}
+		})
+	}
+}
+
+// TestLimitUnderKills: a campaign's limit is what is needed, one more or one less, and
+// workers and servers are killed. It never spends more. When it is stopped nothing is
+// stranded: all that was reserved was announced. With as much more as is missing it
+// finishes exactly there, and with one less it does not.
+func TestLimitUnderKills(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes; not in -short")
+	}
+	seed := testSeed(t)
+	samples, kills, sweep := 3, 4, []int64{-1}
+	if long() {
+		samples, kills, sweep = 12, 14, []int64{-1, 0, 1}
+	}
+	quick := startVictim(t, victimArgs{})
+	for i, d := range sweep {
+		t.Run(fmt.Sprintf("need%+d", d), func(t *testing.T) {
+			v := startVictim(t, victimArgs{Delay: 8 * time.Millisecond})
+			file := campaign(t, samples, v.url(), slowly)
+			local := *file
+			local.Victim.URL, local.Victim.Identity = quick.url(), v.url()
+			want, need := undisturbed(t, &local)
+			x := newChaos(t, seed+uint64(i), v, 1+2*(i%2), 3)
+			ctx := context.Background()
+			submit := func(limit int64) {
+				t.Helper()
+				file.Limit = limit
+				if _, err := x.f.Submit(ctx, file); err != nil {
+					t.Fatal(err)
+				}
+			}
+			// ended waits until the campaign is done or stopped for want of money, and
+			// compares the counts.
+			ended := func() (done bool, a *fleet.Audit) {
+				t.Helper()
+				waitFor(t, 2*time.Minute, "the campaign", func() error {
+					short, cancel := context.WithTimeout(ctx, 10*time.Second)
+					defer cancel()
+					var stopped string
+					var err error
+					if done, stopped, err = x.f.Finished(short, "test"); err != nil || done {
+						return err
+					}
+					if stopped == "" {
+						return errors.New("it is neither done nor stopped")
+					}
+					if !strings.HasPrefix(stopped, "the limit is reached") {
+						t.Fatal(stopped)
+					}
+					return nil
+				})
+				a, err := x.f.Audit(ctx, "test")
+				if err != nil {
+					t.Fatal(err)
+				}
+				paid := v.paid()
+				t.Logf("limit %d: done %v, %d intents, %d answers, %d paid; one process needs %d; kills %v", a.Limit, done, a.Intents, a.Answers, paid, need, x.kills)
+				if a.Answers > paid || paid > a.Intents || a.Intents > a.Limit {
+					t.Errorf("%d answers, %d paid, %d intents, limit %d", a.Answers, paid, a.Intents, a.Limit)
+				}
+				if a.Committed != a.Intents {
+					t.Errorf("%d queries are stranded in reservations", a.Committed-a.Intents)
+				}
+				// What was announced and not answered is wasted, and finishing takes that more.
+				if wasted := a.Intents - a.Answers; done && a.Answers != need || done && a.Limit < need+wasted {
+					t.Errorf("it is done with a limit of %d after %d answers; one process needs %d", a.Limit, a.Answers, need)
+				}
+				return done, a
+			}
+			submit(need + d)
+			for i := range x.workers {
+				x.startWorker(i)
+			}
+			time.Sleep(500 * time.Millisecond)
+			for x.total() < kills && !t.Failed() {
+				time.Sleep(time.Duration(x.r.IntN(500)) * time.Millisecond)
+				x.killOne()
+				if x.total()%4 == 1 {
+					x.watch(need + d)
+				}
+			}
+			done, a := ended()
+			if done && d < 0 {
+				t.Errorf("it is done with a limit of %d, and one process needs %d", need+d, need)
+			}
+			for try := 0; !done; try++ {
+				missing := need - a.Answers
+				if try == 0 && missing > 0 { // one less than is missing
+					submit(a.Intents + missing - 1)
+					if done, a = ended(); done {
+						t.Error("it is done with less than was missing")
+					}
+					missing = need - a.Answers
+				}
+				submit(a.Intents + missing)
+				if done, a = ended(); done && a.Intents != a.Limit {
+					t.Errorf("it is done after %d intents, and the limit is %d", a.Intents, a.Limit)
+				}
+				if try == 5 { // a busy machine may make the queue hand units out twice
+					t.Fatal("whatever the limit, some of it is wasted")
+				}
+			}
+			same(t, x.f, want)
 		})
 	}
 }

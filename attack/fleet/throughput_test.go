@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -31,7 +32,7 @@ func TestThroughput(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			make := func(first int) *fleet.File {
-				text := fmt.Sprintf(`{"name": "test", "victim": {"url": %q}, "budget": %d, "seed": 3,
+				text := fmt.Sprintf(`{"name": "test", "victim": {"url": %q, "batch": 128}, "budget": %d, "seed": 3,
 					"samples": {"images": "t10k-first-images.idx3.gz", "labels": "t10k-first-labels.idx1.gz", "first": %d, "n": %d},
 					"attacks": [{"attack": %q, "options": %s}]}`, v.url(), c.budget, first, 6, c.attack, c.options)
 				f, err := fleet.ParseFile([]byte(text), filepath.Join("..", "..", "examples", "internal", "datasets", "digits"))
@@ -42,6 +43,7 @@ func TestThroughput(t *testing.T) {
 			}
 			ctx := context.Background()
 			var best [2]float64
+			arrived := len(v.arrivals())
 			for range 2 {
 				// Three independent probes, six samples each.
 				before, begun := v.paid(), time.Now()
@@ -97,7 +99,15 @@ func TestThroughput(t *testing.T) {
 				f.Close()
 				s.procs[0].kill()
 			}
-			t.Logf("%s: three probes %.0f queries per second, a fleet of three workers %.0f: %.2f", c.name, best[0], best[1], best[1]/best[0])
+			asked, all := 0, v.arrivals()[arrived:]
+			for _, a := range all {
+				asked += a.N
+			}
+			mean := float64(asked) / float64(len(all))
+			t.Logf("%s, %.1f queries on average: three probes %.0f queries per second, a fleet of three workers %.0f: %.2f", c.name, mean, best[0], best[1], best[1]/best[0])
+			if c.least > 0 && mean < 60 {
+				t.Errorf("calls carry %.1f queries, about 64 are wanted", mean)
+			}
 			if best[1] < c.least*best[0] {
 				t.Errorf("the fleet reaches %.2f of three probes, at least %.2f is wanted", best[1]/best[0], c.least)
 			}
@@ -105,38 +115,56 @@ func TestThroughput(t *testing.T) {
 	}
 }
 
-// TestFlatMemory: the store, the status and the memory of a worker do not grow with the
-// number of calls: 100,000 with -long.
+// TestFlatMemory: the server's data, the status and the memory of a worker and a server
+// do not grow with the number of calls, each of which is flushed four times: 100,000 with
+// -long.
 func TestFlatMemory(t *testing.T) {
-	calls := 3000
+	calls := 1000
 	if long() {
 		calls = 100_000
 	}
+	const units = 20
 	ctx := context.Background()
-	m := &fleet.Memory{}
-	var j *fleet.Journal
-	if long() { // it flushes twice for each call
-		var err error
-		if j, err = fleet.OpenJournal(t.TempDir()); err != nil {
+	_, f := embedded(t)
+	j, err := fleet.OpenJournal(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	if err := fleet.PrepareCalls(ctx, f.Store, units); err != nil {
+		t.Fatal(err)
+	}
+	type size struct{ heap, data, status, seconds float64 }
+	measure := func() size {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		begun := time.Now()
+		st, err := f.Status(ctx, fleet.CallsName)
+		if err != nil {
 			t.Fatal(err)
 		}
-		defer j.Close()
-	}
-	var before, after runtime.MemStats
-	unit := func(i, calls int) {
-		if err := fleet.RunCalls(ctx, m, j, i, calls); err != nil {
+		seconds := time.Since(begun).Seconds()
+		var text bytes.Buffer
+		if err := st.Write(&text); err != nil {
 			t.Fatal(err)
 		}
+		return size{float64(m.HeapAlloc), float64(fleet.Stored(t, f)), float64(text.Len()), seconds}
 	}
-	unit(0, 100)
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	for i := range calls / 1000 {
-		unit(i+1, 1000)
+	var early, late size
+	begun := time.Now()
+	for i := range units {
+		if err := fleet.RunCalls(ctx, f.Store, j, i, calls/units); err != nil {
+			t.Fatal(err)
+		}
+		if i == units/4-1 { // buffers are as large as they get
+			early = measure()
+		}
 	}
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 4<<20 {
-		t.Errorf("%d bytes more are in use after %d calls", grown, calls)
+	late = measure()
+	t.Logf("%d calls in %v: heap %.0f and then %.0f bytes, the server's data %.0f and %.0f, the status %.0f and %.0f in %.2f and %.2f s",
+		calls, time.Since(begun).Round(time.Second), early.heap, late.heap, early.data, late.data, early.status, late.status, early.seconds, late.seconds)
+	if late.heap > early.heap+4<<20 || late.data > early.data+units*1000 || late.status > early.status+20 || late.seconds > early.seconds+1 {
+		t.Errorf("after %d calls something has grown", calls)
 	}
 }
