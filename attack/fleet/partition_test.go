@@ -5,6 +5,7 @@ package fleet_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -95,10 +96,39 @@ func (w *network) route(i int, what string, j int) {
 	}
 }
 
-// TestPartitions: machines 1 to 3 are servers, 4 and 5 workers, 6 the victim. A worker is
-// cut from the servers, a worker from the victim, the leader from the other servers; and
-// workers are stopped for longer than the queue waits for them.
-func TestPartitions(t *testing.T) {
+// lose makes packets of machine i to machine j vanish, and only those: they are sent to an
+// address of the link that nobody has.
+func (w *network) lose(i int, to ...int) {
+	for _, j := range to {
+		w.neighbour(i, j, "replace", "lladdr", "02:00:5e:00:00:01", "nud", "permanent")
+	}
+}
+
+func (w *network) find(i int, to ...int) {
+	for _, j := range to {
+		w.neighbour(i, j, "del")
+	}
+}
+
+func (w *network) neighbour(i, j int, what string, more ...string) {
+	args := append([]string{"-n", w.ns(i), "neigh", what, w.addr(j), "dev", "eth0"}, more...)
+	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+		w.t.Errorf("ip %v: %v: %s", args, err, out)
+	}
+}
+
+// A divided campaign runs on machines 1 to 3, which are servers, 4 and 5, which are
+// workers, and 6, the victim, whose network a test cuts.
+type divided struct {
+	*chaos
+	w    *network
+	want []string // records
+	need int64    // queries
+}
+
+const dividedLimit = 100000
+
+func newDivided(t *testing.T) *divided {
 	if testing.Short() {
 		t.Skip("starts processes; not in -short")
 	}
@@ -111,12 +141,12 @@ func TestPartitions(t *testing.T) {
 	if long() {
 		samples = 40
 	}
-	file := campaign(t, samples, v.url(), slowly, func(f *fleet.File) { f.Limit = 100000 })
+	file := campaign(t, samples, v.url(), slowly, func(f *fleet.File) { f.Limit = dividedLimit })
 	local := *file
 	local.Victim.URL, local.Victim.Identity = startVictim(t, victimArgs{}).url(), v.url()
 	want, need := undisturbed(t, &local)
 
-	x := &chaos{t: t, v: v, kills: map[string]int{}}
+	x := &chaos{t: t, v: v, kills: map[string]int{}, r: rand.New(rand.NewPCG(1, 1))}
 	x.s = &servers{t: t, procs: make([]*process, 3), before: [][]string{w.in(1), w.in(2), w.in(3)}}
 	dir := t.TempDir()
 	var urls, routes []string
@@ -135,7 +165,7 @@ func TestPartitions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	t.Cleanup(f.Close)
 	x.f = f
 	if _, err := f.Submit(ctx, file); err != nil {
 		t.Fatal(err)
@@ -144,38 +174,98 @@ func TestPartitions(t *testing.T) {
 		x.workers = append(x.workers, start(t, fmt.Sprint("worker", i), "worker", workerArgs{URL: x.s.url, Name: fmt.Sprint("w", i),
 			Journal: filepath.Join(dir, fmt.Sprint("j", i)), Units: chaosUnits, AckWait: chaosAckWait}, w.in(4+i)...))
 	}
+	return &divided{x, w, want, need}
+}
+
+// leading is the server that leads the logs, and the others, by their machines.
+func (d *divided) leading() (leader int, others []int) {
+	l := d.leader() + 1
+	return l, []int{1 + l%3, 1 + (l+1)%3}
+}
+
+// finish waits until the campaign is done and compares it with one of one process. There
+// were so many events, at each of which all units under way may ask a call again, and so
+// many at which a worker cannot reach the victim and sends each call up to five times.
+func (d *divided) finish(events, unanswered int) {
+	d.t.Helper()
+	finish(d.t, d.f, 3*time.Minute)
+	intents, answers := same(d.t, d.f, d.want)
+	paid := d.v.paid()
+	d.t.Logf("%d intents, %d answers, %d paid; one process needs %d", intents, answers, paid, d.need)
+	if answers != d.need || paid < answers || intents < paid {
+		d.t.Errorf("%d intents, %d answers, %d paid; one process needs %d", intents, answers, paid, d.need)
+	}
+	if most := int64((events*2 + unanswered*5) * chaosUnits * chaosBudget); paid-d.need > most {
+		d.t.Errorf("%d paid beyond the need, at most %d were under way", paid-d.need, most)
+	}
+}
+
+// TestPartitions: a worker is cut from the servers, a worker from the victim, the leader
+// from the other servers; and a worker is stopped for longer than the queue waits for it.
+func TestPartitions(t *testing.T) {
+	d := newDivided(t)
 	rounds := 1
 	if long() {
 		rounds = 6
 	}
 	for range rounds {
 		time.Sleep(700 * time.Millisecond)
-		w.cut(4, 1, 2, 3) // a worker from the servers
+		d.w.cut(4, 1, 2, 3)
 		time.Sleep(4 * time.Second)
-		w.mend(4, 1, 2, 3)
-		w.cut(5, 6) // a worker from the victim
+		d.w.mend(4, 1, 2, 3)
+		d.w.cut(5, 6)
 		time.Sleep(3 * time.Second)
-		w.mend(5, 6)
-		l := x.leader() + 1
-		others := []int{1 + l%3, 1 + (l+1)%3}
-		w.cut(l, others...) // the leader from its followers
+		d.w.mend(5, 6)
+		l, others := d.leading()
+		d.w.cut(l, others...)
 		time.Sleep(4 * time.Second)
-		w.mend(l, others...)
-		x.workers[0].signal(syscall.SIGSTOP)
+		d.w.mend(l, others...)
+		d.workers[0].signal(syscall.SIGSTOP)
 		time.Sleep(2*chaosAckWait + time.Second)
-		x.workers[0].signal(syscall.SIGCONT)
-		x.watch(100000)
+		d.workers[0].signal(syscall.SIGCONT)
+		d.watch(dividedLimit)
 	}
-	finish(t, f, 3*time.Minute)
-	intents, answers := same(t, f, want)
-	paid := v.paid()
-	t.Logf("%d intents, %d answers, %d paid; one process needs %d", intents, answers, paid, need)
-	if answers != need || paid < answers || intents < paid {
-		t.Errorf("%d intents, %d answers, %d paid; one process needs %d", intents, answers, paid, need)
+	d.finish(4*rounds, rounds)
+}
+
+// TestOneWayPartitions: packets are lost in one direction only. A worker hears the servers,
+// and they do not hear it, and the other way round; the victim hears a worker, which does
+// not hear its answers, and so pays for nothing; the leader hears the other servers, and
+// they do not hear it, and the other way round.
+func TestOneWayPartitions(t *testing.T) {
+	d := newDivided(t)
+	rounds := 1
+	if long() {
+		rounds = 4
 	}
-	// Four events in a round, at each of which all units under way may ask a call again,
-	// and a worker that is cut from the victim sends each call up to five times.
-	if most := int64(4*rounds*2*chaosUnits*chaosBudget + rounds*chaosUnits*5*chaosBudget); paid-need > most {
-		t.Errorf("%d paid beyond the need, at most %d were under way", paid-need, most)
+	hold := func() { time.Sleep(chaosAckWait + 2*time.Second) }
+	for range rounds {
+		time.Sleep(500 * time.Millisecond)
+		d.w.lose(4, 1, 2, 3)
+		d.w.lose(6, 5)
+		hold()
+		d.w.find(4, 1, 2, 3)
+		d.w.find(6, 5)
+		for _, s := range []int{1, 2, 3} {
+			d.w.lose(s, 4)
+		}
+		hold()
+		for _, s := range []int{1, 2, 3} {
+			d.w.find(s, 4)
+		}
+		l, others := d.leading()
+		d.w.lose(l, others...)
+		hold()
+		d.w.find(l, others...)
+		l, others = d.leading()
+		for _, s := range others {
+			d.w.lose(s, l)
+		}
+		hold()
+		for _, s := range others {
+			d.w.find(s, l)
+		}
+		d.watch(dividedLimit)
 	}
+	d.finish(5*rounds, rounds)
 }
