@@ -18,6 +18,8 @@ type Durability struct {
 	Server     string `json:"server"`
 	SyncAlways bool   `json:"sync_always"`
 	Clustered  bool   `json:"clustered"`
+	// Trouble is why the server cannot write, until it is started again; "": it can.
+	Trouble string `json:"trouble,omitempty"`
 }
 
 // DurabilitySubject is where servers are asked how they keep their data.

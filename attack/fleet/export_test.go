@@ -17,6 +17,13 @@ func SetSkew(d time.Duration) {
 	clockNow = func() time.Time { return time.Now().Add(d) }
 }
 
+// SetFresh sets how long a worker trusts that a victim is as it was.
+func SetFresh(t testing.TB, d time.Duration) {
+	old := fresh
+	fresh = d
+	t.Cleanup(func() { fresh = old })
+}
+
 // ChangePlatform makes a campaign one of another platform.
 func ChangePlatform(ctx context.Context, f *Fleet, campaign string, change func(p *attack.Platform)) error {
 	return f.Store.Update(ctx, campaignKey(campaign), func(old []byte) ([]byte, error) {

@@ -2,6 +2,7 @@ package fleet_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -166,13 +167,16 @@ type victimArgs struct {
 	Delay    time.Duration // of a call
 	Remember int
 	Net4     bool
+	Classes  int // 0: 4
 }
 
 var victimInfo = zoo.Info{Name: "victim", Shape: []int{1, 8, 8}, Classes: 4}
 
-func victimModel() (*zoo.Model, error) {
+func victimModel(classes int) (*zoo.Model, error) {
 	r := rand.New(rand.NewPCG(3, 3))
-	return zoo.NewModel(nn.NewSequential(nn.Flatten{}, nn.NewLinear(r, 64, 4)), victimInfo, data.Preprocess{})
+	info := victimInfo
+	info.Classes = classes
+	return zoo.NewModel(nn.NewSequential(nn.Flatten{}, nn.NewLinear(r, 64, classes)), info, data.Preprocess{})
 }
 
 // An arrival is a call that came to the victim.
@@ -187,7 +191,7 @@ func victimRole(args string) error {
 	if err := json.Unmarshal([]byte(args), &a); err != nil {
 		return err
 	}
-	m, err := victimModel()
+	m, err := victimModel(cmp.Or(a.Classes, victimInfo.Classes))
 	if a.Net4 {
 		info := victimInfo
 		info.Shape, info.Classes = []int{1, 28, 28}, 10
@@ -227,6 +231,7 @@ func victimRole(args string) error {
 type victim struct {
 	t    *testing.T
 	base string
+	proc *process
 }
 
 func startVictim(t *testing.T, a victimArgs) *victim {
@@ -234,8 +239,7 @@ func startVictim(t *testing.T, a victimArgs) *victim {
 	if a.Addr == "" {
 		a.Addr = fmt.Sprintf("127.0.0.1:%d", freePorts(t, 1)[0])
 	}
-	start(t, "victim", "victim", a)
-	v := &victim{t, "http://" + a.Addr}
+	v := &victim{t, "http://" + a.Addr, start(t, "victim", "victim", a)}
 	waitFor(t, 20*time.Second, "the victim", func() error {
 		r, err := http.Get(v.base + "/paid")
 		if err == nil {
@@ -386,7 +390,7 @@ func (a *workerArgs) open(ctx context.Context, log func(string, ...any)) (*fleet
 // campaign writes a campaign file of samples that the victim gets right.
 func campaign(t *testing.T, n int, url string, change ...func(f *fleet.File)) *fleet.File {
 	t.Helper()
-	m, err := victimModel()
+	m, err := victimModel(victimInfo.Classes)
 	if err != nil {
 		t.Fatal(err)
 	}

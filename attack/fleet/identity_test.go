@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 // and the victim counts the queries of one process.
 func TestSameRecords(t *testing.T) {
 	v := startVictim(t, victimArgs{})
+	var first []string // records with calls of their own
 	for _, c := range []struct {
 		name     string
 		workers  int
@@ -41,6 +43,12 @@ func TestSameRecords(t *testing.T) {
 			want, queries := undisturbed(t, file)
 			if counted := v.paid() - before; counted != queries {
 				t.Fatalf("in one process the victim counts %d queries, the campaign %d", counted, queries)
+			}
+			if first == nil {
+				first = want
+			}
+			if !slices.Equal(want, first) {
+				t.Errorf("by %s the records are not those by %s", c.encoding, "binary")
 			}
 			ctx := context.Background()
 			var conn fleet.Connection

@@ -156,9 +156,9 @@ func (s *JetStream) Append(ctx context.Context, log string, pos uint64, frame []
 
 // publish appends to a subject whose last message must have sequence pos.
 func (s *JetStream) publish(ctx context.Context, subject string, pos uint64, b []byte) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	short, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	ack, err := s.js.Publish(ctx, subject, b, jetstream.WithExpectLastSequencePerSubject(pos), jetstream.WithRetryAttempts(0))
+	ack, err := s.js.Publish(short, subject, b, jetstream.WithExpectLastSequencePerSubject(pos), jetstream.WithRetryAttempts(0))
 	if err == nil {
 		return ack.Sequence, nil
 	}
@@ -166,7 +166,30 @@ func (s *JetStream) publish(ctx context.Context, subject string, pos uint64, b [
 	if errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant) {
 		return 0, fmt.Errorf("%s does not end at %d: %w", subject, pos, ErrFenced)
 	}
+	if ctx.Err() == nil && short.Err() != nil {
+		return 0, s.silent(err)
+	}
 	return 0, explain(err)
+}
+
+// silent says why a write was not acknowledged, if the servers know: NATS answers nothing
+// when it cannot write to its disk.
+func (s *JetStream) silent(err error) error {
+	err = fmt.Errorf("a write was not acknowledged in time: %w", err)
+	servers := map[string]Durability{}
+	if aerr := askDurability(s.js.Conn(), servers); aerr != nil {
+		return errors.Join(err, aerr)
+	}
+	for name, d := range servers {
+		switch {
+		case d.Trouble == "":
+		case d.Clustered: // the others can go on
+			err = fmt.Errorf("server %s cannot write: %s: %w", name, d.Trouble, err)
+		default:
+			return fmt.Errorf("fleet: server %s cannot write: %s; see to that, such as by room on a full disk, and start the server again: %w", name, d.Trouble, ErrRefused)
+		}
+	}
+	return err
 }
 
 // Read implements Store. A log is read by the leader of its stream, message by message if
@@ -355,6 +378,9 @@ func (s *JetStream) retry(ctx context.Context, what string, timeout time.Duratio
 	for try := 0; ; try++ {
 		short, cancel := context.WithTimeout(ctx, timeout)
 		err := explain(f(short))
+		if err != nil && ctx.Err() == nil && short.Err() != nil {
+			err = s.silent(err)
+		}
 		cancel()
 		switch {
 		case err == nil:

@@ -134,8 +134,7 @@ func newDivided(t *testing.T) *divided {
 	}
 	w := newNetwork(t, 6)
 	va := victimArgs{Addr: w.addr(6) + ":80", Delay: 8 * time.Millisecond}
-	start(t, "victim", "victim", va, w.in(6)...)
-	v := &victim{t, "http://" + va.Addr}
+	v := &victim{t, "http://" + va.Addr, start(t, "victim", "victim", va, w.in(6)...)}
 	waitFor(t, 20*time.Second, "the victim", func() error { return dial(va.Addr) })
 	samples := 8
 	if long() {

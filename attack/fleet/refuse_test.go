@@ -153,7 +153,8 @@ func TestRefusals(t *testing.T) {
 	if err == nil || v.paid() != before {
 		t.Errorf("another victim: %v, %d queries", err, v.paid()-before)
 	}
-	if err := work(fleet.WorkOptions{Journal: journal}); err != nil {
+	// The same one is, by whatever name this machine reaches it.
+	if err := work(fleet.WorkOptions{Journal: journal, Victim: strings.Replace(v.url(), "127.0.0.1", "localhost", 1)}); err != nil {
 		t.Fatal(err)
 	}
 	wantRecords, _ := undisturbed(t, campaign(t, 2, v.url()))
@@ -163,6 +164,60 @@ func TestRefusals(t *testing.T) {
 	_, empty := embedded(t)
 	err = empty.Work(ctx, fleet.WorkOptions{Journal: journal, Log: say(t)})
 	want(err, "the journal at")
+}
+
+// TestVictimChanges: a victim that is another one in the middle of a campaign is not asked
+// any more, and the worker says why. When the old one is back the campaign goes on, and
+// ends with the records of one process.
+func TestVictimChanges(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes; not in -short")
+	}
+	fleet.SetFresh(t, 0)
+	address := fmt.Sprintf("127.0.0.1:%d", freePorts(t, 1)[0])
+	v := startVictim(t, victimArgs{Addr: address, Delay: 2 * time.Millisecond})
+	file := campaign(t, 4, v.url(), func(f *fleet.File) { f.Victim.Retries = -1 })
+	want, need := undisturbed(t, file)
+	_, f := embedded(t)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	if _, err := f.Submit(ctx, file); err != nil {
+		t.Fatal(err)
+	}
+	work := func(until func(s *fleet.Status) bool) error {
+		return f.Work(ctx, fleet.WorkOptions{Name: "w", Units: 1, Strict: true, Log: say(t), AckWait: time.Second, Until: func(ctx context.Context) (bool, error) {
+			s, err := f.Status(ctx, "test")
+			return err == nil && until(s), err
+		}})
+	}
+	changed := make(chan error, 1)
+	go func() { changed <- work(func(s *fleet.Status) bool { return s.Done == s.Units || s.Stopped != "" }) }()
+	waitFor(t, time.Minute, "the first units", func() error {
+		s, err := f.Status(ctx, "test")
+		if err == nil && s.Done < 2 {
+			err = errors.New("they are not done")
+		}
+		return err
+	})
+	v.proc.kill()
+	other := startVictim(t, victimArgs{Addr: address, Classes: 5})
+	if err := <-changed; err == nil || !strings.Contains(err.Error(), "victim") {
+		t.Errorf("another victim: %v", err)
+	}
+	if n := other.paid(); n > 90 { // of the unit that was under way, whose answers have a class too many
+		t.Errorf("another victim was asked %d queries", n)
+	}
+	other.proc.kill()
+	startVictim(t, victimArgs{Addr: address})
+	if _, err := f.Submit(ctx, file); err != nil { // should it have been stopped
+		t.Fatal(err)
+	}
+	if err := work(func(s *fleet.Status) bool { return s.Done == s.Units || s.Stopped != "" }); err != nil {
+		t.Fatal(err)
+	}
+	if _, answers := same(t, f, want); answers < need {
+		t.Errorf("%d answers; one process needs %d", answers, need)
+	}
 }
 
 // TestOtherPlatform: a worker does not take what it cannot reproduce, and says why.

@@ -537,10 +537,12 @@ func (w *Worker) join(ctx context.Context, name string) (*joined, error) {
 	return j, nil
 }
 
+// fresh is how long a worker trusts that a victim and a rate are as they were.
+var fresh = 15 * time.Second
+
 // still reports whether a campaign is as it was when it was joined. Another rate is no
 // error.
 func (w *Worker) still(ctx context.Context, j *joined) (bool, error) {
-	const fresh = 15 * time.Second
 	if time.Since(j.checked) < fresh {
 		return true, nil
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/mettleml/mettle/attack/fleet"
@@ -20,8 +21,9 @@ import (
 
 // A Server is a NATS server in this process, which flushes every write to its disk.
 type Server struct {
-	ns    *natsd.Server
-	admin *nats.Conn // answers who asks how this server keeps its data
+	ns      *natsd.Server
+	admin   *nats.Conn             // answers who asks how this server keeps its data
+	trouble atomic.Pointer[string] // why it cannot write
 }
 
 // Options say where a server keeps its data and whom it talks to.
@@ -59,16 +61,14 @@ func Start(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fleet: the server: %w", err)
 	}
-	if o.Log != nil {
-		ns.SetLoggerV2(serverLog{o.Log}, false, false, false)
-	}
+	s := &Server{ns: ns}
+	ns.SetLoggerV2(serverLog{s, o.Log}, false, false, false)
 	ns.Start()
 	wait := 20 * time.Second
 	if !ns.ReadyForConnections(wait) {
 		ns.Shutdown()
 		return nil, fmt.Errorf("fleet: the server is not ready after %v: are %s and %s free, and is there room at %s?", wait, o.Listen, o.Cluster, o.Dir)
 	}
-	s := &Server{ns: ns}
 	if err := s.answer(o, opts); err != nil {
 		s.Close()
 		return nil, err
@@ -167,17 +167,35 @@ func hostPort(address string) (host string, port int, err error) {
 	return host, int(n), nil
 }
 
-// serverLog passes on what a server has to say.
+// serverLog passes on what a server has to say, and sees there whether it can write: NATS
+// tells nobody else.
 type serverLog struct {
-	log func(format string, args ...any)
+	s   *Server
+	log func(format string, args ...any) // nil: nothing is said
 }
+
+// unwritten begins what NATS says when a write has failed, after which it writes no more.
+const unwritten = "critical write error: "
 
 func (l serverLog) Noticef(string, ...any)    {}
 func (l serverLog) Debugf(string, ...any)     {}
 func (l serverLog) Tracef(string, ...any)     {}
-func (l serverLog) Warnf(f string, a ...any)  { l.log("server: "+f, a...) }
-func (l serverLog) Fatalf(f string, a ...any) { l.log("server: "+f, a...) }
-func (l serverLog) Errorf(f string, a ...any) { l.log("server: "+f, a...) }
+func (l serverLog) Warnf(f string, a ...any)  { l.say(f, a...) }
+func (l serverLog) Fatalf(f string, a ...any) { l.say(f, a...) }
+func (l serverLog) Errorf(f string, a ...any) {
+	text := fmt.Sprintf(f, a...)
+	if i := strings.Index(strings.ToLower(text), unwritten); i >= 0 {
+		why := text[i+len(unwritten):]
+		l.s.trouble.CompareAndSwap(nil, &why)
+	}
+	l.say("%s", text)
+}
+
+func (l serverLog) say(f string, a ...any) {
+	if l.log != nil {
+		l.log("server: "+f, a...)
+	}
+}
 
 // answer makes the server answer who asks how it keeps its data. A client cannot learn
 // that from NATS without an account of the system.
@@ -190,11 +208,15 @@ func (s *Server) answer(o Options, opts *natsd.Options) error {
 		return err
 	}
 	s.admin = nc
-	b, err := json.Marshal(fleet.Durability{Server: s.ns.Name(), SyncAlways: opts.SyncAlways, Clustered: opts.Cluster.Port != 0})
-	if err != nil {
-		return err
-	}
-	_, err = nc.Subscribe(fleet.DurabilitySubject, func(m *nats.Msg) { m.Respond(b) })
+	_, err = nc.Subscribe(fleet.DurabilitySubject, func(m *nats.Msg) {
+		d := fleet.Durability{Server: s.ns.Name(), SyncAlways: opts.SyncAlways, Clustered: opts.Cluster.Port != 0}
+		if why := s.trouble.Load(); why != nil {
+			d.Trouble = *why
+		}
+		if b, err := json.Marshal(d); err == nil {
+			m.Respond(b)
+		}
+	})
 	if err == nil {
 		err = nc.Flush()
 	}
