@@ -273,7 +273,7 @@ func TestFullDisk(t *testing.T) {
 	journal := t.TempDir()
 	short, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	err = f.Work(short, fleet.WorkOptions{Name: "w", Journal: journal, Log: say(t)})
+	err = f.Work(short, fleet.WorkOptions{Name: "w", Journal: journal, AckWait: 2 * time.Second, Log: say(t)})
 	if !errors.Is(err, fleet.ErrRefused) || !strings.Contains(err.Error(), "room") {
 		t.Errorf("a full disk: %v", err)
 	}
@@ -288,7 +288,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	err = f.Work(ctx, fleet.WorkOptions{Name: "w", Journal: journal, Log: say(t), Until: func(ctx context.Context) (bool, error) {
+	err = f.Work(ctx, fleet.WorkOptions{Name: "w", Journal: journal, AckWait: 2 * time.Second, Log: say(t), Until: func(ctx context.Context) (bool, error) {
 		done, stopped, err := f.Finished(ctx, "test")
 		return done || stopped != "", err
 	}})
