@@ -173,7 +173,7 @@ func (f *Fleet) checkDurability(ctx context.Context, monitor []string, clustered
 		if known > len(holders)/2 {
 			return nil
 		}
-		if len(monitor) > 0 && try > 3 {
+		if (len(monitor) > 0 || !clustered) && try > 3 {
 			break
 		}
 		if err := Pause(ctx, 8); err != nil {

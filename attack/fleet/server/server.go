@@ -24,6 +24,7 @@ type Server struct {
 	ns      *natsd.Server
 	admin   *nats.Conn             // answers who asks how this server keeps its data
 	trouble atomic.Pointer[string] // why it cannot write
+	fatal   atomic.Pointer[string] // why it did not start
 }
 
 // Options say where a server keeps its data and whom it talks to.
@@ -65,11 +66,17 @@ func Start(o Options) (*Server, error) {
 	ns.SetLoggerV2(serverLog{s, o.Log}, false, false, false)
 	ns.Start()
 	wait := 20 * time.Second
-	if !ns.ReadyForConnections(wait) {
+	for end := time.Now().Add(wait); !ns.ReadyForConnections(100 * time.Millisecond); {
+		if s.fatal.Load() == nil && time.Now().Before(end) {
+			continue
+		}
 		ns.Shutdown()
+		if why := s.fatal.Load(); why != nil {
+			return nil, fmt.Errorf("fleet: the server: %s", *why)
+		}
 		return nil, fmt.Errorf("fleet: the server is not ready after %v: are %s and %s free, and is there room at %s?", wait, o.Listen, o.Cluster, o.Dir)
 	}
-	if err := s.answer(o, opts); err != nil {
+	if err := s.answer(opts); err != nil {
 		s.Close()
 		return nil, err
 	}
@@ -177,11 +184,17 @@ type serverLog struct {
 // unwritten begins what NATS says when a write has failed, after which it writes no more.
 const unwritten = "critical write error: "
 
-func (l serverLog) Noticef(string, ...any)    {}
-func (l serverLog) Debugf(string, ...any)     {}
-func (l serverLog) Tracef(string, ...any)     {}
-func (l serverLog) Warnf(f string, a ...any)  { l.say(f, a...) }
-func (l serverLog) Fatalf(f string, a ...any) { l.say(f, a...) }
+func (l serverLog) Noticef(string, ...any)   {}
+func (l serverLog) Debugf(string, ...any)    {}
+func (l serverLog) Tracef(string, ...any)    {}
+func (l serverLog) Warnf(f string, a ...any) { l.say(f, a...) }
+
+func (l serverLog) Fatalf(f string, a ...any) {
+	text := fmt.Sprintf(f, a...)
+	l.s.fatal.CompareAndSwap(nil, &text)
+	l.say("%s", text)
+}
+
 func (l serverLog) Errorf(f string, a ...any) {
 	text := fmt.Sprintf(f, a...)
 	if i := strings.Index(strings.ToLower(text), unwritten); i >= 0 {
@@ -199,12 +212,12 @@ func (l serverLog) say(f string, a ...any) {
 
 // answer makes the server answer who asks how it keeps its data. A client cannot learn
 // that from NATS without an account of the system.
-func (s *Server) answer(o Options, opts *natsd.Options) error {
-	nc, err := (fleet.Connection{InProcess: s, Token: o.Token}).Connect(context.Background())
+func (s *Server) answer(opts *natsd.Options) error {
+	if len(opts.TrustedOperators)+len(opts.Users)+len(opts.Nkeys) > 0 || opts.Username != "" {
+		return nil // with accounts of its own: who connects gives a monitoring address instead
+	}
+	nc, err := (fleet.Connection{InProcess: s, Token: opts.Authorization}).Connect(context.Background())
 	if err != nil {
-		if o.Config != "" { // with accounts of its own: who connects gives a monitoring address instead
-			return nil
-		}
 		return err
 	}
 	s.admin = nc
