@@ -3,6 +3,7 @@ package fleet_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -11,6 +12,9 @@ import (
 
 	"github.com/mettleml/mettle/attack/fleet"
 	"github.com/mettleml/mettle/attack/fleet/server"
+	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/models"
+	"github.com/mettleml/mettle/nn/models/pretrained"
 )
 
 // TestSameRecords: whatever the number of workers, the servers, the encoding of a remote
@@ -103,5 +107,64 @@ func TestSameRecords(t *testing.T) {
 				t.Errorf("%d intents, %d answers, %d paid by the victim's count; one process needs %d", intents, answers, paid, queries)
 			}
 		})
+	}
+}
+
+// TestObjects: a worker needs nothing but the address: the victim's weights, the networks
+// of attacks and the samples come from the object store, to which large records go too.
+func TestObjects(t *testing.T) {
+	dir := t.TempDir()
+	data := filepath.Join("..", "..", "examples", "internal", "datasets", "digits")
+	for name, what := range map[string]struct {
+		net   nn.Tree
+		model string
+	}{"victim": {pretrained.Net4(), "net4"}, "attacker": {pretrained.MetaAttackerMNIST(), "meta-mnist"}, "decoder": {pretrained.AutoZOOMMNIST(), "autozoom-mnist"}} {
+		if err := models.Save(filepath.Join(dir, name+".safetensors"), what.net, models.Info{Model: what.model, Classes: 10}, nn.SaveOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"images.idx3", "labels.idx1"} {
+		b, err := os.ReadFile(filepath.Join(data, "t10k-first-"+name+".gz"))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name+".gz"), b, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	file, err := fleet.ParseFile([]byte(`{"name": "test", "budget": 120, "seed": 3,
+		"victim": {"file": "victim.safetensors", "shape": [1, 28, 28]},
+		"samples": {"images": "images.idx3.gz", "labels": "labels.idx1.gz", "n": 2},
+		"networks": {"mine": "attacker.safetensors", "half": "decoder.safetensors", "theirs": "mnist-attacker"},
+		"attacks": [{"attack": "meta", "options": {"Network": "mine"}}, {"attack": "meta", "preset": "frugal", "options": {"Network": "theirs"}},
+			{"attack": "autozoom", "options": {"Decoder": {"learned": {"Network": "half", "Code": [1, 14, 14]}}}},
+			{"attack": "pgd", "options": {"Norm": "Linf", "Eps": 0.3}}]}`), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, _ := undisturbed(t, file)
+	_, f := embedded(t)
+	ctx := context.Background()
+	if _, err := f.Submit(ctx, file); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	err = f.Work(ctx, fleet.WorkOptions{Name: "w", Strict: true, Log: say(t), Until: func(ctx context.Context) (bool, error) {
+		done, stopped, err := f.Finished(ctx, "test")
+		return done || stopped != "", err
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, f, want)
+	c, err := f.Contents(ctx, "test")
+	if err != nil || c.Victim.Name != "net4" || c.Victim.Classes != 10 || len(c.File.Attacks) != 4 {
+		t.Errorf("contents: %+v, %v", c, err)
+	}
+	samples, err := f.Samples(ctx, "test")
+	if err != nil || len(samples) != 2 || !slices.Equal(samples[1].X.Shape(), []int{1, 28, 28}) || samples[0].Label != 7 {
+		t.Errorf("%d samples, %v", len(samples), err)
 	}
 }

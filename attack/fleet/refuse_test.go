@@ -13,6 +13,8 @@ import (
 	"github.com/mettleml/mettle/attack"
 	"github.com/mettleml/mettle/attack/fleet"
 	"github.com/mettleml/mettle/attack/fleet/server"
+	"github.com/mettleml/mettle/nn"
+	"github.com/mettleml/mettle/nn/models/pretrained"
 )
 
 // TestBadFiles: what is wrong with a campaign file is said before anything is done.
@@ -303,8 +305,24 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// TestExample: the campaign that the README runs is one, and its files are there.
+// TestExample: the campaign that the README runs is one, and its files are there; the
+// campaign file that it shows is right.
 func TestExample(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(readme), "```json\n")
+	text, _, _ := strings.Cut(rest, "```")
+	shown, err := fleet.ParseFile([]byte(text), ".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, spec := range shown.Attacks {
+		if _, err := spec.Build(attack.NamedNetworks(map[string]nn.Module{"mine": pretrained.MetaAttackerMNIST()})); err != nil {
+			t.Error(err)
+		}
+	}
 	f, err := fleet.ReadFile(filepath.Join("examples", "digits.json"))
 	if err != nil {
 		t.Fatal(err)
