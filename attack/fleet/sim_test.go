@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/mettleml/mettle/attack"
+	"github.com/mettleml/mettle/tensor"
 )
 
 // A simCampaign is a campaign without attacks: each unit has calls of so many queries.
@@ -648,5 +649,48 @@ func TestTrimmedWhileRead(t *testing.T) {
 	}
 	if _, done, err := takeOver(ctx, s, nil, nil, nil, id, "v"); err != nil || done == nil {
 		t.Errorf("taken over: %v, %v", done, err)
+	}
+}
+
+// TestLargeRecords: an adversarial clip that is larger than a message of the servers comes
+// back from the object store, and without its object the record counts as lost.
+func TestLargeRecords(t *testing.T) {
+	ctx := context.Background()
+	s, o := &Memory{}, &MemoryObjects{}
+	newSim(t, s, 0, [][]int{{4}})
+	id := simUnit(0)
+	l, _, err := takeOver(ctx, s, o, nil, nil, id, "w")
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := tensor.New(16, 3, 112, 112)
+	for i := range x.Data() {
+		x.Data()[i] = float32(i%251) / 250
+	}
+	rec := &attack.Record{Name: "x"}
+	if rec.Adversarial, err = attack.NewPixels(x, tensor.F32); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(l.Append(ctx, intent(0, 4)), l.Append(ctx, answer(0, 4)), l.Append(ctx, attack.Entry{Kind: attack.EntryDone, Done: rec})); err != nil {
+		t.Fatal(err)
+	}
+	frames, err := s.Read(ctx, id.log(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fr := range frames {
+		if len(fr.Data) > spillAt+100 {
+			t.Errorf("a frame of %d bytes", len(fr.Data))
+		}
+	}
+	done, err := (&Fleet{Store: s, Objects: o}).readRecord(ctx, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(done.record.Adversarial.Data, rec.Adversarial.Data) || done.record.Name != "x" || done.sent != 4 {
+		t.Errorf("another record came back: %s, %d sent, %d bytes", done.record.Name, done.sent, len(done.record.Adversarial.Data))
+	}
+	if _, err := (&Fleet{Store: s, Objects: &MemoryObjects{}}).readRecord(ctx, id); !errors.Is(err, ErrLost) {
+		t.Errorf("without the object: %v", err)
 	}
 }
