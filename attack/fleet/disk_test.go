@@ -55,6 +55,7 @@ func TestFullFileSystem(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes; not in -short")
 	}
+	t.Parallel()
 	for _, servers := range []int{1, 3} {
 		t.Run(fmt.Sprintf("one of %d", servers), func(t *testing.T) {
 			disk := smallDisk(t, 32<<20)

@@ -180,6 +180,9 @@ func TestKills(t *testing.T) {
 			continue
 		}
 		t.Run(fmt.Sprintf("%d servers, %d remembered", c.servers, c.remember), func(t *testing.T) {
+			if !long() {
+				t.Parallel()
+			}
 			v := startVictim(t, victimArgs{Delay: 8 * time.Millisecond, Remember: c.remember})
 			file := campaign(t, samples, v.url(), slowly)
 			quick := startVictim(t, victimArgs{})

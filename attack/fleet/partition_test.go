@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -21,14 +22,18 @@ import (
 type network struct {
 	t    *testing.T
 	name string
-	n    int
+	net  string // of the addresses
 }
+
+// networks are those that this process has made.
+var networks atomic.Int64
 
 // newNetwork makes namespaces for n machines, or skips the test where it may not. The
 // test's own processes are at address 0.
 func newNetwork(t *testing.T, n int) *network {
 	t.Helper()
-	w := &network{t, fmt.Sprintf("mt%d", syscall.Getpid()%10000), n}
+	k := int(networks.Add(1))
+	w := &network{t, fmt.Sprintf("mt%d-%d", syscall.Getpid()%10000, k), fmt.Sprintf("10.213.%d", (syscall.Getpid()+k)%256)}
 	if _, err := exec.LookPath("ip"); err != nil {
 		t.Skip("there is no ip command")
 	}
@@ -68,7 +73,7 @@ func newNetwork(t *testing.T, n int) *network {
 
 func (w *network) ns(i int) string   { return fmt.Sprintf("%sn%d", w.name, i) }
 func (w *network) link(i int) string { return fmt.Sprintf("%sv%d", w.name, i) }
-func (w *network) addr(i int) string { return fmt.Sprintf("10.213.77.%d", i+1) }
+func (w *network) addr(i int) string { return fmt.Sprintf("%s.%d", w.net, i+1) }
 func (w *network) in(i int) []string { return []string{"ip", "netns", "exec", w.ns(i)} }
 
 // cut makes machine i deaf to machine j and the other way round, by routes to nowhere.
@@ -132,6 +137,7 @@ func newDivided(t *testing.T) *divided {
 	if testing.Short() {
 		t.Skip("starts processes; not in -short")
 	}
+	t.Parallel()
 	w := newNetwork(t, 6)
 	va := victimArgs{Addr: w.addr(6) + ":80", Delay: 8 * time.Millisecond}
 	v := &victim{t, "http://" + va.Addr, start(t, "victim", "victim", va, w.in(6)...)}

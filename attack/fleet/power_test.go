@@ -23,6 +23,7 @@ func TestPowerLoss(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes; not in -short")
 	}
+	t.Parallel()
 	t.Run("sync always", func(t *testing.T) {
 		if err := losePower(t, 0); err != nil {
 			t.Error(err)

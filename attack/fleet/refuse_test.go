@@ -252,6 +252,7 @@ func TestOtherPlatform(t *testing.T) {
 // TestFullDisk: a server whose disk is full makes a clear error, and nothing is lost:
 // when there is room again the campaign goes on.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	v := startVictim(t, victimArgs{})
 	dir := t.TempDir()
