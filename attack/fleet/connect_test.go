@@ -205,3 +205,21 @@ func TestCredentials(t *testing.T) {
 	unsaid.Monitor = nil
 	refused(t, unsaid, "give the address of its monitoring by -monitor")
 }
+
+// TestTwoOfThree: no campaign is begun on two servers of three, of which none could be
+// missed, and the error says so.
+func TestTwoOfThree(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes; not in -short")
+	}
+	t.Parallel()
+	s := startServers(t, 3)
+	s.procs[2].kill()
+	f, err := fleet.Open(context.Background(), fleet.OpenOptions{Connection: fleet.Connection{URL: s.url}, Create: true, Log: say(t)})
+	if err == nil {
+		f.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "a cluster needs three servers") {
+		t.Error(err)
+	}
+}

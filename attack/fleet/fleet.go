@@ -117,15 +117,16 @@ func create(ctx context.Context, nc *nats.Conn, o OpenOptions, clustered bool) e
 		}
 	}
 	if noPeers(err) {
-		return fmt.Errorf("fleet: a cluster needs three servers, so that one may fail: start the others, or allow fewer by -unsafe: %w", err)
+		return fmt.Errorf("fleet: a cluster needs three servers that reach each other, so that one may fail: start the others, or allow fewer replicas by -unsafe: %w", err)
 	}
 	return fmt.Errorf("fleet: making the streams: %w", err)
 }
 
-// noPeers reports whether a cluster has too few servers for three replicas.
+// noPeers reports whether a cluster has too few servers for three replicas, or to agree on
+// anything.
 func noPeers(err error) bool {
 	var api *jetstream.APIError
-	return errors.As(err, &api) && api.ErrorCode == 10005
+	return errors.As(err, &api) && (api.ErrorCode == 10005 || api.ErrorCode == 10008)
 }
 
 // checkDurability refuses servers that keep the logs and may forget what they

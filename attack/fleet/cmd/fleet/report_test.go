@@ -40,6 +40,28 @@ func sections(t *testing.T, path string) map[string]string {
 	return all
 }
 
+// printed is what a command prints.
+func printed(t *testing.T, run func() error) string {
+	t.Helper()
+	f, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := os.Stdout
+	os.Stdout = f
+	err = run()
+	os.Stdout = old
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(f.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	return string(b)
+}
+
 // TestReport: the page of a campaign is the one that examples/probe writes on the same
 // attacks, from fleet run and from fleet fetch.
 func TestReport(t *testing.T) {
@@ -77,6 +99,21 @@ func TestReport(t *testing.T) {
 	fetched := filepath.Join(dir, "fetched.html")
 	if err := fetch(context.Background(), []string{"-out", filepath.Join(dir, "out.json"), "-report", fetched, s.URL(), "digits"}); err != nil {
 		t.Fatal(err)
+	}
+	for command, wants := range map[string][]string{
+		"status":       {"campaign  digits: square", "10 of 10 done, 0 running, 0 waiting", "queries   1520 paid, no limit", "state     done"},
+		"status -json": {`"units":10,"done":10,`, `"paid":1520,`},
+		"audit":        {"10 of 10 units done; 1520 queries announced, 1520 answered; 1520 settled or reserved\n"},
+	} {
+		words := strings.Fields(command)
+		out := printed(t, func() error {
+			return map[string]func(context.Context, []string) error{"status": status, "audit": audit}[words[0]](context.Background(), append(words[1:], s.URL(), "digits"))
+		})
+		for _, want := range wants {
+			if !strings.Contains(out, want) {
+				t.Errorf("%s lacks %q:\n%s", command, want, out)
+			}
+		}
 	}
 	want, got := sections(t, probed), sections(t, page)
 	for title, text := range sections(t, fetched) {
