@@ -111,9 +111,7 @@
 // the other passes had 95 to 111. By Winograd in the plane, phases as channels, and with
 // chunks four times as large, because every chunk reads and writes all sums, it takes .72
 // of the time (64 to 128: 72 to 52 ms; 128 to 256: 45 to 33; 256 to 512: 35 to 26). The
-// other two passes were built likewise and gained nothing. There and then networks for
-// clips took, at one thread: R3D-18 .39 of PyTorch's time, C3D .48, Tiny3D .06 for one clip
-// of 16x112x112, and a training step of Tiny3D .15 (-case video).
+// other two passes were built likewise and gained nothing.
 //
 // # Everything, on a smaller machine
 //
