@@ -105,7 +105,8 @@ func TestFullFileSystem(t *testing.T) {
 			s.procs[0].kill()
 			s.start(0)
 			if servers == 1 {
-				workers = []*process{worker(0), worker(1)}
+				worker(0)
+				worker(1)
 			}
 			finish(t, f, 2*time.Minute)
 			intents, answers := same(t, f, want)
