@@ -12,36 +12,36 @@ import (
 )
 
 // APGD is Auto-PGD (Croce and Hein, 2020, section 3): projected gradient ascent with
-// momentum that begins with long steps, looks at a few checkpoints whether the loss still
-// grows, and else halves the step and goes back to the best point. It has no step length
+// momentum. It begins with long steps. At a few checkpoints it tests whether the loss still
+// grows; if not, it halves the step and goes back to the best point. It has no step length
 // to tune. It is the right choice for what gradients reach under a ball, alone or with
 // [FAB] and [Square] in [AutoAttack].
 //
-// With Targets it runs once for each of the most likely wrong classes, towards that class;
-// any wrong class is a success all the same. It stops at its first success. A gradient is
-// one query, and each run takes Iterations+1; with Targets one more query ranks the
-// classes.
+// With option Targets it runs once towards each of the most likely wrong classes; any wrong
+// class still counts as a success. It stops at its first success. A gradient is one query,
+// so a run takes Iterations+1 queries; with Targets one more query ranks the classes.
 //
-// In L1 the steps move the few pixels of the largest gradients, their number follows how
-// many the best point has moved, and a run is of three parts: with three, two and one times
-// Eps (Croce and Hein, 2021).
+// In L1 (Croce and Hein, 2021) a step moves only the pixels with the largest gradients. How
+// many follows from the number of pixels in which the best point differs from the clean
+// image. A run has three parts, with radii of three, two and one times Eps.
 //
-// Where the paper leaves a choice: the first checkpoint compares the loss after the first
-// step with that of the start, and a step in L2 ends at the nearest point of ball and box
-// ([Norm.ProjectBox]), not at that of the ball with its pixels clipped.
+// The paper leaves two choices. Here the first checkpoint compares the loss after the first
+// step with the loss at the start. A step in L2 ends at the nearest point of the ball and
+// [0,1] together ([Norm.ProjectBox]), not at the nearest point of the ball with its pixels
+// clipped afterwards.
 type APGD struct {
 	Norm       Norm
-	Eps        float64 // radius of the ball; 0: 0.3 for Linf, 2 for L2, 10 for L1
-	Iterations int     // 0: 100
-	Restarts   int     // runs from random points, for each target; 0: 1
-	Targets    int     // wrong classes to aim at, from the most likely; 0: none by name. A goal with a target has that one only.
-	Rho        float64 // share of steps that must improve the loss (ρ); 0: 0.75
-	// Repeats averages the gradients of so many calls, for a victim that answers at
-	// random; 0: 1. A white box scales each by a positive factor (zoo.Differentiable), so
-	// that what is averaged are directions.
+	Eps        float64 // radius of the ball; 0 means 0.3 for Linf, 2 for L2, 10 for L1
+	Iterations int     // 0 means 100
+	Restarts   int     // runs from random points, for each target; 0 means 1
+	Targets    int     // wrong classes to aim at, the most likely first; 0 means no targeted runs. A targeted goal has its own target only.
+	Rho        float64 // share of steps that must improve the loss (ρ); 0 means 0.75
+	// Repeats is the number of calls whose gradients are averaged, for a victim that
+	// answers at random; 0 means 1. A white box scales each gradient by a positive factor
+	// (zoo.Differentiable), so the average is one of directions.
 	Repeats int
-	// Loss is what is to fall; nil: cross-entropy, and with Targets zoo.DLR, or zoo.Margin
-	// if there are less than four classes.
+	// Loss is minimised; nil means cross-entropy. With Targets, nil means zoo.DLR, or
+	// zoo.Margin if there are fewer than four classes.
 	Loss zoo.DifferentiableLoss
 }
 
@@ -267,8 +267,8 @@ func (r *apgdRun) step(next []float32, now *apgdState, old []float32, size, eps 
 }
 
 // A schedule is the step length of APGD and its checkpoints (Croce and Hein, 2020, section
-// 3.1): at 0.22 of the iterations, and then each 0.03 nearer to the one before than that to
-// the one before it, but not less than 0.06.
+// 3.1): the first at 0.22 of the iterations, the next 0.19 later; each following gap is
+// 0.03 shorter, but at least 0.06.
 type schedule struct {
 	size float64
 

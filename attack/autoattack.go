@@ -11,9 +11,9 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// AutoAttack is the ensemble of Croce and Hein (2020) by which robust accuracy is compared:
-// attacks without a parameter to tune, one after the other until one succeeds. What still
-// stands after all of them counts as robust.
+// AutoAttack is the ensemble of Croce and Hein (2020), the standard measure of robust
+// accuracy. It runs attacks without tunable parameters one after the other until one
+// succeeds. A sample that withstands all of them counts as robust.
 //
 // Version standard, "" for short, is APGD on cross-entropy, APGD on the targeted DLR loss
 // towards nine classes, FAB towards nine classes and Square, 5,000 queries. In L1, APGD is
@@ -23,17 +23,17 @@ import (
 // on cross-entropy and on the DLR loss, with gradients averaged over twenty calls.
 //
 // [AutoAttack.Inspect] looks for what makes the outcome unreliable, and [Result.Robustness]
-// tells the robust accuracy after each attack. A sample takes at most about 8,000 queries
-// (plus: 22,000), gradients and forward passes counted alike; give a campaign a Budget
-// that holds them. Set its Gather and Workers to 64 or so: that batches the calls.
+// gives the robust accuracy after each attack. A sample takes at most about 8,000 queries
+// (version plus: 22,000); a gradient and a forward pass count alike. Set Campaign.Budget to
+// at least that. Set its Gather and Workers to 64 or so: that batches the calls.
 //
-// Attacks that the victim has too few classes for are left out. Each attack ends at its
-// first success. See [APGD], [FAB] and [Square] for their choices. What they draw at random
-// is this library's own, so that another implementation may break other samples.
+// An attack that needs more classes than the victim has is left out. Each attack ends at
+// its first success. [APGD], [FAB] and [Square] document their own choices. The random
+// draws are this library's, so another implementation may break other samples.
 type AutoAttack struct {
 	Norm    Norm
-	Eps     float64 // radius of the ball; 0: 0.3 for Linf, 2 for L2, 10 for L1
-	Version string  // standard, plus or rand; "": standard
+	Eps     float64 // radius of the ball; 0 means 0.3 for Linf, 2 for L2, 10 for L1
+	Version string  // standard, plus or rand; "" means standard
 }
 
 // The names of the attacks of the ensemble, as tables of robust accuracy have them.
@@ -63,11 +63,11 @@ func (a AutoAttack) defaults() AutoAttack {
 
 // A Member is an attack of an ensemble.
 type Member struct {
-	Name   string // such as "apgd-ce"; a record that it ends says so (Record.By)
+	Name   string // such as "apgd-ce"; Record.By names the member that broke a sample
 	Attack Attack
 }
 
-// Members are the attacks on a victim of so many classes, in order.
+// Members returns the attacks on a victim with the given number of classes, in order.
 func (a AutoAttack) Members(classes int) []Member {
 	a = a.defaults()
 	runs, repeats, targets := 1, 0, 9
@@ -145,7 +145,7 @@ func (a AutoAttack) Check(shape []int) error {
 	return errors.Join(errs...)
 }
 
-// A Robustness is what an ensemble left standing, in the words of RobustBench.
+// A Robustness is the robust accuracy under an ensemble, in the terms of RobustBench.
 type Robustness struct {
 	Model   string  `json:"model"`
 	Dataset string  `json:"dataset"`
@@ -154,8 +154,8 @@ type Robustness struct {
 	Attack  string  `json:"attack"` // "autoattack"
 	Version string  `json:"version,omitempty"`
 	Samples int     `json:"samples"`
-	// Clean is the share of all samples that the victim gets right, and Robust of those
-	// that no attack broke as well.
+	// Clean is the share of all samples that the victim classifies correctly. Robust is the
+	// share of all samples that it classifies correctly and that no attack broke.
 	Clean    float64  `json:"clean"`
 	Robust   float64  `json:"robust"`
 	RobustCI Interval `json:"robust_ci95"` // Wilson's
@@ -164,21 +164,22 @@ type Robustness struct {
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-// A Stage is what one attack of an ensemble did to what those before it left standing.
+// A Stage is the outcome of one attack of an ensemble on the samples that withstood those
+// before it.
 type Stage struct {
 	Attack   string  `json:"attack"`
 	Attacked int     `json:"attacked"`
 	Broken   int     `json:"broken"`
-	Robust   float64 `json:"robust"` // accuracy afterwards, of all samples
+	Robust   float64 `json:"robust"` // share of all samples still classified correctly
 }
 
 // squareMargin is the share of the samples that Square may break after the attacks with
 // gradients before that says something about these.
 const squareMargin = 0.002
 
-// Robustness sums up records of a. dataset names the samples; missed is how many the
-// victim got wrong that are not among the records. Records that a campaign did not come to
-// are left out.
+// Robustness sums up the records of a campaign of a. The argument dataset names the
+// samples; missed is the number of misclassified samples that are not among the records.
+// Records of samples that the campaign did not reach are left out.
 func (a AutoAttack) Robustness(r *Result, dataset string, classes, missed int) Robustness {
 	a = a.defaults()
 	out := Robustness{Model: r.Victim, Dataset: dataset, Norm: a.Norm, Eps: a.Eps, Attack: a.About().Name, Version: a.Version, Samples: missed}
@@ -224,7 +225,7 @@ func (a AutoAttack) Robustness(r *Result, dataset string, classes, missed int) R
 	return out
 }
 
-// String is a line for each stage.
+// String returns one line per stage.
 func (r Robustness) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s on %s, %d samples, %v of %.4g: clean accuracy %.2f %%\n", r.Model, r.Dataset, r.Samples, r.Norm, r.Eps, 100*r.Clean)

@@ -7,11 +7,11 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// A Decoder makes an image-sized modifier of a short code, so that an attack
-// can search in few dimensions. Dim is the length of a code for samples of a
-// shape; Decode fills dst, as long as a sample.
+// A Decoder makes an image-sized modifier of a short code, so that an attack can search in
+// few dimensions. Dim returns the length of a code for samples of the given shape. Decode
+// fills dst, which is as long as a sample.
 //
-// Name names the decoder: in a campaign's options it is its name and its fields.
+// Name names the decoder. A campaign's options hold the decoder's name and fields.
 type Decoder interface {
 	Name() string
 	Dim(shape []int) int
@@ -45,20 +45,20 @@ func (b Bilinear) modifier(image []float32, shape []int) *modifier {
 	return m
 }
 
-// AutoZOOM is the attack of Tu et al. (2019): random full-gradient estimates in
-// the space of a decoder's codes, few queries at a time, first to reach the goal
-// and then, with more directions, to come nearer. It is the right choice for a small
-// L2 from a victim with scores where no meta attacker fits, and on large pictures,
-// where a decoder keeps the search in few dimensions: it needs far fewer queries than
-// ZOO for a somewhat larger L2. An iteration costs its directions + 1. The zero value
-// has the defaults of the paper's code, AutoZOOMPreset what its examples use.
+// AutoZOOM is the attack of Tu et al. (2019): gradient estimates from random directions in
+// the space of a decoder's codes. It takes one direction until it reaches the goal, and
+// then more directions to come nearer. It is the right choice for a small L2 from a victim
+// with scores if no meta attacker fits, and on large pictures, where a decoder reduces the
+// dimensions of the search. It needs far fewer queries than ZOO for a somewhat larger L2.
+// An iteration costs one query per direction and one more. The zero value has the defaults
+// of the paper's code; PresetOf[AutoZOOM] has the settings of its examples.
 type AutoZOOM struct {
-	Decoder    Decoder // nil: Bilinear, half the image's side
-	Directions int     // of an estimate once a success is found; 0: 1
-	LR         float64 // of Adam; 0: 0.01
-	Iterations int     // 0: 1000
-	Switch     int     // iterations between changes of the weight; 0: 1000
-	Weight     float64 // first weight of the hinge (λ); 0: 1
+	Decoder    Decoder // nil means Bilinear, half the image's side
+	Directions int     // of an estimate once a success is found; 0 means 1
+	LR         float64 // of Adam; 0 means 0.01
+	Iterations int     // 0 means 1000
+	Switch     int     // iterations between changes of the weight; 0 means 1000
+	Weight     float64 // first weight of the hinge (λ); 0 means 1
 	Kappa      float64 // confidence: the margin from which an image is a success
 	Box        Box
 	First      bool // stop at the first success

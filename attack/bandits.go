@@ -7,34 +7,33 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// Bandits is the attack of Ilyas, Engstrom and Madry (2019, "Prior Convictions"):
-// steps within a ball along a gradient prior that two probes improve at each
-// step. With Tile 0 it is Bandits-T (a prior in time), with a tile smaller than
-// the image Bandits-TD (in time and data). It is the right choice under a ball as
-// the method with a gradient prior that others are compared with, and where a step
-// of few queries is to follow a gradient; Square usually needs fewer. An iteration
-// costs 3 queries: two probes, and the check of the iterate, which the paper does
-// not count.
+// Bandits is the attack of Ilyas, Engstrom and Madry (2019, "Prior Convictions"): steps
+// within a ball along a gradient prior. Two probes improve the prior at each step. With
+// Tile 0 it is Bandits-T (a prior in time), with a tile smaller than the image Bandits-TD
+// (in time and data). It is the right choice as the baseline of methods with a gradient
+// prior, and where a step that follows a gradient may cost few queries only; Square usually
+// needs fewer in all. An iteration costs three queries: two probes and the check of the
+// iterate. The paper does not count the check.
 //
 // The defaults for Linf are those of the paper's code for ImageNet. Those for L2 are
-// not: radius 2 and step 0.1 where it has 5 and 0.5, to suit smaller pictures.
-// PresetOf[Bandits] has the paper's.
+// smaller, to suit smaller pictures: the radius is 2 and the step 0.1 where the paper has 5
+// and 0.5. PresetOf[Bandits] has the paper's.
 //
-// The authors' code probes outside [0,1] too, where this clips, and lets the prior reach its
-// bounds. Neither other way within [0,1] does better: on 200 MNIST images and five seeds
-// (Net4, Linf 0.1, Tile 14) this broke 22.3 % of them within 500 queries; with the probes
-// moved inside as a pair 21.6 %, with the prior kept 0.01 off its bounds 21.8 % (standard
-// deviation between seeds 1 %).
+// The authors' code also probes outside [0,1]; this one clips its probes. Two other ways to
+// stay within [0,1] do no better. On 200 MNIST images and five seeds (Net4, Linf 0.1, Tile
+// 14) clipping broke 22.3 % of the images within 500 queries. Moving both probes inside as
+// a pair broke 21.6 %, and keeping the prior 0.01 off its bounds 21.8 % (standard deviation
+// between seeds 1 %).
 type Bandits struct {
 	Norm    Norm
-	Eps     float64  // radius of the ball; 0: 2 for L2, 0.05 for Linf
-	Tile    int      // side of the prior; 0: the image's
-	Frames  int      `json:",omitempty"` // of the prior of a clip; 0: the clip's own number, 1: one that all frames share
-	LR      float64  // step of the image (h); 0: 0.1 for L2, 0.01 for Linf
-	PriorLR float64  // 0: 0.1 for L2, 100 for Linf
-	Probe   float64  // η; 0: 0.01 for L2, 0.1 for Linf
-	Explore float64  // δ; 0: 0.01 for L2, 1 for Linf
-	Loss    zoo.Loss // nil: cross-entropy, the paper's
+	Eps     float64  // radius of the ball; 0 means 2 for L2, 0.05 for Linf
+	Tile    int      // side of the prior; 0 means the image's
+	Frames  int      `json:",omitempty"` // frames of the prior of a clip; 0 means the clip's number, 1 one prior for all frames
+	LR      float64  // step of the image (h); 0 means 0.1 for L2, 0.01 for Linf
+	PriorLR float64  // 0 means 0.1 for L2, 100 for Linf
+	Probe   float64  // η; 0 means 0.01 for L2, 0.1 for Linf
+	Explore float64  // δ; 0 means 0.01 for L2, 1 for Linf
+	Loss    zoo.Loss // nil means cross-entropy, the paper's
 }
 
 // About describes the attack.

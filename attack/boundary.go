@@ -81,15 +81,15 @@ func (l *labeled) begin(ctx context.Context, r *rand.Rand, tries int) ([]float32
 	return nil, nil
 }
 
-// Boundary is the decision-based attack of Brendel et al. (2018): a random walk
-// along the decision boundary towards the clean image. It is the right choice as the
-// baseline of attacks on labels; HopSkipJump needs fewer queries for the same
-// distance. One query a step, one more every ten steps.
+// Boundary is the decision-based attack of Brendel et al. (2018): a random walk along the
+// decision boundary towards the clean image. It is the baseline of attacks on labels;
+// HopSkipJump needs fewer queries for the same distance. It takes one query per step, and
+// one more every ten steps.
 type Boundary struct {
-	Steps  int     // at most; 0: 25,000
-	Sphere float64 // first length of the step along the sphere, relative to the distance; 0: 0.01
-	Source float64 // first length of the step towards the clean image; 0: 0.01
-	Adapt  float64 // factor by which the two adapt; 0: 1.5
+	Steps  int     // at most; 0 means 25,000
+	Sphere float64 // first length of the step along the sphere, relative to the distance; 0 means 0.01
+	Source float64 // first length of the step towards the clean image; 0 means 0.01
+	Adapt  float64 // factor by which the two adapt; 0 means 1.5
 }
 
 // About describes the attack.

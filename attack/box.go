@@ -41,8 +41,8 @@ func (b *Box) UnmarshalText(t []byte) error {
 	return fmt.Errorf("attack: unknown box %q (have %v)", t, boxNames)
 }
 
-// Image writes to x the image that modifier w makes of the clean image, and
-// with Clip cuts w to what it could do.
+// Image writes to x the image that modifier w makes of the clean image. With Clip it also
+// limits w to the values that had an effect.
 func (b Box) Image(x, w, clean []float32) {
 	if b == Tanh {
 		for i, c := range clean {
@@ -57,8 +57,8 @@ func (b Box) Image(x, w, clean []float32) {
 	}
 }
 
-// Slope writes to s the derivative of the image with respect to the modifier,
-// pixel by pixel, at the image x.
+// Slope writes to s the derivative of the image with respect to the modifier, pixel by
+// pixel, at the image x. With Clip it is 1. With Clip it is 1. With Clip it is 1.
 func (b Box) Slope(s, x []float32) {
 	for i, v := range x {
 		s[i] = 1

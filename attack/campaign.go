@@ -15,8 +15,7 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// DefaultBudget is the queries an attack may spend on a sample unless told
-// otherwise.
+// DefaultBudget is the number of queries that an attack may spend per sample by default.
 const DefaultBudget = 10000
 
 // A Sample is an image or a clip to be attacked, with its true class.
@@ -24,60 +23,60 @@ type Sample struct {
 	Name  string         // optional; the sample's randomness follows from it, or from the index
 	X     *tensor.Tensor // [C, H, W] or [T, C, H, W] in [0,1]
 	Label int
-	Goal  *zoo.Goal      // what is wanted of this sample, with its Label; nil: what the campaign wants
-	Start *tensor.Tensor // an image that achieves the goal, for attacks that begin from one; nil: the campaign's
+	Goal  *zoo.Goal      // the goal for this sample, with its Label; nil means the campaign's goal
+	Start *tensor.Tensor // an image that achieves the goal, for attacks that begin from one; nil means Campaign.Start's
 }
 
-// A Campaign runs a job over many samples. Its results do not depend on the
-// number of workers, on the order of the samples, or on whether calls are
-// gathered, provided that the victim's answer to a query does not depend on
-// what else is in the call.
+// A Campaign runs a job over many samples. Its results do not depend on the number of
+// workers, the order of the samples, or the gathering of calls. This holds if the victim's
+// answer to a query does not depend on the other queries of the call.
 type Campaign struct {
 	Job      Job
-	Targeted bool                         // whether to want a certain class
-	Target   func(label, classes int) int // which; nil: zoo.NextClass
-	Budget   int                          // queries a sample; 0: DefaultBudget
+	Targeted bool                         // the goal is the class that Target gives, not just any wrong class
+	Target   func(label, classes int) int // the target of a label; nil means zoo.NextClass
+	Budget   int                          // queries per sample; 0 means DefaultBudget
 	Seed     uint64
-	Workers  int // samples at a time; 0: GOMAXPROCS
+	Workers  int // samples attacked at the same time; 0 means GOMAXPROCS
 
-	// Start gives an image that achieves a goal, for attacks that begin from one, such as
-	// those on labels, to each sample without a Start of its own. Nil, or a nil image,
-	// means that they seek one among noise, which hardly ever has a certain class: a
-	// targeted attack on labels needs a sample of the wanted class that the victim gets
-	// right.
+	// Start returns an image that achieves a goal. Attacks that begin from such an image,
+	// such as those on labels, use it for each sample without a Start of its own. If Start
+	// is nil, or returns nil, they try random noise. Noise hardly ever has a given class: a
+	// targeted attack on labels needs a sample of the target class that the victim
+	// classifies correctly.
 	Start func(goal zoo.Goal) *tensor.Tensor
 
-	// Total is the queries that may be sent to the victim for all samples together: those
-	// of the attacks, the clean checks and the verifications, repetitions after a failure
-	// on the way, and with a Journal those of earlier runs. 0 means no limit. A call that
-	// would exceed it is not sent: the run ends with an error that wraps ErrTotal and with
-	// the records that are finished. What is finished is what it would be without the
-	// limit; a journal goes on from there with a larger one.
+	// Total limits the queries sent to the victim for all samples together; 0 means no
+	// limit. It counts the queries of attacks, clean checks and verifications, retries
+	// after a failure, and with a Journal those of earlier runs. A call that would exceed
+	// it is not sent: the run ends with an error that wraps ErrTotal and returns the
+	// finished records. They are the same as without the limit. With a journal, a later run
+	// with a larger Total goes on from there.
 	Total int
 
-	// Gather joins the calls of samples under way into calls of up to so many
-	// queries, those for gradients as far as their losses are the same; 0 joins none. A
-	// network on this machine is faster so, with as many Workers. A joined call has no request id (zoo.WithRequestID), so
-	// that a server cannot tell one that comes again after a kill.
+	// Gather joins the calls of several samples into calls of up to this many queries; 0
+	// joins none. Calls for gradients are joined if their losses are the same. This makes a
+	// network on this machine faster; set Workers to the same number. A joined call has no
+	// request id (zoo.WithRequestID), so a server cannot recognise it when it is sent again
+	// after a kill.
 	Gather int
 
-	// Journal is a file to write and, if it exists, to resume from (a [Journal]); ""
-	// means none. Queries answered in it are not asked again, and it is an error if it
-	// was written under another [Fingerprint]. Of an attack with gradients it holds
-	// the finished samples and the queries that are for labels only: a sample that was
-	// under way is attacked anew.
+	// Journal is the path of a file to write and, if it exists, to resume from (a
+	// [Journal]); "" means none. Queries that it holds the answers of are not sent again.
+	// It is an error if the file was written under another [Fingerprint]. For an attack
+	// with gradients the journal holds the finished samples and the queries for labels; a
+	// sample that was under way is attacked from its beginning.
 	Journal string
-	Fsync   bool // after every entry of the journal, and of its directory when it is made
+	Fsync   bool // flush the journal to the disk after every entry
 
 	// Keep is the precision in which records keep adversarial samples: F32, F16 or U8; ""
-	// means F32. They are verified as the attack made them.
+	// means F32. Verification uses the sample as the attack made it.
 	Keep tensor.DType
-	// Sink, if not nil, is given each record as it is finished, one call at a time; the
-	// result's records are then without the adversarial samples, which need memory. An
-	// error ends the run.
+	// Sink, if not nil, is called with each finished record, one call at a time. The
+	// result's records then lack the adversarial samples, to save memory. An error of Sink
+	// ends the run.
 	Sink func(r *Record) error
 
-	Progress func(done, total int, r *Record) // after each sample, one call at a time; may be nil
+	Progress func(done, total int, r *Record) // called called called after each sample, one call at a time; may be nil
 }
 
 // A Result is what a campaign found.
@@ -90,17 +89,17 @@ type Result struct {
 	Seed    uint64          `json:"seed"`
 	Victim  string          `json:"victim"`
 	Records []Record        `json:"records"` // in the order of the samples
-	// Intents are the queries sent to the victim, those for samples that were not
-	// finished, those sent again after a failure on the way (zoo.WithResend) and with a
-	// journal those of earlier runs among them. Answers of them were answered; for the
-	// rest the victim may have charged although no answer came. They are not charged to
-	// the attack's budget.
+	// Intents is the number of all queries sent to the victim. It includes queries for
+	// unfinished samples, retries after a failure (zoo.WithResend) and, with a journal,
+	// queries of earlier runs. Answers is the number of those that were answered. The
+	// victim may have charged for the others too. Retries do not count against an attack's
+	// budget.
 	Intents int `json:"intents"`
 	Answers int `json:"answers"`
-	Resumed int `json:"resumed"` // how often the campaign was taken up again
+	Resumed int `json:"resumed"` // how often the campaign was resumed
 }
 
-// Summary is the result as a row of a table.
+// Summary returns the result as a row of a table (Summarize).
 func (r *Result) Summary() Summary {
 	return Summarize(About{Name: r.Attack, Norm: r.Norm}, r.Goal, r.Budget, r.Records)
 }
@@ -180,10 +179,9 @@ func (c *Campaign) goal(i int, s Sample) (zoo.Goal, error) {
 	return g, nil
 }
 
-// Run attacks the samples. On an error, or when ctx ends, it returns what is
-// finished beside the error: records of samples not finished have Stop "".
-// A sample that the victim gets wrong is skipped. A panic of the victim or of the
-// attack reaches the caller.
+// Run attacks the samples. On an error, or when ctx ends, it returns the error and the
+// result so far: records of unfinished samples have Stop "". A sample that the victim
+// misclassifies is skipped. A panic of the victim or of the attack reaches the caller.
 func (c *Campaign) Run(ctx context.Context, samples []Sample) (*Result, error) {
 	p, err := c.Plan(samples)
 	if err != nil {
@@ -289,8 +287,9 @@ func (r *campaignRun) one(ctx context.Context, i int) error {
 	return nil
 }
 
-// Attack attacks one sample by itself, and shares no state with other samples. A sample
-// that the victim gets wrong is skipped.
+// Attack attacks one sample. It shares no state with other samples. A sample that the
+// victim misclassifies is skipped. It may spend budget queries; 0 allows none, unlike
+// Campaign.Budget.
 func (j *Job) Attack(ctx context.Context, s Sample, goal zoo.Goal, budget int, seed uint64) (*Record, error) {
 	if err := j.Check(); err != nil {
 		return nil, err

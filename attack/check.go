@@ -7,12 +7,12 @@ import (
 	"reflect"
 )
 
-// Zero is an option of exactly 0 where 0 means the default: Square{Eps: attack.Zero}
-// leaves the sample as it is. It is the least positive float64, and 0 in float32.
+// Zero sets an option to exactly 0 where 0 means the default: Square{Eps: attack.Zero}
+// leaves the sample unchanged. It is the least positive float64, and 0 in float32.
 const Zero = math.SmallestNonzeroFloat64
 
-// A Checker is an attack that can tell beforehand what is wrong with its options. A
-// campaign asks it before the first query.
+// A Checker is an attack that checks its options. A campaign calls Check before the first
+// query.
 type Checker interface {
 	// Check reports what makes the options unusable on samples of the given shape.
 	Check(shape []int) error

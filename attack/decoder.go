@@ -10,9 +10,9 @@ import (
 )
 
 // Learned is the decoder that a network computes, such as the second half of an
-// auto-encoder trained on natural images (AutoZOOM-AE of Tu et al., 2019). What the
-// network makes of a code is the modifier; it is not 0 for a code of zeros. A
-// Learned may be shared by attacks that run at the same time.
+// auto-encoder trained on natural images (AutoZOOM-AE of Tu et al., 2019). The network's
+// output is the modifier. A code of zeros does not give a modifier of 0. Attacks that run
+// at the same time may share a Learned.
 type Learned struct {
 	Network nn.Module // maps [1, Code...] to [1, sample...]
 	Code    []int     // shape of a code, such as [1, 14, 14]
@@ -32,8 +32,8 @@ func (l *Learned) Dim([]int) int {
 	return n
 }
 
-// Decode implements Decoder. It panics if the network does not answer with a sample
-// of the shape.
+// Decode implements Decoder. It panics if the network's output does not have the sample's
+// size.
 func (l *Learned) Decode(dst, code []float32, shape []int) {
 	tape, ok := l.tapes.Get().(*autograd.Tape)
 	if !ok {

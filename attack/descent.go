@@ -8,19 +8,19 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// A Descent is the loop that the gradient-estimating attacks share: ask about the
+// A Descent is the loop of the attacks that estimate gradients: ask the victim about the
 // iterate, stop if it succeeds, estimate the gradient there, step. It begins at the clean
 // sample.
 type Descent struct {
 	Objective *zoo.Objective // over pixels
 	Estimator zoo.Estimator
 	Step      func(x []float32, g []float64) // moves the image in place, against the estimate
-	Seen      func(loss float64)             // is told the loss of each iterate; may be nil
-	Steps     int                            // at most; 0: until the budget ends
+	Seen      func(loss float64)             // called with the loss of each iterate; may be nil
+	Steps     int                            // most steps; 0 means no limit but the budget
 }
 
-// Run descends until a success, the last step or the end of the budget, whose error it
-// returns.
+// Run descends until a success or the last step, and then returns nil. At the end of the
+// budget it returns an error that wraps zoo.ErrBudget.
 func (d *Descent) Run(ctx context.Context, t *Try) error {
 	x := t.start()
 	g := make([]float64, len(x))
@@ -39,9 +39,10 @@ func (d *Descent) Run(ctx context.Context, t *Try) error {
 	}
 }
 
-// BallStep returns a step against the gradient, of length lr by its direction (L2) or in
-// every pixel by its sign (Linf), that ends with the projection on the ball of radius eps
-// round the clean image and on [0,1]. It reads lr at every step.
+// BallStep returns a function that moves x against the gradient g and projects it on the
+// ball of radius eps round the clean image and on [0,1]. In L2 the step has length *lr
+// along the gradient; in Linf every pixel moves by *lr against the gradient's sign. The
+// function reads *lr at every step.
 func BallStep(n Norm, eps float64, lr *float64, clean []float32) func(x []float32, g []float64) {
 	if n == Linf {
 		return linfStep(eps, lr, clean)

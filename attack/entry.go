@@ -11,13 +11,13 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// A Log keeps what the attack on one sample asked and was answered, so that a run that
-// was killed goes on without asking again. A [Journal] is one in a file; a program that
+// A Log keeps the queries and answers of the attack on one sample, so that a killed run can
+// go on without sending them again. A [Journal] keeps logs in a file; a program that
 // spreads a campaign over machines brings its own.
 type Log interface {
-	// Entries returns what the log holds, in the order in which it was appended.
+	// Entries returns the entries of the log in the order in which they were appended.
 	Entries(ctx context.Context) ([]Entry, error)
-	// Append adds an entry. When it returns nil the entry outlasts a kill of the process.
+	// Append adds an entry. When it returns nil the entry survives a kill of the process.
 	// An intent is appended before its queries are sent.
 	Append(ctx context.Context, e Entry) error
 }
@@ -28,19 +28,19 @@ type EntryKind byte
 // The kinds of entries.
 const (
 	EntryIntent      EntryKind = 'I' // N queries are about to be sent as call Call
-	EntryAgain       EntryKind = 'A' // N queries of the call under way are about to be sent once more
+	EntryAgain       EntryKind = 'A' // N queries of the call under way are about to be sent again
 	EntryScores      EntryKind = 'S' // the call's answer in scores
 	EntryLabels      EntryKind = 'L' // the call's answer in labels
 	EntryEvaluations EntryKind = 'E' // what the attack's loss made of the call's answer
 	EntryDone        EntryKind = 'D' // the record of the sample, which ends its entries
 )
 
-// An Entry is a line of a [Log].
+// An Entry is one entry of a [Log].
 type Entry struct {
 	Kind        EntryKind
 	Call        int    // calls of a sample are numbered from 0
 	N           int    // queries that are sent, or answered
-	Digest      uint64 // of an intent's pixels
+	Digest      uint64 // of the pixels of an intent
 	Scores      []float64
 	Labels      []int
 	Evaluations []zoo.Evaluation
@@ -147,7 +147,7 @@ func (e *Entry) UnmarshalBinary(b []byte) error {
 	return nil
 }
 
-// Sent is how many queries the entry announces.
+// Sent returns the number of queries that the entry announces.
 func (e *Entry) Sent() int64 {
 	if e.Kind == EntryIntent || e.Kind == EntryAgain {
 		return int64(e.N)
@@ -155,7 +155,7 @@ func (e *Entry) Sent() int64 {
 	return 0
 }
 
-// Answered is how many queries the entry holds the answers of.
+// Answered returns the number of queries whose answers the entry holds.
 func (e *Entry) Answered() int64 {
 	if e.Kind == EntryScores || e.Kind == EntryLabels || e.Kind == EntryEvaluations {
 		return int64(e.N)

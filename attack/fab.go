@@ -11,29 +11,30 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// FAB is the Fast Adaptive Boundary attack (Croce and Hein, 2020): it steps to where the
-// victim would change its answer if it were linear, drawn towards the clean sample, and
-// from each success back in between. It is the right choice for the least distance that
-// gradients reach quickly, in Linf and L1 too, where [CarliniWagner] has none.
+// FAB is the Fast Adaptive Boundary attack (Croce and Hein, 2020): it steps to the point
+// where a linear victim would change its answer, with a pull towards the clean sample. From
+// each success it steps part of the way back to the clean sample. It is the right choice
+// for a small distance that gradients reach quickly. It also works in Linf and L1, unlike
+// [CarliniWagner].
 //
-// Without Targets each iteration looks at the borders to all other classes, for a gradient
-// and so a query each; with Targets (FAB-T) it runs once for each of the most likely wrong
-// classes, one gradient an iteration, and one query more ranks the classes. Each run begins
-// with one more gradient, or as many as there are borders, and a success costs a second
-// look at where it leads back to.
+// Without option Targets each iteration takes one gradient, and so one query, per other
+// class. With Targets (FAB-T) it runs once towards each of the most likely wrong classes,
+// with one gradient per iteration; one more query ranks the classes. Each run begins with
+// the gradients of one more iteration. A success costs those of another, at the point that
+// it steps back to.
 //
-// With Eps only a success within it counts, and ends the attack. Without, the attack goes
-// on to the least distance. The answer at a new point comes with the gradient there and
-// costs no query of its own.
+// With option Eps only a success within that radius counts, and it ends the attack. Without
+// it the attack goes on to the least distance. The victim's answer at a new point comes
+// with the gradient there and costs no extra query.
 type FAB struct {
 	Norm       Norm
-	Eps        float64 // radius of the ball; 0: none
-	Iterations int     // of a run; 0: 100
-	Restarts   int     // runs for each target, all but the first from random points; 0: 1
-	Targets    int     // wrong classes to aim at, from the most likely; 0: all at once. A goal with a target has that one only.
-	AlphaMax   float64 // greatest pull towards the clean sample; 0: 0.1
-	Eta        float64 // overshoot (η); 0: 1.05
-	Beta       float64 // what is left of the way after a success (β); 0: 0.9
+	Eps        float64 // radius of the ball; 0 means no ball: the least distance is sought
+	Iterations int     // of a run; 0 means 100
+	Restarts   int     // runs per target, all but the first from random points; 0 means 1
+	Targets    int     // wrong classes to aim at, the most likely first; 0 means all at once. A targeted goal has its own target only.
+	AlphaMax   float64 // greatest pull towards the clean sample; 0 means 0.1
+	Eta        float64 // overshoot (η); 0 means 1.05
+	Beta       float64 // after a success, the fraction of the distance to the clean sample that is kept (β); 0 means 0.9
 }
 
 // About describes the attack.

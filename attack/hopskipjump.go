@@ -10,17 +10,17 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// HopSkipJump is the decision-based attack of Chen, Jordan and Wainwright
-// (2020): bisect to the boundary, estimate its normal from the labels of random
-// probes, step, repeat. It is the right choice for a victim that answers with
-// labels only, when the distance is to be small; RayS is quicker to a given Linf.
-// It goes on until the budget or its iterations end, coming nearer all the time.
+// HopSkipJump is the decision-based attack of Chen, Jordan and Wainwright (2020): bisect to
+// the boundary, estimate its normal from the labels of random probes, step, repeat. It is
+// the right choice for a small distance from a victim that answers with labels only; RayS
+// is quicker to a given Linf distance. It comes nearer until the budget or its iterations
+// end.
 type HopSkipJump struct {
 	Norm       Norm
-	Iterations int     // 0: no limit
-	Probes     int     // of the first estimate, growing as the square root of the iteration; 0: 100
-	MaxProbes  int     // 0: 10,000
-	Gamma      float64 // sets the tolerance of the bisection; 0: 1
+	Iterations int     // 0 means no limit
+	Probes     int     // probes of the first estimate; the number grows as the square root of the iteration; 0 means 100
+	MaxProbes  int     // 0 means 10,000
+	Gamma      float64 // sets the tolerance of the bisection; 0 means 1
 }
 
 // About describes the attack.

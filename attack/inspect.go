@@ -9,13 +9,13 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// An Inspection is what [AutoAttack.Inspect] saw.
+// An Inspection is the report of [AutoAttack.Inspect].
 type Inspection struct {
 	Samples       int
-	Queries       int     // it spent
+	Queries       int     // that the inspection spent
 	Random        float64 // largest difference of a score between two answers to the same batch
-	Probabilities bool    // scores that are said to be logits are nonnegative and add up to 1
-	Vanishing     int     // samples of which the gradient is 0 in every pixel
+	Probabilities bool    // scores described as logits are nonnegative and add up to 1
+	Vanishing     int     // samples whose gradient is 0 in every pixel
 	Warnings      []string
 }
 
@@ -25,8 +25,8 @@ const (
 	sumMargin     = 1e-5
 )
 
-// Inspect looks at the victim before AutoAttack, on samples x [N, sample...] with their
-// labels, and warns of what makes robust accuracy unreliable: a victim that answers at
+// Inspect checks the victim before AutoAttack runs, on samples x [N, sample...] with their
+// labels. It warns of what makes robust accuracy unreliable: a victim that answers at
 // random, logits that are probabilities (a softmax in the victim), gradients that vanish,
 // too few classes for an attack. It costs 6·N queries.
 func (a AutoAttack) Inspect(ctx context.Context, v zoo.Differentiable, x *tensor.Tensor, labels []int) (*Inspection, error) {

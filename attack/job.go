@@ -12,20 +12,20 @@ import (
 // About describes an attack with its options filled in.
 type About struct {
 	Name string
-	Norm Norm // by which it prefers one success over another
-	// Options go into a campaign's result and the fingerprint of its journal, as
-	// [EncodeOptions] writes them. They are the attack with its defaults in place of
-	// zeros, but for what the sample or the goal decides; nil means the attack as it is.
+	Norm Norm // in which the attack compares successes
+	// Options go into a campaign's result and into the fingerprint of its journal, as
+	// [EncodeOptions] writes them: the attack with its defaults filled in, except those
+	// that depend on the sample or the goal. Nil means the attack itself.
 	Options any
 }
 
-// A ScoreAttack needs a victim that answers with scores. AttackScores reports
-// successes to t and returns nil when it is done, or the error of a query; an
-// exhausted budget is such an error and no failure. What it asks follows from its
-// options, the victim's answers and t alone.
+// A ScoreAttack needs a victim that answers with scores. AttackScores reports successes to
+// t and returns nil when it is done, or the error of a query. The error of an exhausted
+// budget is expected and is no failure. Its queries must follow from its options, the
+// victim's answers and t alone.
 //
-// The victim is a [zoo.Evaluator]: an attack that needs no more of an answer than a loss
-// and a class asks by [Try.Ask] or [zoo.Evaluate], and a journal stays small.
+// The victim is a [zoo.Evaluator]: an attack that needs only a loss and a class per answer
+// should ask by [Try.Ask] or [zoo.Evaluate], which keeps journals small.
 type ScoreAttack interface {
 	About() About
 	AttackScores(ctx context.Context, victim zoo.Scorer, t *Try) error
@@ -70,8 +70,8 @@ func (j *Job) Victim() zoo.Info { return j.info }
 // Options are the attack's options in JSON, as a campaign's result states them.
 func (j *Job) Options() json.RawMessage { return j.options }
 
-// Check reports what makes the job unusable: a victim's description, or options of the
-// attack that cannot be on its samples. A campaign begins with it.
+// Check returns an error if the victim's description is invalid or if an option of the
+// attack is out of range for the victim's samples. A campaign begins with it.
 func (j *Job) Check() error {
 	if err := j.info.Check(); err != nil {
 		return err

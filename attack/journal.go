@@ -27,9 +27,9 @@ import (
 //	T  totals of what was dropped: queries sent and answered, resumptions (uint64 each)
 //	U  an entry of a sample: its number (uint32), and the entry ([Entry.AppendBinary])
 //
-// A frame cut short at the end of the file is what a kill leaves behind, and is dropped.
-// The entries of a finished sample but its record are of no more use: when they make up
-// the better part of a large file, the file is written anew without them.
+// A kill may leave an incomplete frame at the end of the file; it is dropped. Once a sample
+// is finished only its record is needed. When the other entries make up most of a large
+// file, the journal rewrites the file without them.
 type Journal struct {
 	path string
 	sync bool
@@ -61,7 +61,7 @@ const (
 	compactAt = 4 << 20
 )
 
-// JournalError says that a journal cannot be used, and where.
+// A JournalError says why and at which byte a journal cannot be used.
 type JournalError struct {
 	Path   string
 	Offset int64
@@ -72,11 +72,11 @@ func (e *JournalError) Error() string {
 	return fmt.Sprintf("attack: journal %s, byte %d: %s", e.Path, e.Offset, e.Why)
 }
 
-// OpenJournal opens or creates the journal at path for a plan, reads what it holds, and
-// drops a torn end. It is an error if the file was written for a plan of another
-// fingerprint; the error names what differs. Until it is closed nobody else can open it
-// (but on systems without such locks: js, wasip1, plan9, aix, solaris). fsync flushes the
-// file at every entry, and its directory when it is made.
+// OpenJournal opens or creates the journal at path for a plan, reads its entries, and drops
+// an incomplete last frame. It is an error if the file was written for a plan of another
+// fingerprint; the error names what differs. The file is locked until Close (except on js,
+// wasip1, plan9, aix and solaris). With fsync the file is flushed to the disk at every
+// entry, and its directory when the file is created.
 func OpenJournal(path string, p *Plan, fsync bool) (*Journal, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -334,8 +334,8 @@ func (l journalLog) Append(_ context.Context, e Entry) error {
 }
 
 // Counts returns how many queries the journal says were sent and were answered over all
-// runs, and how often it was resumed. Queries that were sent and not answered, because a
-// run was killed or a line failed, may have been charged all the same.
+// runs, and how often it was resumed. The victim may have charged for queries that were
+// sent and not answered because a run was killed or a connection failed.
 func (j *Journal) Counts() (sent, answered, resumed int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -8,9 +8,9 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// PresetOf returns the attack of type A with the options of a name, such as
-// PresetOf[Meta]("frugal"), without the networks it may need. The presets of an attack
-// are listed with the attack. It panics if A is not registered.
+// PresetOf returns the attack of type A with the options of the named preset, such as
+// PresetOf[Meta]("frugal"), without the networks it may need. The presets of an attack are
+// listed with the attack. It panics if A is not registered.
 func PresetOf[A Attack](name string) (a A, err error) {
 	for _, k := range kinds {
 		if _, ok := k.New().(A); ok && reflect.TypeOf(k.New()) == reflect.TypeFor[A]() {

@@ -14,13 +14,13 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// ErrTotal is in the chain of the error of a campaign whose budget for all samples
-// together is spent.
+// A campaign returns an error that wraps ErrTotal when its budget for all samples together
+// (Campaign.Total) is spent.
 var ErrTotal = errors.New("the campaign's query budget is exhausted")
 
 // A till counts what a campaign sends to its victim, and keeps to the campaign's budget.
 type till struct {
-	limit   int64        // 0: none
+	limit   int64        // 0 means none
 	intents atomic.Int64 // queries sent, those of earlier runs and repetitions among them
 	answers atomic.Int64
 }
@@ -45,7 +45,7 @@ type line struct {
 	call   int
 	till   *till      // of the campaign
 	unit   *till      // of the sample
-	log    Log        // nil: none
+	log    Log        // nil means none
 	replay []replayed // what the log held of this sample
 	name   string     // of the unit, for the names of calls
 	gathers

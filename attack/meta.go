@@ -9,35 +9,35 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// Meta is the Meta Attack (Du, Zhang, Zhou, Yang and Feng, ICLR 2020; thesis
-// section 2.3): sign steps on the coordinates where a meta-learned estimator
-// predicts the largest gradient, from the clean image until the first success.
-// It is the right choice for a small L2 from a victim with scores, where networks
-// for like pictures are at hand to train the estimator on; under a fixed ball Square
-// and Bandits need fewer queries. A step costs one query, every Interval-th step
-// Coordinates more.
+// Meta is the Meta Attack (Du, Zhang, Zhou, Yang and Feng, ICLR 2020; thesis section 2.3):
+// sign steps on the coordinates where a meta-learned estimator predicts the largest
+// gradient, from the clean image until the first success. It is the right choice for a
+// small L2 from a victim with scores, if there are networks for similar pictures to train
+// the estimator on. Under a fixed ball Square and Bandits need fewer queries. A step costs
+// one query; every Interval-th step costs as many more as option Coordinates says, and
+// twice that with Central.
 //
 // The zero value, with a Network, is the paper's setting for MNIST.
 type Meta struct {
 	Network     nn.Module // the meta attacker
-	Coordinates int       // q; 0: 128
-	Interval    int       // m: steps between measurements; 0: 5
-	First       int       // step of the first measurement, from 1; 0: Interval
-	LR          float64   // β; 0: 0.01
-	Steps       int       // at most; 0: 300
-	H           float64   // of the differences; 0: 1e-4
+	Coordinates int       // q; 0 means 128
+	Interval    int       // m: steps between measurements; 0 means 5
+	First       int       // step of the first measurement, from 1; 0 means Interval
+	LR          float64   // β; 0 means 0.01
+	Steps       int       // at most; 0 means 300
+	H           float64   // step of the finite differences; 0 means 1e-4
 	Central     bool      // central differences, at twice the queries
-	Tune        int       // fine-tuning steps; 0: 20
-	TuneLR      float64   // 0: 0.01
-	Mask        bool      // leave out coordinates that the box would not let move
-	// Proportional steps follow the estimate itself instead of its signs. They have
-	// the L2 length β·sqrt(q) of a sign step, in the modifier.
+	Tune        int       // fine-tuning steps; 0 means 20
+	TuneLR      float64   // 0 means 0.01
+	Mask        bool      // leave out coordinates that cannot move within [0,1]
+	// Proportional makes steps follow the estimate itself instead of its signs. They have
+	// the L2 length of a sign step, β·sqrt(q), in the modifier.
 	Proportional bool
-	// Adam steps by Adam with decay rates 0.9 and 0.999 and a counter for every
-	// coordinate, as ZOO does, instead of by signs. It excludes Proportional.
+	// Adam steps by Adam with decay rates 0.9 and 0.999 and a counter for every coordinate,
+	// as ZOO does, instead of by signs. Setting both Adam and Proportional is an error.
 	Adam bool `json:",omitempty"`
 	Box  Box
-	Loss zoo.Loss // nil: the paper's, Hinge with Scale 0.5
+	Loss zoo.Loss // nil means the paper's, Hinge with Scale 0.5
 }
 
 // About describes the attack.
@@ -52,12 +52,11 @@ func (a Meta) defaults() Meta {
 	return a
 }
 
-// AuthorsCount is what the authors' code would print for a first success at so many
-// queries (Record.First.Queries) of this attack, on samples of at least Coordinates
-// values. A success at step s, from 0, costs (s+1) + floor(s/m)·q·r queries, q being
-// Coordinates, m the Interval and r 1, or 2 with Central; their code prints
-// floor((s-1)/m)·q·r + s, which is the cost up to the step before. It serves to
-// compare with their figures; nothing else here counts so.
+// AuthorsCount converts the queries of a first success (Record.First.Queries) to the number
+// that the authors' code would print, for comparison with their figures. Samples must have
+// at least Coordinates values. A success at step s, from 0, costs (s+1) + floor(s/m)·q·r
+// queries, where q is Coordinates, m is Interval, and r is 1, or 2 with Central. Their code
+// prints floor((s-1)/m)·q·r + s, the cost up to the step before.
 func (a Meta) AuthorsCount(queries int) int {
 	a = a.defaults()
 	measurement := a.Coordinates

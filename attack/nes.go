@@ -7,20 +7,20 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// NES is the query-limited attack of Ilyas et al. (2018, "Black-box Adversarial
-// Attacks with Limited Queries and Information"): antithetic Gaussian estimates,
-// momentum, and steps within a ball. An iteration costs Queries + 1, in one batch. It
-// is the right choice under a ball where calls are dear and queries are not; Square
-// usually needs fewer.
+// NES is the query-limited attack of Ilyas et al. (2018, "Black-box Adversarial Attacks
+// with Limited Queries and Information"): antithetic Gaussian estimates, momentum, and
+// steps within a ball. An iteration costs Queries + 1 queries. It is the right choice under
+// a ball where calls are expensive and queries are cheap; Square usually needs fewer
+// queries.
 type NES struct {
-	Norm     Norm     // L2 by the zero value; the paper's is Linf
-	Eps      float64  // radius of the ball; 0: 0.05 for Linf, 2 for L2
-	Queries  int      // an estimate's, even; 0: 50
-	Sigma    float64  // of the draws; 0: 1e-3
-	LR       float64  // step; 0: 0.01 for Linf, 0.1 for L2
-	MinLR    float64  // floor of the step as it is halved; 0: LR/200
-	Momentum float64  // weight of the last gradient; 0: 0.9, Zero: none
-	Loss     zoo.Loss // nil: cross-entropy, the paper's
+	Norm     Norm     // 0 means L2; the paper's is Linf
+	Eps      float64  // radius of the ball; 0 means 0.05 for Linf, 2 for L2
+	Queries  int      // queries per estimate, even; 0 means 50
+	Sigma    float64  // standard deviation standard deviation standard deviation of the draws; 0 means 1e-3
+	LR       float64  // step; 0 means 0.01 for Linf, 0.1 for L2
+	MinLR    float64  // floor of the step as it is halved; 0 means LR/200
+	Momentum float64  // weight of the last gradient; 0 means 0.9, Zero none
+	Loss     zoo.Loss // nil means cross-entropy, the paper's
 }
 
 // About describes the attack.

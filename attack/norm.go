@@ -130,10 +130,9 @@ func distances(x, y []float32) (p Point) {
 	return p
 }
 
-// Project moves x, in place, to the point of [0,1] that a projection on the ball
-// of radius eps round center followed by clipping gives; for L1 it is the nearest point of
-// both. Both sets are convex and center lies in [0,1], so the result lies in both;
-// computed in float64, its distance is at most eps.
+// Project projects x, in place, on the ball of radius eps round center and then clips it to
+// [0,1]; for L1 it moves x to the nearest point of both sets. center must lie in [0,1]. The
+// result lies in both sets: its distance, computed in float64, is at most eps.
 func (n Norm) Project(x, center []float32, eps float64) {
 	switch n {
 	case Linf:
@@ -166,9 +165,8 @@ func (n Norm) shorten(x, center []float32, eps float64) {
 	}
 }
 
-// Bounds writes to lo and hi the least and the largest value that a projection on the Linf
-// ball of radius eps round center leaves to each pixel: to project on that ball is to
-// limit pixels to them. It panics for another norm.
+// Bounds writes to lo and hi the smallest and the largest value of each pixel in the Linf
+// ball of radius eps round center and in [0,1]. It panics for another norm.
 func (n Norm) Bounds(lo, hi, center []float32, eps float64) {
 	if n != Linf {
 		tensor.Panic("attack.Norm.Bounds", fmt.Sprintf("a ball of %v has no bounds for each pixel", n))

@@ -153,16 +153,15 @@ func newRay(v zoo.Labeler, t *Try) *ray {
 	return &ray{&labeled{v, t}, t.Clean.Data(), make([]float32, t.Clean.Len())}
 }
 
-// Opt is the attack of Cheng et al. (2019): it minimises the distance to the
-// boundary over directions, by random gradient-free estimates of a function
-// each value of which takes a search. It is the right choice as the baseline it is in
-// the thesis; SignOpt and HopSkipJump are its frugal successors.
+// Opt is the attack of Cheng et al. (2019): it minimises the distance to the boundary over
+// directions, by random gradient-free estimates. Each value of that function takes a
+// search. It is a baseline, in the thesis too; SignOpt and HopSkipJump need fewer queries.
 type Opt struct {
-	Iterations int     // 0: 1500
-	Directions int     // an estimate's; 0: 10
-	Smoothing  float64 // first β; 0: 1e-3
-	LR         float64 // first step; 0: 0.2
-	Tries      int     // random first directions; 0: 100
+	Iterations int     // 0 means 1500
+	Directions int     // per estimate; 0 means 10
+	Smoothing  float64 // first β; 0 means 1e-3
+	LR         float64 // first step; 0 means 0.2
+	Tries      int     // random first directions; 0 means 100
 }
 
 // About describes the attack.
@@ -278,16 +277,16 @@ func refine(alpha, smoothing float64) (float64, float64) {
 	return alpha, smoothing
 }
 
-// SignOpt is the attack of Cheng et al. (2020): as Opt, but a direction's
-// contribution to the estimate is the sign of the change of distance, which
-// takes one query instead of a search. It is the right choice for a small L2 from a
-// victim with labels as a second opinion to HopSkipJump, and for a long budget.
+// SignOpt is the attack of Cheng et al. (2020): it works as Opt does, but estimates from
+// the sign of each change of distance, which takes one query instead of a search. It is the
+// right choice for a small L2 from a victim with labels as a check on HopSkipJump, and with
+// a large budget.
 type SignOpt struct {
-	Iterations int     // 0: 1000
-	Directions int     // an estimate's (K); 0: 200
-	Smoothing  float64 // h; 0: 1e-3
-	LR         float64 // first step; 0: 0.2
-	Tries      int     // random first directions; 0: 100
+	Iterations int     // 0 means 1000
+	Directions int     // per estimate (K); 0 means 200
+	Smoothing  float64 // h; 0 means 1e-3
+	LR         float64 // first step; 0 means 0.2
+	Tries      int     // random first directions; 0 means 100
 }
 
 // About describes the attack.

@@ -19,24 +19,24 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// A Part is a value of an interface among an attack's options: a loss, a decoder, a
-// source of noise. Name tells it from others of its kind.
+// A Part is an option of interface type, such as a loss, a decoder or a source of noise.
+// Its name distinguishes it from others of its kind.
 type Part interface{ Name() string }
 
-// A Hider holds something that what it asks follows from and that its exported fields do
-// not show: an unexported field, a function, a field left out of its JSON. Hidden returns
-// a digest of each under the field's name. The digests become part of the options, and so
-// of the fingerprint by which a journal knows its campaign. "" says that nothing follows
-// from a field, such as a cache.
+// A Hider is an attack or a part of one with state that determines its queries and that its
+// JSON does not show: an unexported field, a function, a field left out of the JSON. Hidden
+// returns a digest of each such field under the field's name. The digests become part of
+// the options and of the campaign's fingerprint. The digest "" says that a field, such as a
+// cache, determines no query.
 //
-// An attack, and every Part of one, that hides something without saying so is refused.
+// A campaign refuses an attack, or a Part of one, with undeclared hidden state.
 type Hider interface{ Hidden() map[string]string }
 
-// EncodeOptions returns the JSON of an attack or a part of one, an object of its exported
-// fields in their order. A Part among them is an object of one field, its name, whose
-// value is the part; a network is its digest ([nn.Digest]), and so is a tensor. What a
-// [Hider] states is added under the names it gives. There is an error for a value that
-// hides something.
+// EncodeOptions returns the JSON of an attack or of a part of one: an object of its
+// exported fields in their order. A Part becomes an object with one field, named after the
+// part. A network or a tensor becomes its digest ([nn.Digest]). The digests of a [Hider]
+// are added under the names it gives. It is an error if v has unexported state that no
+// [Hider] declares.
 func EncodeOptions(v any) (json.RawMessage, error) {
 	return encodeOptions(reflect.ValueOf(v), fmt.Sprintf("%T", v))
 }
@@ -176,11 +176,11 @@ func fieldName(f reflect.StructField) (name string, omit bool) {
 // isLock reports whether a type is one of package sync, from whose values nothing follows.
 func isLock(t reflect.Type) bool { return t.PkgPath() == "sync" || t.PkgPath() == "sync/atomic" }
 
-// Networks finds a network by what an attack's options say of it: a name of the caller's
-// choice, or the digest that [EncodeOptions] wrote.
+// Networks returns the network that an attack's options name: by a name of the caller's
+// choice, or by the digest that [EncodeOptions] wrote.
 type Networks func(name string) (nn.Module, error)
 
-// NamedNetworks finds networks by the names they are given here, and by their digests.
+// NamedNetworks finds networks by their names in the map, and by their digests.
 func NamedNetworks(named map[string]nn.Module) Networks {
 	return func(name string) (nn.Module, error) {
 		if n, ok := named[name]; ok {
@@ -208,9 +208,9 @@ var parts = []func() Part{
 	func() Part { return &Learned{} },
 }
 
-// RegisterPart makes a kind of part known to [DecodeOptions]. make returns a zero value,
-// or a pointer to one, of the type that attacks hold. It is called while programs start,
-// as by an init function, and panics if a part of the same name and interfaces is there.
+// RegisterPart makes a kind of part known to [DecodeOptions]. The function make returns a
+// zero value, or a pointer to one, of the type that attacks hold. Call RegisterPart from an
+// init function. It panics if a part with the same name and interfaces is registered.
 func RegisterPart(make func() Part) {
 	p := make()
 	for _, old := range parts {
@@ -222,9 +222,9 @@ func RegisterPart(make func() Part) {
 }
 
 // DecodeOptions is the inverse of [EncodeOptions]: it sets the fields of the struct that
-// into points to from JSON. Fields that the JSON does not name stay as they are; one that
-// the struct does not have is an error. Networks are found by networks, which may be nil
-// if there are none.
+// into points to from JSON. Fields that the JSON does not name stay as they are. A name
+// that is no field of the struct is an error. The function networks finds the networks that
+// the JSON names; it may be nil if there are none.
 func DecodeOptions(b json.RawMessage, into any, networks Networks) error {
 	v := reflect.ValueOf(into)
 	if v.Kind() != reflect.Pointer || v.IsNil() {

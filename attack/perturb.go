@@ -12,10 +12,10 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// A Perturber moves the samples of a batch against the network that is being trained on
-// them, all at once and within a ball: the inner loop of adversarial training (Madry et
-// al., 2018). It counts no queries and verifies nothing; [PGD] is the attack. A Perturber
-// is used by one goroutine at a time.
+// A Perturber is the inner loop of adversarial training (Madry et al., 2018): it perturbs
+// all samples of a batch at once, within a ball, against the network in training. It counts
+// no queries and verifies nothing; [PGD] is the attack. Only one goroutine at a time may
+// use a Perturber.
 //
 // One step of length 1.25·Eps is the inner loop of fast adversarial training (Wong, Rice
 // and Kolter, 2020).
@@ -31,12 +31,12 @@ type Perturber struct {
 	tape *autograd.Tape
 }
 
-// Perturb moves the samples x, [N, sample...] with values in [0,1], in place, within radius
-// of where they were and in [0,1], so that net, which maps them to logits [N, classes], is
-// less sure of their labels. A radius of 0 means Eps: training may begin with a smaller
-// one. net is run in Eval mode. What is random follows from Seed and call, which a
-// training loop counts. It panics if there are not as many labels as samples, or if a
-// label is out of range.
+// Perturb moves the samples x, [N, sample...] with values in [0,1], in place, to lower the
+// network's confidence in their labels. They stay within the given radius and in [0,1]. net
+// maps samples to logits [N, classes] and runs in Eval mode. A radius of 0 means Eps; a
+// training may begin with a smaller one. The randomness follows from Seed and from call,
+// the number of the call in the training loop. It panics if there are not as many labels as
+// samples, or if a label is out of range.
 func (p *Perturber) Perturb(net nn.Module, x *tensor.Tensor, labels []int, radius float64, call uint64) {
 	const op = "attack.Perturber.Perturb"
 	if x.Rank() < 2 || x.Dim(0) != len(labels) {
@@ -69,11 +69,11 @@ func (p *Perturber) Perturb(net nn.Module, x *tensor.Tensor, labels []int, radiu
 // itself the divergence is flat.
 const nudge = 1e-3
 
-// Diverge moves the samples x as Perturb does, so that what net says of them differs as
-// much as possible from what it says now: it climbs the Kullback-Leibler divergence of the
-// two distributions over classes, from Gaussian noise of deviation 0.001 round each sample.
-// It is the inner loop of TRADES (Zhang et al., 2019, algorithm 1) and looks at no labels;
-// neither Loss nor NoRandom has a part in it.
+// Diverge moves the samples x as Perturb does, but to increase the Kullback-Leibler
+// divergence between the network's class distribution for x and that for the clean samples.
+// It starts with Gaussian noise of standard deviation 0.001 round each sample. It is the
+// inner loop of TRADES (Zhang et al., 2019, algorithm 1). It uses no labels, and ignores
+// Loss and NoRandom.
 func (p *Perturber) Diverge(net nn.Module, x *tensor.Tensor, radius float64, call uint64) {
 	const op = "attack.Perturber.Diverge"
 	if x.Rank() < 2 {

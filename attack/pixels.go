@@ -11,17 +11,16 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// Pixels are a sample in [0,1] as a record keeps it: little-endian in row-major order, as
-// float32 (F32), in half precision (F16), or rounded to 8 bits (U8, 255 for 1). In JSON
-// the data are in base64.
+// Pixels are a sample in [0,1] as a record keeps it. Data holds little-endian values in
+// row-major order: float32 (F32), half precision (F16), or rounded to 8 bits (U8, 255 for
+// 1). In JSON the data are in base64.
 type Pixels struct {
 	Shape []int        `json:"shape"`
 	DType tensor.DType `json:"dtype"`
 	Data  []byte       `json:"data"`
 }
 
-// NewPixels keeps x in the precision of a type, F32 if it is "". Another type than F32,
-// F16 and U8 is an error.
+// NewPixels converts x to dtype: F32, F16 or U8; "" means F32. Another type is an error.
 func NewPixels(x *tensor.Tensor, dtype tensor.DType) (*Pixels, error) {
 	if dtype == "" {
 		dtype = tensor.F32
@@ -60,7 +59,7 @@ func (p *Pixels) Tensor() *tensor.Tensor {
 	return x
 }
 
-// UnmarshalJSON refuses data that do not fit the shape.
+// UnmarshalJSON implements json.Unmarshaler. Data that do not fit the shape are an error.
 func (p *Pixels) UnmarshalJSON(b []byte) error {
 	type plain Pixels
 	var q plain

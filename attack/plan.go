@@ -26,13 +26,13 @@ import (
 // under the same options, and whenever the fingerprint takes in more.
 const attackVersion = "7"
 
-// A Plan is a campaign cut into units, one for each sample, that can be run anywhere and
-// in any order: [Plan.Run] attacks one, and [Plan.Merge] makes the campaign's result of
-// all. What a unit finds follows from the plan alone, so that the merged records are
-// those of [Campaign.Run] to the byte.
+// A Plan is a campaign cut into units, one per sample, that can run anywhere and in any
+// order. [Plan.Run] attacks one unit, and [Plan.Merge] combines the results of all. A
+// unit's result follows from the plan alone, so the merged records equal those of
+// [Campaign.Run] byte for byte.
 //
-// In JSON a plan is its fingerprint and its units. Another machine takes it up by
-// [Campaign.Adopt]; one that has no more than the JSON can merge, but not run.
+// In JSON a plan is its fingerprint and its units. Another machine calls [Campaign.Adopt]
+// to run it. A plan read from JSON alone can merge, but not run.
 type Plan struct {
 	Fingerprint Fingerprint `json:"fingerprint"`
 	Norm        Norm        `json:"norm"`   // of the attack
@@ -55,36 +55,36 @@ type Unit struct {
 	Digest string   `json:"digest"` // of the sample, its goal and its start image
 }
 
-// A UnitResult is what became of a unit.
+// A UnitResult is the outcome of a unit.
 type UnitResult struct {
 	Plan   string  `json:"plan"` // its digest
 	Record *Record `json:"record"`
-	// Sent and Answered are the unit's queries over all its runs: those that were sent
-	// and not answered may have been charged all the same.
+	// Sent and Answered count the unit's queries over all its runs. The victim may also
+	// have charged for queries that were sent and not answered.
 	Sent     int     `json:"sent"`
 	Answered int     `json:"answered"`
 	Seconds  float64 `json:"seconds"`
 }
 
-// A Fingerprint is everything that the queries of a campaign follow from. A journal is
-// replayed, and a unit's result is merged, only under the same one.
+// A Fingerprint is everything that determines the queries of a campaign. A journal is
+// replayed, and a unit's result is merged, only if the fingerprints are equal.
 type Fingerprint struct {
 	Attack  string          `json:"attack"`
 	Options json.RawMessage `json:"options"`
-	// Hidden is the attack itself where its Options are something else.
+	// Hidden is the attack itself if About returns other Options.
 	Hidden json.RawMessage `json:"hidden,omitempty"`
 	Goal   string          `json:"goal"`
 	Budget int             `json:"budget"` // of a sample
 	Seed   uint64          `json:"seed"`
-	Data   string          `json:"data"`          // digest of the samples, their goals and start images
+	Data   string          `json:"data"`          // digest of the samples with their goals and start images
 	Victim string          `json:"victim"`        // its description
 	Digest string          `json:"victim digest"` // of its weights
 	Keep   tensor.DType    `json:"keep"`
 	Platform
 }
 
-// A Platform is what the queries of a campaign follow from beside its settings: only a
-// process of the same one can reproduce them.
+// A Platform is what determines the queries of a campaign beside its settings. Only a
+// process on the same platform can reproduce them.
 type Platform struct {
 	Kernel  string `json:"kernel"` // the kernel set in use
 	Arch    string `json:"arch"`
@@ -92,7 +92,7 @@ type Platform struct {
 	Version string `json:"version"` // of this library's attacks
 }
 
-// ThisPlatform is that of this process.
+// ThisPlatform returns the platform of this process.
 func ThisPlatform() Platform {
 	return Platform{Kernel: kernel.Active().Name, Arch: runtime.GOARCH, Go: runtime.Version(), Version: attackVersion}
 }
@@ -168,10 +168,10 @@ func (c *Campaign) Plan(samples []Sample) (*Plan, error) {
 	return p, nil
 }
 
-// Adopt takes up a plan that a campaign with the same settings made elsewhere, from its
-// JSON. sample is called for the sample of a unit when that is run. It is an error, which
-// names what differs, if this campaign cannot reproduce the plan: another attack, victim,
-// kernel set, architecture or version.
+// Adopt reads the JSON of a plan that a campaign with the same settings made elsewhere. The
+// function sample returns the sample of a unit; it is called when the unit runs. If this
+// campaign cannot reproduce the plan, the error names what differs: the attack, the victim,
+// the kernel set, the architecture or the version.
 func (c *Campaign) Adopt(plan []byte, sample func(u Unit) (Sample, error)) (*Plan, error) {
 	if err := c.check(); err != nil {
 		return nil, err
@@ -232,11 +232,11 @@ func sampleSeed(seed uint64, name string, index int) uint64 {
 	return h.Sum64()
 }
 
-// Run attacks the sample of unit i. It goes on where log ends, without asking again what
-// is answered there; log may be nil. Units that run at the same time join their calls, if
-// the campaign says so (Campaign.Gather). The campaign's budget for all samples together
-// does not hold here: who runs units apart keeps it by the log. Run is safe for concurrent
-// use, for one unit at a time each.
+// Run attacks the sample of unit i. It goes on where the log ends, and does not send
+// queries again whose answers the log holds; log may be nil. Units that run at the same
+// time join their calls if Campaign.Gather says so. Run does not enforce Campaign.Total,
+// the budget for all samples together: the caller's logs must. Different units may run
+// concurrently; the same unit may not.
 func (p *Plan) Run(ctx context.Context, i int, log Log) (*UnitResult, error) {
 	switch {
 	case p.c == nil:
@@ -318,8 +318,8 @@ func (p *Plan) run(ctx context.Context, i int, log Log, t *till) (*UnitResult, e
 	return res, nil
 }
 
-// Merge makes the campaign's result of the results of all its units, in any order. One
-// that comes twice must be the same both times.
+// Merge combines the results of all units, in any order, into the campaign's result. It is
+// an error if a unit is missing, belongs to another plan, or has two different records.
 func (p *Plan) Merge(units ...*UnitResult) (*Result, error) {
 	res := p.result()
 	seen := make([]*UnitResult, len(p.Units))

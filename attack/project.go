@@ -6,10 +6,10 @@ import (
 	"slices"
 )
 
-// ProjectBox moves x, in place, to the point nearest to it, in L2, that lies in the ball
-// of radius eps round center and in [0,1]. For Linf that is what Project gives; for L2,
-// Project stops short of it where pixels are clipped. center lies in [0,1]; computed in
-// float64, the distance is at most eps.
+// ProjectBox moves x, in place, to the point nearest to it, in L2, that lies in the ball of
+// radius eps round center and in [0,1]. For Linf this equals Project; for L2 it differs
+// where pixels are clipped. center must lie in [0,1]. The distance, computed in float64, is
+// at most eps.
 //
 // For L1 see Croce and Hein (2021, proposition 2.1).
 func (n Norm) ProjectBox(x, center []float32, eps float64) {
@@ -121,9 +121,9 @@ func threshold(u, room []float64, limit float64) float64 {
 	return min(max((fixed+free-limit)/n, lo), hi)
 }
 
-// toPlane writes to d the least displacement of x, in the norm, that stays in [0,1] and
-// reaches the hyperplane w·(x+d) = w·x + gap; where there is none, that which comes
-// nearest to it (Croce and Hein, 2020, FAB, section 2.2).
+// toPlane writes to d the least displacement of x, in the norm, to the hyperplane w·(x+d) =
+// w·x + gap within [0,1], or the one nearest to it if none reaches it (Croce and Hein,
+// 2020, FAB, section 2.2).
 func (n Norm) toPlane(d []float64, x, w []float32, gap float64) {
 	s := sign(gap)
 	gap = math.Abs(gap)

@@ -8,21 +8,21 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// RayS is the Ray Searching attack of Chen and Gu (2020): it searches a vector
-// of signs along which the Linf distance to the boundary is least, flipping
-// blocks that halve in size. One query rejects a flip, a bisection measures one
-// that helps. It is the right choice for a victim that answers with labels when
-// Linf is what counts, and has nothing to tune.
+// RayS is the Ray Searching attack of Chen and Gu (2020): it searches a vector of signs
+// with the least Linf distance to the boundary along it, by flipping blocks that halve in
+// size. One query rejects a flip that does not help; a bisection measures one that does. It
+// is the right choice for a small Linf distance from a victim that answers with labels, and
+// has nothing to tune.
 //
-// The authors' code begins with signs of +1 as well, but does not ask about them: its first
-// query is about all of them flipped. This asks about them first. Queries are counted
-// alike, each check and each step of a bisection as one.
+// The authors' code begins with signs of +1 as well, but its first query is about all of
+// them flipped. This one asks about the signs of +1 first. Both count every check and every
+// step of a bisection as one query.
 //
-// It takes no image to begin from: its first rays end at corners of the pixels' cube,
-// which seldom are of a class that was asked for. Use it untargeted.
+// It takes no start image. Its first rays end at corners of [0,1]^d, which seldom have a
+// given class: use it untargeted.
 type RayS struct {
-	Eps       float64 // stop at this Linf distance; 0: go on until the budget ends
-	Tolerance float64 // of the bisection, in pixels; 0: 1e-3/sqrt(d), which is 1e-3 of the L2 length of the ray
+	Eps       float64 // stop at this Linf distance; 0 means go on until the budget ends
+	Tolerance float64 // of the bisection, in Linf; 0 means 1e-3/sqrt(d), which is an L2 length of 1e-3
 }
 
 // About describes the attack.

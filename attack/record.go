@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// A Record is what became of one sample. Its JSON is complete, and is a function of the
-// campaign's plan: the time that was spent is not in it.
+// A Record is the outcome of one sample. Its JSON follows from the campaign's plan alone:
+// only Seconds is left out of it.
 type Record struct {
 	Index    int     `json:"index"` // in the campaign's list
 	Name     string  `json:"name,omitempty"`
@@ -17,15 +17,15 @@ type Record struct {
 	Stop     Stop    `json:"stop"`
 	Success  bool    `json:"success"`
 	By       string  `json:"by,omitempty"`  // the attack of an ensemble that found the best success
-	Answer   int     `json:"answer"`        // the victim's class for the best success, else for the clean sample
+	Answer   int     `json:"answer"`        // the victim's class for the best success; without a success, for the clean sample
 	First    Point   `json:"first"`         // the first success
 	Best     Point   `json:"best"`          // the nearest success in the attack's norm
 	Trace    []Point `json:"trace"`         // every success nearer than those before
-	Queries  int     `json:"queries"`       // charged to the attack, in all
+	Queries  int     `json:"queries"`       // charged to the attack
 	Clean    int     `json:"clean"`         // queries of the clean check
 	Verify   int     `json:"verify"`        // queries of the verification
-	Verified bool    `json:"verified"`      // a separate pass over the best success achieves the goal
-	Rounded  bool    `json:"verified_8bit"` // and so does one over it rounded to 8 bits
+	Verified bool    `json:"verified"`      // the best success achieves the goal in a separate pass
+	Rounded  bool    `json:"verified_8bit"` // and so does the best success rounded to 8 bits
 	// Adversarial is the best success, shaped like the sample; nil without one.
 	Adversarial *Pixels `json:"adversarial,omitempty"`
 
@@ -35,7 +35,8 @@ type Record struct {
 // Skipped reports whether the sample was not attacked.
 func (r *Record) Skipped() bool { return r.Stop == StopSkipped }
 
-// At returns the nearest success, in norm n, found within the first q queries.
+// At returns the nearest success in norm n within the first q queries; false means there is
+// none.
 func (r *Record) At(q int, n Norm) (Point, bool) {
 	var best Point
 	ok := false
@@ -53,15 +54,13 @@ type Interval struct {
 	Hi float64 `json:"hi"`
 }
 
-// A Summary is a row of a table: one attack over many samples. Skipped samples
-// are left out and counted; those that a campaign did not come to are left out. An
-// attack that goes on after its first success has two successes of interest: the
-// first, by which queries are compared, and the best in its norm, by which
-// distances are. For the others they are one. Means and medians are over successes,
-// but for QueriesMeanAll and QueriesMedianAll, which count a failure as the budget.
+// A Summary is a row of a table: one attack over many samples. Skipped samples are only
+// counted; samples that the campaign did not reach are left out. Queries are compared at
+// the first success and distances at the best one; for an attack that stops at its first
+// success these are the same. Means and medians are over successes. Only QueriesMeanAll and
+// QueriesMedianAll are over all attacked samples; they count a failure as the whole budget.
 //
-// What is of nothing (means without a success, rates without a sample) is 0 here and
-// null in JSON.
+// A mean without a success, or a rate without a sample, is 0 here and null in JSON.
 type Summary struct {
 	Attack           string   `json:"attack"`
 	Norm             Norm     `json:"norm"`
@@ -78,7 +77,7 @@ type Summary struct {
 	QueriesMedianAll float64  `json:"queries_median_all"`
 	FirstL2Mean      float64  `json:"first_l2_mean"`
 	BestQueries      float64  `json:"best_queries_mean"` // at the best success
-	L0Mean           float64  `json:"l0_mean"`           // of the best success, as are those that follow
+	L0Mean           float64  `json:"l0_mean"`           // of the best success, like all distances below
 	L2Mean           float64  `json:"l2_mean"`
 	L2CI             Interval `json:"l2_mean_ci95"` // mean ± 1.96 standard errors
 	LinfMean         float64  `json:"linf_mean"`
@@ -87,7 +86,8 @@ type Summary struct {
 	Seconds          float64  `json:"seconds"` // of work, summed over samples
 }
 
-// MarshalJSON writes null for what is of nothing.
+// MarshalJSON implements json.Marshaler. It writes null for means without a success and
+// rates without a sample.
 func (s Summary) MarshalJSON() ([]byte, error) {
 	type plain Summary // without this method
 	type null *struct{}
@@ -122,7 +122,7 @@ func (s Summary) MarshalJSON() ([]byte, error) {
 	return json.Marshal(plain(s))
 }
 
-// Summarize makes a row of records.
+// Summarize makes a row of a table from the records of a campaign.
 func Summarize(about About, goal string, budget int, records []Record) Summary {
 	s := Summary{Attack: about.Name, Norm: about.Norm, Goal: goal, Budget: budget}
 	var first, all, firstL2, best, l0, l2, linf []float64

@@ -11,11 +11,11 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// A Kind is an attack as the registry knows it: how a program finds it by name and
-// builds it from JSON.
+// A Kind is an entry of the registry. Programs find an attack by its name and build it from
+// JSON.
 type Kind struct {
-	Name string // as on a command line
-	What string // what it is, in a few words
+	Name string // as given on a command line
+	What string // a short description
 	// Aim is what the attack seeks: a success in a ball, or the least distance.
 	Aim Aim
 	// New returns the attack with default options, a struct.
@@ -24,14 +24,14 @@ type Kind struct {
 	Presets []Preset
 }
 
-// A Preset is named options of an attack.
+// A Preset is an attack with named options.
 type Preset struct {
 	Name   string
 	What   string // whose settings these are, and for which data
 	Attack Attack // without the networks it may need
 }
 
-// Aim says what an attack seeks.
+// An An An Aim says what an attack seeks.
 type Aim uint8
 
 // The aims.
@@ -43,7 +43,7 @@ const (
 // An Attack is a ScoreAttack, a LabelAttack or a GradientAttack.
 type Attack interface{ About() About }
 
-// Needs says what an attack has to see of a victim.
+// Needs says what a victim has to answer with for an attack.
 type Needs uint8
 
 // What an attack may need.
@@ -58,8 +58,8 @@ var needsNames = [...]string{"scores", "labels", "gradients"}
 // String names what is needed.
 func (n Needs) String() string { return needsNames[n] }
 
-// NeedsOf returns what a has to see. It panics if a is no attack of a kind that is known
-// here.
+// NeedsOf returns what attack a needs. It panics if a has none of the methods AttackScores,
+// AttackLabels and AttackGradients.
 func NeedsOf(a Attack) Needs {
 	switch a.(type) {
 	case ScoreAttack:
@@ -73,8 +73,9 @@ func NeedsOf(a Attack) Needs {
 	return 0
 }
 
-// Bind binds an attack to a victim that shows what it needs: labels are the leading
-// class of scores. There is an error if the victim shows too little.
+// Bind binds an attack to a victim. For an attack on labels, a victim with scores answers
+// with the class of its largest score. It is an error if the victim does not answer with
+// what the attack needs.
 func Bind(a Attack, victim any) (Job, error) {
 	scorer, scores := victim.(zoo.Scorer)
 	switch a := a.(type) {
@@ -99,9 +100,8 @@ func Bind(a Attack, victim any) (Job, error) {
 
 var kinds []Kind
 
-// Register adds a kind of attack to the registry. It is called while programs start, as
-// by an init function. It panics if the name is taken, or if New returns no struct that
-// is an attack.
+// Register adds a kind of attack to the registry. Call it from an init function. It panics
+// if the name is taken, or if New does not return a struct that is an attack.
 func Register(k Kind) {
 	if _, ok := Find(k.Name); ok {
 		tensor.Panic("attack.Register", fmt.Sprintf("%s is registered twice", k.Name))
@@ -117,7 +117,7 @@ func Register(k Kind) {
 // Kinds returns all registered attacks in the order of their registration.
 func Kinds() []Kind { return slices.Clone(kinds) }
 
-// Find returns the attack of a name. It is not ok if there is none.
+// Find returns the registered attack with the given name; ok is false if there is none.
 func Find(name string) (k Kind, ok bool) {
 	i := slices.IndexFunc(kinds, func(k Kind) bool { return k.Name == name })
 	if i < 0 {
@@ -126,20 +126,20 @@ func Find(name string) (k Kind, ok bool) {
 	return kinds[i], true
 }
 
-// A Spec describes an attack in JSON, as programs and machines pass it on:
+// A Spec describes an attack in JSON, to store it or to send it to another machine:
 //
 //	{"attack": "meta", "preset": "frugal", "options": {"Network": "mine", "Steps": 500}}
 //
-// Options are the fields of the attack's struct ([EncodeOptions]); they go on top of the
-// preset's, or of the defaults.
+// Options are fields of the attack's struct ([EncodeOptions]). They override the preset's,
+// or the defaults.
 type Spec struct {
 	Attack  string          `json:"attack"`
 	Preset  string          `json:"preset,omitempty"`
 	Options json.RawMessage `json:"options,omitempty"`
 }
 
-// Build returns the attack that s describes. Networks that its options name are found by
-// networks, which may be nil if there are none.
+// Build returns the attack that s describes. The function networks finds the networks that
+// its options name; it may be nil if there are none.
 func (s Spec) Build(networks Networks) (Attack, error) {
 	k, ok := Find(s.Attack)
 	if !ok {
@@ -159,8 +159,8 @@ func (s Spec) Build(networks Networks) (Attack, error) {
 	return WithOptions(a, s.Options, networks)
 }
 
-// WithOptions returns the attack a, a struct, with the options that the JSON names in
-// place of its own ([DecodeOptions]). Nil options change nothing.
+// WithOptions returns a copy of the attack a with the options that the JSON names
+// ([DecodeOptions]). Nil options change nothing.
 func WithOptions(a Attack, options json.RawMessage, networks Networks) (Attack, error) {
 	if len(options) == 0 {
 		return a, nil
@@ -173,7 +173,8 @@ func WithOptions(a Attack, options json.RawMessage, networks Networks) (Attack, 
 	return v.Elem().Interface().(Attack), nil
 }
 
-// Preset returns the attack with the options of a name.
+// Preset returns the attack with the options of the named preset, or an error that lists
+// the presets.
 func (k Kind) Preset(name string) (Attack, error) {
 	var names []string
 	for _, p := range k.Presets {
@@ -185,8 +186,7 @@ func (k Kind) Preset(name string) (Attack, error) {
 	return nil, fmt.Errorf("attack: no preset %q of %s (there are %s)", name, k.Name, strings.Join(names, ", "))
 }
 
-// Reopen builds the attack that a result came from, by the name and the options it was
-// given in the registry.
+// Reopen builds the attack of a result from its name and options, through the registry.
 func (r *Result) Reopen(networks Networks) (Attack, error) {
 	for _, k := range kinds {
 		// An attack of one kind may go by several names: bandits-t, bandits-td.

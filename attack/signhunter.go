@@ -9,16 +9,15 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// SignHunter is the attack of Al-Dujaili and O'Reilly (2020): it stands at a
-// corner of the ball and flips the signs of ever smaller blocks, keeping a flip
-// if the loss does not rise. It is the right choice for a first look at a victim with
-// scores under an Linf ball, as it has nothing to tune and draws nothing at random.
-// One query a flip. After log2 d halvings it starts again from the image it has
-// reached. A flip that leaves the loss as it was is kept, as in the authors' code.
+// SignHunter is the attack of Al-Dujaili and O'Reilly (2020): it starts at a corner of the
+// ball and flips the signs of ever smaller blocks. It keeps a flip unless the loss rises,
+// as the authors' code does. A flip takes one query. After log2 d halvings it starts again
+// from the image it has reached. It is the right choice for a first look at a victim with
+// scores under an Linf ball, because it has nothing to tune and is not random.
 type SignHunter struct {
 	Norm Norm
-	Eps  float64  // radius of the ball; 0: 2 for L2, 0.05 for Linf
-	Loss zoo.Loss // nil: cross-entropy, the paper's
+	Eps  float64  // radius of the ball; 0 means 2 for L2, 0.05 for Linf
+	Loss zoo.Loss // nil means cross-entropy, the paper's
 }
 
 // About describes the attack.

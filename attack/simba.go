@@ -10,24 +10,23 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// SimBA is the Simple Black-box Attack of Guo et al. (2019): it walks a random
-// permutation of an orthonormal basis and keeps a step along a basis vector, one
-// way or the other, if the loss falls. One or two queries a vector; after T kept
-// steps the L2 norm is at most Eps·sqrt(T). With DCT the lowest frequencies come
-// first, permuted among themselves, then shell after shell of higher ones. It is the
-// right choice for a victim with scores when a simple method with little to tune
-// matters more than the least L2.
+// SimBA is the Simple Black-box Attack of Guo et al. (2019): it tries the vectors of an
+// orthonormal basis in random order and keeps a step along a vector, in either direction,
+// if the loss falls. A vector takes one or two queries. After T kept steps the L2 norm is
+// at most Eps·sqrt(T). With DCT the lowest frequencies come first in random order, then
+// shell after shell of higher ones. It is the right choice for a victim with scores when a
+// simple method matters more than the least L2.
 //
-// The authors' code compares probabilities in float32, where those of a confident victim
-// do not change, and so it stalls there. This compares their logarithms in float64, sees
-// every change, keeps more steps, and ends 4 to 7 % farther away on MNIST. The first query,
-// about the clean sample, is counted here and not there.
+// The authors' code compares probabilities in float32. Those of a confident victim often do
+// not change, and the code then rejects the step. This one compares logarithms in float64,
+// sees every change, keeps more steps, and ends 4 to 7 % farther away on MNIST. It also
+// counts the first query, about the clean sample; the authors' code does not.
 type SimBA struct {
-	Eps      float64  // length of a step; 0: 0.2
-	DCT      bool     // the basis of the discrete cosine transform, a channel at a time, not of pixels
-	Fraction float64  // with DCT: the share of frequencies along each axis with which it begins; 0: 1/8
-	Stride   int      `json:",omitempty"` // with DCT: frequencies along each axis by which the block then grows; 0: 7
-	Loss     zoo.Loss // nil: cross-entropy, the paper's
+	Eps      float64  // length of a step; 0 means 0.2
+	DCT      bool     // basis of the discrete cosine transform per channel, not of pixels
+	Fraction float64  // with DCT: share of the frequencies along each axis that are tried first; 0 means 1/8
+	Stride   int      `json:",omitempty"` // with DCT: number of frequencies along each axis by which the block then grows; 0 means 7
+	Loss     zoo.Loss // nil means cross-entropy, the paper's
 }
 
 // About describes the attack.

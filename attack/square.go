@@ -9,21 +9,21 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// Square is the Square Attack of Andriushchenko et al. (2020): random search by
-// squares at the corners of the ball. It is the right choice to begin with for a
-// victim with scores under a fixed Linf or L2 ball. One query an iteration.
+// Square is the Square Attack of Andriushchenko et al. (2020): random search by squares at
+// the corners of the ball. It is the first choice for a victim with scores under a fixed
+// Linf or L2 ball. An iteration takes one query.
 //
-// P's defaults are those of the paper's code, whose count begins with the first point as
-// this one's does. [AutoAttack] begins with larger squares (P of 0.8), which robust victims
-// need, and ends after 5,000 Iterations of a Schedule of 10,000. In Linf a square that would
-// change nothing is drawn anew, at no query. L1 is the L2 attack with sums in place of roots
-// of sums of squares; the paper has none.
+// The defaults of P are those of the paper's code. The query count includes the first
+// point, as there. [AutoAttack] sets P to 0.8, because robust victims need larger squares,
+// Iterations to 5,000 and Schedule to 10,000. In Linf a square that would change nothing is
+// drawn again without a query. The paper has no L1 attack; here it is the L2 attack with
+// sums of sizes in place of roots of sums of squares.
 type Square struct {
 	Norm       Norm
-	Eps        float64  // radius of the ball; 0: 2 for L2, 0.05 for Linf, 10 for L1
-	P          float64  // share of the pixels in the first squares; 0: 0.1, but 0.05 for Linf; 0.3 to 0.8 for robust victims
-	Iterations int      // after the first point; 0: until the budget ends
-	Schedule   int      // iterations over which the squares shrink to P/512 of the pixels; 0: the budget
+	Eps        float64  // radius of the ball; 0 means 2 for L2, 0.05 for Linf, 10 for L1
+	P          float64  // share of the pixels in the first squares; 0 means 0.05 for Linf, else 0.1; take 0.3 to 0.8 for robust victims
+	Iterations int      // after the first point; 0 means no limit but the budget
+	Schedule   int      // iterations over which the squares shrink to P/512 of the pixels; 0 means the budget
 	Loss       zoo.Loss // nil means the paper's: margin untargeted, cross-entropy targeted
 }
 
@@ -39,8 +39,7 @@ func (a Square) defaults() Square {
 	return a
 }
 
-// AttackScores implements ScoreAttack. Clips are attacked with one window for
-// all frames.
+// AttackScores implements ScoreAttack. In a clip all frames have the same square.
 func (a Square) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
 	a = a.defaults()
 	loss := orLoss[zoo.Loss](a.Loss, zoo.Margin{})

@@ -9,29 +9,29 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// Stop says why an attack on a sample ended.
+// A Stop says why the attack on a sample ended.
 type Stop string
 
 // The reasons to stop.
 const (
 	StopSuccess    Stop = "success"    // the goal was reached, and the attack asks for no more
 	StopBudget     Stop = "budget"     // the query budget was spent
-	StopIterations Stop = "iterations" // the attack's own limit of steps was reached
+	StopIterations Stop = "iterations" // the attack reached its own limit of steps
 	StopConverged  Stop = "converged"  // further steps would change nothing
-	StopSkipped    Stop = "skipped"    // the victim already gets the clean sample wrong
+	StopSkipped    Stop = "skipped"    // the victim misclassifies the clean sample
 )
 
-// A Point is a success on the way: how many of the attack's queries had been
-// spent, and how far from the clean sample it lies.
+// A Point is a success: the number of queries that the attack had spent, and the distance
+// from the clean sample.
 type Point struct {
 	Queries int     `json:"queries"`
-	L0      int     `json:"l0"` // values that differ
+	L0      int     `json:"l0"` // number of number of number of values that differ
 	L1      float64 `json:"l1"`
 	L2      float64 `json:"l2"`
 	Linf    float64 `json:"linf"`
 }
 
-// Distance is the distance in a norm.
+// Distance returns the point's distance in a norm.
 func (p Point) Distance(n Norm) float64 {
 	switch n {
 	case Linf:
@@ -42,9 +42,9 @@ func (p Point) Distance(n Norm) float64 {
 	return p.L2
 }
 
-// A Try is one attack on one sample as the attack sees it: the clean sample, the
-// goal, the randomness, and the place to report successes. It does not hold the
-// victim, nor the ledger that counts its queries.
+// A Try is what an attack gets to see of one sample: the clean sample, the goal, the
+// randomness, and the place to report successes. It holds neither the victim nor the ledger
+// that counts queries.
 type Try struct {
 	Clean *tensor.Tensor // the sample, [C, H, W] or [T, C, H, W] in [0,1]; read only
 	Goal  zoo.Goal
@@ -63,15 +63,14 @@ type Try struct {
 	one *tensor.Tensor // room for a batch of one
 }
 
-// Rand returns a generator seeded for this sample. stream tells apart the
-// generators of one attack.
+// Rand returns a generator seeded for this sample. The argument stream selects one of
+// several independent generators.
 func (t *Try) Rand(stream uint64) *rand.Rand { return rand.New(rand.NewPCG(t.Seed, stream)) }
 
-// Budget is the number of queries the attack may spend on this sample, and Left
-// what remains of it.
+// Budget returns the number of queries that the attack may spend on this sample.
 func (t *Try) Budget() int { return t.ledger.Budget }
 
-// Left is what remains of the budget.
+// Left returns the number of queries that remain of the budget.
 func (t *Try) Left() int { return t.ledger.Left() }
 
 // Ask evaluates one parameter vector of an objective and offers its image. It returns
@@ -97,9 +96,9 @@ func (t *Try) AskLabel(ctx context.Context, v zoo.Labeler, x []float32) (won boo
 	return out[0], err
 }
 
-// AskLabels asks for the victim's classes of the images of x, [N, sample...], in calls
-// that the victim takes, offers each, and writes to won whether it achieves the goal. It
-// costs one query for each image. On an error nothing is known of the images.
+// AskLabels asks for the victim's classes of the images of x, [N, sample...], offers each
+// image, and writes to won whether it achieves the goal. It costs one query per image. On
+// an error won is not valid.
 func (t *Try) AskLabels(ctx context.Context, v zoo.Labeler, x *tensor.Tensor, won []bool) error {
 	n := x.Dim(0)
 	most := n
@@ -119,9 +118,9 @@ func (t *Try) AskLabels(ctx context.Context, v zoo.Labeler, x *tensor.Tensor, wo
 	return nil
 }
 
-// Offer reports that the victim answered label for x. If that achieves the
-// goal, and x is the nearest success so far in the attack's norm, x is copied
-// and remembered. Offer returns whether the goal is achieved by x.
+// Offer reports that the victim answered label for x. If that achieves the goal, and x is
+// the nearest success so far in the attack's norm, Offer keeps a copy of x. It returns
+// whether x achieves the goal.
 func (t *Try) Offer(x []float32, label int) bool {
 	if !t.Goal.Achieved(label) {
 		return false
@@ -143,8 +142,8 @@ func (t *Try) Success() bool { return len(t.trace) > 0 }
 // Best returns a copy of the nearest success so far, or nil.
 func (t *Try) Best() []float32 { return slices.Clone(t.best) }
 
-// Converged records that the attack ends because further steps would change
-// nothing.
+// Converged records that the attack ends because further steps would change nothing
+// (StopConverged).
 func (t *Try) Converged() { t.stop = StopConverged }
 
 // start is a copy of the clean image to begin from.

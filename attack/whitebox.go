@@ -45,12 +45,12 @@ func orLoss[L zoo.Loss](l, paper L) L {
 	return l
 }
 
-// FGSM is the fast gradient sign method of Goodfellow et al. (2015), and for L2
-// its counterpart along the gradient: a single step to the edge of the ball. It is
-// the right choice for one look at what a gradient tells; PGD is far stronger.
+// FGSM is the fast gradient sign method of Goodfellow et al. (2015), and for L2 its
+// counterpart along the gradient: a single step to the edge of the ball. It costs two
+// queries at most; PGD is far stronger.
 type FGSM struct {
 	Norm Norm
-	Eps  float64 // 0: 2 for L2, 0.3 for Linf
+	Eps  float64 // 0 means 2 for L2, 0.3 for Linf
 }
 
 // About describes the attack.
@@ -67,20 +67,19 @@ func (a FGSM) AttackGradients(ctx context.Context, v zoo.Differentiable, t *Try)
 	return PGD{Norm: a.Norm, Eps: a.Eps, Step: a.Eps, Iterations: 1, NoRandom: true}.AttackGradients(ctx, v, t)
 }
 
-// PGD is projected gradient descent from a random point of the ball (Madry et
-// al. 2018). It is the right choice as a quick reference for what gradients achieve under
-// a ball; [APGD] finds more.
+// PGD is projected gradient descent from a random point of the ball (Madry et al. 2018). It
+// is the right choice for a quick reference under a ball; [APGD] finds more.
 //
-// It stops at its first success, which the authors' code does not, and asks about the random
-// start and about the last point too: at most Iterations+1 queries. The paper's steps for
-// digits are shorter, 0.01, than the default here, 2.5·Eps/Iterations (0.019).
+// It stops at its first success, unlike the authors' code, and also asks about the random
+// start and the last point: at most Iterations+1 queries. The default step for digits,
+// 2.5·Eps/Iterations = 0.019, is longer than the paper's 0.01.
 type PGD struct {
 	Norm       Norm
-	Eps        float64                // 0: 2 for L2, 0.3 for Linf
-	Step       float64                // 0: 2.5·Eps/Iterations
-	Iterations int                    // 0: 40
+	Eps        float64                // 0 means 2 for L2, 0.3 for Linf
+	Step       float64                // 0 means 2.5·Eps/Iterations
+	Iterations int                    // 0 means 40
 	NoRandom   bool                   // begin at the clean image
-	Loss       zoo.DifferentiableLoss // nil: cross-entropy, the paper's
+	Loss       zoo.DifferentiableLoss // nil means cross-entropy, the paper's
 }
 
 // About describes the attack.
@@ -135,15 +134,15 @@ func scatter(x []float32, n Norm, eps float64, r *rand.Rand) {
 // ‖x'-x‖² + c·hinge in the tanh space, with a binary search on c. It is the right
 // choice as the reference for the least L2 that gradients reach.
 //
-// Each iteration is one query. A run for one c ends when a tenth of its iterations lowered
-// the loss by less than 1e-4 of itself. The authors' code begins with a smaller c and takes
-// more iterations: C of 0.001 and Iterations of 10,000 are as thorough.
+// Each iteration is one query. The run for one c ends early if a tenth of its iterations
+// lowered the loss by less than a fraction of 1e-4. The authors' code begins with a smaller
+// c and takes more iterations: C of 0.001 and Iterations of 10,000 are as thorough.
 type CarliniWagner struct {
 	Kappa      float64 // confidence: the margin from which an image is a success
-	C          float64 // first weight of the hinge; 0: 0.01
-	Searches   int     // steps of the search on c; 0: 9
-	Iterations int     // a search step's; 0: 1000
-	LR         float64 // 0: 0.01
+	C          float64 // first weight of the hinge; 0 means 0.01
+	Searches   int     // binary search steps on c; 0 means 9
+	Iterations int     // per search step; 0 means 1000
+	LR         float64 // 0 means 0.01
 }
 
 // About describes the attack.

@@ -11,7 +11,7 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// Solver is how ZOO turns coordinate differences into steps.
+// A Solver turns coordinate differences into ZOO's steps.
 type Solver uint8
 
 // The solvers of ZOO.
@@ -21,35 +21,32 @@ const (
 	CoordinateMixed         // Newton where the second difference is not negative, Adam elsewhere
 )
 
-// ZOO is the zeroth-order attack of Chen et al. (2017): it minimises
-// ‖x'-x‖² + c·hinge a few coordinates at a time, by central differences. It is the
-// right choice as the baseline that others are measured by, and where queries are
-// free: it needs a great many for a small L2. An iteration costs
-// 2·Coordinates + 1.
+// ZOO is the zeroth-order attack of Chen et al. (2017): it minimises ‖x'-x‖² + c·hinge a
+// few coordinates at a time, by central differences. It is a baseline: it reaches a small
+// L2 with very many queries. An iteration costs 2·Coordinates + 1 queries.
 //
-// The zero value is the paper's setting for MNIST with c fixed at 0.5; ZOOPreset has
+// The zero value is the paper's setting for MNIST with c fixed at 0.5; PresetOf[ZOO] has
 // others. For large images give Sizes: the modifier then lives on a coarse grid, is
 // enlarged bilinearly, and moves to the next size at the iterations in Switch.
 type ZOO struct {
-	Coordinates int     // a step's (B); 0: 128
-	H           float64 // of the differences; 0: 1e-4
-	LR          float64 // 0: 0.01
+	Coordinates int     // per step (B); 0 means 128
+	H           float64 // step of the finite differences; 0 means 1e-4
+	LR          float64 // 0 means 0.01
 	Solver      Solver
-	Iterations  int     // for each c; 0: 3000
-	C           float64 // weight of the hinge, the first if there is a search; 0: 0.5, or 0.01 with a search
-	Searches    int     // values of c tried, by binary search; 0: only C
+	Iterations  int     // for each c; 0 means 3000
+	C           float64 // weight of the hinge, the first one in a search; 0 means 0.5, or 0.01 with a search
+	Searches    int     // values of c tried, by binary search; 0 means only C
 	Kappa       float64 // confidence: the margin from which an image is a success
 	Box         Box
-	// Importance draws coordinates in proportion to the largest modifier near them,
-	// refreshed at every step, which the paper's code means to do and does not. Where
-	// the modifier is small a tenth of the mean takes its place, or what was never drawn
-	// never would be.
+	// Importance draws coordinates in proportion to the largest modifier near them, updated
+	// at every step. The paper's code intends this but does not do it. A weight is at least
+	// a tenth of the mean, so that every coordinate can be drawn.
 	Importance bool
-	Sizes      []int // sides of the modifier, coarse to fine; nil: the image's own
-	Switch     []int // iterations, from 0 and increasing, at which the next size is taken; one less than Sizes
+	Sizes      []int // sides of the modifier, coarse to fine; nil means the image's own
+	Switch     []int // iterations, from 0 and increasing, at which the next size is taken; one fewer than Sizes
 	NoAbort    bool  // do not stop when 100 iterations bring less than 0.01 %
 	First      bool  // stop at the first success, instead of bringing it nearer
-	Reset      bool  `json:",omitempty"` // forget Adam's means at the first success with each c, an option of the paper's code
+	Reset      bool  `json:",omitempty"` // reset Adam's moments at the first success with each c, an option of the paper's code
 }
 
 // About describes the attack.
