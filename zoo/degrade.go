@@ -12,20 +12,19 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// Degrade makes a victim answer the way public interfaces do: noisily, rounded,
-// and for the leading classes only. The steps are applied in the order of the
-// fields; the zero value changes nothing.
+// Degrade makes a victim answer as public services do: with noise, rounded, and for the
+// leading classes only. The steps are applied in the order of the fields; the zero value
+// changes nothing.
 type Degrade struct {
 	Noise  float64 // standard deviation of Gaussian noise added to every score
-	Seed   uint64  // of the noise, which is a function of seed and pixels: a repeated query gets the same answer
+	Seed   uint64  // of the noise, which depends on the seed and the pixels only: a repeated query gets the same answer
 	Digits int     // decimals kept; 0 keeps all
-	Top    int     // only this many leading classes are answered; 0 means all
+	Top    int     // number of leading classes that are answered; 0 means all
 }
 
-// DegradeScores returns v with its answers degraded. Probabilities stay in
-// [0,1]. A class left out by Top is answered as improbable as can be said: 0 as
-// a probability, log 1e-30 as a log-probability, and the lowest reported score
-// less 1 as a logit.
+// DegradeScores returns v with its answers degraded. Probabilities stay in [0,1]. A class
+// left out by option Top gets a probability of 0, a log-probability of log 1e-30, or a
+// logit of 1 less than the lowest reported one.
 func DegradeScores(v Scorer, d Degrade) Scorer {
 	info := v.Info()
 	info.Digest += fmt.Sprintf(" %+v", d)

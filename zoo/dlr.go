@@ -1,17 +1,17 @@
 package zoo
 
-// DLR is the difference-of-logits-ratio loss of Croce and Hein (2020, section 4.2), which
-// is the margin over a spread of the largest logits. It changes neither when the logits are
-// shifted nor when they are multiplied by a constant.
+// DLR is the difference-of-logits-ratio loss of Croce and Hein (2020, section 4.2), the
+// margin divided by a spread of the largest logits. Shifting the logits or multiplying them
+// by a positive constant does not change it.
 //
 // With π the classes from the largest logit to the least, it is (z_y - max_{k≠y} z_k) /
 // (z_π1 - z_π3) untargeted, and (z_y - z_t) / (z_π1 - (z_π3+z_π4)/2) towards a class t,
-// each with 1e-12 added to the denominator. It is below 0 when the answer is not y, which
-// a targeted loss of it takes for a success too. It needs three classes, and four if
-// targeted: with fewer the least logit stands in for those that are missing.
+// each with 1e-12 added to the denominator. Untargeted, it is below 0 when the answer is
+// not y; targeted, when t scores above y, even if the answer is a third class. It needs
+// three classes, and four if targeted; with fewer the least logit stands in for the missing
+// ones.
 //
-// Scores that are probabilities or their logarithms are made into log-odds first, as by
-// [Margin].
+// Probabilities or their logarithms are converted to log-odds first, as in [Margin].
 type DLR struct {
 	Scale float64 // factor on the loss; 0 means 1
 }

@@ -10,18 +10,18 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Point is a parameter vector, in an Objective without a Space the pixels of
-// an image, at which the loss is known.
+// A Point is a parameter vector whose loss is known. In an Objective without a Space its
+// values are pixels.
 type Point struct {
 	X    []float32
 	Loss float64
 }
 
-// An Estimator guesses the gradient of an objective at a point from queries.
-// Estimate writes it to g, len(p.X) values. The scale of g is the estimator's
-// own; its direction is what counts. g is float64 because the losses of a confident
-// victim differ by less than float32 can say. An estimator may carry state from call to
-// call and serves one attack at a time.
+// An Estimator estimates the gradient of an objective at a point from queries. Estimate
+// writes len(p.X) values to g. Only the direction of g is defined; its scale depends on the
+// estimator. g is float64 because the losses of a confident victim differ by less than
+// float32 can resolve. An estimator may keep state between calls; one attack at a time may
+// use it.
 type Estimator interface {
 	Estimate(ctx context.Context, o *Objective, p Point, g []float64) error
 }
@@ -43,12 +43,12 @@ func exponent(v []float64) int {
 // chunk is the most probes sent in one call.
 const chunk = 256
 
-// Differences estimates partial derivatives by finite differences, a coordinate
-// at a time. A probe of pixels never leaves [0,1]: at a bound the difference is
-// taken on the inner side. Every quotient is divided by the step really taken, which in
-// float32 is not the one asked for; one that vanishes there is an error.
+// Differences estimates partial derivatives by finite differences, one coordinate at a
+// time. A probe of pixels never leaves [0,1]: at a bound both probes lie on the inner side.
+// Every difference is divided by the step as rounded to float32; a step that rounds to 0 is
+// an error.
 //
-// A forward difference costs one query for each coordinate, a central one two.
+// A forward difference costs one query per coordinate, a central one two.
 type Differences struct {
 	Step    float64 // h; 0 means 1e-4
 	Central bool
@@ -61,9 +61,9 @@ func (d Differences) step() float64 {
 	return d.Step
 }
 
-// Along writes to g the derivative at p along each of the coordinates, and to
-// curvature, unless it is nil, the second derivative. It panics if curvature is given
-// and Central is not set.
+// Along writes to g the derivative at p along each of the coordinates, and the second
+// derivative to curvature unless that is nil. It panics if curvature is given and Central
+// is not set.
 func (d Differences) Along(ctx context.Context, o *Objective, p Point, coords []int, g, curvature []float64) error {
 	if curvature != nil && !d.Central {
 		tensor.Panic("zoo.Differences.Along", "curvature needs central differences")
@@ -85,7 +85,7 @@ func (d Differences) Along(ctx context.Context, o *Objective, p Point, coords []
 				x[c] = float32(float64(x[c]) + h[s])
 				steps[per*j+s] = float64(x[c]) - float64(p.X[c])
 				if steps[per*j+s] == 0 {
-					return fmt.Errorf("zoo: a step of %g from %g is none in float32: take a larger one", h[s], p.X[c])
+					return fmt.Errorf("zoo: a step of %g from %g is 0 in float32: take a larger one", h[s], p.X[c])
 				}
 			}
 		}
@@ -125,7 +125,7 @@ func (d Differences) moves(x float32, pixel bool) [2]float64 {
 	return [2]float64{h, other}
 }
 
-// Estimate takes the differences along every coordinate.
+// Estimate implements Estimator. It takes the differences along every coordinate.
 func (d Differences) Estimate(ctx context.Context, o *Objective, p Point, g []float64) error {
 	coords := make([]int, len(g))
 	for i := range coords {
@@ -134,10 +134,10 @@ func (d Differences) Estimate(ctx context.Context, o *Objective, p Point, g []fl
 	return d.Along(ctx, o, p, coords, g, nil)
 }
 
-// RandomDirections is the random gradient-free estimator: the mean over
-// Directions unit vectors u of (f(x+βu) - f(x))/β·u, times the dimension, which
-// makes it unbiased for a linear loss. Probes of pixels are clipped to [0,1], and
-// u is what the clipping left. It costs Directions queries.
+// RandomDirections is the random gradient-free estimator: the mean over Directions unit
+// vectors u of (f(x+βu) - f(x))/β·u, times the dimension. It is unbiased for a linear loss.
+// Probes of pixels are clipped to [0,1], and u is then the clipped displacement over β. It
+// costs Directions queries.
 type RandomDirections struct {
 	Directions int     // q; 0 means 50
 	Smoothing  float64 // β, in L2; 0 means 1e-3·sqrt(d)
@@ -202,7 +202,7 @@ func combine(g []float64, sum []float32, weights []float64, row func(i, j int) f
 // n queries and does not use f(x).
 type NES struct {
 	Queries int     // n, even; 0 means 50
-	Sigma   float64 // σ, a pixel's; 0 means 1e-3
+	Sigma   float64 // σ, per pixel; 0 means 1e-3
 	Rand    *rand.Rand
 
 	draws []float32 // of all pairs

@@ -12,8 +12,7 @@ import (
 // An Account is one of the purposes for which queries are spent.
 type Account uint8
 
-// The accounts of a ledger. Only the attack's has a budget, and only it is what
-// methods are compared by.
+// The accounts of a ledger. Only AttackAccount has a budget; methods are compared by it.
 const (
 	AttackAccount Account = iota
 	CleanAccount          // the check that the victim gets the clean sample right
@@ -26,12 +25,11 @@ var accountNames = [numAccounts]string{"attack", "clean", "verify"}
 // String names the account.
 func (a Account) String() string { return accountNames[a] }
 
-// ErrBudget is in the chain of the error that a metered victim returns when the
-// budget is spent.
+// ErrBudget is wrapped by the error that a metered victim returns when the budget is spent.
 var ErrBudget = errors.New("query budget exhausted")
 
-// A BudgetError says that the budget ended within a call: the first Answered
-// samples were evaluated and their answers written, the rest were not sent.
+// A BudgetError says that the budget ended within a call of Asked samples: the first
+// Answered samples were evaluated and their answers written; the rest were not sent.
 type BudgetError struct{ Budget, Answered, Asked int }
 
 func (e *BudgetError) Error() string {
@@ -54,22 +52,21 @@ func answered(err error, n int) int {
 	return 0
 }
 
-// A Ledger counts the queries spent on one sample. One image (or one clip)
-// through the victim is one query, whatever is read from the answer; a batch of
-// k costs k. Queries are charged before they are sent, so one that failed on
-// the way is still counted. The zero Ledger has an empty attack budget.
+// A Ledger counts the queries spent on one sample. One image (or one clip) through the
+// victim is one query, whatever is read from the answer; a batch of k costs k. Queries are
+// charged before they are sent, so a failed query counts. The zero Ledger has an attack
+// budget of 0.
 //
-// An attack never sees the ledger: it is handed a metered victim, and cannot
-// forget to count.
+// An attack gets a metered victim and never sees the ledger, so it cannot forget to count.
 type Ledger struct {
 	Budget int // of the attack account
 	used   [numAccounts]atomic.Int64
 }
 
-// Used is the number of queries charged to an account so far.
+// Used returns the number of queries charged to an account so far.
 func (l *Ledger) Used(a Account) int { return int(l.used[a].Load()) }
 
-// Left is what remains of the attack's budget.
+// Left returns the rest of the attack's budget.
 func (l *Ledger) Left() int { return max(l.Budget-l.Used(AttackAccount), 0) }
 
 // charge books up to n queries and returns how many were granted.
@@ -85,10 +82,9 @@ func (l *Ledger) charge(a Account, n int) int {
 	}
 }
 
-// MeterScores returns v, checked as [Checked] does, with every query charged to an
-// account of l. A call that would overrun the attack's budget is cut: the samples that
-// fit are evaluated, in order, and the error is a *BudgetError. The result is an
-// [Evaluator].
+// MeterScores returns v, checked as [Checked] does, with every query charged to an account
+// of l. Of a call that would exceed the attack's budget only the first samples that fit are
+// sent, and the error is a *BudgetError. The result is an [Evaluator].
 func MeterScores(l *Ledger, a Account, v Scorer) Scorer {
 	if _, ok := v.(Evaluator); !ok { // who evaluates also checks
 		v = Checked(v)

@@ -8,17 +8,17 @@ import "math"
 // # Which loss for which victim
 //
 // Margins are differences of log-odds. They order images the same way when the victim's
-// logits are multiplied by a constant. Cross-entropy does not, but it is computed such
-// that it tells images apart up to margins of some 700 in logits. A victim whose answers
-// are probabilities in float32 serves either loss: both read what is left for the other
-// classes. A victim that rounds its probabilities to a few decimals answers 1 and zeros
-// for a confident image, and no loss can tell such images apart: take an attack on
-// labels, or one that starts far from the clean image. [Preflight] warns of it.
+// logits are multiplied by a positive constant. Cross-entropy does not, but it
+// distinguishes images up to margins of about 700 in logits. Both work with probabilities
+// in float32, because they use what is left for the other classes. A victim that rounds its
+// probabilities to a few decimals answers 1 and zeros for a confident image. No loss can
+// distinguish such images: take an attack on labels, or one that starts far from the clean
+// image. [Preflight] warns of this.
 type Loss interface {
-	// Name names the loss. In a campaign's options the loss is its name and its fields.
+	// Name returns the loss's name. A campaign's options hold the name and the fields.
 	Name() string
-	// Value returns the loss of one sample's scores; smaller is nearer to the goal.
-	// Scores that differ by a constant, if they are logits, have the same value.
+	// Value returns the loss of one sample's scores; smaller is nearer to the goal. Adding
+	// a constant to all logits does not change it.
 	Value(scores []float64, kind ScoreKind, g Goal) float64
 }
 
@@ -31,10 +31,10 @@ type DifferentiableLoss interface {
 }
 
 // Hinge is the C&W margin max(z_y - max_k z_k + κ, 0), k ≠ y, on log-probabilities z;
-// targeted, max(max_k z_k - z_t + κ, 0), k ≠ t (Carlini and Wagner, 2017). It is 0
-// exactly when the goal is achieved with confidence κ, and so is its gradient.
+// targeted, max(max_k z_k - z_t + κ, 0), k ≠ t (Carlini and Wagner, 2017). The loss and its
+// gradient are 0 where the goal is achieved with confidence κ.
 type Hinge struct {
-	Kappa float64 // κ, the confidence demanded
+	Kappa float64 // κ, the confidence
 	Scale float64 // factor on the loss; 0 means 1
 }
 
@@ -44,7 +44,7 @@ type Margin struct {
 }
 
 // CrossEntropy is log p_y untargeted and -log p_t targeted. Where p_y is near 1 it is
-// computed from the other classes, so that a confident victim is not a flat one.
+// computed from the other classes, so the loss of a confident victim is not flat.
 type CrossEntropy struct {
 	Scale float64 // factor on the loss; 0 means 1
 }
@@ -99,9 +99,9 @@ func (Margin) Gradient(dst, logits []float64, g Goal) {
 	dst[down], dst[up] = 1, -1
 }
 
-// Gradient implements DifferentiableLoss. The true class's entry is minus the sum of the
-// others', which are taken relative to the largest of them: none vanishes because the
-// victim is confident.
+// Gradient implements DifferentiableLoss. The entry of the true class is minus the sum of
+// the others. All entries are relative to the largest, so none underflows for a confident
+// victim.
 func (l CrossEntropy) Gradient(dst, logits []float64, g Goal) {
 	c, sign := g.Label, 1.0
 	if g.Targeted {
@@ -224,8 +224,8 @@ func logSumExp(z []float64) float64 {
 }
 
 // Cotangent writes to dst the gradient of the loss with respect to the logits of one
-// sample, scaled such that its largest entry in size is 1: what a white box carries back
-// to the pixels in float32. A flat loss gives zeros. scratch is as long as dst.
+// sample, scaled such that its largest absolute entry is 1. A white box propagates it back
+// to the pixels in float32. A flat loss gives zeros. scratch must be as long as dst.
 func Cotangent(dst []float32, scratch []float64, loss DifferentiableLoss, logits []float64, g Goal) {
 	loss.Gradient(scratch, logits, g)
 	var top float64

@@ -13,30 +13,30 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// Meta is the estimator of the Meta Attack (Du, Zhang, Zhou, Yang and Feng, ICLR
-// 2020; thesis section 2.3): a network that was trained to predict normalised
-// input gradients of other models, and that is fine-tuned on the victim by finite
-// differences of a few coordinates every few steps.
+// Meta is the estimator of the Meta Attack (Du, Zhang, Zhou, Yang and Feng, ICLR 2020;
+// thesis section 2.3): a network that predicts normalised input gradients. It was trained
+// on other models, and finite differences of a few coordinates of the victim fine-tune it
+// every few steps.
 //
-// Each call is one step t = 1, 2, ... of an attack. At step First and every Interval
-// steps from there it costs Coordinates queries (twice as many if Central): differences
-// along the coordinates where the last prediction was largest, a fine-tuning of
-// the network on them, and the estimate is what was measured, on those
-// coordinates that the network still holds to be among the largest. Otherwise it
-// costs nothing: the estimate is the network's prediction. Either way all but the
-// Coordinates largest entries are 0.
+// Each call is one step t = 1, 2, ... of an attack. At step First, and every Interval steps
+// after it, the estimator measures differences along the coordinates where the last
+// prediction was largest, and fine-tunes the network on them. This costs as many queries as
+// option Coordinates says, twice as many with Central. The estimate then is what was
+// measured, on those coordinates that the network still predicts to be among the largest.
+// Any other step costs no queries: the estimate is the network's prediction. All entries
+// but the Coordinates largest are 0.
 //
-// A Meta serves one image. The network it is given is not changed.
+// A Meta serves one image. It changes a copy of the given network.
 type Meta struct {
 	Coordinates int     // q; 0 means 128
 	Interval    int     // m; 0 means 5
-	First       int     // the step that measures first; 0 means Interval, as in the paper
+	First       int     // first step that measures; 0 means Interval, as in the paper
 	Step        float64 // h of the differences; 0 means 1e-4
 	Central     bool
 	Tune        int     // fine-tuning steps (F); 0 means 20
 	LR          float64 // of the fine-tuning's Adam; 0 means 0.01
-	// Mask leaves out of the choice coordinates at a bound of [0,1] that the
-	// predicted step would not move.
+	// Mask leaves out coordinates at a bound of [0,1] that the predicted step would not
+	// move.
 	Mask bool
 
 	net    nn.Module
@@ -49,16 +49,16 @@ type Meta struct {
 	mask   *tensor.Tensor
 }
 
-// NewMeta returns an estimator that begins with a copy of net, a network that
-// maps a batch of samples to their predicted gradients. Predict and Estimate return
-// an error for images of less than 16 pixels a side: the narrowest layer would hold
-// one value a channel, which batch statistics of one image turn into nothing.
+// NewMeta returns an estimator that begins with a copy of net, a network that maps a batch
+// of samples to their predicted gradients. Predict and Estimate return an error for images
+// with a side of less than 16 pixels: the narrowest layer would hold one value per channel,
+// and batch normalisation over one image would make it 0.
 func NewMeta(net nn.Module) *Meta {
 	return &Meta{net: nn.Clone(net), tape: autograd.NewTape(autograd.Eval, 0)}
 }
 
-// Predict writes the whole of the network's map at the image x to g, as the
-// fine-tuning so far has left it.
+// Predict writes the prediction of the fine-tuned network at the image x to g, all entries
+// of it.
 func (m *Meta) Predict(shape []int, x, g []float32) error {
 	if n := len(shape); n < 3 || min(shape[n-2], shape[n-1]) < 16 {
 		return fmt.Errorf("zoo: the meta attacker needs images of at least 16 pixels a side, not samples of shape %v", shape)
@@ -175,10 +175,9 @@ func (m *Meta) choose(x, g []float32, q int) {
 	kernel.TopKAbs(m.chosen, g, q)
 }
 
-// Normalize divides g by its standard deviation over all entries, as the meta
-// attacker's labels are (thesis section 2.3): the deviation is taken about the
-// mean, g itself is not centred. A gradient without variation is left alone, and
-// the result is false.
+// Normalize divides g by its standard deviation over all entries, as the meta attacker's
+// labels are (thesis section 2.3): the deviation is about the mean, but g itself is not
+// centred. A gradient without variation is not changed, and the result is false.
 func Normalize(g []float32) bool {
 	var sum, sq float64
 	for _, v := range g {

@@ -13,8 +13,8 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A MetaTask is one source model's lesson for the meta attacker: images, and the
-// model's normalised input gradients for them.
+// A MetaTask is training data from one source model: images, and the model's normalised
+// input gradients for them.
 type MetaTask struct {
 	Name string
 	X, G *tensor.Tensor // [N, C, H, W] both
@@ -23,9 +23,9 @@ type MetaTask struct {
 // labelBatch is how many images are differentiated at a time.
 const labelBatch = 100
 
-// GradientTask makes a lesson of a white box: the gradients of Hinge, untargeted, each
-// normalised by Normalize (thesis section 2.3). Images that the model gets wrong have no
-// gradient; they are left out, and their number is returned.
+// GradientTask makes a task from a white box: the gradients of the untargeted Hinge loss,
+// each normalised by Normalize (thesis section 2.3). Misclassified images have no gradient;
+// they are left out, and wrong is their number.
 func GradientTask(ctx context.Context, v Differentiable, x *tensor.Tensor, labels []int) (task MetaTask, wrong int, err error) {
 	info := v.Info()
 	return makeTask(info, x, labels, func(batch *tensor.Tensor, goals []Goal, g *tensor.Tensor) error {
@@ -34,9 +34,9 @@ func GradientTask(ctx context.Context, v Differentiable, x *tensor.Tensor, label
 	})
 }
 
-// EstimatedTask is GradientTask for a model whose gradients cannot be had: they
-// are estimated by central differences along every coordinate, at 2d+1 queries an
-// image (the ablation of thesis section 2.4.5).
+// EstimatedTask is GradientTask for a model without gradients. It estimates them by central
+// differences along every coordinate, with 2d+1 queries per image of d values (the ablation
+// of thesis section 2.4.5).
 func EstimatedTask(ctx context.Context, v Scorer, x *tensor.Tensor, labels []int) (task MetaTask, wrong int, err error) {
 	n := v.Info().Size()
 	wide := make([]float64, n)
@@ -98,26 +98,25 @@ func makeTask(info Info, x *tensor.Tensor, labels []int, differentiate func(batc
 // MetaTraining are the settings of Train. The zero value is the thesis's for
 // MNIST.
 type MetaTraining struct {
-	Batch      int     // images of an inner step; 0: 800
-	InnerSteps int     // on the same batch; 0: 5
-	InnerLR    float64 // of Adam, begun afresh for every task; 0: 0.01
-	Rate       float64 // ε of Reptile's outer step; 0: 0.01
-	Iterations int     // outer iterations; 0: 6000
-	// Vanilla trains on the lessons of all models together, without inner and
-	// outer loop (the ablation of thesis section 2.4.5): one Adam step a batch.
+	Batch      int     // images per inner step; 0 means 800
+	InnerSteps int     // steps steps on the same batch; 0 means 5
+	InnerLR    float64 // learning rate of Adam, which starts anew for every task; 0 means 0.01
+	Rate       float64 // ε of Reptile's outer step; 0 means 0.01
+	Iterations int     // outer iterations; 0 means 6000
+	// Vanilla trains on the tasks of all models together, with one Adam step per batch and
+	// no inner and outer loop (the ablation of thesis section 2.4.5).
 	Vanilla bool
 	// Schedule, if not nil, multiplies Rate (Vanilla: InnerLR) at each iteration.
 	Schedule func(iteration int) float64
 	Seed     uint64
 }
 
-// Train teaches net, in place, to predict the labels of the tasks by Reptile
-// (thesis algorithm 1): from the same weights, each task takes a few Adam steps on
-// one batch of its own, and the weights move by Rate towards the mean of where the
-// tasks ended. report, if not nil, is told after each iteration the mean over
-// tasks of the loss before the inner steps; it may return an error to stop. A
-// cancelled ctx stops between iterations; net then holds what was learned so far.
-// [Steady] prepares it for attacks.
+// Train trains net, in place, to predict the gradients of the tasks by Reptile (thesis
+// algorithm 1). From the same weights, each task takes a few Adam steps on one batch of its
+// own. The weights then move by Rate towards the mean of the tasks' end points. After each
+// iteration report, if not nil, gets the mean over tasks of the loss before the inner
+// steps; an error of report stops the training. A cancelled ctx stops between iterations;
+// net then holds what was learned so far. [Steady] prepares net for attacks.
 func (o MetaTraining) Train(ctx context.Context, net nn.Module, tasks []MetaTask, report func(iteration int, loss float64) error) error {
 	if len(tasks) == 0 {
 		return fmt.Errorf("zoo: a meta attacker needs at least one source model")
@@ -261,10 +260,10 @@ func (s *stream) next() (x, g *tensor.Tensor) {
 	return s.x, s.g
 }
 
-// Predict writes the maps that net predicts for the images x, [N, C, H, W], to
-// dst of the same shape, batch images at a time. Networks with batch statistics
-// answer differently for a batch of 1, as in an attack, and for larger ones. It
-// panics if batch is not positive or net answers with other shapes.
+// Predict writes the maps that net predicts for the images x, [N, C, H, W], to dst of the
+// same shape, batch images at a time. A network with batch statistics answers differently
+// for a batch of 1, as in an attack, than for a larger one. It panics if batch is not
+// positive or net answers with other shapes.
 func Predict(net nn.Module, dst, x *tensor.Tensor, batch int) {
 	if batch < 1 {
 		tensor.Panic("zoo.Predict", fmt.Sprintf("%d images at a time", batch), x.Shape())

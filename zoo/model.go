@@ -12,9 +12,9 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Model is a victim that runs one of our networks. It is a white box; hand it
-// on as a Scorer or a Labeler to hide that. It may be used by several goroutines
-// at once, but not while the network is trained.
+// A Model is a victim that runs one of our networks. It is a white box; pass it on as a
+// Scorer, or by LabelsOf, to hide that. Several goroutines may use it at once, but not
+// while the network is trained.
 type Model struct {
 	net  nn.Module
 	info Info
@@ -32,13 +32,13 @@ type modelRun struct {
 	cotangent   []float64
 }
 
-// NewModel returns the victim that preprocesses a sample by pre and gives it to
-// net, which maps [N, wire...] to logits [N, info.Classes]. If info.Scores asks for
-// probabilities or their logarithms, they are computed from the logits in
-// float64. A network whose answer has another shape is refused.
+// NewModel returns the victim that preprocesses samples by pre and gives them to net, which
+// maps a batch to logits [N, info.Classes]. If info.Scores asks for probabilities or their
+// logarithms, the victim computes them from the logits in float64. A network with an output
+// of another shape is an error.
 //
-// info.Digest is filled in from the network's parameters and buffers, as they are
-// now, and pre: a network that is trained further wants a new Model.
+// NewModel sets info.Digest from pre and the network's present parameters and buffers: make
+// a new Model after further training.
 func NewModel(net nn.Module, info Info, pre data.Preprocess) (*Model, error) {
 	if err := info.Check(); err != nil {
 		return nil, err

@@ -14,19 +14,18 @@ type Space interface {
 	Render(image, params []float32)
 }
 
-// An Objective is an attack's loss as a function of one image, or of the
-// parameters that a Space makes an image of. It owns the batches it sends, so
-// that a steady stream of evaluations allocates nothing. It is not safe for
-// concurrent use.
+// An Objective is an attack's loss as a function of one image, or of the parameters of a
+// Space. It reuses its batches, so repeated evaluations allocate nothing. It is not safe
+// for concurrent use.
 type Objective struct {
 	Victim Scorer
 	Goal   Goal
 	Loss   Loss
-	// Space, if not nil, makes images of parameters; else the parameters are the
+	// Space, if not nil, turns parameters into images. Without it the parameters are the
 	// pixels, and must lie in [0,1].
 	Space Space
-	// Penalty, if not nil, is added to the loss of an image, such as the squared
-	// distance to the clean one.
+	// Penalty, if not nil, is added to the loss of an image. An example is the squared
+	// distance to the clean image.
 	Penalty func(image []float32) float64
 
 	info   Info
@@ -36,7 +35,7 @@ type Objective struct {
 	evals  []Evaluation
 }
 
-// NewObjective returns the objective of reaching goal on the victim, over pixels.
+// NewObjective returns an objective over pixels, with the given victim, goal and loss.
 func NewObjective(victim Scorer, goal Goal, loss Loss) *Objective {
 	info := victim.Info()
 	return &Objective{Victim: victim, Goal: goal, Loss: loss, info: info, size: info.Size()}
@@ -45,7 +44,7 @@ func NewObjective(victim Scorer, goal Goal, loss Loss) *Objective {
 // Info describes the victim.
 func (o *Objective) Info() Info { return o.info }
 
-// Dim is the number of parameters.
+// Dim returns the number of parameters.
 func (o *Objective) Dim() int {
 	if o.Space != nil {
 		return o.Space.Dim()
@@ -53,8 +52,8 @@ func (o *Objective) Dim() int {
 	return o.size
 }
 
-// Batch returns room for n parameter vectors, [n, Dim], to be filled before a
-// call of Losses. Its content is undefined; it is valid until the next call.
+// Batch returns a buffer for n parameter vectors, [n, Dim]; fill it before a call of
+// Losses. Its content is undefined, and it is valid until the next call of Batch or At.
 func (o *Objective) Batch(n int) []float32 {
 	if o.images == nil || o.images.Dim(0) < n {
 		o.images = tensor.New(append([]int{n}, o.info.Shape...)...)
@@ -70,11 +69,11 @@ func (o *Objective) Batch(n int) []float32 {
 	return o.images.Data()[:n*o.size]
 }
 
-// Losses evaluates the first n vectors of the room last returned by Batch and
-// writes their losses, penalties included. It returns what the victim answered too: its
-// class and the loss without the penalty, for each vector that was answered, valid until
-// the next call. When the budget ends within the batch, the losses that were answered
-// are written and the error wraps ErrBudget.
+// Losses evaluates the first n vectors of the buffer that Batch returned and writes their
+// losses, penalties included. It returns one Evaluation, the class and the loss without the
+// penalty, per answered vector; they are valid until the next call. When the budget ends
+// within the batch, it writes the losses of the answered vectors and the error wraps
+// ErrBudget.
 func (o *Objective) Losses(ctx context.Context, n int, loss []float64) ([]Evaluation, error) {
 	if o.Space != nil {
 		d := o.Dim()
@@ -103,13 +102,13 @@ func (o *Objective) Losses(ctx context.Context, n int, loss []float64) ([]Evalua
 	return evals[:got], err
 }
 
-// Image is the i-th image of the last batch, after Losses.
+// Image returns the i-th image of the last batch, after Losses.
 func (o *Objective) Image(i int) []float32 {
 	return o.images.Data()[i*o.size : (i+1)*o.size]
 }
 
-// At evaluates one parameter vector: its loss and the class the victim answers
-// for its image, which is Image(0). It costs one query.
+// At evaluates one parameter vector: its loss and the victim's class of its image, which is
+// Image(0). It costs one query. It panics if params does not have Dim values.
 func (o *Objective) At(ctx context.Context, params []float32) (loss float64, label int, err error) {
 	if len(params) != o.Dim() {
 		tensor.Panic("zoo.Objective.At", fmt.Sprintf("%d parameters where %d are due", len(params), o.Dim()))

@@ -11,7 +11,7 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// ScoreKind says what a victim's numbers are.
+// A ScoreKind says what a victim's scores are.
 type ScoreKind uint8
 
 // The kinds of score a victim may answer with.
@@ -31,7 +31,7 @@ func (k ScoreKind) String() string {
 	return fmt.Sprintf("ScoreKind(%d)", k)
 }
 
-// ParseScoreKind is the inverse of String.
+// ParseScoreKind is the inverse of String; an unknown kind is an error.
 func ParseScoreKind(s string) (ScoreKind, error) {
 	for i, name := range scoreKinds {
 		if s == name {
@@ -55,17 +55,16 @@ type Info struct {
 	Name    string
 	Shape   []int     // of one sample, such as [C, H, W] or [T, C, H, W]; pixels in [0,1]
 	Classes int       // length of a score vector
-	Scores  ScoreKind // what the scores are; meaningless for a Labeler
-	// Batch is the largest number of samples one call may carry; 0 means any.
+	Scores  ScoreKind // what the scores are; a Labeler ignores it
+	// Batch is the largest number of samples per call; 0 means any.
 	Batch int
-	// Digest tells the victim from others of the same description, such as the same
-	// network with other weights: a campaign's journal is resumed only with a victim of
-	// the same digest. NewModel and oip.Dial fill it in; who adapts a function sets it.
-	// "" tells nothing.
+	// Digest distinguishes victims with the same description, such as a network with other
+	// weights. A campaign resumes a journal only with a victim of the same digest. NewModel
+	// and oip.Dial fill it in; set it for a victim of your own. "" means unknown.
 	Digest string
 }
 
-// Size is the number of values in one sample.
+// Size returns the number of values per sample.
 func (i Info) Size() int {
 	n := 1
 	for _, d := range i.Shape {
@@ -74,7 +73,7 @@ func (i Info) Size() int {
 	return n
 }
 
-// Check reports what makes the description unusable, if anything.
+// Check returns an error if the description is invalid.
 func (i Info) Check() error {
 	if len(i.Shape) == 0 || i.Size() <= 0 {
 		return fmt.Errorf("zoo: victim %q: sample shape %v has no pixels", i.Name, i.Shape)
@@ -90,52 +89,49 @@ func (i Info) Check() error {
 
 // A Scorer is a victim that answers with a score for every class.
 //
-// Scores evaluates the n samples of x, shape [n, Info().Shape...], pixels in
-// [0,1], and writes n rows of Info().Classes scores to out. It honours ctx, and
-// must be safe for use by several goroutines at once. A Scorer never leaves a
-// score unset: one it could not obtain is an error.
+// Scores evaluates the n samples of x, shape [n, Info().Shape...], pixels in [0,1], and
+// writes n rows of Info().Classes scores to out. It honours ctx, and must be safe for
+// concurrent use. A score that it could not obtain is an error; it must set every other.
 type Scorer interface {
 	Info() Info
 	Scores(ctx context.Context, x *tensor.Tensor, out []float64) error
 }
 
-// A Labeler is a victim that answers with the predicted class only. Labels
-// writes one class in [0, Info().Classes) for each of the samples of x.
+// A Labeler is a victim that answers with the predicted class only. Labels writes one class
+// in [0, Info().Classes) per sample of x to out.
 type Labeler interface {
 	Info() Info
 	Labels(ctx context.Context, x *tensor.Tensor, out []int) error
 }
 
-// A Differentiable victim is a white box: it also returns input gradients.
-// Gradients writes to grad, shaped like x, the derivative of each sample's loss
-// with respect to its own pixels, and to out the scores of the same forward
-// pass, as Scores would. goals has one entry for each sample. Each sample's derivative
-// is scaled by a positive factor of its own, that of [Cotangent]: in float32 the
-// gradient of a flat loss would vanish, and its direction is what counts.
+// A Differentiable victim is a white box: it also returns input gradients. Gradients writes
+// to grad, shaped like x, the derivative of each sample's loss with respect to its own
+// pixels, and to out the scores of the same forward pass, as Scores would. goals has one
+// entry per sample.
 type Differentiable interface {
 	Scorer
 	Gradients(ctx context.Context, x *tensor.Tensor, loss DifferentiableLoss, goals []Goal, out []float64, grad *tensor.Tensor) error
 }
 
-// An Evaluation is what a loss makes of a victim's scores for one sample.
+// An Evaluation is the loss and the class of a victim's scores for one sample.
 type Evaluation struct {
 	Loss  float64
 	Label int // the class of the largest score, the lowest such class on a tie
 }
 
-// An Evaluator is a Scorer that reduces its answers to evaluations itself. The victim
-// that an attack is handed is one: what a campaign has to write down of a call then does
-// not grow with the number of classes.
+// An Evaluator is a Scorer that reduces its answers to evaluations itself. A campaign gives
+// its attack such a victim: the journal then keeps a loss and a class per sample instead of
+// all scores.
 type Evaluator interface {
 	Scorer
-	// Evaluate asks about the samples of x as Scores does and writes an Evaluation of
-	// each to out.
+	// Evaluate asks about the samples of x as Scores does and writes one Evaluation per
+	// sample to out.
 	Evaluate(ctx context.Context, x *tensor.Tensor, loss Loss, g Goal, out []Evaluation) error
 }
 
-// Evaluate asks v about the samples of x and writes what the loss makes of each answer
-// to out. A nil loss is 0 everywhere. When the budget ends within the call the evaluations that were answered are
-// written, and the error is a *BudgetError.
+// Evaluate asks v about the samples of x and writes one evaluation per sample to out. A nil
+// loss is 0 everywhere. When the budget ends within the call, Evaluate writes the
+// evaluations of the answered samples and returns a *BudgetError.
 func Evaluate(ctx context.Context, v Scorer, x *tensor.Tensor, loss Loss, g Goal, out []Evaluation) error {
 	if e, ok := v.(Evaluator); ok {
 		return e.Evaluate(ctx, x, loss, g, out)
@@ -154,13 +150,13 @@ func Evaluate(ctx context.Context, v Scorer, x *tensor.Tensor, loss Loss, g Goal
 	return err
 }
 
-// ErrBadVictim is in the chain of every error that says a victim broke its own
+// ErrBadVictim is wrapped by every error that says that a victim contradicts its own
 // description: a score out of range, a NaN, a wrong length.
 var ErrBadVictim = errors.New("victim does not keep to its description")
 
-// CheckScores verifies n rows of scores against the description: every score is
-// a number, probabilities lie in [0,1] and log-probabilities at or below 0, to
-// within 1e-3. The error wraps ErrBadVictim and names the sample and the class.
+// CheckScores verifies rows of scores against the description: every score is a finite
+// number, probabilities lie in [0,1] and log-probabilities are at most 0, to within 1e-3.
+// The error wraps ErrBadVictim and names the sample and the class.
 func CheckScores(info Info, scores []float64) error {
 	const slack = 1e-3
 	for i, s := range scores {
@@ -194,7 +190,7 @@ func checkBatch(info Info, x *tensor.Tensor, out, perSample int) error {
 	return nil
 }
 
-// ScorerFunc makes a Scorer of a function. Its answers are checked as [Checked] does.
+// ScorerFunc adapts a function to a Scorer. Its answers are checked as [Checked] does.
 func ScorerFunc(info Info, f func(ctx context.Context, x *tensor.Tensor, out []float64) error) Scorer {
 	return Checked(&funcScorer{info, f})
 }
@@ -211,8 +207,8 @@ func (s *funcScorer) Scores(ctx context.Context, x *tensor.Tensor, out []float64
 }
 
 // Checked returns v with every call checked: the samples have the shape that v takes, v
-// sets every score, and the scores keep to the description ([CheckScores]). Meters do
-// this to the victims that they are given.
+// sets every score, and the scores keep to the description ([CheckScores]). MeterScores,
+// MeterLabels and MeterGradients include this check.
 func Checked(v Scorer) Scorer {
 	if c, ok := v.(*checkedScorer); ok {
 		return c
@@ -240,7 +236,7 @@ func (s *checkedScorer) Scores(ctx context.Context, x *tensor.Tensor, out []floa
 	return CheckScores(s.info, out)
 }
 
-// LabelerFunc makes a Labeler of a function. Its answers are checked as [CheckedLabels]
+// LabelerFunc adapts a function to a Labeler. Its answers are checked as [CheckedLabels]
 // does.
 func LabelerFunc(info Info, f func(ctx context.Context, x *tensor.Tensor, out []int) error) Labeler {
 	return CheckedLabels(&funcLabeler{info, f})
@@ -257,7 +253,7 @@ func (l *funcLabeler) Labels(ctx context.Context, x *tensor.Tensor, out []int) e
 	return l.f(ctx, x, out)
 }
 
-// CheckedLabels is [Checked] for a Labeler: a label that is not set or not a class is an
+// CheckedLabels is [Checked] for a Labeler: a label that is not set or out of range is an
 // error that wraps ErrBadVictim.
 func CheckedLabels(v Labeler) Labeler {
 	if c, ok := v.(*checkedLabeler); ok {
@@ -296,8 +292,8 @@ func checkLabels(info Info, labels []int) error {
 	return nil
 }
 
-// CheckedGradients is [Checked] for a white box: a gradient with NaN or an infinity in
-// it is an error that wraps ErrBadVictim.
+// CheckedGradients is [Checked] for a white box: a gradient that is not finite is an error
+// that wraps ErrBadVictim.
 func CheckedGradients(v Differentiable) Differentiable {
 	if c, ok := v.(*checkedGradients); ok {
 		return c

@@ -10,12 +10,12 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Preflight looks at a victim before money is spent on it.
+// A Preflight checks a victim before an attack spends queries on it.
 type Preflight struct {
 	Step   float64 // the attack's smallest step, such as h of its differences; 0: 1e-4
 	Probes int     // steps tried; 0: 32
-	// Noise is how far two answers to one sample may differ, in any score, for a victim
-	// that is noisy by design; 0 allows rounding only.
+	// Noise is the largest allowed difference of a score between two answers to one sample,
+	// for a victim that is noisy by design; 0 allows rounding only.
 	Noise float64
 	Seed  uint64
 }
@@ -24,13 +24,13 @@ type Preflight struct {
 // the range of its scores: the error of half precision.
 const rounding = 1e-3
 
-// A PreflightReport is what a Preflight found.
+// A PreflightReport is the result of a Preflight.
 type PreflightReport struct {
-	Queries  int // it spent
+	Queries  int // spent by Run
 	Samples  int
-	Correct  int     // samples the victim gets right
-	Flat     int     // of them, those for which all that is left for other classes is 0: no loss tells such images apart
-	Repeat   float64 // largest difference of a score when the same sample is asked twice
+	Correct  int     // samples that the victim classifies correctly
+	Flat     int     // correct samples whose other classes all score 0: no loss can distinguish such images
+	Repeat   float64 // largest difference of a score when the same sample is sent twice
 	Batch    float64 // largest difference between a sample alone and among others
 	Probes   int     // steps tried
 	Seen     int     // steps that changed any score
@@ -41,17 +41,16 @@ type PreflightReport struct {
 // preflightRepeat is how many samples are asked again.
 const preflightRepeat = 8
 
-// Run asks v about the samples x [N, sample...]: whether it gets them right,
-// whether it answers the same twice and alone as in company, whether a step as small
-// as the attack's shows in its scores, and whether logits look like probabilities. It
-// costs at most
-// N + 24 + Probes queries. Trouble that an attack can live with is a warning.
+// Run asks v about the samples x [N, sample...]. It checks whether v classifies them
+// correctly, whether an answer repeats when a sample is sent again or alone, whether a step
+// as small as the attack's changes the scores, and whether logits look like probabilities.
+// It costs at most N + 24 + Probes queries. A problem that does not prevent an attack is a
+// warning.
 //
-// A victim that breaks its own description is an error that wraps ErrBadVictim, and
-// so is one whose answers to a sample differ by more than Noise and rounding, as those
-// of a model in training mode do: its dropout draws anew at every call, its batch
-// statistics follow what else is in the call. The report is then returned as far as
-// it goes.
+// A victim that contradicts its own description is an error that wraps ErrBadVictim. So is
+// a victim whose answers to one sample differ by more than Noise and rounding. This is a
+// sign of a model in training mode, with dropout or batch statistics. The report is then
+// incomplete.
 func (p Preflight) Run(ctx context.Context, v Scorer, x *tensor.Tensor, labels []int) (*PreflightReport, error) {
 	info := v.Info()
 	if err := info.Check(); err != nil {

@@ -48,11 +48,10 @@ type Prior struct {
 
 // A Noise is a source of exploration noise for a [Prior].
 type Noise interface {
-	// Name names the source. In a campaign's options the source is its name and its
-	// fields.
+	// Name returns the source's name. A campaign's options hold the name and the fields.
 	Name() string
-	// Draw fills dst, the values of a prior of the given shape, [C, H, W] or
-	// [T, C, H, W], with new noise.
+	// Draw fills dst with new noise for a prior of the given shape, [C, H, W] or [T, C, H,
+	// W].
 	Draw(dst []float64, shape []int, r *rand.Rand) error
 }
 

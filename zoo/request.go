@@ -4,14 +4,13 @@ import "context"
 
 type requestKey struct{}
 
-// WithRequestID names the call that ctx is passed to. A remote victim sends the
-// name along, so that a server which remembers names serves a repeated call
-// from memory.
+// WithRequestID gives the call with the returned context an id. A remote victim sends the
+// id along, so a server that remembers ids answers a repeated call from memory.
 func WithRequestID(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, requestKey{}, id)
 }
 
-// RequestID is the name that WithRequestID gave, or "".
+// RequestID returns the id that WithRequestID put into ctx, or "".
 func RequestID(ctx context.Context) string {
 	id, _ := ctx.Value(requestKey{}).(string)
 	return id
@@ -19,17 +18,16 @@ func RequestID(ctx context.Context) string {
 
 type resendKey struct{}
 
-// WithResend has again called before any part of the call that ctx is passed to is
-// sent once more: samples lo to hi of the call, whose answer did not come. The
-// victim may have served them already, so who keeps count of what may be paid for
-// learns of it there. An error of again ends the call. It may be called by several
-// goroutines at once.
+// WithResend returns a context whose calls announce retries: before samples lo to hi of a
+// call are sent again, again is called. The victim may have served, and charged for, these
+// samples already, so again lets a caller count them. An error of again ends the call.
+// Several goroutines may call again at once.
 func WithResend(ctx context.Context, again func(lo, hi int) error) context.Context {
 	return context.WithValue(ctx, resendKey{}, again)
 }
 
-// Resend calls what WithResend gave, if anything. It is for adapters of victims: one
-// that sends anything again must call it first.
+// Resend calls the function that WithResend put into ctx, if any. An adapter of a victim
+// must call it before it sends any samples again.
 func Resend(ctx context.Context, lo, hi int) error {
 	if again, ok := ctx.Value(resendKey{}).(func(lo, hi int) error); ok {
 		return again(lo, hi)

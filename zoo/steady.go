@@ -2,15 +2,14 @@ package zoo
 
 import "github.com/mettleml/mettle/nn"
 
-// Steady makes fine-tuning change a meta attacker's convolutions more slowly: it
-// multiplies by factor, which must be positive, the weights and biases of each
-// convolution that a ReLU and then a batch normalisation by the statistics of the
-// batch follow, and returns their number. The normalisation takes the factor out
-// again, so that predictions change only as far as its epsilon weighed in; but Adam's
-// steps are as long as before and so turn the weights factor times less: their
-// effective learning rate is lower (van Laarhoven, 2017). What a network learned of
-// other models then outlives the measurements of one victim longer. It is ours, not
-// the paper's.
+// Steady makes fine-tuning change a meta attacker's convolutions more slowly: it multiplies
+// the weights and biases of each convolution that is followed by a ReLU and a batch
+// normalisation by factor, and returns the number of such convolutions. factor must be
+// positive. The normalisation uses the statistics of the batch and removes the factor
+// again, so predictions change only through its epsilon. Adam's steps are as long as before
+// and so turn larger weights less: the effective learning rate is lower (van Laarhoven,
+// 2017). The network then forgets less of what it learned from other models. Steady is
+// ours, not the paper's.
 func Steady(net *nn.Sequential, factor float32) int {
 	n := 0
 	for i, l := range net.Layers[:max(len(net.Layers)-2, 0)] {

@@ -24,36 +24,36 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// Encoding says how tensors travel.
+// An Encoding says how requests carry tensors.
 type Encoding uint8
 
 // The encodings of a tensor in a request.
 const (
-	Auto   Encoding = iota // Binary if the server lists the extension and does not refuse it after all, else JSON
+	Auto   Encoding = iota // Binary if the server lists the extension and accepts it, else JSON
 	Binary                 // the binary tensor extension: raw little-endian values
 	JSON                   // numbers in the JSON body; every server understands it
 )
 
-// Options describe a remote victim and how to talk to it. The zero value asks
-// the server for everything it can tell.
+// Options describe a remote victim and the connection to it. The zero value relies on the
+// server's metadata.
 //
-// Samples go to inputs of datatype FP32, FP64, FP16 and UINT8. UINT8 gets the pixels
-// times 255, rounded as tensor.Round8 rounds, so the victim sees no step smaller than
-// 1/255, and a success needs no second check in 8 bits. Finite differences need a step
-// larger than their default there; for FP16, 1e-3 is enough.
+// The client sends samples as FP32, FP64, FP16 or UINT8. An input of UINT8 gets the pixels
+// times 255, rounded as by tensor.Round8, so the victim sees no step smaller than 1/255,
+// and a success holds in 8 bits too. Finite differences then need a step of more than
+// 1/255; for FP16, 1e-3 is enough.
 type Options struct {
 	Model   string // name of the model; empty if the URL ends in /v2/models/NAME
-	Version string // empty: the URL's, or the server's choice
-	Input   string // name of the image input; empty: the model's only one
-	Output  string // name of the score output; empty: the model's only one
+	Version string // empty means the URL's, or the server's choice
+	Input   string // name of the image input; empty means the model's only one
+	Output  string // name of the score output; empty means the model's only one
 
-	// These replace what the server's metadata say, for a server that does not say it
-	// (MLServer and KServe's custom models need not) or is wrong.
-	Datatype   string  // of the input; empty: the server's word, or FP32
-	InputShape []int64 // of the input with its batch axis, such as [-1, 784]; nil: the server's word, or [-1] and the sample's shape as preprocessed
-	Classes    int     // scores per sample; 0: the server's word
+	// These replace the server's metadata where they are missing (as MLServer's and
+	// KServe's custom models may leave them) or wrong.
+	Datatype   string  // of the input; empty means the server's, or FP32
+	InputShape []int64 // of the input with its batch axis, such as [-1, 784]; nil means the server's, or [-1] and the preprocessed sample's shape
+	Classes    int     // scores per sample; 0 means the server's
 
-	Scores zoo.ScoreKind // what the output holds; the metadata never says it
+	Scores zoo.ScoreKind // what the output holds; the metadata never say it
 	// Shape is the shape of one sample in [0,1], [C, H, W]. It is needed where the input's
 	// shape has -1, one flat dimension or is not known, and where Preprocess resizes.
 	Shape []int
@@ -62,24 +62,24 @@ type Options struct {
 	Preprocess data.Preprocess
 
 	Encoding Encoding
-	// Batch is the most samples that a request has. 0 means 64, and 1 if the model has no
-	// batch axis or nobody says that it has one. A model whose batch is fixed gets exactly
-	// that many, with copies of the last sample for those that are missing (a server may
-	// charge them), unless Batch is smaller: then it is sent fewer.
+	// Batch is the largest number of samples per request. 0 means 64, or 1 if the model is
+	// not known to have a batch axis. A model with a fixed batch gets exactly that many:
+	// the client fills up with copies of the last sample, which the server may charge. With
+	// a smaller Batch it sends fewer and does not fill up.
 	Batch int
 
-	Concurrency int           // requests in flight; 0: 4
-	Timeout     time.Duration // of one request; 0: 30 s
-	Retries     int           // further tries after a failure that may pass; 0: 4, negative: none
-	Backoff     time.Duration // before the first retry, doubled for each further one; 0: 100 ms
-	Rate        float64       // samples per second; 0: no limit
+	Concurrency int           // concurrent requests; 0 means 4
+	Timeout     time.Duration // per request; 0 means 30 s
+	Retries     int           // retries after a failure that may pass; 0 means 4, negative means none
+	Backoff     time.Duration // delay delay before the first retry, doubled for each further one; 0 means 100 ms
+	Rate        float64       // samples per second; 0 means no limit
 
-	// Identity names the victim in its digest in place of its address, for a victim that
-	// several machines reach by different addresses.
+	// Identity replaces the address in the victim's digest, for a victim that several
+	// machines reach by different addresses.
 	Identity string
 
 	Token  string       // sent as a bearer token, to the address's own host only
-	TLS    *tls.Config  // nil: the system's roots
+	TLS    *tls.Config  // nil means the system's roots
 	Client *http.Client // nil: one that Dial makes; with another, TLS is ignored
 }
 
@@ -87,11 +87,11 @@ type Options struct {
 // zoo.Scorer, and zoo.Labeler by the largest score. It is safe for concurrent
 // use.
 //
-// The client sends a request again, with the same id, if it failed in a way that may
-// pass: on the way, by a status that says so, or by an answer that is garbled (cut off,
-// empty, a proxy's page, another number of scores). The server may have charged the
-// first request, so the client announces the second to the context of the call before it
-// sends it (zoo.WithResend): a campaign's journal counts it. Stats has the sums.
+// The client retries a request, with the same id, after a failure that may pass: a broken
+// connection, a status such as 503, or a garbled answer (cut off, empty, a proxy's page,
+// another number of scores). The server may have charged for the first request. The client
+// therefore calls zoo.Resend before each retry, and a campaign's journal counts it. Stats
+// has the sums.
 type Client struct {
 	opt   Options
 	base  string // .../v2/models/NAME[/versions/V]
@@ -111,16 +111,15 @@ type Client struct {
 	tally tally
 }
 
-// Dial asks the server at address for the model's readiness and metadata, and
-// returns a client for it. The address is the server's root, or the model's URL, which
-// ends in /v2/models/NAME or /v2/models/NAME/versions/VERSION. Every failure says what
-// to do about it.
+// Dial asks the server at address for the model's readiness and metadata, and returns a
+// client for it. The address is the server's root, or the model's URL, which ends in
+// /v2/models/NAME or /v2/models/NAME/versions/VERSION. Errors say what to do.
 //
-// A server need not describe its tensors, nor answer for its readiness: what it does not
-// say, Options must (Input, Output, Shape, Classes).
+// A server need not describe its tensors or its readiness. Then set the options Input,
+// Output, Shape and Classes.
 //
-// The digest in the client's Info holds the model's address (or Options.Identity), the
-// names and types of its tensors, and the preprocessing. A client cannot see whether the
+// The digest in the client's Info covers the model's address (or Options.Identity), the
+// names and types of its tensors, and the preprocessing. A client cannot detect that the
 // server has changed the weights under the same name.
 func Dial(ctx context.Context, address string, opt Options) (*Client, error) {
 	u, err := parseAddress(address, &opt)
@@ -286,13 +285,14 @@ func setDefaults(o *Options) {
 // Info describes the model as a victim.
 func (c *Client) Info() zoo.Info { return c.info }
 
-// Notes are what a user should know of how the client read the server's description: an
-// axis of channels that it found elsewhere than expected, pixels that are rounded,
-// tensors that the server does not describe. They are sentences to print.
+// Notes returns sentences to print about how the client interpreted the server's
+// description: a channel axis elsewhere than expected, pixels that are rounded, tensors
+// that the server does not describe.
 func (c *Client) Notes() []string { return slices.Clone(c.notes) }
 
-// FixedBatch is how many samples every request has, filled up with copies, because the
-// model takes no fewer; 0 if requests have what the calls ask for (Options.Batch).
+// FixedBatch returns the number of samples that every request must have, because the model
+// has a fixed batch (Options.Batch); the client fills it up with copies. 0 means that any
+// number is allowed.
 func (c *Client) FixedBatch() int { return c.fixed }
 
 // filled is how many samples go to the server for n of a call.
@@ -312,7 +312,7 @@ func (c *Client) Labels(ctx context.Context, x *tensor.Tensor, out []int) error 
 // at once. If ctx carries a request id (zoo.WithRequestID), the client derives the
 // requests' ids from it, so that a server which remembers ids serves each once.
 //
-// The error wraps zoo.ErrBadVictim if the server answered, and its answer cannot be used.
+// The error wraps zoo.ErrBadVictim if the server's answer is unusable.
 func (c *Client) Scores(ctx context.Context, x *tensor.Tensor, out []float64) error {
 	n, k, size := x.Dim(0), c.info.Classes, c.info.Size()
 	if x.Len() != n*size || len(out) != n*k {

@@ -1,30 +1,29 @@
-// Package oip speaks the Open Inference Protocol, version 2 over HTTP, that
-// KServe, Triton and MLServer serve. A [Client] is a remote victim, and a [Handler]
-// serves a victim of our own.
+// Package oip speaks the Open Inference Protocol (version 2, over HTTP) of KServe, Triton
+// and MLServer. A [Client] is a remote victim; a [Handler] serves a victim of this library.
 //
 // # The client
 //
-// [Dial] reads the model's readiness and metadata. Where the server says too little,
-// [Options] say the rest, and the error of Dial names what is missing. [Client.Notes]
-// tells what the client concluded by itself, such as channels that come last.
+// [Dial] reads the model's readiness and metadata. If they are incomplete, set [Options];
+// the error of [Dial] names what is missing. [Client.Notes] lists what the client concluded
+// by itself, such as channels that come last.
 //
-// The client sends samples by the binary tensor extension where the server has it, and
-// as JSON elsewhere, in the type that the model takes (FP32, FP64, FP16 or UINT8). Both
-// encodings give the same scores to the last bit: a number in JSON is rounded to the
-// output's type. The client bounds its rate and the requests in flight.
+// The client sends samples by the binary tensor extension if the server has it, else as
+// JSON, in the type that the model takes (FP32, FP64, FP16 or UINT8). Both encodings give
+// the same scores to the last bit: a number in JSON is rounded to the output's type. The
+// client limits its rate and its concurrent requests.
 //
 // # Failures
 //
-// The client tries again, with back-off and as Retry-After says, when a failure may
-// pass: a request that failed on the way, a status such as 429 or 503, an answer that
-// was cut off or is no answer at all. It announces every such request before it sends
-// it, because the server may charge it twice; [Client.Stats] has the sums. What the
-// server says of a failure is in the error, on one short line.
+// The client retries after a failure that may pass: a broken connection, a status such as
+// 429 or 503, or an answer that is cut off or garbled. It backs off, and obeys Retry-After.
+// It announces every retry before it sends it (zoo.WithResend), because the server may
+// charge twice; [Client.Stats] counts retries. The error holds the server's own message, on
+// one short line.
 //
-// A score that is null, NaN or missing is an error, never a silent 0. So is an answer of
-// status 200 that tells of an error.
+// A score that is null, NaN or missing is an error, never a silent 0. So is an answer with
+// status 200 that reports an error.
 //
-// A redirect that keeps the request what it is (307, 308) is followed, without the token
-// where it leads to another host. One that turns a POST into a GET (301, 302, 303) is an
+// The client follows a redirect that keeps the method (307, 308), but sends the token to
+// the original host only. A redirect that turns a POST into a GET (301, 302, 303) is an
 // error that names the new address.
 package oip

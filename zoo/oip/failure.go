@@ -119,9 +119,8 @@ func errorText(b []byte) string {
 	return short(text, maxText)
 }
 
-// errorIn is the error that a JSON body of status 200 tells of, "" if it tells of none.
-// strict says that only a field named for an error counts, as in an answer that has
-// outputs too.
+// errorIn returns the error that a JSON body of status 200 reports, or "". With strict only
+// a field named for an error counts, as in an answer that also has outputs.
 func errorIn(b []byte, strict bool) string {
 	var v map[string]any
 	if d := json.NewDecoder(bytes.NewReader(b)); !decodes(d, &v) {

@@ -20,17 +20,17 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// HandlerOptions say how a Handler serves its victim.
+// HandlerOptions are the options of NewHandler.
 type HandlerOptions struct {
-	// Remember is how many answered requests the handler keeps by id. It serves a request
-	// that comes again from memory, and does not count it; it refuses one that comes with
-	// other pixels (status 409). 0 keeps none.
+	// Remember is the number of answered requests that the handler keeps by id; 0 keeps
+	// none. It answers a repeated request from memory and does not count it. It refuses a
+	// known id with other pixels (status 409).
 	Remember int
-	// MaxSamples is the most samples that one request may have; 0: 1024.
+	// MaxSamples is the largest number of samples per request; 0 means 1024.
 	MaxSamples int
 	// Token, if set, is the bearer token that every request must carry.
 	Token string
-	// Input and Output name the model's tensors; empty: "image" and "scores".
+	// Input and Output name the model's tensors; empty means "image" and "scores".
 	Input, Output string
 }
 
@@ -82,7 +82,7 @@ func NewHandler(victim zoo.Scorer, opt HandlerOptions) *Handler {
 	return h
 }
 
-// Served is the number of samples that the handler gave to the victim.
+// Served returns the number of samples that the handler gave to the victim.
 func (h *Handler) Served() int { return int(h.served.Load()) }
 
 // ServeHTTP implements http.Handler.

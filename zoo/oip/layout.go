@@ -8,10 +8,10 @@ import (
 	"github.com/mettleml/mettle/nn/data"
 )
 
-// fit is the shape in which a sample that preprocessing leaves as [sample...] goes to an
-// input that takes samples of shape dims, which may have -1. The values lie in the same
-// order, so dims may leave out and add dimensions of 1 and join neighbours:
-// [1, 28, 28] fits [28, 28], [784] and [1, 784].
+// fit returns the shape in which a preprocessed sample goes to an input that takes samples
+// of shape dims. dims may have -1. The values lie in the same order, so dims may leave out
+// and add dimensions of 1 and join neighbours: [1, 28, 28] fits [28, 28], [784] and [1,
+// 784].
 func fit(dims []int64, sample []int) ([]int64, bool) {
 	out, free := slices.Clone(dims), 0
 	for _, d := range dims {
@@ -94,7 +94,7 @@ func exact(dims []int64, sample []int, skip func(d int64) bool) bool {
 // A place is how samples lie in a request.
 type place struct {
 	batched bool    // there is an axis of samples in front
-	fixed   int     // samples that a request must have; 0: any number
+	fixed   int     // samples that a request must have; 0 means any number
 	wire    []int64 // of one sample
 }
 

@@ -2,21 +2,19 @@ package oip
 
 import "sync"
 
-// Stats counts what a client sent for inference and what became of it. Samples are
-// counted as the server sees them: copies that fill up a fixed batch are among them. A
-// server that remembers no ids has served at least Answered samples, and at most
-// Answered + Lost.
+// Stats counts a client's inference requests and their outcomes. Samples are counted as the
+// server sees them, with the copies that fill up a fixed batch. A server that remembers no
+// ids has served at least Answered samples, and at most Answered + Lost.
 type Stats struct {
-	Requests int // HTTP requests, with those that were sent again
-	Retries  int // requests that were sent again
+	Requests int // HTTP requests, retries included
+	Retries  int // retries among Requests
 	Sent     int // samples in all requests
 	Copies   int // samples among Sent that only fill up a fixed batch
-	Answered int // samples whose scores came
-	Resent   int // samples in the requests that were sent again
-	// Lost are the samples of requests whose answer did not come, or was none, so that
-	// nobody knows whether the server served them: possibly charged for nothing, or twice
-	// where they were sent again. A request that the server refused (status 4xx), or that
-	// did not reach it, is not lost.
+	Answered int // samples whose scores arrived
+	Resent   int // samples in retries
+	// Lost counts the samples of requests without a usable answer. The server may have
+	// served and charged them all the same. A request that the server refused (status 4xx),
+	// or that did not reach it, is not lost.
 	Lost int
 }
 
@@ -51,8 +49,8 @@ func (t *tally) ended(samples int, err error) {
 	}
 }
 
-// Stats returns the counts so far. Requests under way are in Sent, and in none of the
-// others yet.
+// Stats returns the counts so far. A request is counted when it is sent; Answered and Lost
+// follow when it has ended.
 func (c *Client) Stats() Stats {
 	c.tally.mu.Lock()
 	defer c.tally.mu.Unlock()

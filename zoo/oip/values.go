@@ -92,10 +92,10 @@ func newTensor(name, datatype string, shape []int64, values []float32, binaryDat
 	return t
 }
 
-// Values decodes the tensor's content in row-major order, rounded to its datatype, so
-// that raw bytes and JSON give the same float64. Nested arrays must agree with the
-// shape in their number of values. A null, a string, a count that differs from the
-// shape's, more than limit values or a type that is no number is an error.
+// Values decodes the tensor's content in row-major order, rounded to its datatype, so that
+// raw bytes and JSON give the same float64. Nested arrays need only have the shape's number
+// of values. A null, a string, a wrong number of values, more than limit values or a
+// datatype that is not numeric is an error.
 func (t *Tensor) Values(limit int64) ([]float64, error) {
 	n, err := elements(t.Shape, limit)
 	if err != nil {

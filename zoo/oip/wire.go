@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// HeaderLength is the header of the binary tensor extension: the size of the
-// JSON part of a body whose rest is raw tensors.
+// HeaderLength is the HTTP header of the binary tensor extension: the size in bytes of the
+// body's JSON part. Raw tensors follow it.
 const HeaderLength = "Inference-Header-Content-Length"
 
 // extensionBinary is the name of the binary tensor extension.
 const extensionBinary = "binary_tensor_data"
 
-// Text is a string in a field that tells rather than decides, such as a version. It
-// is read from any JSON value, because some servers write version 1 or id 3 there.
+// Text is a string in an informative field, such as a version. It decodes from any JSON
+// value, because some servers write a number there.
 type Text string
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -81,9 +81,9 @@ type TensorMetadata struct {
 	Shape    Shape  `json:"shape"`
 }
 
-// A Tensor is a named array in a request or an answer. Its values stand either in
-// Data, as JSON numbers in row-major order (nested or flat), or in raw bytes behind
-// the JSON; TensorParams.BinarySize counts those.
+// A Tensor is a named array in a request or an answer. Its values are either in Data, as
+// JSON numbers in row-major order (nested or flat), or in raw bytes after the JSON,
+// TensorParams.BinarySize of them.
 type Tensor struct {
 	Name       string          `json:"name"`
 	Shape      Shape           `json:"shape"`
@@ -96,16 +96,16 @@ type Tensor struct {
 
 // TensorParams are a tensor's parameters of the binary tensor extension.
 type TensorParams struct {
-	BinarySize *int64 `json:"binary_data_size,omitempty"` // of the raw bytes; nil: the values are in the JSON
-	Binary     *bool  `json:"binary_data,omitempty"`      // of a requested output: raw or not; nil: as RequestParams says
+	BinarySize *int64 `json:"binary_data_size,omitempty"` // of the raw bytes; nil means the values are in the JSON
+	Binary     *bool  `json:"binary_data,omitempty"`      // whether a requested output is raw; nil means RequestParams.BinaryOutput
 }
 
 // RequestParams are a request's parameters of the binary tensor extension.
 type RequestParams struct {
-	BinaryOutput bool `json:"binary_data_output,omitempty"` // all outputs are to be raw
+	BinaryOutput bool `json:"binary_data_output,omitempty"` // request raw bytes for all outputs
 }
 
-// An OutputRequest names an output that the answer shall hold.
+// An OutputRequest names an output that the answer must hold.
 type OutputRequest struct {
 	Name       string        `json:"name"`
 	Parameters *TensorParams `json:"parameters,omitempty"`
@@ -127,7 +127,7 @@ type Response struct {
 	Outputs      []Tensor `json:"outputs"`
 }
 
-// ErrorBody is what a server answers beside a status other than 200.
+// ErrorBody is the body of an answer with a status other than 200.
 type ErrorBody struct {
 	Error string `json:"error"`
 }
