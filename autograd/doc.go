@@ -42,16 +42,16 @@
 // # Precision
 //
 // Elements are float32. Sums, means, losses and the statistics of normalisation are
-// accumulated in float64, and [Var.Scalar] returns a loss before it is rounded. Results
-// have the same bits on any number of workers.
+// accumulated in float64, and [Var.Scalar] returns a loss before it is rounded to float32.
+// Results have the same bits on any number of workers.
 //
 // # Who owns memory
 //
 // A tape owns the memory of everything it makes, and [Tape.Reset] recycles it all. So a
 // loop that repeats its operations allocates nothing. What the tape made is valid until
-// Reset, and Clone keeps it. The rule is policed. A Var or Gradients panics when it is
-// used after Reset. In test binaries the tape fills recycled memory with NaN, which shows
-// where a program kept a slice ([SetPoison]). And a parameter counts its changes: a
+// Reset, and Clone keeps it. The package checks this rule. A Var or Gradients panics when
+// it is used after Reset. In test binaries the tape fills recycled memory with NaN, which
+// shows where a program kept a slice ([SetPoison]). And a parameter counts its changes: a
 // backward pass panics if a weight on its way has changed since the forward pass.
 //
 // # Modes

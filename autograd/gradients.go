@@ -9,7 +9,7 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Source is what a derivative can be taken with respect to: a [*Param] or a [Var].
+// A Source is a [*Param] or a [Var] with respect to which a derivative can be taken.
 type Source interface {
 	source(op string, t *Tape) *node
 }
@@ -18,9 +18,9 @@ func (p *Param) source(_ string, t *Tape) *node { return t.params[p] }
 
 func (v Var) source(op string, t *Tape) *node { return v.on(op, t) }
 
-// Gradients are the derivatives of one scalar, keyed by their sources. Those that
-// [Tape.Gradients] returns belong to the tape: they are valid until Reset, and every
-// method panics after it. [Gradients.Clone] keeps them.
+// Gradients are the derivatives of one scalar, keyed by their sources. Gradients from
+// [Tape.Gradients] belong to the tape: they are valid until Reset, and every method panics
+// after it. [Gradients.Clone] keeps them.
 type Gradients struct {
 	tape *Tape // nil for a clone
 	gen  uint32

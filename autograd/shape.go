@@ -194,9 +194,9 @@ func (o *sliceOp) backward(t *Tape, y *node) {
 	kernel.SetSlice(dx, x.shape(), y.gradient(), y.shape(), o.start[:x.rank], o.step[:x.rank], true)
 }
 
-// Rot90Copy turns each plane of x [..., H, W] counter-clockwise by so many quarter
-// turns, with rows counted downwards. The result is [..., W, H] after an odd number of
-// turns and [..., H, W] otherwise. A negative number turns clockwise. It copies.
+// Rot90Copy turns each plane of x [..., H, W] counter-clockwise by the given number of
+// quarter turns, with rows counted downwards. The result is [..., W, H] after an odd number
+// of turns and [..., H, W] otherwise. A negative number turns clockwise. It copies.
 // Rot90Copy panics if x has fewer than two axes.
 func Rot90Copy(x Var, turns int) Var {
 	const op = "autograd.Rot90Copy"
@@ -230,9 +230,8 @@ func (o *rot90Op) backward(t *Tape, y *node) {
 	})
 }
 
-// RollCopy shifts x along an axis by so many entries: what leaves at one end enters at
-// the other. The result has the shape of x. It copies. RollCopy panics if x has no
-// such axis.
+// RollCopy shifts x along an axis by shift entries: what leaves at one end enters at the
+// other. The result has the shape of x. It copies. RollCopy panics if x has no such axis.
 func RollCopy(x Var, axis, shift int) Var {
 	n := x.node("autograd.RollCopy")
 	t := x.tape
@@ -256,10 +255,10 @@ func (o *rollOp) backward(t *Tape, y *node) {
 	t.give(y.in[0], func(dx []float32) { kernel.Roll(dx, y.gradient(), y.shape(), back[:y.rank]) })
 }
 
-// PadConstant returns x with so many entries of the given value added at the ends of
-// its last axes. The list pad holds a pair (before, after) per axis, the last axis
-// first, as in PyTorch. A negative number crops. It copies. PadConstant panics if the
-// list holds no pairs, holds more pairs than x has axes, or crops more than there is.
+// PadConstant returns x with entries of the given value added at the ends of its last axes.
+// The list pad holds the numbers of entries (before, after) per axis, the last axis first,
+// as in PyTorch. A negative number crops. It copies. PadConstant panics if the list holds
+// no pairs, holds more pairs than x has axes, or crops more than there is.
 func PadConstant(x Var, value float32, pad ...int) Var {
 	const op = "autograd.PadConstant"
 	n := x.node(op)

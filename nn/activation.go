@@ -54,7 +54,7 @@ func (Sigmoid) Forward(x autograd.Var) autograd.Var { return autograd.Sigmoid(x)
 // Promises: see [Promiser].
 func (Sigmoid) Promises(self Module) Promise { return Promised[Sigmoid](self, PerExample|Increasing) }
 
-// GELU is x·Φ(x).
+// GELU is x·Φ(x), with Φ the standard normal distribution function.
 type GELU struct{ plain }
 
 // Forward applies the layer.

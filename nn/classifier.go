@@ -7,13 +7,13 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Classifier is a backbone, which makes features of a sample, and a head, which
-// makes logits of the features. Any module that maps [N, Width] serves as a head: put
-// another in its place for other classes, a cosine classifier, or a projection.
+// A Classifier is a backbone, which computes features, and a head, which turns them into
+// logits. Any module that takes [N, Width] may be the head: replace it for other classes, a
+// cosine classifier, or a projection.
 type Classifier struct {
 	Backbone *Backbone
 	Head     Module // [N, Backbone.Width()] to logits [N, classes]
-	HeadName string // of the head in a state: "fc"
+	HeadName string // name of the head in a state, such as "fc"
 }
 
 // Forward returns the logits of x.
@@ -28,29 +28,28 @@ func (c *Classifier) Promises(self Module) Promise {
 	return Promised[*Classifier](self, promises(c.chain()))
 }
 
-// Walk names what the backbone holds as that does, and the head.
+// Walk names the contents of the backbone, without a prefix, and the head.
 func (c *Classifier) Walk(w *Walker) {
 	w.Child("", c.Backbone)
 	w.Child(c.HeadName, c.Head)
 }
 
-// A Backbone is a network without its head: stages one after the other, and what
-// makes features of the last one's map. It is a module that maps samples to features
-// [N, Width]. A part of one is another: &Backbone{Stages: b.Stages[2:], Pool: b.Pool}
-// takes what stage 1 made.
+// A Backbone is a network without its head: stages one after the other, and a pooling that
+// turns the last stage's map into features. It is a module that maps samples to features
+// [N, Width]. A part of a backbone is a backbone: &Backbone{Stages: b.Stages[2:], Pool:
+// b.Pool} takes the output of stage 1.
 type Backbone struct {
 	Stages []Stage
-	Pool   Stage // of the last stage's map, to features
+	Pool   Stage // turns the last stage's map into features
 }
 
 // A Stage is a part of a [Backbone].
 type Stage struct {
-	Name   string // as in a state: "layer3"
-	Width  int    // the channels of what it makes, or the number of features
+	Name   string // as in a state, such as "layer3"
+	Width  int    // number of channels of its output, or of features
 	Module Module
 
-	// Inline says that the names of what the module holds are whole: in a state they
-	// stand without Name before them.
+	// Inline leaves Name out of the dotted names of the module's contents.
 	Inline bool
 }
 
@@ -70,15 +69,15 @@ func (b *Backbone) Forward(x autograd.Var) autograd.Var {
 	return NewSequential(b.modules()...).Forward(x)
 }
 
-// FeatureMap returns what the last stage makes of x: [N, channels, ...].
+// FeatureMap returns the output of the last stage for x: [N, channels, ...].
 func (b *Backbone) FeatureMap(x autograd.Var) autograd.Var {
 	all := b.modules()
 	return NewSequential(all[:len(all)-1]...).Forward(x)
 }
 
-// Maps returns what the named stages make of x, in one pass and in the order of the
-// names. The last of the stages is where it ends: Pool and Head can go on from there.
-// It panics if a name is unknown; see [Backbone.Stage].
+// Maps returns the outputs of the named stages for x, in the order of the names, from one
+// forward pass. The pass ends at the last of these stages; Pool and Head can go on from
+// there. It panics if a name is unknown; see [Backbone.Stage].
 func (b *Backbone) Maps(x autograd.Var, names ...string) []autograd.Var {
 	at := make([]int, len(names))
 	last := -1

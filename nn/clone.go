@@ -14,15 +14,14 @@ var (
 	countType  = reflect.TypeFor[*int64]()
 )
 
-// Clone returns a copy of m that shares no parameter, buffer or counter with it; two
-// fields of m that hold the same one hold the same copy afterwards.
+// Clone returns a copy of m that shares no parameter, buffer or counter with it; if two
+// fields of m hold the same one, the copy's fields hold the same copy.
 //
-// It needs each of them to be reached through exported fields, pointers,
-// interfaces, slices, arrays and maps, which it follows. It copies unexported fields and
-// functions as they are, so they may hold settings and nothing that trains. Where they
-// do hold one that m's Walk names, Clone panics and says which field it
-// is: export that field. A tensor that Walk does not name is copied if Clone reaches it
-// and shared otherwise.
+// It follows exported fields, pointers, interfaces, slices, arrays and maps. It copies
+// unexported fields and functions by value, so they must hold settings only. If one of them
+// holds something that m's Walk names, Clone panics and names the field: export that field.
+// Clone copies a tensor that Walk does not name if it reaches it; otherwise the copies
+// share it.
 func Clone[M Tree](m M) M {
 	c := cloner{}
 	copied := c.value(reflect.ValueOf(m)).Interface().(M)

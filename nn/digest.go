@@ -8,16 +8,16 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A HasSettings is a tree that says by which settings it works, beside its type and what it
-// holds: a stride, a slope, what it normalises by.
+// A HasSettings is a tree that describes its settings in a string, such as a stride, a
+// slope, or the statistics that it uses. Digest includes it.
 type HasSettings interface {
 	Tree
 	Settings() string
 }
 
-// Digest returns a hash of what m is made of: the types of its subtrees, the settings of
-// those that say them ([HasSettings]), and what [Write] writes of it. What a [Func] does, or a
-// subtree keeps to itself, is not in it.
+// Digest returns a hash of m: the types of its subtrees, their settings ([HasSettings]),
+// and the state that [Write] writes. The code of a [Func] and unexported settings are not
+// in it.
 func Digest(m Tree) string {
 	h := sha256.New()
 	tell := func(m Tree) {

@@ -38,19 +38,20 @@ func fill(p *autograd.Param, next func() float64) {
 // Constant sets every element to v.
 func Constant(p *autograd.Param, v float32) { fill(p, func() float64 { return float64(v) }) }
 
-// Uniform draws from [lo, hi).
+// Uniform draws every element uniformly from [lo, hi).
 func Uniform(rng *rand.Rand, p *autograd.Param, lo, hi float64) {
 	fill(p, func() float64 { return lo + (hi-lo)*rng.Float64() })
 }
 
-// Normal draws from the normal distribution.
+// Normal draws every element from the normal distribution with the given mean and standard
+// deviation.
 func Normal(rng *rand.Rand, p *autograd.Param, mean, std float64) {
 	fill(p, func() float64 { return mean + std*rng.NormFloat64() })
 }
 
-// TruncatedNormal draws from the normal distribution limited to [lo, hi] by
-// rejection; the interval must hold a fair part of it. It panics if the interval is
-// empty or all of it is more than 4 standard deviations from the mean.
+// TruncatedNormal draws from the normal distribution limited to [lo, hi], by rejection: it
+// is slow if few draws fall into the interval. It panics if the interval is empty or all of
+// it is more than 4 standard deviations from the mean.
 func TruncatedNormal(rng *rand.Rand, p *autograd.Param, mean, std, lo, hi float64) {
 	if !(lo < hi && lo <= mean+4*std && hi >= mean-4*std) {
 		tensor.Panic("nn.TruncatedNormal", fmt.Sprintf("N(%g, %g²) hardly ever lies in [%g, %g]", mean, std, lo, hi), p.Shape())

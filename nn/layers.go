@@ -25,9 +25,8 @@ type Linear struct {
 	Bias   *autograd.Param // [out], or nil
 }
 
-// NewLinear returns a layer whose weights and biases are drawn as PyTorch does by
-// default, uniformly from ±1/sqrt(in); with a nil generator they are 0, for an
-// initialiser to follow. Set Bias to nil for a map without one.
+// NewLinear returns a layer with weights and biases drawn uniformly from ±1/sqrt(in), as in
+// PyTorch. With a nil generator they are 0. Set Bias to nil for a map without a bias.
 func NewLinear(rng *rand.Rand, in, out int) *Linear {
 	l := &Linear{newParam(out, in), newParam(out)}
 	initDefault(rng, l.Weight, l.Bias)
@@ -55,16 +54,15 @@ func (l *Linear) Walk(w *Walker) {
 	w.Param("bias", l.Bias)
 }
 
-// Conv is a convolution in one to three spatial dimensions; the rank of its weight
-// says in how many.
+// Conv is a convolution in one to three spatial dimensions, according to the rank of its
+// weight.
 type Conv struct {
 	Weight  *autograd.Param // [out, in/Groups, kernel...]
 	Bias    *autograd.Param // [out], or nil
 	Options autograd.ConvOptions
 }
 
-// ConvOptions are the settings of a convolution that is alike along all spatial axes.
-// Its kernel is an argument.
+// ConvOptions are the settings of a convolution with the same sizes along all spatial axes.
 type ConvOptions struct {
 	Stride        int // 0 means 1
 	Padding       int
@@ -81,9 +79,8 @@ func (o ConvOptions) axes(kernel int, dims int) ConvAxes {
 	}
 }
 
-// ConvAxes are the settings of a convolution that differ from axis to axis. Kernel has
-// one entry for each spatial axis, and so says how many there are; the other slices
-// have one for all axes, or as many.
+// ConvAxes are the settings of a convolution that differ from axis to axis. Kernel has one
+// entry per spatial axis. The other slices have one entry for all axes, or one per axis.
 type ConvAxes struct {
 	Kernel        []int
 	Stride        []int // nil means 1
@@ -113,9 +110,8 @@ func (a ConvAxes) weights(op string, rng *rand.Rand, first, second, out int) (w,
 	return w, b
 }
 
-// NewConv returns a convolution whose weights and biases are drawn as those of
-// [NewLinear]. It panics if the groups do not divide both numbers of channels. A
-// factor of R(2+1)D is
+// NewConv returns a convolution with weights and biases drawn as by [NewLinear]. It panics
+// if the groups do not divide both numbers of channels. A factor of R(2+1)D is
 //
 //	nn.NewConv(rng, 64, 144, nn.ConvAxes{Kernel: []int{1, 3, 3}, Padding: []int{0, 1, 1}})
 func NewConv(rng *rand.Rand, in, out int, a ConvAxes) *Conv {
@@ -166,9 +162,9 @@ type ConvTranspose struct {
 	Options autograd.ConvOptions
 }
 
-// NewConvTranspose2D returns a transposed convolution of images with a square kernel,
-// whose weights and biases are drawn as those of [NewConv]; its number of inputs is
-// taken to be out·kernel², as PyTorch has it.
+// NewConvTranspose2D returns a transposed convolution of images with a square kernel, with
+// weights and biases drawn as by [NewConv]. Its number of inputs counts as out·kernel², as
+// in PyTorch.
 func NewConvTranspose2D(rng *rand.Rand, in, out, kernel int, o ConvOptions) *ConvTranspose {
 	a := o.axes(kernel, 2)
 	w, b := a.weights("nn.NewConvTranspose2D", rng, in, out, out)

@@ -9,21 +9,20 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A StateError says how the tensors at hand differ from those a network names.
+// A StateError says how the tensors of a source differ from those of a network.
 type StateError struct {
-	Source     string   // the file, or what else the tensors came from
-	Missing    []string // named by the network and not there
-	Unexpected []string // there and not named by the network
+	Source     string   // the file, or another source of the tensors
+	Missing    []string // in the network, but not in the source
+	Unexpected []string // in the source, but not in the network
 	Misshapen  []string // "name: have [..], want [..]"
 	Fitting    int      // tensors whose name and shape agree
 
-	// Prefix is what [LoadOptions.Prefix] would have to be for more tensors to fit,
-	// if anything.
+	// Prefix is the [LoadOptions.Prefix] with which more tensors would fit, or "".
 	Prefix string
 }
 
-// Error is one sentence with the numbers of names and a few of each kind. The fields
-// hold all of them.
+// Error returns one sentence with the number of names of each kind and a few of them. The
+// fields hold all of them.
 func (e *StateError) Error() string {
 	var b strings.Builder
 	there, wanted := e.Fitting+len(e.Unexpected)+len(e.Misshapen), e.Fitting+len(e.Missing)+len(e.Misshapen)

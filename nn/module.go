@@ -24,8 +24,8 @@ type Module interface {
 	Forward(x autograd.Var) autograd.Var
 }
 
-// A Walker is what a [Tree] describes itself to. Names of children and of what they
-// hold are joined by dots, as in a PyTorch state_dict.
+// A Walker collects what a [Tree] names in Walk. Dots join the names of nested children, as
+// in a PyTorch state_dict.
 type Walker struct {
 	prefix string
 	visit  func(e Entry) bool
@@ -42,8 +42,8 @@ type Entry struct {
 	Counter *int64
 }
 
-// Value returns the tensor of the parameter or buffer. It is nil for a counter, which
-// float32 could not hold.
+// Value returns the tensor of the parameter or buffer. It is nil for a counter, because
+// float32 cannot hold large counts.
 func (e Entry) Value() *tensor.Tensor {
 	if e.Param != nil {
 		return e.Param.Value()
@@ -51,8 +51,7 @@ func (e Entry) Value() *tensor.Tensor {
 	return e.Buffer
 }
 
-// Shape returns the shape of what the entry names: [] for a counter. It must not be
-// modified.
+// Shape returns the shape of the entry's value, [] for a counter. It must not be modified.
 func (e Entry) Shape() []int {
 	if e.Counter != nil {
 		return []int{}
@@ -88,8 +87,7 @@ func (w *Walker) Counter(name string, n *int64) {
 	}
 }
 
-// Child names a subtree. With the name "" the names of what it holds stand among the
-// tree's own, without anything before them.
+// Child names a subtree. With the name "" its contents get no prefix.
 func (w *Walker) Child(name string, m Tree) {
 	if w.done {
 		return
@@ -133,10 +131,10 @@ func Params(m Tree) []*autograd.Param {
 	return params
 }
 
-// Select returns the parameters of m whose dotted names match one of the patterns,
-// each once, in the order of their names. A pattern is one of [path.Match]: "*" stands
-// for any characters, so "layer3.*" is all of layer3 and "*.bias" every bias. It panics
-// if a pattern matches no parameter, which is mostly a misspelling.
+// Select returns the parameters of m whose dotted names match one of the patterns, each
+// once, in the order of their names. A pattern is one of [path.Match]: "*" stands for any
+// characters, so "layer3.*" is all of layer3 and "*.bias" every bias. It panics if a
+// pattern matches no parameter, because that is usually a misspelling.
 func Select(m Tree, patterns ...string) []*autograd.Param {
 	var params []*autograd.Param
 	seen := make(map[*autograd.Param]bool)
@@ -170,9 +168,8 @@ func Except(m Tree, others []*autograd.Param) []*autograd.Param {
 	return slices.DeleteFunc(Params(m), func(p *autograd.Param) bool { return slices.Contains(others, p) })
 }
 
-// Sources returns the parameters of the trees as what derivatives are taken with
-// respect to, each once: tape.Gradients(loss, nn.Sources(model.Backbone)...) leaves
-// out the head, and computes nothing for it.
+// Sources returns the parameters of the trees, each once, as arguments of Tape.Gradients:
+// tape.Gradients(loss, nn.Sources(model.Backbone)...) computes no gradients for the head.
 func Sources(trees ...Tree) []autograd.Source {
 	var sources []autograd.Source
 	seen := make(map[*autograd.Param]bool)
@@ -196,15 +193,15 @@ func Count(m Tree) int {
 	return n
 }
 
-// SetFrozen freezes all parameters of m, or thaws them. It does not touch batch
-// statistics: see [BatchNorm].
+// SetFrozen freezes or unfreezes all parameters of m. It does not change batch statistics:
+// see SetStatistics.
 func SetFrozen(m Tree, frozen bool) {
 	for _, p := range Params(m) {
 		p.SetFrozen(frozen)
 	}
 }
 
-// Func makes a Module without parameters out of a function.
+// A Func is a Module without parameters that applies a function.
 type Func func(x autograd.Var) autograd.Var
 
 // Forward applies f.

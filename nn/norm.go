@@ -7,29 +7,29 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// Statistics says what a [BatchNorm] normalises by.
+// Statistics says which mean and variance a [BatchNorm] uses.
 type Statistics uint8
 
 const (
-	// Running is the usual behaviour: the statistics of the batch in Training
-	// mode, where they move the running estimates, and these in the other modes.
+	// Running is the usual behaviour: in Training mode the statistics of the batch, which
+	// also update the running estimates; in the other modes the running estimates.
 	Running Statistics = iota
 
-	// Frozen uses the running estimates in every mode and leaves them alone.
+	// Frozen uses the running estimates in every mode and does not update them.
 	Frozen
 
-	// Batch uses the statistics of the batch in every mode. In Training mode they
-	// move the running estimates, which are never read.
+	// Batch uses the statistics of the batch in every mode. In Training mode they also
+	// update the running estimates.
 	Batch
 )
 
-// BatchNorm normalises the channels of [N, C, ...] (Ioffe and Szegedy, 2015). It
-// serves vectors, images and volumes alike.
+// BatchNorm normalises the channels of [N, C, ...] (Ioffe and Szegedy, 2015). It works for
+// vectors, images and volumes.
 type BatchNorm struct {
 	Weight, Bias            *autograd.Param // [C], or nil: 1 and 0
 	RunningMean, RunningVar *tensor.Tensor  // [C]
 	Batches                 *int64          // the number of batches seen in training, or nil
-	Momentum                float64         // the weight of the new in the running estimates
+	Momentum                float64         // weight of the new batch in the running estimates
 	Eps                     float64         // added to the variance
 	Statistics              Statistics
 }
@@ -61,7 +61,8 @@ func (b *BatchNorm) ForwardAfterReLU(x autograd.Var) autograd.Var {
 	return b.forward(x, true, false, autograd.Var{})
 }
 
-// Promises: see [Promiser]. By the statistics of a batch no example is on its own.
+// Promises: see [Promiser]. With the statistics of the batch it does not promise
+// PerExample.
 func (b *BatchNorm) Promises(self Module) Promise {
 	p := PerExample | FusesNextReLU | FusesPriorReLU
 	if b.Statistics == Batch {
@@ -100,11 +101,11 @@ func (b *BatchNorm) Walk(w *Walker) {
 // Settings: see [HasSettings].
 func (b *BatchNorm) Settings() string { return fmt.Sprint(b.Statistics, b.Momentum, b.Eps) }
 
-// SetStatistics changes what the layer normalises by.
+// SetStatistics sets field Statistics.
 func (b *BatchNorm) SetStatistics(s Statistics) { b.Statistics = s }
 
-// SetStatistics changes what the normalisations in m normalise by: every subtree that
-// Walk reaches and that has a method SetStatistics, as [BatchNorm] has.
+// SetStatistics sets the statistics of every subtree of m with a method SetStatistics, such
+// as [BatchNorm].
 func SetStatistics(m Tree, s Statistics) {
 	set := func(m Tree) {
 		if b, ok := m.(interface{ SetStatistics(Statistics) }); ok {

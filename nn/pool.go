@@ -6,8 +6,8 @@ import (
 	"github.com/mettleml/mettle/autograd"
 )
 
-// MaxPool takes the largest element of each window of an image [N, C, H, W] or a
-// volume [N, C, D, H, W]. Sizes have one entry for all spatial axes, or one for each.
+// MaxPool takes the largest element of each window of an image [N, C, H, W] or a volume [N,
+// C, D, H, W]. Sizes have one entry for all spatial axes, or one per axis.
 type MaxPool struct {
 	plain
 	Kernel  []int // size of a window

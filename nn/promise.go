@@ -7,10 +7,9 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Promise is what a [Module] promises of its Forward beyond the result. [Sequential]
-// and the networks made of it rely on it: to free memory early, to cut a batch into
-// pieces, and to compute neighbours in one pass. A module that promises nothing is
-// computed as it stands.
+// A Promise is a property of a [Module]'s Forward, a set of bits. [Sequential] and the
+// networks made of it use it to free memory early, to split a batch, and to compute
+// adjacent layers in one pass. Without promises they call Forward and nothing else.
 type Promise uint8
 
 const (
@@ -18,17 +17,17 @@ const (
 	// result is the argument itself or a new Var.
 	KeepsNothing Promise = 1 << iota
 
-	// PerExample: in Inference mode an example, an entry along the first axis, has
-	// the same bits in any batch. Forward keeps the first axis, uses no Var but its
-	// argument and the parameters that it enters on the argument's tape, and may be
-	// called by several goroutines at once. It includes KeepsNothing.
+	// PerExample: in Inference mode an example, an entry along the first axis, has the same
+	// bits in any batch. Forward keeps the first axis, uses only its argument and the
+	// module's parameters, and may be called by several goroutines at once. PerExample
+	// includes KeepsNothing.
 	PerExample
 
-	// Increasing: the result is one function, which never decreases, of every
-	// element, so that it may be taken after a maximum in place of before.
+	// Increasing: every element goes through the same non-decreasing function, so it may be
+	// applied after a maximum instead of before it.
 	Increasing
 
-	// Maximum: every element of the result is the largest of some of the argument.
+	// Maximum: every element of the result is the largest of some elements of the argument.
 	Maximum
 
 	// FusesNextReLU: the module is a [ReLUNextFuser].
@@ -40,10 +39,9 @@ const (
 
 // A Promiser is a Module that makes promises.
 //
-// A struct that embeds a module has its methods too, and maybe a Forward of its own,
-// for which the promises of the embedded one were not made. So Promises is told of
-// whom it speaks, and must return 0 unless self is of the type whose Forward it
-// knows. [Promised] does that:
+// A struct that embeds a module inherits its method Promises, although it may have another
+// Forward. Promises therefore gets the outer module as self, and must return 0 unless self
+// has the type that it speaks for. [Promised] does that:
 //
 //	func (s *Scale) Promises(self nn.Module) nn.Promise {
 //		return nn.Promised[*Scale](self, nn.PerExample|nn.Increasing)
@@ -53,19 +51,19 @@ type Promiser interface {
 	Promises(self Module) Promise
 }
 
-// A ReLUNextFuser computes a ReLU that follows it in the same pass.
-// ForwardThenReLU(x) is the ReLU of Forward(x).
+// A ReLUNextFuser computes itself and a following ReLU in one pass. ForwardThenReLU(x) is
+// the ReLU of Forward(x).
 type ReLUNextFuser interface {
 	ForwardThenReLU(x autograd.Var) autograd.Var
 }
 
-// A ReLUPriorFuser computes a ReLU before it as it reads. ForwardAfterReLU(x) is
+// A ReLUPriorFuser computes a preceding ReLU and itself in one pass. ForwardAfterReLU(x) is
 // Forward of the ReLU of x.
 type ReLUPriorFuser interface {
 	ForwardAfterReLU(x autograd.Var) autograd.Var
 }
 
-// Promised returns p if self is an M, and otherwise no promise.
+// Promised returns p if self is an M, and otherwise 0.
 func Promised[M Module](self Module, p Promise) Promise {
 	if _, ok := self.(M); ok {
 		return p
@@ -86,9 +84,9 @@ func promises(m Module) Promise {
 	return have
 }
 
-// Together returns the promises, of KeepsNothing and PerExample, that hold of modules
-// applied one after the other, or of whatever else is made of them alone: what all of
-// them promise. A block of one's own promises it so:
+// Together returns the promises that a module made of the given ones alone keeps: those of
+// KeepsNothing and PerExample that all of them make. A block of your own promises it like
+// this:
 //
 //	func (b *Block) Promises(self nn.Module) nn.Promise {
 //		return nn.Promised[*Block](self, nn.Together(b.Conv, b.Norm))

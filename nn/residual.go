@@ -8,7 +8,7 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Shortcut carries the input of a residual block to its end.
+// A Shortcut is the kind of a residual block's skip connection.
 type Shortcut uint8
 
 const (
@@ -21,20 +21,19 @@ const (
 	ZeroPad
 )
 
-// BasicBlock is two 3x3 convolutions with batch normalisation, and a shortcut (He et
-// al., 2016). Its children are conv1, bn1, conv2, bn2 and, for a projection,
-// downsample.
+// BasicBlock is two 3x3 convolutions with batch normalisation and a shortcut (He et al.,
+// 2016). Its children are conv1, bn1, conv2, bn2 and, for a projection, downsample.
 type BasicBlock struct {
 	Conv1, Conv2 *Conv
 	BN1, BN2     *BatchNorm
 	Downsample   *Sequential // the projection, or nil
 
 	Stride int
-	Pad    int // channels of zeros on either side of the shortcut, with option A
+	Pad    int // channels of zeros on either side of the shortcut, with ZeroPad
 }
 
-// NewBasicBlock returns a block with He initialisation for the fan-out. With option A
-// it panics unless out-in is even and not negative.
+// NewBasicBlock returns a block with He initialisation for the fan-out. With ZeroPad it
+// panics unless out-in is even and not negative.
 func NewBasicBlock(rng *rand.Rand, in, out, stride int, s Shortcut) *BasicBlock {
 	b := &BasicBlock{
 		Conv1: conv(rng, in, out, 3, stride), BN1: NewBatchNorm(out),

@@ -7,8 +7,8 @@ import (
 // Residual is a residual block of any layers: the ReLU of Norm(Branch(x)) + Shortcut(x).
 // [BasicBlock] and [Bottleneck] are those of He et al. (2016).
 type Residual struct {
-	Branch   *Sequential // what comes before the last normalisation; its names stand without anything before them
-	Norm     *BatchNorm  // the last normalisation, which adds the shortcut and applies the ReLU in one pass
+	Branch   *Sequential // the layers before the last normalisation; their names have no prefix
+	Norm     *BatchNorm  // the last normalisation, computed in one pass with the sum and the ReLU
 	NormName string      // of Norm in a state
 	Shortcut *Sequential // called downsample; nil for the identity
 }

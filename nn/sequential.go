@@ -12,15 +12,15 @@ import (
 // computed in one pass; see the package documentation.
 type Sequential struct {
 	Layers []Module
-	Names  []string // of the layers, which nil calls 0, 1, ...
+	Names  []string // of the layers; nil means 0, 1, ...
 }
 
 // NewSequential returns the composition of layers.
 func NewSequential(layers ...Module) *Sequential { return &Sequential{Layers: layers} }
 
-// Forward applies the layers. In Inference mode, if all of them promise to treat
-// examples independently ([PerExample]), it cuts a large batch into pieces that stay
-// in the cache and shares these among the workers.
+// Forward applies the layers. In Inference mode, if all of them promise to treat examples
+// independently ([PerExample]), it splits a large batch into pieces that fit the cache and
+// distributes them over the workers.
 func (s *Sequential) Forward(x autograd.Var) autograd.Var {
 	if x.Tape().Mode() == autograd.Inference && Together(s.Layers...)&PerExample != 0 {
 		return autograd.PerExample(x, func(x autograd.Var) autograd.Var { return chain(x, s.Layers) })
@@ -33,7 +33,8 @@ func (s *Sequential) Promises(self Module) Promise {
 	return Promised[*Sequential](self, Together(s.Layers...))
 }
 
-// Walk names the layers. It panics if there are names and not one for each.
+// Walk names the layers. It panics if Names is not nil and does not have one name per
+// layer.
 func (s *Sequential) Walk(w *Walker) {
 	if s.Names != nil && len(s.Names) != len(s.Layers) {
 		tensor.Panic("nn.Sequential", fmt.Sprintf("%d names for %d layers", len(s.Names), len(s.Layers)))

@@ -12,27 +12,25 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// LoadOptions say what [LoadWith] lets pass.
+// LoadOptions are the options of [LoadWith].
 type LoadOptions struct {
-	// Prefix is stripped from the names in the file, and tensors without it are
-	// dropped: "model." takes the network out of a checkpoint that holds more. ""
-	// takes everything, and strips what all names begin with where that makes them
-	// fit; see [Load].
+	// Prefix is stripped from the names in the file, and tensors without it are dropped:
+	// "model." selects the network in a checkpoint that holds more. "" takes all tensors,
+	// and strips a prefix of all names if they fit without it; see [Load].
 	Prefix string
 
-	// Partial loads the tensors whose name and shape fit and leaves the rest of
-	// the network as it is. That none fits is an error still.
+	// Partial loads the tensors whose name and shape fit and does not change the rest of
+	// the network. It is an error if none fits.
 	Partial bool
 
-	// Rename maps a name in the file, without its prefix, to one in the network; ""
-	// drops the tensor. Nil leaves names alone.
+	// Rename maps a name in the file, without its prefix, to one in the network; "" drops
+	// the tensor. Nil means that names stay as they are.
 	Rename func(name string) string
 }
 
-// SaveOptions say how [SaveWith] writes.
+// SaveOptions are the options of [SaveWith].
 type SaveOptions struct {
-	// Metadata is kept beside the tensors, such as the network's name and the
-	// preprocessing it was trained with.
+	// Metadata is stored in the file, such as the network's name and preprocessing.
 	Metadata map[string]string
 
 	// DType is the type of parameters and buffers in the file; counters are always
@@ -40,9 +38,9 @@ type SaveOptions struct {
 	DType tensor.DType
 }
 
-// Save writes the parameters, buffers and counters of m to a safetensors file under the names
-// of [State]. The file appears whole or not at all: a failure leaves one that was
-// there before untouched.
+// Save writes the parameters, buffers and counters of m to a safetensors file under the
+// names of [State]. It writes the file atomically: after a failure an earlier file is
+// unchanged.
 func Save(path string, m Tree) error { return SaveWith(path, m, SaveOptions{}) }
 
 // SaveWith is [Save] with options.
@@ -99,10 +97,9 @@ func Write(w io.Writer, m Tree, o SaveOptions) error {
 
 // Load reads the parameters, buffers and counters of m from a safetensors file, or from
 // several that an index joins ([tensor.OpenSafetensors]). Names and shapes must agree
-// exactly, or the error is a [*StateError] and m is unchanged. There are two
-// exceptions. PyTorch's num_batches_tracked may be absent. And what all names of the
-// file begin with, such as module. or _orig_mod. of a network that was wrapped, is
-// stripped if they fit without it.
+// exactly, or the error is a [*StateError] and m is unchanged. There are two exceptions:
+// PyTorch's num_batches_tracked may be absent, and Load strips a prefix of all names, such
+// as module. or _orig_mod., if the names fit without it.
 func Load(path string, m Tree) error { return LoadWith(path, m, LoadOptions{}) }
 
 // LoadWith is [Load] with options.
@@ -115,7 +112,7 @@ func LoadWith(path string, m Tree, o LoadOptions) error {
 	return LoadFrom(s, m, o)
 }
 
-// Read is [Load] from what need not be a file: size bytes in the safetensors format.
+// Read is LoadWith from size bytes of src in the safetensors format.
 func Read(src io.ReaderAt, size int64, m Tree, o LoadOptions) error {
 	s, err := tensor.NewSafetensors(src, size)
 	if err != nil {
@@ -124,8 +121,7 @@ func Read(src io.ReaderAt, size int64, m Tree, o LoadOptions) error {
 	return LoadFrom(s, m, o)
 }
 
-// LoadFrom is [Load] from a file that is open, whose metadata may have told what network
-// to make:
+// LoadFrom is [Load] from an open file. Its metadata may tell which network to make:
 //
 //	s, err := tensor.OpenSafetensors(path)
 //	if err != nil { ... }
@@ -170,8 +166,8 @@ func (e Entry) set(t *tensor.Tensor) {
 	e.Param.Update(func(v []float32) { copy(v, t.Data()) })
 }
 
-// Copy copies parameters, buffers and counters from src to dst, networks that name the
-// same things. It panics if they do not.
+// Copy copies parameters, buffers and counters from src to dst. It panics if their names or
+// shapes differ.
 func Copy(dst, src Tree) {
 	const op = "nn.Copy"
 	from := make(map[string]Entry)

@@ -48,27 +48,27 @@
 //
 // # Arithmetic
 //
-// The methods return new tensors and leave their operands alone, so that calls can be
-// chained. Operations on two tensors broadcast as numpy does; [Tensor.Add] states the
-// rule. Sums are accumulated in float64.
+// The methods return new tensors and do not change their operands, so calls can be chained.
+// Operations on two tensors broadcast as numpy does; [Tensor.Add] states the rule. Sums are
+// accumulated in float64.
 //
-// The methods serve the code around a model. A loop that must not allocate works on
-// [Tensor.Data], and a computation that needs gradients on a tape (package autograd).
+// These methods are for code around a model. A loop that must not allocate works on
+// [Tensor.Data]; a computation that needs gradients uses a tape (package autograd).
 //
 // # Files
 //
 // [ReadNPY] and [WriteNPY] read and write numpy's npy format. [OpenSafetensors] and
 // [NewSafetensorsWriter] read and write safetensors, one tensor at a time;
-// [LoadSafetensors] and [SaveSafetensors] take all at once. A network in several files is
-// opened by their index. Elements may have other types in a file ([DType]). An integer
-// that float32 cannot hold is an error, and never rounded; [Safetensors.LoadInts] reads it.
+// [LoadSafetensors] and [SaveSafetensors] take all at once. Open sharded files by their
+// index. Elements may have other types in a file ([DType]). An integer that float32 cannot
+// hold is an error, and never rounded; [Safetensors.LoadInts] reads it.
 //
-// The decoders do not trust a file. Whatever the header claims, decoding takes at most
-// 4 times the size of the data, plus 32 times that of the header, plus 1 MiB of memory.
-// (If the elements are single bytes, ReadNPY on a stream that cannot tell its length may
-// take 5 times the data, and LoadInts 8 times.) A [*FormatError] says what is wrong, and
-// where. If the file is of another kind, it names the kind. A file that is written to a
-// path appears whole or not at all.
+// The decoders do not trust a file. Whatever the header claims, decoding takes at most 4
+// times the size of the data, plus 32 times that of the header, plus 1 MiB of memory. (If
+// the elements are single bytes, ReadNPY on a stream that cannot tell its length may take 5
+// times the data, and LoadInts 8 times.) A [*FormatError] says what is wrong, and where. If
+// the file is of another kind, it names the kind. Files are written atomically: a failure
+// leaves no partial file.
 //
 // # When it panics
 //

@@ -9,14 +9,13 @@ import (
 	"github.com/x448/float16"
 )
 
-// A DType is the type of the elements in a file, by its name in safetensors. In
-// memory they are always float32.
+// A DType is the type of the elements in a file, by its name in safetensors. In memory
+// elements are always float32.
 //
-// Reading float64 rounds to the nearest float32. What has no float32 near it is
-// an error and never altered in silence: an integer that float32 cannot hold
-// exactly, a finite float64 beyond its range. Writing narrower types follows the
-// same rule: floats round to nearest even, and a value that is out of range, or
-// not whole where the type is an integer, is an error.
+// Reading float64 rounds to the nearest float32. It is an error if float32 cannot hold an
+// integer exactly, or if a finite float64 is beyond its range. Writing rounds to nearest
+// even in narrower float types. It is an error to write a value that is out of range, or
+// one that is not whole to an integer type.
 type DType string
 
 // The types that can be read and written. The empty DType means F32.

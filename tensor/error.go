@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// An Error is what the library panics with when the calling program made a
-// mistake: shapes that do not fit, an axis that does not exist, an impossible
-// argument.
+// The library panics with an *Error when the calling program made a mistake: shapes that do
+// not fit, an axis that does not exist, an argument out of range.
 type Error struct {
 	Op     string  // the operation, with its package: "tensor.MatMul"
 	Reason string  // what is wrong

@@ -8,11 +8,10 @@ import (
 	"github.com/x448/float16"
 )
 
-// A Half stores an array in half precision (IEEE 754 binary16), in half the
-// memory of a [Tensor]: for samples that are kept and weights that are shipped.
-// It does not compute. Storing rounds to nearest, ties to even; what is beyond
-// 65504 becomes infinite. Values in [0,1] come back within 2.5e-4, multiples of
-// 1/255 to the right multiple.
+// A Half stores an array in half precision (IEEE 754 binary16), in half the memory of a
+// [Tensor]. It has no arithmetic. Storing rounds to nearest, ties to even; values beyond
+// 65504 become infinite. Values in [0,1] are stored to within 2.5e-4, and multiples of
+// 1/255 can be recovered exactly.
 type Half struct {
 	shape []int
 	bits  []uint16

@@ -6,17 +6,16 @@ import (
 	"math"
 )
 
-// FromImage converts an image to [C, H, W] with values in [0,1]: one channel for
-// the two gray types of package image, and otherwise three, red, green, blue. A
-// value of 8 bits is divided by 255, one of 16 bits by 65535. Alpha is dropped:
-// the colour of a pixel is the one it has without it, as in [color.NRGBA].
+// FromImage converts an image to [C, H, W] with values in [0,1]: one channel for the two
+// gray types of package image, and otherwise three, red, green, blue. A value of 8 bits is
+// divided by 255, one of 16 bits by 65535. Alpha is dropped; colours are not premultiplied,
+// as in [color.NRGBA].
 //
-// An [*image.YCbCr], which is what package image/jpeg decodes to, becomes red, green and
-// blue as in libjpeg, and so in PIL, OpenCV and torchvision: chroma of half the
-// resolution (4:2:0, 4:2:2, 4:4:0) is interpolated where package image repeats it. What
-// image/jpeg decodes differs all the same from Python's by up to 3/255 in one value of
-// 10,000, since its cosine transform rounds otherwise; [data.ReadImage] decodes to the
-// same bits.
+// An [*image.YCbCr], from package image/jpeg, becomes red, green and blue as in libjpeg,
+// PIL, OpenCV and torchvision: FromImage interpolates chroma of half the resolution (4:2:0,
+// 4:2:2, 4:4:0), where package image repeats it. One value of 10,000 still differs from
+// Python's by up to 3/255, because the cosine transform of image/jpeg rounds differently;
+// [data.ReadImage] decodes to the same bits as Python.
 //
 // [data.ReadImage]: https://pkg.go.dev/github.com/mettleml/mettle/nn/data#ReadImage
 func FromImage(img image.Image) *Tensor {
@@ -137,8 +136,8 @@ func to8(v float32) byte {
 	return byte(math.Floor(float64(min(max(v, 0), 1))*255 + 0.5))
 }
 
-// Round8 returns what becomes of values in [0,1] on their way through an 8-bit
-// image: the nearest k/255, by the rule of [Tensor.ToImage].
+// Round8 rounds values in [0,1] to the nearest k/255, as storing them in an 8-bit image
+// does ([Tensor.ToImage]).
 func (t *Tensor) Round8() *Tensor {
 	r := New(t.shape...)
 	for i, v := range t.data {

@@ -6,9 +6,9 @@ import (
 	"math"
 )
 
-// LoadInts reads one tensor of whole numbers, in row-major order: counts that float32
-// may not hold, such as PyTorch's num_batches_tracked. The stored type may be any that
-// this package reads. There is an error if an element is not whole or beyond int64.
+// LoadInts reads one tensor of whole numbers, in row-major order: counts that float32 may
+// not hold, such as PyTorch's num_batches_tracked. The stored type may be any that this
+// package reads. It is an error if an element is not whole or beyond int64.
 func (s *Safetensors) LoadInts(name string) ([]int64, error) {
 	var values []int64
 	err := s.load(name, func(e Entry, n int) { values = make([]int64, 0, n) }, func(d DType, b []byte, n int) *valueError {

@@ -25,15 +25,14 @@ const (
 	chunk = 1 << 16
 )
 
-// ReadNPY reads one array in numpy's npy format, versions 1 to 3, and leaves r
-// behind its last byte. It accepts floats of 16, 32 and 64 bits, integers and
-// booleans, of either byte order, in C or Fortran order; see [DType] for what
-// becomes of them. The array is row-major in memory whatever it was in the file.
+// ReadNPY reads one array in numpy's npy format, versions 1 to 3, and leaves r behind its
+// last byte. It accepts floats of 16, 32 and 64 bits, integers and booleans, of either byte
+// order, in C or Fortran order; see [DType] for their conversion. The array is row-major in
+// memory for any order in the file.
 //
-// Malformed, truncated or unsupported content gives a [*FormatError]. If r can
-// tell how much it holds (a file, a bytes.Reader), an array that claims more is
-// refused at once; if not, memory is taken only as the data arrives, beside a
-// copy of the data as it is in the file.
+// Malformed, truncated or unsupported content gives a [*FormatError]. If the size of r is
+// known (a file, a bytes.Reader), an array that claims more is an error at once. Otherwise
+// memory is allocated as data arrives, with a copy of the raw data.
 func ReadNPY(r io.Reader) (*Tensor, error) {
 	h, err := readNPYHeader(r)
 	if err != nil {

@@ -17,7 +17,7 @@ const maxSafetensorsHeader = 100_000_000
 // An Entry describes a tensor in a safetensors file.
 type Entry struct {
 	Name  string
-	DType DType // what it is stored as; the empty DType means F32 on writing
+	DType DType // the stored type; the empty DType means F32 on writing
 	Shape []int
 }
 
@@ -48,10 +48,9 @@ type Safetensors struct {
 }
 
 // OpenSafetensors opens the file at path and reads its header. The file may also be an
-// index (model.safetensors.index.json), whose weight_map tells for each tensor which
-// file beside the index holds it; these files are then opened too. An error about a
-// file that is neither says what it is, if its first bytes tell. The caller must close
-// what is returned.
+// index (model.safetensors.index.json), whose weight_map names the file of each tensor,
+// beside the index; these files are then opened too. If path is neither, the error names
+// the kind of file if it is recognised. The caller must close the result.
 func OpenSafetensors(path string) (*Safetensors, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -172,7 +171,7 @@ func (s *Safetensors) Close() error {
 	return errors.Join(errs...)
 }
 
-// Path is the path that [OpenSafetensors] was given, empty after [NewSafetensors].
+// Path returns the path given to [OpenSafetensors]; it is empty after [NewSafetensors].
 func (s *Safetensors) Path() string { return s.path }
 
 // Entries describes the tensors in the order of their data, file by file.
@@ -191,14 +190,13 @@ func (s *Safetensors) Has(name string) bool {
 	return ok
 }
 
-// Metadata returns the strings stored beside the tensors. With an index they are those
-// of all files, of which the first counts where two disagree, and those of the index
-// itself under other keys. It may be nil, and must not be modified.
+// Metadata returns the strings stored beside the tensors. With an index they are those of
+// all files, then those of the index; of two values for one key the first counts. It may be
+// nil, and must not be modified.
 func (s *Safetensors) Metadata() map[string]string { return s.meta }
 
-// Load reads one tensor; see [DType] for how its elements become float32. There
-// is an error if the file has no tensor of that name, or if its type is not one
-// that this package reads.
+// Load reads one tensor; see [DType] for how its elements become float32. It is an error if
+// the file has no tensor of that name, or if this package does not read its type.
 func (s *Safetensors) Load(name string) (*Tensor, error) {
 	var t *Tensor
 	done := 0

@@ -23,11 +23,10 @@ type SafetensorsWriter struct {
 	next    int
 }
 
-// NewSafetensorsWriter writes the header of a file with the given entries, in
-// that order, and metadata, which may be nil. The bytes depend on the arguments
-// alone. There is an error if a name is repeated or reserved, a type is unknown,
-// or a shape is impossible. Some readers want the tensors of a file aligned;
-// they are if wider types come first.
+// NewSafetensorsWriter writes the header of a file with the given entries, in that order,
+// and metadata, which may be nil. The bytes depend on the arguments alone. It is an error
+// if a name is repeated or reserved, a type is unknown, or a shape is invalid. Some readers
+// need aligned tensors: list wider types first.
 func NewSafetensorsWriter(w io.Writer, entries []Entry, meta map[string]string) (*SafetensorsWriter, error) {
 	var head bytes.Buffer
 	head.WriteByte('{')
@@ -103,9 +102,9 @@ func NewSafetensorsWriter(w io.Writer, entries []Entry, meta map[string]string) 
 	return &SafetensorsWriter{w: w, entries: own}, nil
 }
 
-// Write writes the data of the next entry. It panics if there is none, or if the
-// entry was declared with another shape. There is an error if an element cannot
-// become the declared type; see [DType].
+// Write writes the data of the next entry. It panics if there is none, or if the entry was
+// declared with another shape. It is an error if an element cannot be converted to the
+// declared type; see [DType].
 func (s *SafetensorsWriter) Write(t *Tensor) error {
 	const op = "tensor.SafetensorsWriter.Write"
 	e := s.declared(op, t.shape)

@@ -151,9 +151,9 @@ func (t *Tensor) CopyFrom(src *Tensor) {
 	copy(t.data, src.data)
 }
 
-// Reshape returns a tensor of another shape that shares the memory of t. One
-// dimension may be -1 and is then whatever makes the number of elements fit. It
-// panics if none does.
+// Reshape returns a tensor of another shape that shares the memory of t. One dimension may
+// be -1 and is then computed from the number of elements. It panics if the number of
+// elements does not fit.
 func (t *Tensor) Reshape(shape ...int) *Tensor {
 	s := slices.Clone(shape)
 	if i := slices.Index(s, -1); i >= 0 {

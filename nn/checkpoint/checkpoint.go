@@ -1,11 +1,11 @@
-// Package checkpoint keeps the state of a training run in a file, and takes the run up
-// again so that it goes on bit for bit.
+// Package checkpoint saves the state of a training run in a file, and resumes the run so
+// that it continues bit for bit.
 //
-// A [Run] names what the state is made of: networks, optimisers, averages and whatever
-// else is a [nn.Tree]; the positions of loaders; the steps of tapes; and values that are
-// kept as JSON, such as a history. Everything that this library draws at random follows
-// from a seed and one of these positions, so there is no generator to keep. Learning
-// rates are not state either: set them from a schedule and the step.
+// A [Run] names the parts of the state: networks, optimisers, averages and any other
+// [nn.Tree]; the positions of loaders; the steps of tapes; and values saved as JSON, such
+// as a history. All randomness of this library follows from a seed and one of these
+// positions, so no random generator needs saving. Learning rates are not part of the state
+// either: set them from a schedule and the step.
 //
 //	run := checkpoint.Run{
 //		Settings: options, // any struct: a checkpoint of another run is refused by it
@@ -20,7 +20,7 @@
 //	// ... and after every epoch:
 //	err := run.Save(path)
 //
-// The file is in the safetensors format, so its tensors can be read by other programs:
+// The file is in the safetensors format, so other programs can read its tensors:
 // "model.fc.weight" is the parameter "fc.weight" of the tree "model".
 package checkpoint
 
@@ -40,17 +40,17 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Run is the state of a training run, by names.
+// A Run is the state of a training run. The keys of its maps are names in the file.
 type Run struct {
-	// Settings says which run it is: seed, data digest ([data.Digest]), learning
-	// rate, batch size, epochs. It is written as JSON, and [Run.Load] refuses a file
-	// whose settings differ.
+	// Settings identifies the run: seed, data digest ([data.Digest]), learning rate, batch
+	// size, epochs. It is written as JSON. [Run.Load] returns an error if a file's settings
+	// differ.
 	Settings any
 
 	Trees   map[string]nn.Tree
 	Loaders map[string]*data.Loader
 	Tapes   map[string]*autograd.Tape
-	Values  map[string]any // pointers to what is written as JSON
+	Values  map[string]any // pointers to values that are written as JSON
 }
 
 // A SettingsError says how the run that wrote a checkpoint differs from this one.
@@ -59,15 +59,15 @@ type SettingsError struct {
 	Differences []Difference // in the order of their names, at least one
 }
 
-// A Difference is a setting that two runs do not share. Values are JSON, or "" where a
-// run does not have the setting.
+// A Difference is a setting that differs between two runs. Values are JSON, or "" if a run
+// does not have the setting.
 type Difference struct {
 	Name string // "lr", or "augment.padding" of a struct in the settings
 	File string // the value in the checkpoint
 	Run  string // the value of this run
 }
 
-// Error lists the settings.
+// Error lists the differences.
 func (e *SettingsError) Error() string {
 	var list []string
 	for _, d := range e.Differences {
@@ -104,9 +104,9 @@ func (r *Run) Walk(w *nn.Walker) {
 	}
 }
 
-// Save writes the state. In the body of a loop over batches it is the state after that
-// batch, if the weights were updated and the tape reset. The file appears whole or not at
-// all: a failure leaves one that was there before untouched.
+// Save writes the state. In a loop over batches, call it after the weights are updated and
+// the tape is reset. It writes the file atomically: after a failure an earlier file is
+// unchanged.
 func (r *Run) Save(path string) error {
 	s := state{Loaders: map[string]position{}, Tapes: map[string]uint64{}, Values: map[string]json.RawMessage{}}
 	var err error
@@ -132,9 +132,9 @@ func (r *Run) Save(path string) error {
 	return nn.SaveWith(path, r, nn.SaveOptions{Metadata: map[string]string{key: string(b)}})
 }
 
-// Load puts everything back to where [Run.Save] wrote the file, or changes nothing and
-// returns an error: one that wraps [fs.ErrNotExist] if there is no file, a
-// [*SettingsError] if another run wrote it, a [*nn.StateError] if the trees differ.
+// Load restores the state that [Run.Save] wrote. On an error it changes nothing. The error
+// wraps [fs.ErrNotExist] if there is no file; it is a [*SettingsError] if a run with other
+// settings wrote the file, and a [*nn.StateError] if the trees differ.
 func (r *Run) Load(path string) error {
 	f, err := tensor.OpenSafetensors(path)
 	if err != nil {

@@ -10,17 +10,16 @@ import (
 // AdjustBrightness multiplies an RGB sample by Factor and clamps it to [0,1].
 type AdjustBrightness struct{ Factor float32 }
 
-// AdjustContrast multiplies by Factor the difference of every value of an RGB sample
-// from the mean luma of its frame, and clamps the result to [0,1].
+// AdjustContrast multiplies the difference of every value of an RGB sample from the mean
+// luma of its frame by Factor, and clamps the result to [0,1].
 type AdjustContrast struct{ Factor float32 }
 
-// AdjustSaturation multiplies by Factor the difference of every value of an RGB
-// sample from the luma of its pixel, and clamps the result to [0,1].
+// AdjustSaturation multiplies the difference of every value of an RGB sample from the luma
+// of its pixel by Factor, and clamps the result to [0,1].
 type AdjustSaturation struct{ Factor float32 }
 
-// AdjustHue turns the colours of an RGB sample round the circle of hues, by Turn of
-// it: red becomes green by a Turn of 1/3. Saturation and value, in the HSV sense,
-// stay.
+// AdjustHue rotates the hues of an RGB sample by Turn full turns: a Turn of 1/3 makes red
+// green. Saturation and value (HSV) do not change.
 type AdjustHue struct{ Turn float32 }
 
 // Shape returns in. It panics if there are not three channels, or Factor is not at

@@ -102,18 +102,18 @@ func augmentBy(dst, src *tensor.Tensor, fill float32, list ...chosen) {
 	}
 }
 
-// AutoAugment applies one of the 25 sub-policies that were learned for a kind of
-// pictures (Cubuk et al., "AutoAugment: Learning Augmentation Strategies from Data",
-// 2019, appendix): two operations, each with a probability and a strength of its own,
-// in one direction or the other. It works on 8-bit values in [0,1], as the Python
-// Imaging Library does, with nearest neighbours, and rounds the sample to them; so it
-// comes before Normalize. A sample to which no operation is applied stays as it is.
+// AutoAugment applies a random one of the 25 sub-policies that were learned for a data set
+// (Cubuk et al., "AutoAugment: Learning Augmentation Strategies from Data", 2019,
+// appendix): two operations, each with its own probability and strength and a random
+// direction. It works with nearest neighbours on values rounded to 8 bits, as the Python
+// Imaging Library does, so put it before Normalize. If no operation is applied, the sample
+// does not change.
 type AutoAugment struct {
 	Policy Policy  // the zero value is CIFAR10
 	Fill   float32 // of pixels that come from outside the sample, in [0,1]
 }
 
-// A Policy names what pictures the sub-policies of [AutoAugment] were learned for.
+// A Policy names the data set for which the sub-policies of [AutoAugment] were learned.
 type Policy uint8
 
 const (
@@ -148,11 +148,11 @@ func (a AutoAugment) Apply(dst, src *tensor.Tensor, rng *rand.Rand) {
 	augmentBy(dst, src, a.Fill, list[:n]...)
 }
 
-// RandAugment applies operations that are drawn uniformly, each with the same
-// strength (Cubuk et al., "RandAugment: Practical automated data augmentation with a
-// reduced search space", 2020). See [AutoAugment] for what they are and work on.
+// RandAugment applies operations that are drawn uniformly, each with the same strength
+// (Cubuk et al., "RandAugment: Practical automated data augmentation with a reduced search
+// space", 2020). See [AutoAugment] for the values that they work on.
 type RandAugment struct {
-	Ops       int     // operations in a row; 0 means 2
+	Ops       int     // number of operations, one after the other; 0 means 2
 	Magnitude int     // strength, of 0 to 30; 0 means 9
 	Fill      float32 // of pixels that come from outside the sample, in [0,1]
 }

@@ -9,11 +9,11 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// GaussianBlur smooths an image with a Gaussian whose standard deviation, in
-// pixels, is drawn uniformly from [MinSigma, MaxSigma]. The image continues
-// beyond its edges as in a mirror on the outermost pixels.
+// GaussianBlur smooths an image with a Gaussian whose standard deviation, in pixels, is
+// drawn uniformly from [MinSigma, MaxSigma]. Beyond its edges the image is reflected at the
+// outermost pixels.
 type GaussianBlur struct {
-	Size     int     // of the window, odd; 0 means the tenth of the image's height that SimCLR uses, at least 3
+	Size     int     // of the window, odd; 0 means a tenth of the image's height, as in SimCLR, at least 3
 	MinSigma float64 // 0 means 0.1 (SimCLR: Chen et al. 2020, appendix A)
 	MaxSigma float64 // 0 means 2
 }

@@ -84,9 +84,8 @@ func (c cifar) load(dir string, names ...string) (*Images, error) {
 	return newNamed(pixels, labels, []int{3, 32, 32}, c.classes[c.use])
 }
 
-// ReadCIFAR10 reads a file of CIFAR-10's binary version, compressed by gzip or
-// not, at most 1 GiB. Samples have shape [3, 32, 32]. What is wrong with the
-// content is a [*tensor.FormatError].
+// ReadCIFAR10 reads a file of CIFAR-10's binary version, compressed by gzip or not, at most
+// 1 GiB. Samples have shape [3, 32, 32]. Invalid content is a [*tensor.FormatError].
 func ReadCIFAR10(r io.Reader) (*Images, error) {
 	pixels, labels, err := cifar10.read(r, nil, nil)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Named data set tells what its classes are called. The data sets of this package
-// whose files or format say so are Named, and so are parts of them.
+// A Named data set knows the names of its classes. The data sets of this package are Named
+// if their files or format have names, and so are parts of them.
 type Named interface {
 	Dataset
 	// ClassNames returns the names in the order of the classes, or nil if they are
@@ -19,7 +19,7 @@ type Named interface {
 	ClassNames() []string
 }
 
-// ClassNames returns what the classes of d are called, nil if that is not known.
+// ClassNames returns the names of the classes of d, or nil if they are not known.
 func ClassNames(d Dataset) []string {
 	if n, ok := d.(Named); ok {
 		return n.ClassNames()
@@ -36,8 +36,8 @@ func ClassNumbers(n int) []string {
 	return names
 }
 
-// Absent returns the names of the classes of which d has no samples, such as those that
-// a test set lacks. A class without a name is called by its number.
+// Absent returns the names of the classes without samples in d. A class without a name goes
+// by its number.
 func Absent(d Dataset) []string {
 	names := ClassNames(d)
 	var absent []string
@@ -53,11 +53,11 @@ func Absent(d Dataset) []string {
 	return absent
 }
 
-// MatchClasses returns d with the numbers that its classes have in a list of names:
-// those of another data set, or of a network. Classes of the list that d lacks have no
-// samples ([Absent] lists them), and one of d that has samples and is not in the list is
-// an error. Names match as [FolderOptions] says. A data set that does not tell its names
-// is returned as it is.
+// MatchClasses returns d with its classes renumbered to a list of names, those of another
+// data set or of a network. Classes of the list that d lacks have no samples ([Absent]
+// lists them). It is an error if a class of d has samples and is not in the list. Names
+// match as described at [FolderOptions]. A data set without class names is returned
+// unchanged.
 func MatchClasses(d Dataset, classes []string) (Dataset, error) {
 	names := ClassNames(d)
 	if names == nil || slices.Equal(names, classes) {

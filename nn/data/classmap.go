@@ -15,12 +15,11 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A ClassMap says which classes directories hold whose names do not tell, such as
+// A ClassMap gives the classes of directories whose names are not class names, such as
 // ImageNet's n01440764.
 type ClassMap []ClassEntry
 
-// A ClassEntry says which class a directory holds: by the class's name, or its number
-// from 0.
+// A ClassEntry names the class of a directory: by its name, or by its number from 0.
 type ClassEntry struct {
 	Directory, Class string
 }
@@ -156,9 +155,9 @@ func parseJSON(text []byte) (m ClassMap, err error) {
 	return m, nil
 }
 
-// Classes returns the classes in their order, if the map is all that is known of them:
-// the directories at their numbers, or, if an entry has a name, the names in the order of
-// their first entries. There is an error if a number is above 65535.
+// Classes returns the classes in their order, from the map alone. If all classes are
+// numbers, these are the directories at their numbers; else the names in the order of their
+// first entries. A number above 65535 is an error.
 func (m ClassMap) Classes() ([]string, error) {
 	var names []string
 	seen, top := map[string]bool{}, 0

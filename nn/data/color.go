@@ -8,8 +8,8 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// Normalize subtracts Mean from every channel and divides by Std. Each has one
-// entry for all channels or one for each.
+// Normalize subtracts Mean from every channel and divides by Std. Each has one entry for
+// all channels or one per channel.
 type Normalize struct {
 	Mean, Std []float32
 }
@@ -99,10 +99,10 @@ func (g RandomGrayscale) Apply(dst, src *tensor.Tensor, rng *rand.Rand) {
 	sometimes(dst, src, rng, cmp.Or(g.P, 0.1), Grayscale{})
 }
 
-// ColorJitter changes brightness, contrast, saturation and hue of an RGB sample by
-// random amounts, in random order: by [AdjustBrightness], [AdjustContrast] and
-// [AdjustSaturation] with a factor drawn from [max(0, 1-v), 1+v], and by [AdjustHue]
-// with a turn drawn from [-Hue, Hue]. What is 0 changes nothing.
+// ColorJitter changes brightness, contrast, saturation and hue of an RGB sample by random
+// amounts, in random order: by [AdjustBrightness], [AdjustContrast] and [AdjustSaturation]
+// with a factor drawn from [max(0, 1-v), 1+v], where v is the field, and by [AdjustHue]
+// with a turn drawn from [-Hue, Hue]. A field of 0 changes nothing.
 type ColorJitter struct {
 	Brightness, Contrast, Saturation float32 // at least 0
 	Hue                              float32 // in [0, 0.5]

@@ -50,9 +50,8 @@ func (cc CenterCrop) Apply(dst, src *tensor.Tensor, rng *rand.Rand) {
 	window(dst, src, (h-cc.H)/2, (w-cc.W)/2, 0)
 }
 
-// RandomCrop surrounds a sample with Padding pixels of value Fill on every side and
-// cuts a window of H x W from it at random. The usual augmentation of CIFAR is
-// RandomCrop{Padding: 4}.
+// RandomCrop pads a sample with Padding pixels of value Fill on every side and crops a
+// random window of H x W. The usual augmentation of CIFAR is RandomCrop{Padding: 4}.
 type RandomCrop struct {
 	H, W    int // 0 means the sample's own height or width
 	Padding int

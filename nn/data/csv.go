@@ -17,11 +17,11 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// CSVOptions says what the columns of a CSV file mean.
+// CSVOptions say what the columns of a CSV file mean.
 type CSVOptions struct {
 	Shape   []int   // of a sample; nil means [n] for n columns beside the label
 	Label   int     // the column of the label, from 0; negative counts from the end
-	Header  bool    // the first line holds names
+	Header  bool    // the first line holds names and is skipped
 	Scale   float64 // values are multiplied by it; 0 means 1
 	Classes int     // 0 means one more than the largest label, which is then below 65536
 }
@@ -30,13 +30,11 @@ type CSVOptions struct {
 // learns classes takes memory for each.
 const maxImplied = 1 << 16
 
-// ReadCSV reads a data set with one sample per line: a label, which is a whole
-// number from 0, and the values in row-major order, separated by commas. The label
-// may be written as 3 or as 3.0; blanks around a field, empty lines and a byte order
-// mark do not count. It takes at most 1 GiB. What is wrong with the content, such as a
-// value that is not finite, also after its multiplication by Scale, is a
-// [*tensor.FormatError] that names line and column. It panics if a dimension of Shape
-// is below 1.
+// ReadCSV reads a data set with one sample per line: a label, a whole number from 0 (3 or
+// 3.0), and the values in row-major order, separated by commas. Blanks around a field,
+// empty lines and a byte order mark do not count. It reads at most 1 GiB. Invalid content,
+// such as a value that is not finite before or after scaling, is a [*tensor.FormatError]
+// that names line and column. It panics if a dimension of Shape is below 1.
 func ReadCSV(r io.Reader, opt CSVOptions) (*Tensors, error) {
 	if len(opt.Shape) > 0 && slices.Min(opt.Shape) < 1 {
 		tensor.Panic("data.ReadCSV", "a dimension below 1", opt.Shape)

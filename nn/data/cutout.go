@@ -8,14 +8,14 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// Cutout sets squares of a sample to Fill (DeVries and Taylor, "Improved
-// regularization of convolutional neural networks with cutout", 2017). The centre of
-// a square is drawn uniformly from the sample's pixels, so that part of the square may
-// lie outside. The paper fills with 0 after normalisation, which is the mean.
+// Cutout sets squares of a sample to Fill (DeVries and Taylor, "Improved regularization of
+// convolutional neural networks with cutout", 2017). The centre of a square is drawn
+// uniformly from the sample's pixels, so part of the square may lie outside. The paper
+// fills with 0 after normalisation, which is the mean of the data.
 type Cutout struct {
 	Size  int     // side of a square; 0 means half of the sample's height, which is 16 for CIFAR-10
 	Count int     // squares; 0 means 1
-	Fill  float32 // what the pixels become
+	Fill  float32 // new value of the pixels
 }
 
 // Shape returns in. It panics if an option is negative.

@@ -8,9 +8,9 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Dataset is a finite list of labelled samples, all of one shape. Its methods
-// may be called by several goroutines at once. One that can draw what it reads is a
-// [RandomReader] too.
+// A Dataset is a finite list of labelled samples, all of one shape. Several goroutines may
+// call its methods at once. A data set that can read random windows is also a
+// [RandomReader].
 type Dataset interface {
 	// Len returns the number of samples.
 	Len() int
@@ -26,13 +26,13 @@ type Dataset interface {
 	Read(i int, dst *tensor.Tensor) error
 }
 
-// A RandomReader is a [Dataset] that can read a random part of a sample, such as a
-// window of a long video. A [Loader] then calls ReadRandom in place of Read, unless
-// its option Fixed is set.
+// A RandomReader is a [Dataset] that can read a random part of a sample, such as a window
+// of a long video. A [Loader] calls ReadRandom in place of Read, unless its option Fixed is
+// set.
 type RandomReader interface {
 	Dataset
-	// ReadRandom writes a part of sample i that is drawn from rng to dst, which has
-	// the shape of a sample.
+	// ReadRandom writes a part of sample i, drawn by rng, to dst, which has the shape of a
+	// sample.
 	ReadRandom(i int, dst *tensor.Tensor, rng *rand.Rand) error
 }
 
@@ -43,9 +43,9 @@ type Tensors struct {
 	classes int
 }
 
-// NewTensors returns a data set whose sample i is entry i of x along the first
-// axis, with label y[i]. Both are kept, not copied. There is an error if the
-// lengths differ or a label is not in [0, classes).
+// NewTensors returns a data set whose sample i is entry i of x along the first axis, with
+// label y[i]. It keeps both and does not copy them. It is an error if the lengths differ or
+// a label is not in [0, classes).
 func NewTensors(x *tensor.Tensor, y []int, classes int) (*Tensors, error) {
 	if x.Rank() == 0 || x.Dim(0) != len(y) {
 		return nil, fmt.Errorf("data: %d labels for samples of shape %v", len(y), x.Shape())
@@ -78,20 +78,20 @@ func (d *Tensors) Read(i int, dst *tensor.Tensor) error {
 	return nil
 }
 
-// An Images is a data set of images or clips held in memory as one byte for each
-// value, which is what IDX and CIFAR files hold. Reading divides by 255.
+// An Images is a data set of images or clips held in memory with one byte per value, as in
+// IDX and CIFAR files. Read divides by 255.
 type Images struct {
 	Pixels []byte // the samples one after another, each [C, H, W] or [T, C, H, W]
 	Labels []int
-	Names  []string // of the classes, nil if they are not known
+	Names  []string // of the classes; nil means unknown
 
 	shape   []int
 	classes int
 }
 
-// NewImages returns a data set of images of shape [C, H, W] or clips of shape
-// [T, C, H, W]. The slices are kept, not copied. There is an error if their lengths do
-// not fit the shape or a label is not in [0, classes).
+// NewImages returns a data set of images of shape [C, H, W] or clips of shape [T, C, H, W].
+// It keeps the slices and does not copy them. It is an error if their lengths do not fit
+// the shape or a label is not in [0, classes).
 func NewImages(pixels []byte, labels []int, shape []int, classes int) (*Images, error) {
 	if len(shape) != 3 && len(shape) != 4 || slices.Min(shape) < 1 || len(pixels) != product(shape)*len(labels) {
 		return nil, fmt.Errorf("data: %d bytes for %d images of shape %v", len(pixels), len(labels), shape)

@@ -13,18 +13,17 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Digester is a [Dataset] that has a digest of its own, faster to get than by reading
-// all samples.
+// A Digester is a [Dataset] with a digest of its own, such as one that need not read all
+// samples.
 type Digester interface {
 	Dataset
 	Digest() (string, error)
 }
 
-// Digest returns a hash of the samples of d in their order, of their labels, their shape
-// and the number of classes. It goes with the result of an experiment, and tells a
-// checkpoint of one data set from another's. Of a [Folder] it takes the names and sizes
-// of the files and not their pixels, and of a [Subset] the digest of the whole and the
-// indices.
+// Digest returns a hash of the samples of d in their order, their labels, their shape and
+// the number of classes. Write it into results and checkpoints to identify the data. For a
+// [Folder] it hashes the names and sizes of the files, not their pixels; for a [Subset] the
+// digest of the whole and the indices.
 func Digest(d Dataset) (string, error) {
 	if q, ok := d.(Digester); ok {
 		return q.Digest()

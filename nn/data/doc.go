@@ -1,10 +1,10 @@
-// Package data turns files into batches: data sets, splits, transforms, and a
-// loader that prepares batches ahead of their use.
+// Package data turns files into batches. It has data sets, splits, transforms, and a loader
+// that prepares batches in advance.
 //
-// A [Dataset] is a list of labelled samples of one shape, usually images,
-// [C, H, W] with values in [0,1]. [NewTensors] and [NewImages] make one from
-// memory; [LoadIDX], [LoadMNIST], [LoadFashionMNIST], [LoadCIFAR10], [LoadCIFAR100],
-// [OpenFolder] and [LoadCSV] from files. [Subset], [Split] and [SplitStratified] make one from
+// A [Dataset] is a list of labelled samples of one shape, usually images [C, H, W] with
+// values in [0,1]. [NewTensors] and [NewImages] make one from memory; [LoadIDX],
+// [LoadMNIST], [LoadFashionMNIST], [LoadCIFAR10], [LoadCIFAR100], [OpenFolder] and
+// [LoadCSV] make one from files; [Subset], [Split] and [SplitStratified] make one from
 // another. A [Loader] cuts it into batches:
 //
 //	package main
@@ -48,35 +48,33 @@
 //
 // # Classes go by their names
 //
-// A label is a number, and what it stands for is a name: [ClassNames] tells the names
-// where the files do. Two data sets, or a data set and a network, agree by names. So a
-// test folder that lacks a class keeps the labels of the others, if it is opened with the
-// training folder's names ([FolderOptions]); [MatchClasses] does the same for any data
-// set, [Absent] lists the classes that have no samples, and [LoadClassMap] reads which
-// class a directory such as n01440764 holds.
+// A label is a number; [ClassNames] returns the names of the classes if the files have
+// them. Match two data sets, or a data set and a network, by these names: open a test
+// folder with the training folder's names ([FolderOptions]), and its labels stay right even
+// if it lacks a class. [MatchClasses] does this for any data set. [Absent] lists the
+// classes without samples. [LoadClassMap] reads the class of a directory such as n01440764
+// from a file.
 //
 // # Pixels
 //
-// A JPEG has the pixels that PIL, OpenCV and torchvision decode, but for the rounding of
-// the cosine transform ([tensor.FromImage]). [OpenFolder] cuts the largest part in the
-// middle out of an image. What a network was trained with may be another cut: option
-// Resize is torchvision's Resize and CenterCrop.
+// A JPEG decodes to the pixels of PIL, OpenCV and torchvision, to the bit. [OpenFolder]
+// crops the largest part in the middle of an image. A network may have been trained with
+// another crop: option Resize gives torchvision's Resize and CenterCrop.
 //
 // # Transforms
 //
-// A [Transform] makes one sample from another. Names and defaults are torchvision's.
-// What begins with Random draws for every sample: [RandomCrop] with padding,
-// [RandomResizedCrop], [RandomHorizontalFlip], [RandomGrayscale],
-// [RandomQuarterTurns], [RandAugment] and, without the word, [ColorJitter],
-// [GaussianBlur], [AutoAugment] and [Cutout].
-// [HorizontalFlip], [Pad], [CenterCrop], [ResizedCrop], [Resize], [QuarterTurns],
-// [Grayscale], [AdjustBrightness] and its kin, and [Normalize] always do the same.
-// [Compose] applies several in order, and [RandomApply] one of them sometimes. A type
-// with two methods adds another. All take images [C, H, W] and clips [T, C, H, W], and
-// treat the frames of a clip alike.
+// A [Transform] makes one sample from another. Names and defaults are torchvision's. The
+// random transforms are [RandomCrop], [RandomResizedCrop], [RandomHorizontalFlip],
+// [RandomGrayscale], [RandomQuarterTurns], [RandAugment], [AutoAugment], [ColorJitter],
+// [GaussianBlur] and [Cutout]. The deterministic ones are [HorizontalFlip], [Pad],
+// [CenterCrop], [ResizedCrop], [Resize], [QuarterTurns], [Grayscale], Solarize,
+// [Normalize], and [AdjustBrightness], AdjustContrast, AdjustSaturation and AdjustHue.
+// [Compose] applies several in order; [RandomApply] applies one with a probability. Any
+// type with the two methods of [Transform] is one. All take images [C, H, W] and clips [T,
+// C, H, W], and treat all frames of a clip alike.
 //
 // [Mixup] and [CutMix] mix the samples of a whole batch, in the body of the loop, and
-// say by which labels:
+// return the mixed labels:
 //
 //	pairs := data.CutMix{}.Mix(batch.X, batch.Y, seed, tape.Step())
 //	logits := model.Forward(tape.Input(batch.X))
@@ -84,11 +82,10 @@
 //
 // # Reproducible order and draws
 //
-// Everything random follows from integers: the order of an epoch from the seed
-// and the epoch, what a [Transform] draws for a sample from the seed, the epoch
-// and the sample's index. So a batch has the same bytes whatever the number of
-// workers and the size of the other batches, and a loader that is put back to an
-// epoch and a batch by [Loader.Seek] goes on as if it had never stopped.
+// All randomness follows from integers: the order of an epoch from the seed and the epoch;
+// the draws of a [Transform] for a sample from the seed, the epoch and the sample's index.
+// Samples therefore do not depend on the number of workers or on the batch size, and a
+// loader continues from any position ([Loader.Seek]) as if it had never stopped.
 //
 // # Where data sets are kept
 //
@@ -106,8 +103,8 @@
 //
 // # Files that cannot be trusted
 //
-// Every decoder takes memory as data arrives, up to a stated limit, and reports
-// what is wrong with the content as a [*tensor.FormatError] with file, place and
-// reason. A file of another kind, such as a Git LFS pointer or a web page, is named for
-// what it is. Labels are checked when a data set is made.
+// Every decoder allocates memory as data arrives, up to a stated limit. It reports invalid
+// content as a [*tensor.FormatError] with file, place and reason. The error names a file of
+// another kind, such as a Git LFS pointer or a web page. Labels are checked when a data set
+// is made.
 package data

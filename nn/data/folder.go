@@ -12,8 +12,8 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Folder is a data set of PNG and JPEG files, one directory for each class.
-// Images are decoded when they are read.
+// A Folder is a data set of PNG and JPEG files, one directory per class. Read decodes an
+// image.
 type Folder struct {
 	Paths  []string // the files, by directory and then sorted
 	labels []int
@@ -22,46 +22,45 @@ type Folder struct {
 	opt    FolderOptions
 }
 
-// FolderOptions says which classes the directories of a [Folder] are, and how its images
-// are read. The zero value takes the directories as the classes.
+// FolderOptions say which classes the directories of a [Folder] are, and how to read its
+// images. With the zero value the directories are the classes.
 //
-// Two data sets, or a data set and a network, agree on their classes by names and not by
-// positions: a test set that lacks a class would else shift all labels after it. So what
-// knows its classes passes them on, as in
+// Match two data sets, or a data set and a network, by class names and not by positions: in
+// a test set that lacks a class, all later labels would shift. Pass the names on:
 //
 //	train, err := data.OpenFolder("birds/train", shape, data.FolderOptions{})
 //	test, err := data.OpenFolder("birds/test", shape, data.FolderOptions{Classes: train.ClassNames()})
 //
-// A directory is then the class of its name. Where none is called exactly so, case does
-// not matter, and blanks, underscores, hyphens and slashes are alike. If all directories
-// are whole numbers and no names, they are the numbers of the classes, from 0. A class
-// without a directory has no samples ([Absent] lists such classes). A directory that is
-// none of the classes is an error.
+// A directory then is the class of its name. If no class has exactly that name, case is
+// ignored, and blanks, underscores, hyphens and slashes are equal. If all directories are
+// whole numbers and none is a class name, they are the numbers of the classes, from 0. A
+// class without a directory has no samples ([Absent] lists such classes). A directory that
+// is none of the classes is an error.
 type FolderOptions struct {
-	// Classes are the names of the classes in their order, nil if they are not known.
+	// Classes are the names of the classes in their order; nil means unknown.
 	Classes []string
 
-	// Count is how many classes there are, if their names are not known, and 0 if
-	// that is not known either. Directories that are whole numbers below Count are
-	// then classes of these numbers; of others there must be exactly Count.
+	// Count is the number of classes if their names are not known; 0 means that it is not
+	// known either. Directories named by whole numbers below Count are the classes with
+	// these numbers; with other names there must be exactly Count directories.
 	Count int
 
-	// Map says which classes directories hold whose names do not tell. Without
-	// Classes and Count it says too which classes there are; see [ClassMap.Classes].
+	// Map gives the classes of directories whose names are not class names. Without Classes
+	// and Count it also determines which classes there are; see [ClassMap.Classes].
 	Map ClassMap
 
 	ImageOptions // of every image
 }
 
-// OpenFolder lists the images in the directories of root: files that end in
-// .png, .jpg or .jpeg, in any case. Without options classes are numbered in the sorted
-// order of the directories' names: as numbers if every one is a whole number, so that 2
-// comes before 10, and else as text. Files in root itself, and what starts with a
-// dot, do not count. Every image becomes [C, H, W]; see [FolderOptions] for its size. C
-// is 3, a gray image being repeated, or 1, the luma of a coloured one. There is an error
-// if root has no directories, one of them has no image, or one is none of the classes
-// that the options name. It panics if shape is not [3, H, W] or [1, H, W], or an option
-// is impossible.
+// OpenFolder lists the images in the directories of root: files that end in .png, .jpg or
+// .jpeg, in any case. Without options classes are numbered in the sorted order of the
+// directories' names: as numbers if every one is a whole number, so that 2 comes before 10,
+// and else as text. Files in root itself, and names that start with a dot, do not count.
+// Every image becomes [C, H, W]; see ImageOptions for the crop. With a C of 3 a gray image
+// is repeated; with 1 a coloured one is reduced to its luma. It is an error if root has no
+// directories, a directory has no image, or a directory is none of the classes in the
+// options. It panics if shape is not [3, H, W] or [1, H, W], or if an option is out of
+// range.
 func OpenFolder(root string, shape []int, opt FolderOptions) (*Folder, error) {
 	const op = "data.OpenFolder"
 	opt.Check(op, shape)
@@ -142,9 +141,9 @@ func (o FolderOptions) classes(dirs []string) (names []string, numbers map[strin
 	return names, numbers, err
 }
 
-// ClassDirs returns the names of the directories of root in the order in which they are
-// classes: as numbers if every one is a whole number, and else as text. What starts with
-// a dot does not count.
+// ClassDirs returns the names of the directories of root in the order of their class
+// numbers: sorted as numbers if all are whole numbers, and else as text. Names that start
+// with a dot do not count.
 func ClassDirs(root string) ([]string, error) {
 	entries, err := os.ReadDir(root) // sorted as text
 	if err != nil {
@@ -177,8 +176,7 @@ func (d *Folder) Shape() []int    { return d.shape }
 func (d *Folder) Classes() int    { return len(d.names) }
 func (d *Folder) Label(i int) int { return d.labels[i] }
 
-// ClassNames returns the names of the classes: the directories', unless the options
-// name them.
+// ClassNames returns the names of the classes: those in the options, or the directories'.
 func (d *Folder) ClassNames() []string { return d.names }
 
 // Read decodes image i. A file that is corrupt, not what its name says, or above

@@ -15,9 +15,9 @@ import (
 // maxRank bounds the dimensions of an IDX file.
 const maxRank = 8
 
-// ReadIDX reads an array of bytes in the IDX format of the MNIST files, as it is
-// or compressed by gzip, to the end of r. It takes at most 1 GiB. What is wrong
-// with the content is a [*tensor.FormatError].
+// ReadIDX reads an array of bytes in the IDX format of the MNIST files, compressed by gzip
+// or not, to the end of r. It reads at most 1 GiB. Invalid content is a
+// [*tensor.FormatError].
 func ReadIDX(r io.Reader) (data []byte, shape []int, err error) {
 	fail := func(place, reason string) ([]byte, []int, error) {
 		return nil, nil, &tensor.FormatError{Format: "IDX", Place: place, Reason: reason}
@@ -82,8 +82,8 @@ func readIDXFile(rank int, paths ...string) (data []byte, shape []int, path stri
 	return data, shape, f.Name(), named(f.Name(), err)
 }
 
-// LoadIDX reads gray images, [N, H, W], and their labels, [N], from two IDX
-// files, compressed or not. There is an error if the numbers differ, if there
+// LoadIDX reads gray images, [N, H, W], and their labels, [N], from two IDX files,
+// compressed or not. It is an error if the numbers of images and labels differ, if there
 // are none, or if a label is not in [0, classes).
 func LoadIDX(images, labels string, classes int) (*Images, error) {
 	return loadIDX([]string{images}, []string{labels}, classes)
@@ -116,16 +116,16 @@ func loadIDX(images, labels []string, classes int) (*Images, error) {
 	return NewImages(pixels, y, []int{1, shape[1], shape[2]}, classes)
 }
 
-// LoadMNIST reads the four files of MNIST, or of a data set that imitates it,
-// from a directory: train-images-idx3-ubyte, train-labels-idx1-ubyte,
-// t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, each with or without .gz.
-// Samples have shape [1, 28, 28] and ten classes, which are called by their numbers.
+// LoadMNIST reads the four files of MNIST, or of a data set that imitates it, from a
+// directory: train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and
+// t10k-labels-idx1-ubyte, each with or without .gz. Samples have shape [1, 28, 28] and ten
+// classes, named by their numbers.
 func LoadMNIST(dir string) (train, test *Images, err error) {
 	return loadMNIST(dir, ClassNumbers(10))
 }
 
-// LoadFashionMNIST reads Fashion-MNIST, whose files are called as those of MNIST are,
-// with the names of its classes.
+// LoadFashionMNIST reads Fashion-MNIST, with the names of its classes. Its files have the
+// same names as MNIST's.
 func LoadFashionMNIST(dir string) (train, test *Images, err error) {
 	return loadMNIST(dir, fashionNames)
 }

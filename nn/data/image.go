@@ -20,24 +20,25 @@ import (
 // one whose shorter side is to have a given length.
 const maxPixels, maxRatio = 1 << 26, 1 << 16
 
-// ImageOptions say how an image becomes values.
+// ImageOptions say how to crop and orient an image.
 type ImageOptions struct {
-	// Resize, if above 0, is what the shorter side of an image becomes before the
-	// middle H by W is cut out of it: with 256 and a shape of [3, 224, 224] what
-	// torchvision's Resize(256) and CenterCrop(224) do, up to the rounding of its
-	// steps to 8 bits. It is at least H and W. 0 takes the largest part in the
-	// middle that has the proportions of H by W, and resizes it to that, so that
-	// less is cut off: of a square image nothing, where 256 and 224 lose an eighth
-	// of each side. Both average over what a pixel covers, as [Resize] does.
+	// Resize, if above 0, is the new length of an image's shorter side; then the middle H
+	// by W is cropped. With 256 and a shape of [3, 224, 224] this is torchvision's
+	// Resize(256) and CenterCrop(224), up to torchvision's rounding to 8 bits after each
+	// step. Resize must be at least H and W. 0 crops the largest part in the middle with
+	// the proportions of H by W, and resizes it to H by W. This cuts off less: nothing of a
+	// square image, where 256 and 224 cut off an eighth of each side. Both average over the
+	// area of a new pixel, as [Resize] does.
 	Resize int
 
-	// Orient turns and mirrors an image as the Exif data of its file say. Without it
-	// the pixels are taken as they are stored, as torchvision does: networks are
-	// mostly trained that way, though viewers turn a picture.
+	// Orient rotates and mirrors an image as its Exif data say. By default pixels are used
+	// as stored, as in torchvision. Most networks were trained that way, though viewers
+	// rotate a picture.
 	Orient bool
 }
 
-// Check panics in the name of op if the shape is none that an image can get, or Resize does not fit it.
+// Check panics in the name of op if the shape is not [1, H, W] or [3, H, W], or if Resize
+// does not fit it.
 func (opt ImageOptions) Check(op string, shape []int) {
 	if len(shape) != 3 || shape[0] != 1 && shape[0] != 3 || min(shape[1], shape[2]) < 1 {
 		tensor.Panic(op, "not [3, H, W] or [1, H, W]", shape)
@@ -48,10 +49,10 @@ func (opt ImageOptions) Check(op string, shape []int) {
 }
 
 // ReadImage decodes a PNG or JPEG file into dst, [3, H, W] or [1, H, W], with values in
-// [0,1]. A gray image is repeated for three channels, one channel is the luma of a
-// coloured image. A JPEG has the values that libjpeg makes of it, and so PIL, OpenCV and
-// torchvision, to the bit. Errors are [*tensor.FormatError] or the reader's. It panics
-// if dst has another shape or opt.Resize is below H or W.
+// [0,1]. A gray image is repeated for three channels; a coloured image is reduced to its
+// luma for one. A JPEG decodes as by libjpeg, PIL, OpenCV and torchvision, to the bit.
+// Errors are [*tensor.FormatError] or the reader's. It panics if dst has another shape or
+// opt.Resize is below H or W.
 func ReadImage(r io.ReadSeeker, dst *tensor.Tensor, opt ImageOptions) error {
 	opt.Check("data.ReadImage", dst.Shape())
 	fail := func(reason string, err error) error {

@@ -11,55 +11,50 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// ErrEmpty is what [NewLoader] returns for a data set from which no batch can be
-// made.
+// [NewLoader] returns ErrEmpty for a data set without samples for a batch.
 var ErrEmpty = errors.New("data: the data set has no samples for a batch")
 
-// LoaderOptions says how batches are made. The zero value gives batches of 32 in
-// the order of the data set.
+// LoaderOptions say how to make batches. The zero value gives batches of 32 in the order of
+// the data set.
 type LoaderOptions struct {
 	BatchSize int    // samples in a batch; 0 means 32
-	Shuffle   bool   // draw a new order every epoch
+	Shuffle   bool   // draw a new order for every epoch
 	Seed      uint64 // of the order and of the transforms
-	DropLast  bool   // leave out a last batch that is not full
+	DropLast  bool   // drop the last batch if it is not full
 
-	// Order, if not nil, gives the indices of the samples of an epoch, in order,
-	// in place of the whole data set; Shuffle is then ignored. Indices may
-	// repeat. It must depend on its argument alone, and every epoch must have the
-	// same length.
+	// Order, if not nil, returns the indices of an epoch's samples in their order, in place
+	// of the whole data set; Shuffle is then ignored. Indices may repeat. The result must
+	// depend on the epoch alone, and every epoch must have the same length.
 	Order func(epoch int) []int `json:"-"`
 
-	// Transform, if not nil, is applied to every sample. What it draws depends
-	// on the seed, the epoch, the index of the sample, how often the index came
-	// before in the epoch, and the view.
+	// Transform, if not nil, is applied to every sample. Its draws depend on the seed, the
+	// epoch, the index of the sample, the number of earlier occurrences of the index in the
+	// epoch, and the view.
 	Transform Transform `json:"-"`
 
-	// Views, if not empty, takes the place of Transform and gives every sample
-	// several times: once by each transform, with draws of its own; a nil
-	// transform gives the sample as it is. With V views a batch of n samples has
-	// V·n entries, view after view.
+	// Views, if not empty, replaces Transform and delivers every sample once per view, each
+	// with draws of its own; a nil transform leaves the sample unchanged. With V views a
+	// batch of n samples has V·n entries, view after view.
 	Views []Transform `json:"-"`
 
-	// Fixed reads every sample with Read, also from a data set that can draw what
-	// it reads ([RandomReader]): for evaluation.
+	// Fixed reads every sample with Read, even from a [RandomReader]: for evaluation.
 	Fixed bool
 
 	Workers  int // goroutines that prepare batches; 0 means tensor.Workers()
 	Prefetch int // batches prepared ahead of the one in use; 0 means 2
 }
 
-// A Batch is a number of samples and their labels. Its memory belongs to the
-// loader, which uses it again: a batch is valid in the body of the loop that
-// receives it. Clone what is to be kept.
+// A Batch is a number of samples and their labels. The loader reuses its memory: a batch is
+// valid in the body of its loop only. Clone what you keep.
 type Batch struct {
 	X       *tensor.Tensor // [V·n, ...shape]: entry v·n+k is view v of sample k
 	Y       []int          // the n labels
-	Indices []int          // where the n samples are in the data set
+	Indices []int          // of the n samples in the data set
 }
 
-// A Loader cuts a data set into batches, epoch after epoch, and prepares them
-// ahead of use. What it delivers depends on the data set and the options alone,
-// not on the number of workers. It is used by one goroutine at a time.
+// A Loader cuts a data set into batches, epoch after epoch, and prepares them in advance.
+// The batches depend on the data set and the options, not on the number of workers. Only
+// one goroutine at a time may use a Loader.
 type Loader struct {
 	data    Dataset
 	random  RandomReader // data, if its samples are drawn
@@ -79,10 +74,9 @@ type Loader struct {
 	scratch      []*scratch
 }
 
-// NewLoader returns a loader at the start of epoch 0. There is an error if the
-// data set has a label that is out of range, or no sample for a batch
-// ([ErrEmpty]). It panics if an option is negative, a transform does not fit
-// the samples, or views differ in shape.
+// NewLoader returns a loader at the start of epoch 0. It is an error if a label of the data
+// set is out of range, or if there is no sample for a batch ([ErrEmpty]). It panics if an
+// option is negative, a transform does not fit the samples, or views differ in shape.
 func NewLoader(d Dataset, opt LoaderOptions) (*Loader, error) {
 	if opt.BatchSize < 0 || opt.Workers < 0 || opt.Prefetch < 0 {
 		tensor.Panic("data.NewLoader", fmt.Sprintf("a negative option: batch size %d, workers %d, prefetch %d", opt.BatchSize, opt.Workers, opt.Prefetch))
@@ -142,14 +136,12 @@ func (l *Loader) Dataset() Dataset { return l.data }
 // Len returns the number of batches in an epoch.
 func (l *Loader) Len() int { return l.batches }
 
-// Position returns the epoch and the batch in it that come next. While a batch
-// is in use that is the one after it, so a program that saves its state at the
-// end of a loop's body saves this.
+// Position returns the epoch and the number in it of the next batch. In the body of a loop
+// that is the batch after the one in use, as a checkpoint at the end of the body needs it.
 func (l *Loader) Position() (epoch, batch int) { return l.epoch, l.batch }
 
-// Seek makes the given batch of the given epoch the next, as if all before it
-// had been delivered. In the body of a loop over [Loader.Batches] it ends that
-// loop after the body. It panics if there is no such batch.
+// Seek makes the given batch of the given epoch the next one. In the body of a loop over
+// [Loader.Batches] it ends that loop after the body. It panics if there is no such batch.
 func (l *Loader) Seek(epoch, batch int) {
 	if epoch < 0 || batch < 0 || batch >= l.batches {
 		tensor.Panic("data.Loader.Seek", fmt.Sprintf("no batch %d of %d in epoch %d", batch, l.batches, epoch))
@@ -205,15 +197,14 @@ func (l *Loader) prepareOrder() error {
 	return nil
 }
 
-// Batches delivers what is left of the current epoch: all of it at first, and
-// after a loop that was left early the batches that follow. The position then
-// moves to the next epoch.
+// Batches delivers the remaining batches of the current epoch: all at first, and the
+// following ones after a loop that was left early. The position then moves to the next
+// epoch.
 //
-// An error ends the sequence: one of the data set, with the batch that it
-// belongs to not delivered and the position before it, or the context's. Every
-// goroutine that the loop started has ended when the loop ends, however it ends.
-// A panic in a worker, such as a transform's, reaches the caller. Batches itself
-// panics inside a loop over the batches of the same loader.
+// An error of the data set or of the context ends the sequence. The position is then before
+// the batch of the error. All goroutines of the loop have ended when the loop ends. A panic
+// in a worker, such as a transform's, reaches the caller. Batches panics inside a loop over
+// the batches of the same loader.
 func (l *Loader) Batches(ctx context.Context) iter.Seq2[Batch, error] {
 	return func(yield func(Batch, error) bool) {
 		if l.running {

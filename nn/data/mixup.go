@@ -11,14 +11,14 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// Pairs are the labels of a batch whose samples were mixed two by two. Entry k is of
-// class A[k] by the part Lambda, and of class B[k] by the rest. For any loss L on one
-// label the loss of the mixture is Lambda·L(A) + (1-Lambda)·L(B), which for cross
-// entropy is that of [Pairs.Targets].
+// Pairs are the labels of a batch with samples mixed in pairs. Entry [k] is of class A[k]
+// with weight Lambda, and of class B[k] with weight 1-Lambda. For any loss L on one label
+// the loss of the mixture is Lambda·L(A) + (1-Lambda)·L(B); for cross-entropy this is the
+// loss on [Pairs.Targets].
 type Pairs struct {
 	A, B    []int
 	Lambda  float64
-	Partner []int // entry k was mixed with what was entry Partner[k]
+	Partner []int // entry k was mixed with the former entry Partner[k]
 }
 
 // Targets returns the labels as distributions [n, classes], for
@@ -36,8 +36,8 @@ func (p Pairs) Targets(classes int) *tensor.Tensor {
 	return t
 }
 
-// A Mixer mixes the samples of a batch, [n, ...] with n labels, in place. What it
-// draws depends on seed and step alone.
+// A Mixer mixes the samples of a batch, [n, ...] with n labels, in place. Its draws depend
+// on seed and step alone.
 type Mixer interface {
 	Mix(x *tensor.Tensor, labels []int, seed, step uint64) Pairs
 }
@@ -56,15 +56,14 @@ func (m Mixup) Mix(x *tensor.Tensor, labels []int, seed, step uint64) Pairs {
 	return p
 }
 
-// CutMix replaces in every sample one rectangle, the same in all of them, by that of
-// the partner in a random permutation of the batch (Yun et al., "CutMix:
-// Regularization strategy to train strong classifiers with localizable features",
-// 2019). Its area is 1-l of the sample with l from Beta(Alpha, Alpha), cut off at the
-// edges; Lambda is the part of a sample that stays. Samples are [C, H, W] or
-// [T, C, H, W].
+// CutMix replaces one rectangle of every sample, at the same place in all, by that of its
+// partner in a random permutation of the batch (Yun et al., "CutMix: Regularization
+// strategy to train strong classifiers with localizable features", 2019). Its area is 1-l
+// of the sample with l drawn from Beta(Alpha, Alpha), cut off at the edges. Lambda is the
+// share of a sample that remains. Samples are [C, H, W] or [T, C, H, W].
 type CutMix struct {
 	Alpha float64 // 0 means 1
-	P     float64 // probability that a batch is mixed; 0 means 1. The paper has 0.5 for CIFAR
+	P     float64 // probability that a batch is mixed; 0 means 1; the paper has 0.5 for CIFAR
 }
 
 // Mix mixes x in place. It panics if the labels do not fit x, the samples are neither

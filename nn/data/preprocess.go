@@ -12,18 +12,18 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// Preprocess maps a sample in [0,1], laid out [C, H, W] or [T, C, H, W], to what a
-// network takes. The steps are applied in the order of the fields. The zero value
-// changes nothing. It travels as JSON in the metadata of a network's file.
+// Preprocess maps a sample in [0,1], [C, H, W] or [T, C, H, W], to the input of a network.
+// The steps are applied in the order of the fields. The zero value changes nothing. Files
+// of weights hold it as JSON in their metadata.
 type Preprocess struct {
-	Resize [2]int    `json:",omitzero"`  // height and width, bilinearly, corners of pixels on corners of the picture; zero: as it is
-	Repeat int       `json:",omitempty"` // give a sample of one channel this many equal ones; 0 means 1
+	Resize [2]int    `json:",omitzero"`  // height and width, bilinearly, with corners aligned; zero means no change
+	Repeat int       `json:",omitempty"` // number of equal channels to make of a single one; 0 means 1
 	BGR    bool      `json:",omitempty"` // reverse the channels
 	Scale  float32   `json:",omitempty"` // factor on every pixel, such as 255; 0 means 1
-	Mean   []float32 `json:",omitempty"` // subtracted after scaling, a channel each in the network's order
-	Std    []float32 `json:",omitempty"` // divides, a channel each
+	Mean   []float32 `json:",omitempty"` // subtracted after scaling, one per channel in the network's order
+	Std    []float32 `json:",omitempty"` // divides after that, one per channel
 	NHWC   bool      `json:",omitempty"` // channels last
-	CTHW   bool      `json:",omitempty"` // a clip [T, C, H, W] becomes [C, T, H, W], as networks with 3-D convolutions take it
+	CTHW   bool      `json:",omitempty"` // a clip [T, C, H, W] becomes [C, T, H, W], for networks with 3-D convolutions
 }
 
 // Identity reports whether p changes nothing.
@@ -50,8 +50,8 @@ func planes(shape []int) (frames, channels, pixels int, err error) {
 	return 0, 0, 0, fmt.Errorf("data: sample shape %v is neither [C, H, W] nor [T, C, H, W]", shape)
 }
 
-// OutputShape is the shape in which a sample of the given shape reaches the
-// network. It is an error if the settings do not fit that shape.
+// OutputShape returns the shape of the network's input for a sample of the given shape. It
+// is an error if the settings do not fit that shape.
 func (p *Preprocess) OutputShape(shape []int) ([]int, error) {
 	if p.Identity() {
 		return shape, nil
@@ -95,8 +95,7 @@ func (p *Preprocess) OutputShape(shape []int) ([]int, error) {
 	return out, nil
 }
 
-// InputShape is the inverse of OutputShape. With Resize there is none: it is an
-// error.
+// InputShape is the inverse of OutputShape. With Resize it is an error.
 func (p *Preprocess) InputShape(output []int) ([]int, error) {
 	if p.Resize != [2]int{} {
 		return nil, fmt.Errorf("data: preprocessing resizes to %v; say which samples to send", p.Resize)
@@ -124,8 +123,8 @@ func (p *Preprocess) resize(shape []int) (r kernel.Resize, resized []int, err er
 	return r, append(append([]int(nil), shape[:n-2]...), p.Resize[:]...), err
 }
 
-// Apply writes to dst what the network takes for the sample src, whose shape is
-// given and has passed OutputShape. dst and src must not overlap.
+// Apply writes the network's input for the sample src to dst. The sample has the given
+// shape, which OutputShape must accept. dst and src must not overlap.
 func (p *Preprocess) Apply(dst, src []float32, shape []int) {
 	if p.Resize != [2]int{} {
 		r, resized, err := p.resize(shape)
@@ -147,7 +146,7 @@ func (p *Preprocess) Apply(dst, src []float32, shape []int) {
 	})
 }
 
-// Transform returns p as a transform, for the end of what a loader does to samples.
+// Transform returns p as a transform, to be the last one of a loader.
 func (p Preprocess) Transform() Transform { return preprocessing{p} }
 
 // preprocessing is a Preprocess as a Transform, which draws nothing.
@@ -165,8 +164,8 @@ func (t preprocessing) Apply(dst, src *tensor.Tensor, rng *rand.Rand) {
 	t.p.Apply(dst.Data(), src.Data(), src.Shape())
 }
 
-// Adjoint is the transpose of Apply's linear part: it maps a gradient with
-// respect to what the network takes, src, to one with respect to the sample, dst.
+// Adjoint is the transpose of Apply's linear part: it maps src, a gradient with respect to
+// the network's input, to dst, the gradient with respect to the sample.
 func (p *Preprocess) Adjoint(dst, src []float32, shape []int) {
 	out := dst
 	var r kernel.Resize
@@ -224,8 +223,8 @@ func (p *Preprocess) each(shape []int, visit func(output, sample, pixels, stride
 	}
 }
 
-// ParsePreprocess reads a Preprocess as JSON, such as {"Scale": 255, "NHWC": true}.
-// A name that Preprocess does not have is an error.
+// ParsePreprocess reads a Preprocess as JSON, such as {"Scale": 255, "NHWC": true}. An
+// unknown name is an error.
 func ParsePreprocess(s string) (p Preprocess, err error) {
 	d := json.NewDecoder(strings.NewReader(s))
 	d.DisallowUnknownFields()

@@ -9,9 +9,9 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// Resize changes an image to H x W by bilinear interpolation with the centres of
-// pixels at halves. A reduction averages over what a pixel of the result covers,
-// with a triangle of weights, so that nothing aliases.
+// Resize changes an image to H x W by bilinear interpolation with the centres of pixels at
+// halves. When it reduces, it averages over the area of a new pixel with a triangle filter,
+// against aliasing.
 type Resize struct {
 	H, W int
 }

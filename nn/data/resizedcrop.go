@@ -9,8 +9,8 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// ResizedCrop cuts the part of a sample whose upper left pixel is (Top, Left), with
-// Height rows of Width pixels, and resizes it to H x W as [Resize] does.
+// ResizedCrop crops Height rows of Width pixels from (Top, Left) on, and resizes them to H
+// x W as [Resize] does.
 type ResizedCrop struct {
 	Top, Left, Height, Width int
 	H, W                     int
@@ -31,15 +31,14 @@ func (r ResizedCrop) Apply(dst, src *tensor.Tensor, rng *rand.Rand) {
 	resize(dst, src, r.Top, r.Left, r.Height, r.Width)
 }
 
-// RandomResizedCrop cuts a random part of a sample, of random area and aspect
-// ratio, and resizes it to H x W: the augmentation of Inception training
-// (Szegedy et al., "Going deeper with convolutions", 2015) in the form that
-// became common. A part that does not fit after ten draws is replaced by the
-// largest one in the middle with a permitted ratio.
+// RandomResizedCrop crops a part of a sample with random area, aspect ratio and place, and
+// resizes it to H x W (Szegedy et al., "Going deeper with convolutions", 2015, as in
+// torchvision). If ten draws do not fit, it takes the largest part in the middle with a
+// permitted ratio.
 type RandomResizedCrop struct {
 	H, W                 int
-	MinScale, MaxScale   float64 // area of the part relative to the sample; 0 means 0.08 and 1
-	MinAspect, MaxAspect float64 // width by height of the part; 0 means 3/4 and 4/3
+	MinScale, MaxScale   float64 // share of the sample's area; 0 means 0.08 and 1
+	MinAspect, MaxAspect float64 // width divided by height; 0 means 3/4 and 4/3
 }
 
 func (r RandomResizedCrop) withDefaults() RandomResizedCrop {

@@ -8,8 +8,8 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// Solarize replaces every value v that is at least Threshold by 1-v. BYOL applies it to a
-// fifth of its second views: RandomApply{Solarize{}, 0.2}.
+// Solarize replaces every value v of at least Threshold by 1-v. BYOL applies it to a fifth
+// of its second views: RandomApply{Solarize{}, 0.2}.
 type Solarize struct {
 	Threshold float32 // in (0, 1]; 0 means 0.5
 }

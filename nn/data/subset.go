@@ -16,8 +16,8 @@ type subset struct {
 	indices []int
 }
 
-// Subset returns the samples of d at the given indices, in that order, which may
-// repeat. It panics if an index is out of range.
+// Subset returns the samples of d at the given indices, in that order. Indices may repeat.
+// It panics if an index is out of range.
 func Subset(d Dataset, indices []int) Dataset {
 	for _, i := range indices {
 		if i < 0 || i >= d.Len() {
@@ -53,9 +53,8 @@ func (s *randomSubset) ReadRandom(i int, dst *tensor.Tensor, rng *rand.Rand) err
 	return s.reader.ReadRandom(s.indices[i], dst, rng)
 }
 
-// Split divides d at random: the first part gets the fraction, rounded to whole
-// samples, the second the rest. Both keep the order of d. The result depends on
-// the arguments alone. It panics if fraction is not in [0,1].
+// Split divides d at random: the first part gets the fraction, rounded to whole samples,
+// the second the rest. Both keep the order of d. It panics if fraction is not in [0,1].
 func Split(d Dataset, fraction float64, seed uint64) (first, second Dataset) {
 	all := make([]int, d.Len())
 	for i := range all {
@@ -64,8 +63,8 @@ func Split(d Dataset, fraction float64, seed uint64) (first, second Dataset) {
 	return split(d, fraction, seed, [][]int{all})
 }
 
-// SplitStratified divides d as [Split] does, but every class on its own, so that
-// both parts have the class proportions of d up to rounding.
+// SplitStratified divides every class as [Split] does, so both parts have the class
+// proportions of d up to rounding.
 func SplitStratified(d Dataset, fraction float64, seed uint64) (first, second Dataset) {
 	byClass := map[int][]int{} // which takes memory by samples: classes may be many more
 	for i := range d.Len() {

@@ -10,13 +10,13 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Transform makes one sample from another: an image [C, H, W] from an image, or
-// a clip [T, C, H, W] from a clip, for which it draws once, so that all frames are
-// treated alike. It has no state of its own: what is random is drawn from rng, so
-// that a sample can be made again. Several goroutines may use one Transform.
+// A Transform makes one sample from another: an image [C, H, W] from an image, or a clip
+// [T, C, H, W] from a clip. It draws once per clip, so all frames are treated alike. It has
+// no state: all randomness comes from rng, so a sample can be reproduced. Several
+// goroutines may use one Transform.
 type Transform interface {
-	// Shape returns the shape of the result for a sample of shape in. It panics
-	// if there is none.
+	// Shape returns the shape of the result for a sample of shape in. It panics if the
+	// transform does not take such samples.
 	Shape(in []int) []int
 	// Apply reads src and writes dst, which has the shape Shape(src.Shape()) and
 	// does not overlap src.

@@ -88,8 +88,8 @@ func (q QuarterTurns) Apply(dst, src *tensor.Tensor, rng *rand.Rand) {
 	}
 }
 
-// RandomQuarterTurns rotates a square image by 0, 90, 180 or 270 degrees, each
-// as likely.
+// RandomQuarterTurns rotates a square image by 0, 90, 180 or 270 degrees, each with
+// probability 1/4.
 type RandomQuarterTurns struct{}
 
 // Shape returns in. It panics if the image is not square.

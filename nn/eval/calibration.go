@@ -7,8 +7,8 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Calibration says how far a classifier's confidence, the largest probability of its
-// softmax, is the chance of being right (Guo et al., "On calibration of modern neural
+// A Calibration says how well a classifier's confidence, the largest probability of its
+// softmax, agrees with its accuracy (Guo et al., "On calibration of modern neural
 // networks", 2017). Everything is computed in float64.
 type Calibration struct {
 	// ECE, the expected calibration error, is the mean over samples of the distance
@@ -34,15 +34,15 @@ type Bin struct {
 	Lo, Hi     float64
 	Count      int
 	Confidence float64 // mean; 0 if the bin is empty
-	Accuracy   float64 // share of right ones; 0 if the bin is empty
+	Accuracy   float64 // share of correct predictions; 0 if the bin is empty
 }
 
 // Gap returns the accuracy minus the confidence: negative where the network is
 // overconfident.
 func (b Bin) Gap() float64 { return b.Accuracy - b.Confidence }
 
-// Calibration measures the calibration of logits with so many bins; 0 means 15. A
-// prediction is the class of the largest logit, of equal ones the first. It panics if a
+// Calibration measures the calibration of logits with the given number of bins; 0 means 15.
+// A prediction is the class of the largest logit, the first of equal ones. It panics if a
 // logit is NaN.
 func (o *Outputs) Calibration(bins int) Calibration {
 	const op = "eval.Outputs.Calibration"
@@ -71,11 +71,11 @@ func (o *Outputs) Calibration(bins int) Calibration {
 	return c
 }
 
-// Reliability returns the expected and the maximum calibration error, and the bins that
-// they follow from, of predictions with given confidences in [0,1] and whether they were
-// right. A confidence of c is in bin ceil(c·bins) - 1, counted from 0, and one of 0 in the
-// first. 0 bins means 15. It panics if the lengths differ or are 0, or a confidence is not
-// in [0,1].
+// Reliability returns the expected and the maximum calibration error of predictions, and
+// their bins. Prediction i has confidence[i] in [0,1], and right[i] says whether it is
+// correct. A confidence c is in bin ceil(c·bins) - 1, counted from 0; a confidence of 0 is
+// in bin 0. 0 bins means 15. It panics if the lengths differ or are 0, or a confidence is
+// not in [0,1].
 func Reliability(confidence []float64, right []bool, bins int) (ece, mce float64, list []Bin) {
 	const op = "eval.Reliability"
 	if bins == 0 {

@@ -1,5 +1,5 @@
-// Package eval measures classifiers: it passes a data set through a network and keeps
-// what comes out, from which accuracies, confusions and calibration follow.
+// Package eval measures classifiers. It passes a data set through a network and keeps the
+// outputs; accuracies, confusion tables and calibration follow from them.
 //
 //	out, err := eval.Collect(ctx, net, test, eval.Options{})
 //	if err != nil {
@@ -7,8 +7,8 @@
 //	}
 //	fmt.Println(out.Accuracy(), out.TopK(5), out.Calibration(15).ECE)
 //
-// Any module will do. The features of a classifier are what its backbone makes, and a
-// head may be tried on them without passing the samples through the backbone again:
+// It works for any module. The outputs of a classifier's backbone are features; a head can
+// be applied to them without passing the samples through the backbone again:
 //
 //	features, err := eval.Collect(ctx, net.Backbone, test, eval.Options{})
 //	logits := features.Through(net.Head)
@@ -26,24 +26,24 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// Options say how a data set is passed through a network. None of them changes a
-// result but Transform.
+// Options say how a data set is passed through a network. Only Transform affects the
+// result.
 type Options struct {
 	BatchSize int            // 0 means 250
-	Transform data.Transform // of every sample, such as a centre crop; nil: as it is
+	Transform data.Transform // applied to every sample, such as a centre crop; nil means none
 	Workers   int            // goroutines that prepare batches; 0 means tensor.Workers()
 }
 
-// Outputs are what a network makes of labelled samples.
+// Outputs are the outputs of a network for labelled samples.
 type Outputs struct {
 	Y       *tensor.Tensor // [N, K]: logits, or features
 	Labels  []int
-	Indices []int // of the samples in the data set; nil where there is none
+	Indices []int // of the samples in the data set; nil if there is none
 }
 
-// Collect passes the samples of d through net in Inference mode, in their order. A data
-// set that can draw what it reads is not asked to (option Fixed of the loader). An error
-// is the data set's or the context's; it panics if net does not return [N, K] or does not
+// Collect passes the samples of d through net in Inference mode, in their order. A data set
+// that can draw random windows does not do so here (option Fixed of the loader). An error
+// is the data set's or the context's. It panics if net does not return [N, K] or does not
 // take the samples.
 func Collect(ctx context.Context, net nn.Module, d data.Dataset, o Options) (*Outputs, error) {
 	l, err := data.NewLoader(d, data.LoaderOptions{BatchSize: cmp.Or(o.BatchSize, 250), Transform: o.Transform, Workers: o.Workers, Fixed: true})
@@ -53,8 +53,8 @@ func Collect(ctx context.Context, net nn.Module, d data.Dataset, o Options) (*Ou
 	return CollectFrom(ctx, net, l)
 }
 
-// CollectFrom is [Collect] for the batches that are left of a loader's epoch, in its
-// order. It panics if the loader has several views.
+// CollectFrom is [Collect] for the remaining batches of a loader's epoch, in their order.
+// It panics if the loader has several views.
 func CollectFrom(ctx context.Context, net nn.Module, l *data.Loader) (*Outputs, error) {
 	const op = "eval.CollectFrom"
 	out := &Outputs{}
@@ -82,17 +82,17 @@ func CollectFrom(ctx context.Context, net nn.Module, l *data.Loader) (*Outputs, 
 	return out, nil
 }
 
-// Through returns what m makes of the outputs: of features the logits of a head.
+// Through returns the outputs of m for Y, such as the logits of a head for features.
 func (o *Outputs) Through(m nn.Module) *Outputs {
 	tape := autograd.NewTape(autograd.Inference, 0)
 	z := m.Forward(tape.Input(o.Y)).Value().Clone()
 	return &Outputs{z, o.Labels, o.Indices}
 }
 
-// Among returns the outputs of the samples whose label is one of classes, with the
-// logits of these classes only, in their order, and labels that count in it. So the
-// network chooses among them: the fair way to compare one that knows all classes with one
-// that knows some.
+// Among returns the outputs of the samples with a label in classes. It keeps only the
+// logits of these classes, in the order of classes, and renumbers the labels to match. The
+// network then chooses among these classes only, for a fair comparison with a network that
+// knows only them.
 func (o *Outputs) Among(classes []int) *Outputs {
 	place := make(map[int]int)
 	for i, c := range classes {
@@ -157,7 +157,7 @@ func (o *Outputs) Predictions() []int {
 func (o *Outputs) Accuracy() float64 { return o.TopK(1) }
 
 // TopK returns the share of samples whose label is among the k classes with the largest
-// logits, of equal ones the first. It panics if k is not positive.
+// logits, the first of equal ones. It panics if k is not positive.
 func (o *Outputs) TopK(k int) float64 {
 	const op = "eval.Outputs.TopK"
 	if k < 1 {
@@ -178,8 +178,8 @@ func (o *Outputs) TopK(k int) float64 {
 	return float64(right) / float64(len(o.Labels))
 }
 
-// Confusion returns a [K, K] table whose entry (i, j) is the number of samples of class
-// i that were taken for class j.
+// Confusion returns a [K, K] table whose entry (i, j) is the number of samples of class i
+// that were classified as j.
 func (o *Outputs) Confusion() [][]int {
 	n := o.Y.Dim(1)
 	flat := make([]int, n*n)
@@ -189,10 +189,10 @@ func (o *Outputs) Confusion() [][]int {
 
 // A ClassAccuracy is the accuracy on the samples of one class.
 type ClassAccuracy struct {
-	Count, Right int // samples, and those taken for what they are
+	Count, Right int // samples, and correctly classified ones
 }
 
-// Share returns Right by Count. It is 0 for a class without samples.
+// Share returns Right/Count, or 0 for a class without samples.
 func (c ClassAccuracy) Share() float64 {
 	if c.Count == 0 {
 		return 0
@@ -212,8 +212,9 @@ func (o *Outputs) PerClass() []ClassAccuracy {
 	return list
 }
 
-// BalancedAccuracy returns the mean of the accuracies on the given classes, on all if
-// there are none given. Classes without samples do not count; it panics if none has any.
+// BalancedAccuracy returns the mean of the accuracies per class, over the given classes or,
+// without arguments, over all. Classes without samples do not count; it panics if no class
+// has samples.
 func (o *Outputs) BalancedAccuracy(classes ...int) float64 {
 	all := o.PerClass()
 	if len(classes) == 0 {

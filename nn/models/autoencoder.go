@@ -5,8 +5,8 @@ import (
 	"github.com/mettleml/mettle/nn"
 )
 
-// AutoEncoder makes a small code of an image and the image of the code. Its children
-// are encoder and decoder.
+// AutoEncoder maps an image to a small code and the code to an image. Its children are
+// encoder and decoder.
 type AutoEncoder struct {
 	Encoder, Decoder *nn.Sequential
 }
@@ -27,8 +27,8 @@ func (a *AutoEncoder) Walk(w *nn.Walker) {
 // parameters.
 func AutoZOOMMNIST(seed uint64) *AutoEncoder { return autoEncoder(seed, 1, 1) }
 
-// AutoZOOMCIFAR is that for [N, 3, H, W] with H and W multiples of 4; the code of a
-// 32x32 image is [3, 8, 8]. 6,406 parameters.
+// AutoZOOMCIFAR is the auto-encoder of AutoZOOM for [N, 3, H, W] with H and W multiples of
+// 4; the code of a 32x32 image is [3, 8, 8]. 6,406 parameters.
 func AutoZOOMCIFAR(seed uint64) *AutoEncoder { return autoEncoder(seed, 3, 2) }
 
 // autoEncoder halves the sides mode times.

@@ -14,15 +14,15 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// Info is what a file of weights says about its network, in its metadata. So whoever
-// opens it needs no flags to rebuild the network and to feed it.
+// Info is the description of a network in the metadata of its file. It suffices to rebuild
+// the network and to preprocess its input.
 type Info struct {
 	Model      string          // "model": a name in [All]
 	Classes    int             // "classes": 0 means the model's own number
-	ClassNames []string        // "class_names", a JSON array: one for each class, or none
-	Data       string          // "data": what it was trained on
-	Preprocess data.Preprocess // "preprocess", as JSON: from [0,1] to what the network takes
-	Accuracy   string          // "accuracy": on the test set, as it came out
+	ClassNames []string        // "class_names", a JSON array: one per class, or none
+	Data       string          // "data": the training data
+	Preprocess data.Preprocess // "preprocess", as JSON: from [0,1] to the network's input
+	Accuracy   string          // "accuracy": on the test set
 }
 
 // Spec returns the description of the model, the zero Spec if there is none.
@@ -51,9 +51,9 @@ func (i Info) Metadata() (map[string]string, error) {
 	return m, nil
 }
 
-// Save writes a network and what it is to a safetensors file, which [Open] reads, and
-// PyTorch by the names of its tensors. See [nn.SaveWith] for the options, whose metadata
-// is kept too. The file appears whole or not at all.
+// Save writes a network and its description to a safetensors file. [Open] reads it; PyTorch
+// can load it by the names of the tensors. The options are those of [nn.SaveWith]; their
+// metadata is kept too. The file is written atomically.
 func Save(path string, net nn.Tree, info Info, o nn.SaveOptions) error {
 	meta, err := info.Metadata()
 	if err != nil {
@@ -64,12 +64,11 @@ func Save(path string, net nn.Tree, info Info, o nn.SaveOptions) error {
 	return nn.SaveWith(path, net, o)
 }
 
-// Open reads a network from a file that [Save] wrote, or PyTorch with the same
-// metadata, of which only "model" must be there, or from the index of several files. See
-// [nn.Load] for names with a prefix. It is an error if the metadata do not
-// name a model of this package or the tensors are not that model's: a network whose head
-// was replaced by another kind of module is saved by [nn.SaveWith] and loaded by
-// [nn.Load].
+// Open reads a network from a file written by [Save], or by PyTorch with the same metadata,
+// or from the index of sharded files. Of the metadata only "model" is required. See
+// [nn.Load] for names with a prefix. It is an error if the metadata do not name a model of
+// this package or the tensors do not fit that model. For a network with another kind of
+// head use [nn.SaveWith] and [nn.Load].
 func Open(path string) (nn.Module, Info, error) {
 	s, err := tensor.OpenSafetensors(path)
 	if err != nil {
@@ -79,7 +78,7 @@ func Open(path string) (nn.Module, Info, error) {
 	return read(s)
 }
 
-// Read is [Open] for what need not be a file: size bytes in the safetensors format.
+// Read is [Open] from size bytes of r in the safetensors format.
 func Read(r io.ReaderAt, size int64) (nn.Module, Info, error) {
 	s, err := tensor.NewSafetensors(r, size)
 	if err != nil {

@@ -9,11 +9,11 @@ import (
 )
 
 // FlowResNet18 is the temporal stream of a two-stream network (Simonyan and Zisserman,
-// 2014; Wang et al., 2016) as a [ResNet18]: it takes so many fields of optical flow [N, 2,
-// frames, H, W], horizontal and vertical, as channels of one image: first all horizontal
-// ones, then all vertical. frames of 0 means 10, classes of 0 means 101. [Inflate] with
-// CrossModal puts weights of a ResNet18 for RGB into it. The logits of both streams are
-// averaged, with weights as one likes. 11,281,637 parameters. It panics at a negative number of frames.
+// 2014; Wang et al., 2016) as a [ResNet18]: it takes the given number of optical flow
+// fields, [N, 2, frames, H, W], as channels of one image: first all horizontal components,
+// then all vertical ones. 0 frames means 10, and 0 classes means 101. [Inflate] with option
+// CrossModal converts weights of a ResNet18 for RGB. Average the logits of both streams.
+// 11,281,637 parameters. It panics at a negative number of frames.
 func FlowResNet18(seed uint64, frames, classes int) *nn.Classifier {
 	if frames < 0 {
 		tensor.Panic("models.FlowResNet18", fmt.Sprintf("%d frames", frames))

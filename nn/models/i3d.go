@@ -7,13 +7,13 @@ import (
 
 // I3D is the Inception network with all kernels inflated (Carreira and Zisserman, "Quo
 // vadis, action recognition?", 2017): 12,697,264 parameters with 400 classes and 1024
-// features. The paper feeds it [N, 3, 64, 224, 224]; other sizes will do, from 8 frames of 32
-// pixels. Where a stride does not divide a size, padding is TensorFlow's, as in the paper's
-// weights. Layers have the names of the usual PyTorch version, Conv3d_1a_7x7 and so on,
-// and stages those of its end points.
+// features. The paper's input is [N, 3, 64, 224, 224]; it takes other sizes from 8 frames
+// of 32x32 pixels on. Where a stride does not divide a size, padding is TensorFlow's, as in
+// the paper's weights. Layers have the names of the common PyTorch port, Conv3d_1a_7x7 and
+// so on, and stages those of its end points.
 func I3D(seed uint64, classes int) *nn.Classifier { return inceptionI3D(seed, 3, or(classes, 400)) }
 
-// I3DFlow is [I3D] for optical flow [N, 2, T, H, W], the second stream of the paper's:
+// I3DFlow is [I3D] for optical flow [N, 2, T, H, W], the second stream of the paper:
 // 12,675,312 parameters with 400 classes.
 func I3DFlow(seed uint64, classes int) *nn.Classifier {
 	return inceptionI3D(seed, 2, or(classes, 400))

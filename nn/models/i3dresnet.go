@@ -6,13 +6,13 @@ import (
 	"github.com/mettleml/mettle/nn"
 )
 
-// I3DResNet50 is [ResNet50] inflated for clips, in the style 3-1-1: every second
-// bottleneck begins with a convolution over 3 frames and one position, and the others
-// see one frame. It is the I3D of the Motion-Excited Sampler's experiments, whose code
-// takes GluonCV's i3d_resnet50_v1. The first convolution is 5x7x7 with stride 2, two
-// poolings halve the time again; so clips have 8 frames or more: [N, 3, 32, 224, 224] in
-// the experiments. 28,043,472 parameters with 400 classes, 2048 features. Names are those
-// of [ResNet50], whose weights [Inflate] puts into it.
+// I3DResNet50 is [ResNet50] inflated for clips, in the style 3-1-1: every second bottleneck
+// begins with a convolution over 3 frames and one position, and the others see one frame.
+// It is the I3D of the Motion-Excited Sampler's experiments (GluonCV's i3d_resnet50_v1).
+// The first convolution is 5x7x7 with stride 2, and two poolings halve the time again, so
+// clips need at least 8 frames. The experiments use [N, 3, 32, 224, 224]. 28,043,472
+// parameters with 400 classes, 2048 features. Its names are those of [ResNet50]; [Inflate]
+// converts [ResNet50]'s weights.
 func I3DResNet50(seed uint64, classes int) *nn.Classifier {
 	r := newRand(seed)
 	conv1 := conv3D(r, 3, 64, [3]int{5, 7, 7}, [3]int{2, 2, 2})

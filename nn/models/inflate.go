@@ -8,28 +8,28 @@ import (
 	"github.com/mettleml/mettle/nn"
 )
 
-// InflateOptions say how [Inflate] makes weights for clips of weights for images.
+// InflateOptions are the options of [Inflate].
 type InflateOptions struct {
 	// Rename maps a name in the network for clips to one in the network for images; nil
-	// leaves names alone. [ImageName] is that of [R3D18].
+	// means the same names. [ImageName] is the one for [R3D18].
 	Rename func(name string) string
 
-	// Centre puts the whole weight into the middle of the time axis. The default divides
-	// it among all frames, as Carreira and Zisserman (2017) do. Either way a clip that
-	// stands still has the responses of its image.
+	// Centre puts the whole weight into the middle of the time axis. The default divides it
+	// among all frames, as Carreira and Zisserman (2017) do. Either way a constant clip has
+	// the responses of its image.
 	Centre bool
 
-	// CrossModal lets the numbers of input channels differ: each channel gets the mean of
-	// all, as Wang et al. (2016) make a network for flow of one for RGB.
+	// CrossModal allows different numbers of input channels: each channel gets the mean
+	// over all channels, as Wang et al. (2016) convert RGB networks to flow.
 	CrossModal bool
 }
 
-// Inflate copies the parameters, buffers and counters of src, a network for images, to
-// dst, one for clips. Where a weight of dst has a time axis that src's has not, [out, in,
-// T, H, W] of [out, in, H, W], it is repeated along it: see [InflateOptions]. It is an
-// error, and dst is unchanged, if src lacks something that dst has or a shape does not
-// fit; src may have more. So Inflate(net.Backbone, image.Backbone, ...) leaves the head,
-// whose classes mostly differ.
+// Inflate copies the parameters, buffers and counters of src, a network for images, to dst,
+// one for clips. Where a weight of dst, [out, in, T, H, W], has a time axis and that of
+// src, [out, in, H, W], has none, the weight is spread along it: see [InflateOptions]. It
+// is an error, and dst is unchanged, if src lacks a name of dst or a shape does not fit;
+// src may have more names. Inflate(net.Backbone, image.Backbone, ...) leaves out the head,
+// because its classes usually differ.
 func Inflate(dst, src nn.Tree, o InflateOptions) error {
 	from := map[string]nn.Entry{}
 	for e := range nn.State(src) {

@@ -12,8 +12,8 @@ type metaLayer struct {
 	padding                 int
 }
 
-// MetaAttackerMNIST is the auto-encoder of the meta attack for [N, 1, 28, 28], which
-// predicts the gradient of the attack's loss to the image: 136,081 parameters.
+// MetaAttackerMNIST is the auto-encoder of the meta attack for [N, 1, 28, 28]: 136,081
+// parameters. It predicts the gradient of the attack's loss with respect to the image.
 //
 // Each convolution but the last is followed by a ReLU and then by batch
 // normalisation, which always uses the statistics of the batch, even of a single

@@ -92,8 +92,8 @@ func Net3(seed uint64, classes int) *nn.Classifier {
 		stage(18432, flat))
 }
 
-// Net4 has two convolutions with tanh; it is the network attacked. 281,290
-// parameters, 128 features.
+// Net4 has two convolutions with tanh: 281,290 parameters, 128 features. It is the victim
+// of the MNIST experiments.
 func Net4(seed uint64, classes int) *nn.Classifier {
 	r := newRand(seed)
 	return numbered(r, classes,

@@ -1,13 +1,14 @@
-// Package models has the named networks of the library, randomly initialised from a
-// seed: the MNIST classifiers and the auto-encoders of the meta attack, those of
-// AutoZOOM, residual networks for CIFAR and ImageNet, and VGG with batch normalisation; and
-// for clips C3D, I3D, residual networks with 3-D convolutions, and temporal segment networks
-// ([TSN]) over any network for images. [All] lists them with their input, parameter count and
-// multiply-adds. [Inflate] makes weights for clips of weights for images.
+// Package models has the named networks of the library, randomly initialised from a seed.
+// For images these are the MNIST classifiers and the auto-encoders of the meta attack, the
+// auto-encoders of AutoZOOM, residual networks for CIFAR and ImageNet, and VGG with batch
+// normalisation. For clips there are C3D, I3D, residual networks with 3-D convolutions, and
+// temporal segment networks ([TSN]) over any network for images. [All] lists them with
+// their input, parameter count and multiply-adds. [Inflate] converts weights for images
+// into weights for clips.
 //
-// Classifiers return logits and take pixels as their preprocessing left them; none
-// normalises its input. All are of type [nn.Classifier]: features, feature maps and
-// stages are had from the Backbone, and another Head serves other classes.
+// Classifiers take preprocessed pixels and return logits; none normalises its input. All
+// are of type [nn.Classifier]: field Backbone gives features, feature maps and stages, and
+// field Head can be replaced for other classes.
 package models
 
 import (
@@ -20,13 +21,13 @@ import (
 
 // A Spec describes a network.
 type Spec struct {
-	Name         string // as on a command line
-	Input        []int  // of one example: [C, H, W], of a clip [C, T, H, W]
-	Classes      int    // that Params and MultiplyAdds are for; 0 for an auto-encoder
+	Name         string // as given on a command line
+	Input        []int  // shape of one example: [C, H, W], or [C, T, H, W] for a clip
+	Classes      int    // for which Params and MultiplyAdds hold; 0 for an auto-encoder
 	Params       int
-	MultiplyAdds int64 // of one example, in convolutions and matrix products
+	MultiplyAdds int64 // per example, in convolutions and matrix products
 
-	// New returns the network with so many classes; 0 means Classes.
+	// New returns the network with the given number of classes; 0 means Classes.
 	New func(seed uint64, classes int) nn.Module
 }
 
@@ -102,8 +103,8 @@ func tsn(f func(seed uint64, classes int) *nn.Classifier) func(uint64, int) nn.M
 	return func(seed uint64, classes int) nn.Module { return TSN(f(seed, classes)) }
 }
 
-// Classifier returns the network with so many classes; 0 means Classes. It is an error
-// if the network is no classifier.
+// Classifier returns the network with the given number of classes; 0 means Classes. It is
+// an error if the network is not a classifier.
 func (s Spec) Classifier(seed uint64, classes int) (*nn.Classifier, error) {
 	if c, ok := s.New(seed, classes).(*nn.Classifier); ok {
 		return c, nil
@@ -111,7 +112,7 @@ func (s Spec) Classifier(seed uint64, classes int) (*nn.Classifier, error) {
 	return nil, fmt.Errorf("models: %s is no classifier", s.Name)
 }
 
-// Find returns the network called name. It is not ok if there is none.
+// Find returns the description of the network called name; ok is false if there is none.
 func Find(name string) (s Spec, ok bool) {
 	i := slices.IndexFunc(All, func(s Spec) bool { return s.Name == name })
 	if i < 0 {

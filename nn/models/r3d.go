@@ -27,22 +27,22 @@ func MC318(seed uint64, classes int) *nn.Classifier {
 	return videoResNet(seed, 64, volume, [4]factor{cubic, flat2D, flat2D, flat2D}, or(classes, 400))
 }
 
-// R2Plus1D18 has a 1x3x3 convolution followed by a 3x1x1 convolution in the place of
-// each of 3x3x3: 31,505,325 parameters with 400 classes.
+// R2Plus1D18 has a 1x3x3 and a 3x1x1 convolution in place of each 3x3x3 one: 31,505,325
+// parameters with 400 classes.
 func R2Plus1D18(seed uint64, classes int) *nn.Classifier {
 	return videoResNet(seed, 64, split, [4]factor{split, split, split, split}, or(classes, 400))
 }
 
-// R3D18Small is [R3D18] with a quarter of the channels, 16 to 128, and a stem of 3x5x5
-// with stride 1x2x2 and a maximum pooling of space, for clips of 64 pixels or more:
-// 2,077,173 parameters with 5 classes, which 0 means.
+// R3D18Small is [R3D18] with a quarter of the channels, 16 to 128, and a stem of 3x5x5 with
+// stride 1x2x2 and a spatial maximum pooling, for clips of 64 pixels or more: 2,077,173
+// parameters with 5 classes, which 0 means.
 func R3D18Small(seed uint64, classes int) *nn.Classifier {
 	return videoResNet(seed, 16, smallVolume, [4]factor{cubic, cubic, cubic, cubic}, or(classes, 5))
 }
 
-// TSN18Small is [TSN] over what [R3D18Small] is for images: 701,589 parameters with 5
-// classes, which 0 means. [Inflate] makes weights of the one from those of the other:
-// its names become those of R3D18Small by [ImageName].
+// TSN18Small is [TSN] over the counterpart of [R3D18Small] for images: 701,589 parameters
+// with 5 classes, which 0 means. [Inflate] with [ImageName] converts its weights into
+// weights of [R3D18Small].
 func TSN18Small(seed uint64, classes int) *nn.Classifier {
 	r := newRand(seed)
 	conv1 := nn.NewConv2D(nil, 3, 16, 5, nn.ConvOptions{Stride: 2, Padding: 2, NoBias: true})

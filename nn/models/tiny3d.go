@@ -15,8 +15,8 @@ func Tiny3D(seed uint64, classes int) *nn.Classifier {
 }
 
 // TinyFlow is [Tiny3D] for optical flow [N, 2, T, H, W], the horizontal and the vertical
-// displacement in pixels from each frame to the next: the temporal stream of a two-stream
-// network (Simonyan and Zisserman, 2014) in small. 18,154 parameters with 10 classes.
+// displacement in pixels from each frame to the next: a small temporal stream of a
+// two-stream network (Simonyan and Zisserman, 2014). 18,154 parameters with 10 classes.
 func TinyFlow(seed uint64, classes int) *nn.Classifier {
 	return tiny(seed, 2, cubic, or(classes, 10))
 }
@@ -26,8 +26,8 @@ func Tiny2Plus1D(seed uint64, classes int) *nn.Classifier {
 	return tiny(seed, 3, split, or(classes, 10))
 }
 
-// TinyTSN is [TSN] over a network for images that is as [Tiny3D], but for convolutions
-// of 3x3: it sees frames and no motion. 6,418 parameters.
+// TinyTSN is [TSN] over a counterpart of [Tiny3D] with 3x3 convolutions: it sees frames and
+// no motion. 6,418 parameters.
 func TinyTSN(seed uint64, classes int) *nn.Classifier {
 	r := newRand(seed)
 	b := &nn.Backbone{}

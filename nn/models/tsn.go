@@ -5,14 +5,14 @@ import (
 	"github.com/mettleml/mettle/nn"
 )
 
-// TSN makes a temporal segment network (Wang et al., 2016) of a network for images: every
-// frame of a clip [N, C, T, H, W] goes through net, and features are the means over
-// frames. With a head that is affine, as [nn.Linear] is, the logits are so the means of
-// the frames' logits, which is the average consensus of the paper. The order of frames
-// has no influence, and T is free: the paper trains with 3 segments and tests with more.
+// TSN makes a temporal segment network (Wang et al., 2016) from a network for images: every
+// frame of a clip [N, C, T, H, W] goes through net, and features are the means over frames.
+// With an affine head, such as [nn.Linear], the logits are the means of the frames' logits,
+// the paper's average consensus. The order of the frames does not matter, and T is
+// arbitrary: the paper trains with 3 segments and tests with more.
 //
-// The result shares the parameters of net and has their names, so that weights for images
-// load. Its stages are those of net, and make [N, T, C, ...].
+// The result shares the parameters of net and has their names, so it loads weights for
+// images. Its stages are those of net, with outputs [N, T, C, ...].
 func TSN(net *nn.Classifier) *nn.Classifier {
 	b := &nn.Backbone{Pool: net.Backbone.Pool}
 	for i, s := range net.Backbone.Stages {

@@ -12,9 +12,9 @@ import (
 // block1 to block5, end with a pooling each; their layers are numbered through, as
 // features.0 and so on. The head is called classifier.
 
-// VGG11 takes images of size 32 or 64 (any multiple of 32) and has 9,231,114
-// parameters with 10 classes at 32. classes of 0 means 10, 200 for size 64, here and
-// in [VGG13], [VGG16] and [VGG19]. It panics if size is not a positive multiple of 32.
+// VGG11 takes images of size 32 or 64 (any multiple of 32) and has 9,231,114 parameters
+// with 10 classes at 32. 0 classes means 10, or 200 for size 64, here and in [VGG13],
+// [VGG16] and [VGG19]. It panics if size is not a positive multiple of 32.
 func VGG11(seed uint64, size, classes int) *nn.Classifier {
 	return newVGG(seed, size, classes, []int{1, 1, 2, 2, 2})
 }

@@ -13,29 +13,29 @@ import (
 type Buffers uint8
 
 const (
-	// CopyBuffers sets them to the network's, which are averages themselves.
+	// CopyBuffers copies the network's, which are averages already.
 	CopyBuffers Buffers = iota
 
-	// AverageBuffers averages them as it does parameters. Counters are copied.
+	// AverageBuffers averages them like parameters. Counters are copied.
 	AverageBuffers
 
-	// OwnBuffers leaves them alone: the average gathers statistics of its own by
-	// forward passes in Training mode, as the key encoder of MoCo does.
+	// OwnBuffers does not change them: forward passes of the average in Training mode
+	// update them, as in MoCo's key encoder.
 	OwnBuffers
 )
 
 // EMAOptions are the settings of [EMA].
 type EMAOptions struct {
-	Decay   float64 // the weight of the old, in [0,1]: 0 copies, 1 keeps
+	Decay   float64 // weight of the old average, in [0,1]: 0 copies, 1 changes nothing
 	Buffers Buffers
 }
 
-// An EMA keeps an exponential moving average of a network's parameters in a copy of
-// it: the slow teacher of self-supervised methods, or smoother weights for
-// evaluation. It is the tree of its Model, for checkpoints.
+// An EMA keeps an exponential moving average of a network's parameters in a copy of the
+// network: the slow teacher of self-supervised methods, or smoother weights for evaluation.
+// As an nn.Tree it names the contents of Model.
 type EMA[M nn.Tree] struct {
 	Model M       // the average; its parameters are frozen
-	Decay float64 // may be changed between updates, as by a schedule
+	Decay float64 // may change between updates, for a schedule
 
 	buffers Buffers
 	pairs   []averaged
@@ -45,8 +45,8 @@ type EMA[M nn.Tree] struct {
 type averaged struct{ average, source nn.Entry }
 
 // NewEMA returns an average that begins as a copy of model ([nn.Clone]). It panics if the
-// decay is not in [0,1]. The average follows the parameters that model has now: one that
-// is replaced later, with a new head for example, needs a new EMA.
+// decay is not in [0,1]. The average follows the parameters that model has now: if one is
+// replaced later, for example by a new head, make a new EMA.
 func NewEMA[M nn.Tree](model M, o EMAOptions) *EMA[M] {
 	e := &EMA[M]{Model: nn.Clone(model), Decay: o.Decay, buffers: o.Buffers}
 	e.check()
@@ -78,8 +78,8 @@ func (e *EMA[M]) check() {
 	}
 }
 
-// Update moves the average towards the model: parameters by a = Decay·a +
-// (1-Decay)·p, and buffers as the options say. It panics if Decay is not in [0,1].
+// Update moves the average a of each parameter p to Decay·a + (1-Decay)·p, and updates
+// buffers as option Buffers says. It panics if Decay is not in [0,1].
 func (e *EMA[M]) Update() {
 	e.check()
 	for _, p := range e.pairs {
@@ -107,5 +107,5 @@ func (e *EMA[M]) move(v, src []float32) {
 	}
 }
 
-// Walk names what the average holds, as Model does.
+// Walk names the contents of Model.
 func (e *EMA[M]) Walk(w *nn.Walker) { e.Model.Walk(w) }

@@ -11,24 +11,24 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// Joined are several optimisers that step as one: see [Join].
+// A Joined is several optimisers that step as one: see [Join].
 type Joined struct {
 	list  []Optimizer
 	share []float64 // of the first one's learning rate
 }
 
-// Join returns an optimiser that steps all of the given ones, or none: its Step looks
-// at every gradient first. It serves groups of parameters with options of their own,
-// such as no weight decay for biases and normalisations:
+// Join returns an optimiser that steps all given ones, or none if a gradient is not finite.
+// It is for groups of parameters with different options, such as no weight decay for biases
+// and normalisations:
 //
 //	weights, others := optim.ByDecay(nn.Params(model))
 //	opt := optim.Join(
 //		optim.NewSGD(weights, optim.SGDOptions{LR: 0.1, Momentum: 0.9, WeightDecay: 5e-4}),
 //		optim.NewSGD(others, optim.SGDOptions{LR: 0.1, Momentum: 0.9}))
 //
-// Its learning rate is the first one's, and SetLR keeps the proportions that the
-// others' rates have to it at the time of Join. It panics if there is no optimiser, the
-// first rate is 0 while another is not, or two of this package update one parameter.
+// Its learning rate is the first one's. SetLR keeps the ratios of the other rates to it as
+// they are at the time of Join. It panics if there is no optimiser, the first rate is 0
+// while another is not, or two of this package update one parameter.
 func Join(list ...Optimizer) *Joined {
 	const op = "optim.Join"
 	if len(list) == 0 {
@@ -107,8 +107,8 @@ func (j *Joined) Walk(w *nn.Walker) {
 	}
 }
 
-// ByDecay divides parameters into those that weight decay is meant for, with two axes
-// or more, and the rest: biases, and the weights of normalisations.
+// ByDecay divides parameters into weights with two axes or more, for weight decay, and
+// others: biases and the weights of normalisations.
 func ByDecay(params []*autograd.Param) (weights, others []*autograd.Param) {
 	for _, p := range params {
 		if len(p.Shape()) >= 2 {

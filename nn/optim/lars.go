@@ -15,22 +15,22 @@ type LARSOptions struct {
 	LR          float64
 	Momentum    float64 // 0 means 0.9
 	WeightDecay float64
-	Trust       float64 // the part of a weight's norm that a step may have at rate 1; 0 means 0.001
+	Trust       float64 // length of a step at learning rate 1, as a share of the weight's norm; 0 means 0.001
 
-	// All scales and decays biases and normalisations too. By default these, the
-	// parameters with fewer than two axes, take steps of plain SGD with momentum and
-	// no decay, as SimCLR and BYOL have it.
+	// All also scales and decays biases and normalisations, the parameters with fewer than
+	// two axes. By default these take steps of SGD with momentum and without decay, as in
+	// SimCLR and BYOL.
 	All bool
 }
 
-// LARS is SGD with momentum whose step for each tensor is in proportion to the tensor's
-// norm, for large batches (You, Gitman and Ginsburg, "Large batch training of
-// convolutional networks", 2017). With d = g + WeightDecay·p for the gradient g of the
-// parameter p, the velocity v becomes Momentum·v + r·d, where
+// LARS is SGD with momentum for large batches: the step of each tensor is proportional to
+// the tensor's norm (You, Gitman and Ginsburg, "Large batch training of convolutional
+// networks", 2017). With d = g + WeightDecay·p for the gradient g of the parameter p, the
+// velocity v becomes Momentum·v + r·d, where
 //
 //	r = Trust·|p| / (|g| + WeightDecay·|p|)
 //
-// or 1 if |p| or |g| is 0, and p loses LR·v.
+// or 1 if |p| or |g| is 0. LR·v is subtracted from p.
 type LARS struct {
 	base
 	o        LARSOptions

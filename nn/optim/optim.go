@@ -1,16 +1,15 @@
 // Package optim updates parameters: [SGD], [Adam] and AdamW with PyTorch's exact rules,
 // [LARS], learning-rate schedules, gradient clipping and moving averages of weights
-// ([EMA]). [Join] makes one optimiser of several, for groups of parameters.
+// ([EMA]). [Join] combines several optimisers into one, for groups of parameters.
 //
-// An optimiser belongs to a fixed list of parameters. A step takes the gradients
-// that a tape returned and skips parameters without one, as PyTorch does where grad
-// is None:
+// An optimiser belongs to a fixed list of parameters. A step takes a tape's gradients and
+// skips parameters without one, as PyTorch does where grad is None:
 //
 //	opt := optim.NewSGD(nn.Params(model), optim.SGDOptions{LR: 0.01, Momentum: 0.9})
 //	if err := opt.Step(tape.Gradients(loss)); err != nil { ... }
 //
-// Its state is a [nn.Tree], so [nn.Save] and [nn.Load] store it, and a run that
-// restores network, optimiser and step continues bit for bit.
+// Its state is an [nn.Tree], so [nn.Save] and [nn.Load] store it. A run that restores the
+// network, the optimiser and the step continues bit for bit.
 package optim
 
 import (
@@ -24,11 +23,11 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// ErrNotFinite is wrapped by the error of a Step whose gradients hold NaN or an
-// infinity: the run has diverged. The step changes nothing.
+// ErrNotFinite is wrapped by the error of a Step with a gradient that is NaN or infinite:
+// the training has diverged. Such a step changes nothing.
 var ErrNotFinite = errors.New("a gradient is not finite")
 
-// An Optimizer updates the parameters it was made for.
+// An Optimizer updates a fixed list of parameters.
 type Optimizer interface {
 	nn.Tree // its state
 
@@ -119,8 +118,8 @@ func (b *base) moments() []*tensor.Tensor {
 	return m
 }
 
-// ClipNorm scales all gradients by one factor so that their Euclidean norm, taken as
-// one vector, is at most limit, and returns the norm they had.
+// ClipNorm scales all gradients by one factor so that their joint Euclidean norm is at most
+// limit. It returns the norm before scaling.
 func ClipNorm(g *autograd.Gradients, limit float64) float64 {
 	norm := g.Norm()
 	if norm > limit {

@@ -7,17 +7,17 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Schedule gives the learning rate at a time counted in steps or epochs, as the
-// caller counts. It has no state, so an interrupted run needs none restored:
+// A Schedule returns the learning rate at time t. The caller counts time in steps or in
+// epochs. A schedule has no state to save:
 //
 //	opt.SetLR(schedule(epoch))
 type Schedule func(t int) float64
 
-// Constant is one learning rate for ever.
+// Constant returns lr at all times.
 func Constant(lr float64) Schedule { return func(int) float64 { return lr } }
 
-// Step multiplies the rate by gamma every so many units of time. It panics unless
-// every is positive.
+// Step begins with lr and multiplies the rate by gamma after each period of length every.
+// It panics unless every is positive.
 func Step(lr float64, every int, gamma float64) Schedule {
 	if every < 1 {
 		tensor.Panic("optim.Step", fmt.Sprintf("every %d units of time", every))
@@ -25,7 +25,7 @@ func Step(lr float64, every int, gamma float64) Schedule {
 	return func(t int) float64 { return lr * math.Pow(gamma, float64(t/every)) }
 }
 
-// MultiStep multiplies the rate by gamma at each of the given times.
+// MultiStep begins with lr and multiplies the rate by gamma at each of the given times.
 func MultiStep(lr float64, gamma float64, at ...int) Schedule {
 	return func(t int) float64 {
 		rate := lr
@@ -49,11 +49,10 @@ func Cosine(lr, end float64, total int) Schedule {
 	}
 }
 
-// OneCycle rises from a twenty-fifth of lr to lr over the first 0.3 of total steps, and then
-// falls to a 250,000th, both along half a cosine (Smith and Topin, 2019, with the choices
-// of PyTorch's OneCycleLR, which cycles the momentum too; this does not). It stays at its
-// end. It is what trains a network fast when there are few epochs. It panics unless total is
-// at least 4.
+// OneCycle rises from lr/25 to lr over the first 0.3 of total steps, and then falls to
+// lr/250,000, both along half a cosine, and stays there (Smith and Topin, 2019, with the
+// defaults of PyTorch's OneCycleLR). Unlike PyTorch's it does not change the momentum. It
+// is a good choice for training in few epochs. It panics unless total is at least 4.
 func OneCycle(lr float64, total int) Schedule {
 	if total < 4 {
 		tensor.Panic("optim.OneCycle", fmt.Sprintf("%d steps; there must be 4 at least", total))

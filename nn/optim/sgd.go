@@ -14,13 +14,13 @@ type SGDOptions struct {
 	LR          float64
 	Momentum    float64
 	Dampening   float64
-	WeightDecay float64 // times the parameter is added to the gradient
+	WeightDecay float64 // this times the parameter is added to the gradient
 	Nesterov    bool
 }
 
-// SGD is stochastic gradient descent with momentum, as PyTorch defines it: the
-// velocity v becomes Momentum·v + (1-Dampening)·g, in the first step g, and the
-// parameter loses LR·v, or with Nesterov LR·(g + Momentum·v).
+// SGD is stochastic gradient descent with momentum, as PyTorch defines it: the velocity v
+// is g in the first step and then becomes Momentum·v + (1-Dampening)·g. LR·v is subtracted
+// from the parameter, or with Nesterov LR·(g + Momentum·v).
 type SGD struct {
 	base
 	o        SGDOptions

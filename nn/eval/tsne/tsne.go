@@ -1,13 +1,12 @@
-// Package tsne lays features out in the plane so that neighbours stay neighbours:
-// t-distributed stochastic neighbour embedding (van der Maaten and Hinton, "Visualizing data
-// using t-SNE", 2008), for pictures of what a network has learned.
+// Package tsne embeds features in the plane so that neighbours stay neighbours, by
+// t-distributed stochastic neighbour embedding (van der Maaten and Hinton, "Visualizing
+// data using t-SNE", 2008). It serves for pictures of what a network has learned.
 //
 //	out, err := eval.Collect(ctx, net.Backbone, test, eval.Options{})
 //	picture, err := tsne.Embed(ctx, out.Y, tsne.Options{})
 //
-// It is a package of its own because it is one idea that serves the features of any network,
-// supervised or not. Distances between clusters and their sizes mean nothing in such a
-// picture; that there are clusters does.
+// Such a picture shows which clusters there are. The sizes of the clusters and the
+// distances between them mean nothing.
 package tsne
 
 import (
@@ -19,22 +18,22 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// Options are the settings of Embed. The zero value is scikit-learn's, but for the limit of
+// Options are the settings of Embed. The defaults are scikit-learn's, except the limit for
 // exact sums.
 type Options struct {
 	Perplexity float64 `json:"perplexity,omitempty"` // the effective number of neighbours; 0 means 30
 	Iterations int     `json:"iterations,omitempty"` // 0 means 1000
-	LR         float64 `json:"lr,omitempty"`         // 0 means max(N/12, 200), of a gradient with its factor 4 left out
-	Early      int     `json:"early,omitempty"`      // iterations with exaggeration and momentum 0.5; 0 means 250
-	Exaggerate float64 `json:"exaggerate,omitempty"` // factor of attractions in them; 0 means 12
+	LR         float64 `json:"lr,omitempty"`         // 0 means max(N/12, 200), for a gradient without its factor of 4
+	Early      int     `json:"early,omitempty"`      // first iterations, with exaggeration and momentum 0.5; 0 means 250
+	Exaggerate float64 `json:"exaggerate,omitempty"` // factor on attractions in the first iterations; 0 means 12
 
 	// Theta trades accuracy for speed in the repulsive forces: a cell of points acts as one
-	// where its side is below Theta times its distance. 0 means exact sums for up to 2,000
-	// points and 0.5 for more; a negative number means exact sums for any number.
+	// point if its side is below Theta times its distance. 0 means exact sums for up to
+	// 2,000 points and 0.5 for more; a negative number means exact sums for any number.
 	Theta float64 `json:"theta,omitempty"`
 
-	// Random begins with points drawn by the seed, in place of the first two principal
-	// components, which keep the large structure.
+	// Random begins with points drawn from the seed. By default the embedding begins with
+	// the first two principal components, which keep the large structure.
 	Random bool   `json:"random,omitempty"`
 	Seed   uint64 `json:"seed"`
 }
@@ -54,16 +53,16 @@ func (o Options) withDefaults(n int) Options {
 type Result struct {
 	Y *tensor.Tensor // [N, 2]
 
-	// KL is the divergence that was minimised, of the affinities in the plane from those
-	// of the features, in nats.
+	// KL is the minimised Kullback-Leibler divergence of the affinities in the plane from
+	// those of the features, in nats.
 	KL float64
 }
 
-// Embed lays the rows of x [N, d] out in the plane. Affinities are those of the nearest
-// 3·Perplexity neighbours (van der Maaten, "Accelerating t-SNE using tree-based algorithms",
-// 2014). The result has the same bits on any number of workers. There is an error if a
-// feature is not finite, there are too few points for the perplexity, or the context ends.
-// It panics if x has another rank or an option is out of range.
+// Embed embeds the rows of x [N, d] in the plane. Affinities are those of the nearest
+// 3·Perplexity neighbours (van der Maaten, "Accelerating t-SNE using tree-based
+// algorithms", 2014). The result has the same bits on any number of workers. It is an error
+// if a feature is not finite, there are too few points for the perplexity, or the context
+// ends. It panics if x has another rank or an option is out of range.
 func Embed(ctx context.Context, x *tensor.Tensor, o Options) (*Result, error) {
 	const op = "tsne.Embed"
 	if x.Rank() != 2 || x.Dim(1) == 0 {

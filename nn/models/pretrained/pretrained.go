@@ -1,6 +1,5 @@
-// Package pretrained holds the few weights that the library ships, as float16. They
-// were made by examples/train on MNIST (see LICENSE.md beside them) and serve examples
-// and first steps; nothing depends on them.
+// Package pretrained holds a few trained networks, as float16, for examples and first
+// steps. examples/train trained them; see LICENSE.md beside them for the data.
 package pretrained
 
 import (
@@ -27,18 +26,18 @@ var tiny3D []byte
 // logits [N, 10].
 func Net4() *nn.Classifier { return load(net4, models.Net4(0, 10)) }
 
-// MetaAttackerMNIST returns a meta attacker that never saw Net4: [N, 1, 28, 28] to a
-// map of that shape. LICENSE.md says what it learned from.
+// MetaAttackerMNIST returns a meta attacker that was not trained on Net4: [N, 1, 28, 28] to
+// a map of that shape. LICENSE.md names its training data.
 func MetaAttackerMNIST() *nn.Sequential { return load(metaMNIST, models.MetaAttackerMNIST(0)) }
 
-// AutoZOOMMNIST returns the auto-encoder whose second half decodes for AutoZOOM:
-// codes [N, 1, 14, 14] to [N, 1, 28, 28].
+// AutoZOOMMNIST returns the auto-encoder whose second half is a decoder for AutoZOOM: codes
+// [N, 1, 14, 14] to [N, 1, 28, 28].
 func AutoZOOMMNIST() *models.AutoEncoder { return load(autozoomMNIST, models.AutoZOOMMNIST(0)) }
 
-// Tiny3D returns a network that tells how a digit moves, whatever digit it is and wherever
-// it is: clips [N, 3, 16, 32, 32] in [0,1] to logits [N, 8] of the motions right, left,
-// up, down, clockwise, anticlockwise, sideways and upright (to and fro). One frame tells it
-// nothing. A victim takes clips [T, C, H, W] by data.Preprocess{CTHW: true}.
+// Tiny3D returns a network that classifies how a digit moves, for any digit at any place:
+// clips [N, 3, 16, 32, 32] in [0,1] to logits [N, 8] of the motions right, left, up, down,
+// clockwise, anticlockwise, sideways and upright (to and fro). A single frame does not show
+// the motion. For a victim that takes clips [T, C, H, W], use data.Preprocess{CTHW: true}.
 func Tiny3D() *nn.Classifier { return load(tiny3D, models.Tiny3D(0, 8)) }
 
 func load[M nn.Module](b []byte, net M) M {
