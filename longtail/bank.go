@@ -9,44 +9,44 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Bank is the exemplar bank: the samples of the head classes that phase II keeps
-// (thesis, section 4.3 and figure 4.4). Its JSON is the samples' indices.
+// A Bank is the exemplar bank: the samples of the head classes that phase II keeps (thesis,
+// section 4.3 and figure 4.4). Its JSON holds the samples' indices.
 type Bank struct {
 	Rule string `json:"rule"`
 
-	// Classes are the indices of the samples of each head class, by rank, in the order in
-	// which the rule chose them. So the first few of a class are a smaller bank, except
-	// under [KMedoids].
+	// Classes are the indices of the samples of each head class, by rank, in the order of
+	// their selection. The first few of each class are a smaller bank, except under
+	// [KMedoids].
 	Classes [][]int `json:"classes"`
 }
 
-// BankOptions say how a bank is filled. The zero value herds as many samples of each head
-// class as the largest tail class has, so that phase II sees classes of nearly one size;
-// this number is our choice, for the thesis's is not known.
+// BankOptions say how to fill a bank. The zero value herds as many samples per head class
+// as the largest tail class has, so that phase II has classes of similar size. This number
+// is our choice; the thesis's is not known.
 type BankOptions struct {
 	Rule     Rule // nil means Herd{}
-	PerClass int  // samples of each class; 0 means as many as the largest tail class has
-	Total    int  // if not 0, at most so many in all, and the same number for each class
+	PerClass int  // samples per class; 0 means as many as the largest tail class has
+	Total    int  // if not 0, the largest number of samples in all, with the same number per class
 
 	// Whole takes all samples of a class that has fewer than PerClass. Without it such a
 	// class is an error.
 	Whole bool
 
-	// Raw gives the rule features as they are. By default each is divided by its length.
+	// Raw passes features to the rule unchanged. By default each is divided by its length.
 	Raw bool
 
 	Seed uint64 // of rules that draw
 }
 
-// NewBank fills a bank from the features of the training set, [N, d], as the backbone of
-// phase I makes them in eval mode without random transforms:
+// NewBank fills a bank from the features of the training set, [N, d], from the backbone of
+// phase I in eval mode without random transforms:
 //
 //	features, err := eval.Collect(ctx, net.Backbone, split.Ranked(train), eval.Options{})
 //	bank, err := longtail.NewBank(features, split, longtail.BankOptions{})
 //
-// Labels are ranks; samples of the tail do not count. There is an error if a class has
-// fewer samples than asked for, or none. It panics if an option is negative, a label is
-// not a rank of the split, or the rule does not select as many rows as it is asked for.
+// Labels are ranks; samples of the tail do not count. It is an error if a class has no
+// samples, or fewer than the options ask for. It panics if an option is negative, a label
+// is not a rank of the split, or the rule does not select the requested number of rows.
 func NewBank(features *eval.Outputs, s *Split, o BankOptions) (*Bank, error) {
 	const op = "longtail.NewBank"
 	if o.PerClass < 0 || o.Total < 0 {
@@ -143,8 +143,8 @@ func (b *Bank) Indices() []int {
 	return list
 }
 
-// Prefix returns the bank of the first m samples of each class, or of all that it has. It
-// panics if m is negative.
+// Prefix returns the bank of the first m samples of each class, or of all if it has fewer.
+// It panics if m is negative.
 func (b *Bank) Prefix(m int) *Bank {
 	if m < 0 {
 		tensor.Panic("longtail.Bank.Prefix", fmt.Sprintf("%d samples", m))
@@ -156,9 +156,8 @@ func (b *Bank) Prefix(m int) *Bank {
 	return p
 }
 
-// A HalfSet is a data set that keeps its samples in half precision, so that a bank outlives
-// the data that it was chosen from in half the memory. Pixels of 8 bits come back as they
-// were.
+// A HalfSet is a data set that keeps its samples in half precision, such as a bank without
+// the rest of its data set. Pixels of 8 bits are kept exactly.
 type HalfSet struct {
 	samples *tensor.Half
 	labels  []int
@@ -166,7 +165,7 @@ type HalfSet struct {
 	classes int
 }
 
-// NewHalfSet reads all samples of d. There is an error if one cannot be read.
+// NewHalfSet reads all samples of d. It is an error if one cannot be read.
 func NewHalfSet(d data.Dataset) (*HalfSet, error) {
 	h := &HalfSet{samples: tensor.NewHalf(append([]int{d.Len()}, d.Shape()...)...), shape: d.Shape(), classes: d.Classes()}
 	x := tensor.New(d.Shape()...)
@@ -191,14 +190,14 @@ func (h *HalfSet) Read(i int, dst *tensor.Tensor) error {
 	return nil
 }
 
-// HeadAccuracies compare two networks on the head classes of a test set: one that was
-// trained on these alone (Model-head) and one that was trained on all (Model-all; thesis,
-// table 4.1). A network that chooses among fewer classes has it easier, so Model-all is
-// measured in both ways; the fair comparison is of ModelHead and ModelAllMasked.
+// HeadAccuracies compare two networks on the head classes of a test set: one trained on
+// these alone (Model-head) and one trained on all (Model-all; thesis, table 4.1). A choice
+// among fewer classes is easier, so Model-all is measured in both ways. The fair comparison
+// is between ModelHead and ModelAllMasked.
 type HeadAccuracies struct {
 	ModelHead      float64 `json:"model_head"`
-	ModelAll       float64 `json:"model_all"`        // it chooses among all classes
-	ModelAllMasked float64 `json:"model_all_masked"` // it chooses among the head classes
+	ModelAll       float64 `json:"model_all"`        // predicts among all classes
+	ModelAllMasked float64 `json:"model_all_masked"` // predicts among the head classes
 }
 
 // CompareHead measures outputs of both networks: of Model-head on [Split.Head] of the test

@@ -20,24 +20,24 @@ func Cumulative(epoch, epochs int) float64 {
 	return 1 - t*t
 }
 
-// BBN is the loss of the bilateral-branch network of Zhou et al. (2020). One branch sees
-// samples as they come ([Instance]), the other as the reversed sampler draws them
-// ([Reversed]); the logits are mixed, and the attention passes from the first to the
+// BBN is the loss of the bilateral-branch network of Zhou et al. (2020). One branch gets
+// samples from the usual sampler ([Instance]), the other from the reversed sampler
+// ([Reversed]). The logits are mixed, and the weight moves from the first branch to the
 // second:
 //
 //	z = α·z1 + (1-α)·z2,   L = α·loss(z, y1) + (1-α)·loss(z, y2)
 //
-// with α of [Cumulative]. The network is a [Branched] of two; both batches pass through
-// the trunk, one after the other. Prediction is by α = 1/2, the mean of both. A step is
+// with α from [Cumulative]. The network is a [Branched] with two branches. Both batches
+// pass through the trunk, one after the other. Prediction uses α = 1/2. A step is
 //
 //	z1 := net.Branch(0).Forward(tape.Input(usual.X))
 //	z2 := net.Branch(1).Forward(tape.Input(reversed.X))
 //	loss := longtail.BBN(nn.CrossEntropy, longtail.Cumulative(epoch, epochs), z1, usual.Y, z2, reversed.Y)
 //
 // The loss is the paper's; the authors' program doubles z. For CIFAR-LT they train for 200
-// epochs with batches of 128, by SGD with momentum 0.9 and weight decay 2e-4. The rate is
-// 0.1 after a warm-up of 5 epochs, and is multiplied by 0.01 at epochs 120 and 160. An
-// epoch takes two passes per sample. BBN panics if α is not in [0, 1] or the batches
+// epochs with batches of 128, by SGD with momentum 0.9 and weight decay 2e-4. The learning
+// rate is 0.1 after a warm-up of 5 epochs, and is multiplied by 0.01 at epochs 120 and 160.
+// An epoch takes two passes per sample. BBN panics if α is not in [0, 1] or the batches
 // differ in size.
 func BBN(loss Loss, alpha float64, z1 autograd.Var, y1 []int, z2 autograd.Var, y2 []int) autograd.Var {
 	const op = "longtail.BBN"

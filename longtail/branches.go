@@ -13,28 +13,28 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Branched is a network whose early stages, the trunk, serve several branches, each with
-// late stages, a pooling and a head of its own: the two of [BBN], the experts of [RIDE].
-// As a module it returns the mean of the branches' logits, which is how both predict. In a
-// state the trunk's names begin with "trunk", those of the branches with "branch0",
-// "branch1" and so on.
+// A Branched is a network with shared early stages, the trunk, and several branches, each
+// with late stages, a pooling and a head of its own: the two branches of [BBN], the experts
+// of [RIDE]. As a module it returns the mean of the branches' logits, which is the
+// prediction of both methods. In a state the trunk's names begin with "trunk", those of the
+// branches with "branch0", "branch1" and so on.
 type Branched struct {
-	Trunk    *nn.Backbone // its pooling changes nothing
+	Trunk    *nn.Backbone // its pooling is the identity
 	Branches []*nn.Classifier
 }
 
-// A ForkPoint says where branches part from the trunk: after the named stage or, with
-// Blocks, after that many of its blocks. A stage can be cut if its module is an
-// nn.Sequential, as in the residual networks of package models.
+// A ForkPoint says where the branches begin: after the named stage or, with Blocks, after
+// that number of its blocks. Blocks needs a stage whose module is an nn.Sequential, as in
+// the residual networks of package models.
 type ForkPoint struct {
 	Stage  string
 	Blocks int // 0 means all
 }
 
-// Fork makes one network of several with the same architecture: the trunk is the first
-// one's up to the fork, and the branches are what comes after it in each, heads included.
-// The parts are those of the networks and not copies. It panics if there are fewer than
-// two, the fork does not fit them, or they have another width there.
+// Fork combines several networks of the same architecture into one: the trunk is the first
+// network up to the fork, and the branches are the remainders of all networks after it,
+// with their heads. The parts are shared with the networks, not copied. It panics if there
+// are fewer than two networks, the fork does not fit them, or their widths differ there.
 func Fork(at ForkPoint, nets ...*nn.Classifier) *Branched {
 	const op = "longtail.Fork"
 	if len(nets) < 2 {
@@ -91,8 +91,8 @@ func cut(op string, b *nn.Backbone, at ForkPoint) (early, late []nn.Stage) {
 	return early, late
 }
 
-// Branch returns branch i behind the trunk: a network of the architecture that was forked,
-// with the same names in a state, which shares its parts with b.
+// Branch returns trunk and branch i as a network of the original architecture, with its
+// names in a state. It shares its parts with b.
 func (b *Branched) Branch(i int) *nn.Classifier {
 	own := b.Branches[i]
 	return &nn.Classifier{
@@ -140,8 +140,8 @@ func (b *Branched) Walk(w *nn.Walker) {
 	}
 }
 
-// BBNResNet32 is the ResNet-32 of [BBN] for [N, 3, 32, 32]: all residual blocks are shared
-// but the last, of which each of the two branches has one. classes of 0 means 10.
+// BBNResNet32 is the ResNet-32 of [BBN] for [N, 3, 32, 32]: the two branches share all
+// residual blocks but the last. 0 classes means 10.
 func BBNResNet32(seed uint64, classes int) *Branched {
 	return Fork(ForkPoint{Stage: "layer3", Blocks: 4}, models.ResNet32(seed, classes), models.ResNet32(^seed, classes))
 }
@@ -149,7 +149,7 @@ func BBNResNet32(seed uint64, classes int) *Branched {
 // RIDEResNet32 is the ResNet-32 of [RIDE] for [N, 3, 32, 32]: stem and layer1 are shared,
 // and every expert has a layer2 of 24 and a layer3 of 48 channels, three quarters of the
 // usual ones, and a [Cosine] head of scale 30. A pass takes 1.1, 1.5 and 1.8 times the
-// arithmetic of ResNet-32 with 2, 3 and 4 experts. classes of 0 means 10. It panics unless
+// arithmetic of ResNet-32 with 2, 3 and 4 experts. 0 classes means 10. It panics unless
 // there are 2 to 4 experts.
 func RIDEResNet32(seed uint64, experts, classes int) *Branched {
 	if experts < 2 || experts > 4 {

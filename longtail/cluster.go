@@ -8,8 +8,8 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// KCenter begins with the sample nearest to the mean, and then selects the one that is
-// farthest from all selected (the greedy solution of k-center; Gonzalez, 1985).
+// KCenter begins with the sample nearest to the mean, and then selects the sample farthest
+// from all selected ones (the greedy solution of k-center; Gonzalez, 1985).
 type KCenter struct{}
 
 func (KCenter) String() string { return "k-center" }
@@ -40,10 +40,10 @@ func (KCenter) Select(x *tensor.Tensor, m int, seed uint64) []int {
 	return picked
 }
 
-// KMedoids divides the class into m clusters by k-means, with k-means++ to begin (Arthur
-// and Vassilvitskii, 2007) and at most 50 rounds, and selects the sample nearest to each
-// centre, that of the largest cluster first. A prefix of a selection is not the selection
-// of a smaller m.
+// KMedoids divides the class into m clusters by k-means, with k-means++ as initialisation
+// (Arthur and Vassilvitskii, 2007) and at most 50 rounds. It selects the sample nearest to
+// each centre, the largest cluster first. A prefix of a selection is not the selection for
+// a smaller m.
 type KMedoids struct{}
 
 func (KMedoids) String() string { return "k-medoids" }

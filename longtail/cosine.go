@@ -16,11 +16,11 @@ import (
 const tiny = 1e-12
 
 // A Cosine is a classifier whose logits are Scale times the cosines of the angles between
-// features and the rows of Weight: no class gains by a long row, as the large ones of a
+// features and the rows of Weight: no class gains by a long row, as head classes of a
 // linear classifier do.
 type Cosine struct {
 	Weight *autograd.Param // [classes, in]
-	Scale  float64         // 0 means 1, which [LDAM] wants
+	Scale  float64         // 0 means 1, which [LDAM] needs
 }
 
 // NewCosine returns a classifier of scale 1. Its rows have length 1 and are drawn from
@@ -57,11 +57,11 @@ func (c *Cosine) Promises(self nn.Module) nn.Promise {
 // Walk names weight.
 func (c *Cosine) Walk(w *nn.Walker) { w.Param("weight", c.Weight) }
 
-// A Growth says what rows for new classes begin as.
+// A Growth is an initialisation of the rows of new classes.
 type Growth uint8
 
 const (
-	// RandomRows draws them as those of a new classifier.
+	// RandomRows draws them like those of a new classifier.
 	RandomRows Growth = iota
 
 	// ImprintRows takes the direction of the class's mean feature and the mean length of
@@ -92,10 +92,10 @@ type GrowOptions struct {
 	Means *tensor.Tensor // [new, in], for ImprintRows: the mean feature of each new class; see [ClassMeans]
 }
 
-// Grow returns a classifier of so many classes whose first rows and biases are those of l,
-// bit for bit, so that it gives the old classes the logits that l gives them. The rows are
-// new parameters, so an optimiser begins anew with them. It panics if classes is not above
-// l's, or the options do not fit.
+// Grow returns a classifier with the given number of classes. Its first rows and biases are
+// those of l, bit for bit, so the logits of the old classes do not change. All rows are new
+// parameters, so they need a new optimiser. It panics if classes is not above l's, or the
+// options do not fit.
 func Grow(l *nn.Linear, classes int, o GrowOptions) *nn.Linear {
 	in := l.Weight.Shape()[1]
 	grown := nn.NewLinear(o.rng(), in, classes)

@@ -12,15 +12,15 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// ReadCui reads a CIFAR-LT as Cui et al. published theirs ("Class-balanced loss based on
-// effective number of samples", 2019): train.tfrecords of one imbalance. Their program
-// drew without a seed, so the file is the only way to their images; the counts are those
-// of [Exponential]. Each record is a tf.train.Example whose "image" has the bytes of a
-// sample of the given shape, [3, 32, 32], and whose "label" is one number. [SubsetOf] with
-// all indices gives the set a name and a digest.
+// ReadCui reads a CIFAR-LT in the form that Cui et al. published ("Class-balanced loss
+// based on effective number of samples", 2019): train.tfrecords of one imbalance. Their
+// program drew without a seed, so only this file has their images. The counts are those of
+// [Exponential]. Each record is a tf.train.Example with the bytes of a sample of the given
+// shape, such as [3, 32, 32], as "image" and one number as "label". [SubsetOf] with all
+// indices gives the set a name and a digest.
 //
-// What is wrong with the file, its checksums included, is a [*tensor.FormatError]. It
-// panics unless shape has three sizes, all positive.
+// An invalid file or checksum is a [*tensor.FormatError]. It panics unless shape has three
+// sizes, all positive.
 func ReadCui(r io.Reader, shape []int, classes int) (*data.Images, error) {
 	if len(shape) != 3 || slices.Min(shape) < 1 {
 		tensor.Panic("longtail.ReadCui", "not [C, H, W]", shape)

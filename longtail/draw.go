@@ -8,17 +8,18 @@ import (
 
 // A Draw chooses the samples of a long-tailed subset.
 type Draw interface {
-	// Draw returns, of the samples of each class, in ascending order, as many as counts
-	// says. What it returns follows from its arguments alone. It may change members.
+	// Draw returns counts[c] of members[c], the indices of the samples of class c, for each
+	// class, in ascending order. The result depends on the arguments alone. It may change
+	// members.
 	Draw(members [][]int, counts []int) [][]int
 
-	// String returns a name that tells draws apart: "first".
+	// String returns a name of the draw, such as "first".
 	String() string
 }
 
 // First takes the first samples of each class in the order of the data set. A subset of
-// more imbalance is then part of one of less, which makes runs over several imbalances
-// comparable, and nothing is drawn.
+// more imbalance is then part of one of less, so runs with several imbalances are
+// comparable. It uses no randomness.
 type First struct{}
 
 // Draw implements [Draw].
@@ -31,11 +32,10 @@ func (First) Draw(members [][]int, counts []int) [][]int {
 
 func (First) String() string { return "first" }
 
-// Cao takes the samples that the program of Cao et al. (LDAM-DRW, 2019) takes, the very
-// same images: it shuffles class after class by one Mersenne Twister as numpy's
-// RandomState(Seed).shuffle does, and keeps the first. Their seed is 0. Which numbers are
-// drawn does not depend on the counts, so these subsets too are nested over the imbalance,
-// as long as the data set is whole.
+// Cao takes the same images as the program of Cao et al. (LDAM-DRW, 2019): it shuffles
+// class after class by one Mersenne Twister, as numpy's RandomState(Seed).shuffle does, and
+// keeps the first samples. Their seed is 0. The shuffles do not depend on the counts, so a
+// subset of more imbalance is part of one of less, if the data set is whole.
 type Cao struct {
 	Seed uint32
 }

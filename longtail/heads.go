@@ -13,8 +13,8 @@ import (
 
 // TauNormalized returns a classifier with the rows w_c / ‖w_c‖^τ of l and no bias (Kang et
 // al., "Decoupling representation and classifier for long-tailed recognition", 2020). 0
-// leaves the rows as they are, 1 makes their lengths 1; choose τ in [0, 1], in steps of
-// 0.1, on validation data. It panics if τ is not finite.
+// does not change the rows, 1 makes their lengths 1; choose τ in [0, 1], in steps of 0.1,
+// on validation data. It panics if τ is not finite.
 func TauNormalized(l *nn.Linear, tau float64) *nn.Linear {
 	if math.IsNaN(tau) || math.IsInf(tau, 0) {
 		tensor.Panic("longtail.TauNormalized", fmt.Sprintf("tau %v", tau))
@@ -27,18 +27,18 @@ func TauNormalized(l *nn.Linear, tau float64) *nn.Linear {
 	return &nn.Linear{Weight: autograd.NewParam(w)}
 }
 
-// An LWS scales the logits of a classifier, class by class, by factors that are learned:
-// z_c = f_c·(w_c·x + b_c) (learnable weight scaling; Kang et al., 2020). Stage two trains
-// the factors alone, with samples balanced over classes; MiSLAS trains the classifier too,
-// at a lower rate.
+// An LWS scales the logits of a classifier by one learned factor per class: z_c =
+// f_c·(w_c·x + b_c) (learnable weight scaling; Kang et al., 2020). Stage two trains the
+// factors alone, with samples balanced over classes; MiSLAS trains the classifier too, at a
+// lower rate.
 type LWS struct {
 	Head  nn.Module
 	Scale *autograd.Param // [classes], 1 at first
 }
 
-// NewLWS returns scaling for a head with so many classes, and freezes the head. Thaw it by
-// nn.SetFrozen to train both, as MiSLAS does: see the example of [Retrain]. It panics
-// unless there is a class.
+// NewLWS returns an LWS for a head with the given number of classes, and freezes the head.
+// Unfreeze it by nn.SetFrozen to train both, as MiSLAS does: see the example of [Retrain].
+// It panics unless classes is positive.
 func NewLWS(head nn.Module, classes int) *LWS {
 	if classes < 1 {
 		tensor.Panic("longtail.NewLWS", fmt.Sprintf("%d classes", classes))
@@ -58,31 +58,31 @@ func (l *LWS) Forward(x autograd.Var) autograd.Var {
 	return autograd.Mul(z, x.Tape().Param(l.Scale))
 }
 
-// Walk names what the head holds, and scale.
+// Walk names the contents of the head, and scale.
 func (l *LWS) Walk(w *nn.Walker) {
 	w.Child("head", l.Head)
 	w.Param("scale", l.Scale)
 }
 
-// NCMOptions are the settings of [NewNCM]. The zero value compares features as they are
-// by the cosine. Kang et al. have all three set.
+// NCMOptions are the settings of [NewNCM]. The zero value compares unchanged features by
+// the cosine. Kang et al. set all three.
 type NCMOptions struct {
 	Center    bool // subtract the mean of all features first
-	Normalize bool // then make every feature's length 1, before the means are taken
-	Euclidean bool // logits are minus the squared distances, in place of the cosines
+	Normalize bool // then scale every feature to length 1, before taking means
+	Euclidean bool // logits are negative squared distances instead of cosines
 }
 
-// An NCM is a classifier without training: the logit of a class is how near a feature is to
-// the mean of the class's training features (nearest class mean; Mensink et al., 2013; for
-// long tails Kang et al., 2020). It has buffers and no parameters.
+// An NCM is a classifier without training: the logit of a class is the similarity of a
+// feature to the mean of the class's training features (nearest class mean; Mensink et al.,
+// 2013; for long tails Kang et al., 2020). It has buffers and no parameters.
 type NCM struct {
 	Means   *tensor.Tensor // [classes, in]
 	Mean    *tensor.Tensor // [in], of all features; nil without Center
 	Options NCMOptions
 }
 
-// NewNCM returns the classifier of features [N, in], those of the training set as
-// eval.Collect makes them. There is an error if a class has none.
+// NewNCM returns the classifier from features [N, in] of the training set, as eval.Collect
+// returns them. It is an error if a class has none.
 func NewNCM(features *eval.Outputs, classes int, o NCMOptions) (*NCM, error) {
 	x := features.Y
 	m := &NCM{Options: o}
@@ -102,7 +102,7 @@ func NewNCM(features *eval.Outputs, classes int, o NCMOptions) (*NCM, error) {
 	return m, err
 }
 
-// ClassMeans returns the mean feature of each class, [classes, in]. There is an error if a
+// ClassMeans returns the mean feature of each class, [classes, in]. It is an error if a
 // class has no sample or a label is out of range.
 func ClassMeans(features *eval.Outputs, classes int) (*tensor.Tensor, error) {
 	in := features.Y.Dim(1)
@@ -163,15 +163,16 @@ func (m *NCM) Walk(w *nn.Walker) {
 
 // RetrainOptions are the settings of [Retrain].
 type RetrainOptions struct {
-	// ShiftStatistics lets batch normalisation go on gathering statistics, of the
-	// balanced samples now, as MiSLAS does. By default they stay.
+	// ShiftStatistics lets batch normalisation update its running statistics in stage two,
+	// on the balanced samples, as MiSLAS does. By default they are frozen.
 	ShiftStatistics bool
 }
 
-// Retrain prepares the second stage of two-stage training: it freezes the backbone, puts
-// the head in the classifier and returns the parameters that are left to train. Sample by
-// [ClassBalanced] then, for about ten epochs. With a new head it is cRT (classifier
-// re-training; Kang et al., 2020), with an [LWS] of the old one learnable weight scaling:
+// Retrain prepares the second stage of two-stage training: it freezes the backbone, sets
+// the classifier's head and returns the parameters to train. Train them for about ten
+// epochs of the sampler [ClassBalanced]. With a new head this is cRT (classifier
+// re-training; Kang et al., 2020); with an [LWS] of the old head it is learnable weight
+// scaling:
 //
 //	params := longtail.Retrain(net, nn.NewLinear(rng, net.Backbone.Width(), classes), longtail.RetrainOptions{})
 //	params := longtail.Retrain(net, longtail.NewLWS(net.Head, classes), longtail.RetrainOptions{})

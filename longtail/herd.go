@@ -9,25 +9,25 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Rule chooses the samples of a class that represent it.
+// A Rule selects representative samples of a class.
 type Rule interface {
-	// Select returns the places of m of the n rows of x [n, d], the features of one
-	// class, in the order of choice, 1 <= m <= n. Of rows that serve alike it takes the
-	// first. What it returns follows from its arguments alone.
+	// Select returns the indices of m of the n rows of x [n, d], the features of one class,
+	// in the order of selection; 1 <= m <= n. Of equally good rows it takes the first. The
+	// result depends on the arguments alone.
 	Select(x *tensor.Tensor, m int, seed uint64) []int
 
-	// String returns a name that tells rules apart: "herd".
+	// String returns a name of the rule, such as "herd".
 	String() string
 }
 
-// A Prototype says how the prototype of a class is updated after a sample was selected.
+// A Prototype says how the prototype of a class is updated after each selection.
 type Prototype uint8
 
 const (
 	// Herding is p = (k+1)·μ - Σ selected, with the mean μ of the class and k selected
-	// samples: U-herd. It selects what iCaRL does (Rebuffi et al., "iCaRL: Incremental
-	// classifier and representation learning", 2017), the sample that brings the mean of
-	// the selected nearest to μ, and is Welling's herding (2009).
+	// samples: U-herd. As in iCaRL (Rebuffi et al., "iCaRL: Incremental classifier and
+	// representation learning", 2017) it selects the sample that brings the mean of the
+	// selected nearest to μ. It is Welling's herding (2009).
 	Herding Prototype = iota
 
 	// Remaining is the mean of the samples that are not selected: U-remain.
@@ -37,13 +37,12 @@ const (
 	Selected
 )
 
-// Herd alternates two steps, from the class's mean on: select the sample nearest to the
-// prototype with that fixed, then update the prototype. That much is stated by the thesis
-// (figure 4.4); how it is updated is not known, and the three readings are ours. The
-// default is the one under which the figure and iCaRL meet.
+// Herd begins with the class's mean as the prototype and alternates two steps: select the
+// sample nearest to the prototype, then update the prototype. The thesis states this much
+// (figure 4.4). The update is not known, and the three readings are ours. The default fits
+// the figure and equals iCaRL.
 //
-// Choices are made in float64 wherever float32 leaves two samples in doubt, so a bank does
-// not depend on the machine.
+// Close choices are made in float64, so a bank does not depend on the machine.
 type Herd struct {
 	Prototype Prototype
 	Eta       float64 // η of Selected; 0 means 0.5
@@ -68,8 +67,8 @@ func (h Herd) String() string {
 	return s
 }
 
-// Select implements [Rule]. All orders of n samples cost about n²·d multiplications, m
-// below n/8 cost n·m·d. It panics if an option is out of range.
+// Select implements [Rule]. To select m of n samples with d features costs about n²·d
+// multiplications, or n·m·d if m is below n/8. It panics if an option is out of range.
 func (h Herd) Select(x *tensor.Tensor, m int, _ uint64) []int {
 	n := checkRule("longtail.Herd", x, m)
 	eta := cmp.Or(h.Eta, 0.5)
@@ -93,7 +92,7 @@ func (h Herd) Select(x *tensor.Tensor, m int, _ uint64) []int {
 	return s.picked
 }
 
-// Nearest selects the samples nearest to the mean: a prototype that is not updated.
+// Nearest selects the samples nearest to the mean: Herd without updates of the prototype.
 type Nearest struct{}
 
 func (Nearest) String() string { return "nearest" }

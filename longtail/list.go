@@ -30,9 +30,9 @@ type Entry struct {
 const maxList = 1 << 28
 
 // ReadList reads lines "path label", as Places-LT, ImageNet-LT and iNaturalist 2018 are
-// published, from plain text or gzip. The label is what follows the last blank, so a path
-// may hold blanks; lines of white space do not count. A line of another form, a path that
-// leaves the root, a negative label or a list without entries is a [*tensor.FormatError].
+// published, from plain text or gzip. The label follows the last blank, so a path may
+// contain blanks. Lines of white space do not count. A line of another form, a path outside
+// the root, a negative label or a list without entries is a [*tensor.FormatError].
 func ReadList(r io.Reader) ([]Entry, error) {
 	fail := func(line int, reason string, err error) ([]Entry, error) {
 		e := &tensor.FormatError{Format: "list of pictures", Reason: reason, Err: err}
@@ -94,8 +94,7 @@ func ReadList(r io.Reader) ([]Entry, error) {
 	return list, nil
 }
 
-// A List is a data set of the pictures that a list names, PNG and JPEG files. They are
-// decoded when they are read.
+// A List is a data set of the PNG and JPEG files that a list names. Read decodes them.
 type List struct {
 	Entries []Entry // in the order of the file
 	Root    string
@@ -106,25 +105,25 @@ type List struct {
 	opt     data.ImageOptions
 }
 
-// ListOptions say how a list becomes a data set.
+// ListOptions are the options of OpenList.
 type ListOptions struct {
-	// Classes is the number of classes, for a list that lacks some of them, and so for
-	// every test set. 0 means 1 plus the largest label; every class must then have a
+	// Classes is the number of classes. Set it for a list that may lack some of them, such
+	// as a test set. 0 means 1 plus the largest label; every class must then have a
 	// picture.
 	Classes int
 
-	// Unchecked does not look for the files before they are read. Looking takes a
-	// fraction of a second for 100,000 files on a local disk.
+	// Unchecked skips the check that all files exist. The check takes a fraction of a
+	// second for 100,000 files on a local disk.
 	Unchecked bool
 
 	data.ImageOptions
 }
 
-// OpenList opens the list at path, whose pictures are below root and become [C, H, W] as
-// in a [data.Folder]. Errors name the line: one that [ReadList] does not take, a label
-// that is not below Classes, a picture that is missing. There is an error too if Classes
-// is 0 and a class has no pictures. It panics if shape is not [3, H, W] or [1, H, W],
-// Classes is negative or Resize below H or W.
+// OpenList opens the list at path, whose pictures are below root and become [C, H, W] as in
+// a [data.Folder]. Errors name the line of an invalid entry, of a label that is not below
+// Classes, or of a missing picture. It is also an error if Classes is 0 and a class has no
+// pictures. It panics if shape is not [3, H, W] or [1, H, W], Classes is negative or Resize
+// is below H or W.
 //
 //	train, err := longtail.OpenList("Places_LT_train.txt.gz", "places", []int{3, 256, 256}, longtail.ListOptions{})
 //	test, err := longtail.OpenList("Places_LT_test.txt.gz", "places", []int{3, 256, 256}, longtail.ListOptions{Classes: train.Classes()})

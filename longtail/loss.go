@@ -11,21 +11,20 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Loss makes one number of the logits [N, C] of a batch and its N labels. All losses of
-// this package are made from the counts of the training set, and of this type; so is
-// [nn.CrossEntropy].
+// A Loss maps the logits [N, C] of a batch and its N labels to a scalar. Most losses of
+// this package are made from the class counts of the training set. [nn.CrossEntropy] is a
+// Loss too.
 type Loss func(logits autograd.Var, labels []int) autograd.Var
 
-// Mixed is a loss of a batch whose samples were mixed in pairs by mixup or CutMix:
-// λ·loss(labels A) + (1-λ)·loss(labels B) (Zhang et al., "mixup: Beyond empirical risk
-// minimization", 2018).
+// Mixed is the loss of a batch that was mixed in pairs by mixup or CutMix: λ·loss(labels A)
+// + (1-λ)·loss(labels B) (Zhang et al., "mixup: Beyond empirical risk minimization", 2018).
 func Mixed(loss Loss, logits autograd.Var, p data.Pairs) autograd.Var {
 	a, b := loss(logits, p.A), loss(logits, p.B)
 	return autograd.Add(autograd.Scale(a, float32(p.Lambda)), autograd.Scale(b, float32(1-p.Lambda)))
 }
 
-// CrossEntropy is the mean of -w_y·log p_y over a batch, divided by the mean of w_y, as
-// PyTorch's is; p is the softmax of the logits. nil weights are 1.
+// CrossEntropy is the mean of -w_y·log p_y over a batch, divided by the mean of w_y, as in
+// PyTorch; p is the softmax of the logits. Nil weights mean 1.
 func CrossEntropy(weights []float32) Loss {
 	return func(logits autograd.Var, labels []int) autograd.Var {
 		return autograd.CrossEntropy(logits, labels, autograd.CrossEntropyOptions{Weights: weights})
@@ -56,14 +55,14 @@ func EffectiveWeights(counts []int, beta float64) []float32 {
 	return weights
 }
 
-// DRW, deferred re-weighting, leaves the classes alike until features have formed, and
-// then weighs them by their effective numbers (Cao et al., 2019).
+// DRW, deferred re-weighting, gives classes equal weights until epoch Start, and then
+// weighs them by their effective numbers (Cao et al., 2019).
 type DRW struct {
 	Start int     // the first epoch with weights; 0 means 160, of 200
 	Beta  float64 // see [EffectiveWeights]; 0 means 0.9999
 }
 
-// Weights returns the weights of an epoch, nil before Start. LDAM-DRW is
+// Weights returns the weights for an epoch, nil before Start. LDAM-DRW is
 //
 //	loss := longtail.LDAM(counts, longtail.LDAMOptions{Weights: longtail.DRW{}.Weights(counts, epoch)})
 func (d DRW) Weights(counts []int, epoch int) []float32 {
@@ -75,16 +74,16 @@ func (d DRW) Weights(counts []int, epoch int) []float32 {
 
 // FocalOptions are the settings of [Focal].
 type FocalOptions struct {
-	Weights []float32 // of the classes, nil for 1; see [EffectiveWeights]
+	Weights []float32 // of the classes; nil means 1; see [EffectiveWeights]
 
-	// WeightedP takes p_y = exp(-w_y·ce) in place of exp(-ce), as the program of Cao et
-	// al. does, in which weights change the focus too.
+	// WeightedP sets p_y to exp(-w_y·ce) instead of exp(-ce), as the program of Cao et al.
+	// does; the weights then change the focus too.
 	WeightedP bool
 }
 
-// Focal is the mean over a batch of w_y·(1-p_y)^γ·ce with ce = -log p_y (Lin et al.,
-// "Focal loss for dense object detection", 2017, whose γ is 2; Cao et al. have 1). It
-// panics if γ is negative or not finite.
+// Focal is the mean over a batch of w_y·(1-p_y)^γ·ce with ce = -log p_y (Lin et al., "Focal
+// loss for dense object detection", 2017, with γ = 2; Cao et al. use 1). It panics if γ is
+// negative or not finite.
 func Focal(gamma float64, o FocalOptions) Loss {
 	const op = "longtail.Focal"
 	if !(gamma >= 0) || math.IsInf(gamma, 1) {
@@ -146,18 +145,18 @@ func (f *focal) Backward(dx []*tensor.Tensor, dy, _ *tensor.Tensor, x []*tensor.
 type LDAMOptions struct {
 	MaxMargin float64   // of the rarest class; 0 means 0.5
 	Scale     float64   // s; 0 means 30
-	Weights   []float32 // of the classes, nil for 1; see [DRW]
+	Weights   []float32 // of the classes; nil means 1; see [DRW]
 }
 
-// LDAM asks for a margin that is larger where samples are few (Cao et al., "Learning
+// LDAM demands a larger margin of classes with fewer samples (Cao et al., "Learning
 // imbalanced datasets with label-distribution-aware margin loss", 2019). It takes cosines
-// [N, C], those of a [Cosine] head of scale 1, and is the cross-entropy, as
-// [CrossEntropy] weighs it, of
+// [N, C], those of a [Cosine] head of scale 1, and is the cross-entropy, as [CrossEntropy]
+// weighs it, of
 //
 //	s·(z_c - Δ_c) for the label c = y, and s·z_c for the others,
 //
-// with Δ_c in proportion to n_c^{-1/4} and MaxMargin for the rarest class. It panics if an
-// option is negative, or a count not positive.
+// with Δ_c proportional to n_c^{-1/4} and equal to MaxMargin for the rarest class. It
+// panics if an option is negative, or a count not positive.
 func LDAM(counts []int, o LDAMOptions) Loss {
 	const op = "longtail.LDAM"
 	margins := Margins(counts, o.MaxMargin)
@@ -211,17 +210,17 @@ func (m *margin) Backward(dx []*tensor.Tensor, dy, _ *tensor.Tensor, _ []*tensor
 	}
 }
 
-// BalancedSoftmax is the cross-entropy of z_c + log n_c (Ren et al., "Balanced
-// meta-softmax for long-tailed visual recognition", 2020): [LogitAdjustment] with τ = 1 but
-// for a constant. A network that is trained with it is tested on z as it is.
+// BalancedSoftmax is the cross-entropy of z_c + log n_c (Ren et al., "Balanced meta-softmax
+// for long-tailed visual recognition", 2020): [LogitAdjustment] with τ = 1, up to a
+// constant. At test time predict from z without the term.
 func BalancedSoftmax(counts []int) Loss {
 	extent("longtail.BalancedSoftmax", counts)
 	return adjusted("longtail.BalancedSoftmax", logs(counts, 1, 1))
 }
 
 // LogitAdjustment is the cross-entropy of z_c + τ·log π_c with π_c = n_c/N (Menon et al.,
-// "Long-tail learning via logit adjustment", 2021). A network that is trained with it is
-// tested on z as it is: see [PostHoc] for the other way. It panics if τ is not finite or a
+// "Long-tail learning via logit adjustment", 2021). At test time predict from z without the
+// term. [PostHoc] instead adjusts at test time only. It panics if τ is not finite or a
 // count is not positive.
 func LogitAdjustment(counts []int, tau float64) Loss {
 	return adjusted("longtail.LogitAdjustment", priors("longtail.LogitAdjustment", counts, tau))
@@ -236,10 +235,10 @@ func adjusted(op string, offsets *tensor.Tensor) Loss {
 }
 
 // PostHoc subtracts τ·log π_c from the logits of a network that was trained by plain
-// cross-entropy (Menon et al., 2021): it makes the balanced prediction at test time only.
-// Apply it to outputs by eval's Through. τ is 1, or chosen on validation data; never use it
-// on a network that was trained by [BalancedSoftmax] or [LogitAdjustment]. It panics if τ
-// is not finite or a count is not positive.
+// cross-entropy, at test time only (Menon et al., 2021); π_c is the share of class c in
+// counts. Apply it to outputs by eval's Through. τ is 1, or chosen on validation data.
+// Never use it on a network that was trained by [BalancedSoftmax] or [LogitAdjustment]. It
+// panics if τ is not finite or a count is not positive.
 func PostHoc(counts []int, tau float64) nn.Module {
 	const op = "longtail.PostHoc"
 	offsets := priors(op, counts, -tau)
@@ -273,9 +272,9 @@ func logs(counts []int, tau float64, total int) *tensor.Tensor {
 	return t
 }
 
-// LabelAwareSmoothing smooths the labels of large classes more, since a network is surer
-// of them (Zhong et al., "Improving calibration for long-tailed recognition", MiSLAS,
-// 2021): the mean over a batch of
+// LabelAwareSmoothing smooths the labels of large classes more, because a network is more
+// confident of them (Zhong et al., "Improving calibration for long-tailed recognition",
+// MiSLAS, 2021): the mean over a batch of
 //
 //	(1-ε_y)·(-log p_y) + ε_y·(mean over classes of -log p_c),
 //	ε_c = tail + (head-tail)·sin(π/2·(n_c-n_min)/(n_max-n_min)).

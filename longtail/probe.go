@@ -14,22 +14,21 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Distortion says how the gradient of a batch, or of a set, comes from head and tail
+// A Distortion says how head and tail contribute to the gradient of a batch or a set
 // (thesis, sections 4.1 and 4.2, figures 4.1 and 4.2). With n samples, n_h of the head and
 // n_t of the tail,
 //
 //	g_h = 1/n Σ over the head of ∇l_i,   g_t = 1/n Σ over the tail of ∇l_i,   g = g_h + g_t
 //
-// are the contributions: they add up. The means n/n_h·g_h and n/n_t·g_t have the same
-// directions and other lengths; which of the two the thesis prints is not known, and they
-// can disagree: at imbalance 100 the head's contribution is the longer one, and the tail's
-// mean.
+// are the contributions. The means n/n_h·g_h and n/n_t·g_t have the same directions, but
+// other lengths. It is not known which of the two the thesis prints. They can disagree: at
+// imbalance 100 the head has the longer contribution, and the tail the longer mean.
 type Distortion struct {
 	HeadSamples int `json:"head_samples"`
 	TailSamples int `json:"tail_samples"`
 
 	CosHead float64 `json:"cos_head"` // of the angle between g_h and g
-	CosTail float64 `json:"cos_tail"` // of that between g_t and g
+	CosTail float64 `json:"cos_tail"` // of the angle between g_t and g
 
 	Head     float64 `json:"head"`      // ‖g_h‖
 	Tail     float64 `json:"tail"`      // ‖g_t‖
@@ -44,10 +43,9 @@ func (d Distortion) AngleHead() float64 { return math.Acos(min(max(d.CosHead, -1
 // AngleTail returns θ2, the angle between g_t and g in radians.
 func (d Distortion) AngleTail() float64 { return math.Acos(min(max(d.CosTail, -1), 1)) }
 
-// A Probe measures distortion with respect to chosen parameters, in any training loop: it
-// takes the losses of the samples of a batch, one by one, and adds up the gradients of head
-// and tail in two backward passes over one forward pass. Weight decay and momentum have no
-// part in it, and both passes have the same batch statistics.
+// A Probe measures distortion with respect to chosen parameters, in any training loop. It
+// takes one loss per sample of a batch, and computes the gradients of head and tail in two
+// backward passes after one forward pass. They do not include weight decay and momentum.
 //
 //	probe := longtail.NewProbe(nn.Params(net), split.IsHead)
 //	...
@@ -69,8 +67,8 @@ type part struct {
 }
 
 // NewProbe returns a probe of the gradients to the given parameters: all of a network, or
-// those of its backbone, of its last stage or of its head. isHead tells head from tail by
-// the labels that Add is given; [Split.IsHead] does for ranks. It panics if there are no
+// those of its backbone, of its last stage or of its head. isHead says whether a label of
+// Add belongs to the head; use [Split.IsHead] for ranks. It panics if there are no
 // parameters.
 func NewProbe(params []*autograd.Param, isHead func(label int) bool) *Probe {
 	if len(params) == 0 {
@@ -86,8 +84,8 @@ func NewProbe(params []*autograd.Param, isHead func(label int) bool) *Probe {
 }
 
 // Add adds the gradients of a batch: losses [N] of its samples, on a tape that records, and
-// their N labels. It may be called for several batches, which then count as one. Samples of
-// one part alone are taken too. It panics if the shapes do not fit.
+// their N labels. Several calls before Take count as one batch. A batch may have samples of
+// head or tail only. It panics if the shapes do not fit.
 func (p *Probe) Add(losses autograd.Var, labels []int) {
 	if losses.Rank() != 1 || losses.Dim(0) != len(labels) {
 		tensor.Panic("longtail.Probe.Add", fmt.Sprintf("want losses [N] for %d labels", len(labels)), losses.Shape())
@@ -118,9 +116,8 @@ func (q *part) add(p *Probe, losses autograd.Var, rows []int) {
 	}
 }
 
-// Take returns the distortion of what was added since the last call, and forgets it. ok is
-// false if head or tail had no sample: such a step says nothing, and is counted by
-// [Distortions].
+// Take returns the distortion of all batches added since the last call. ok is false if head
+// or tail had no sample; [Distortions] counts such steps as skipped.
 func (p *Probe) Take() (d Distortion, ok bool) {
 	n := float64(p.head.samples + p.tail.samples)
 	d.HeadSamples, d.TailSamples = p.head.samples, p.tail.samples
@@ -150,23 +147,23 @@ func (p *Probe) Take() (d Distortion, ok bool) {
 	return d, true
 }
 
-// IsHead says whether a rank is one of the head's, for [NewProbe].
+// IsHead reports whether a rank belongs to the head, for [NewProbe].
 func (s *Split) IsHead(rank int) bool { return rank >= 0 && rank < s.Point }
 
 // ProbeOptions are the settings of [Probe.Measure].
 type ProbeOptions struct {
 	BatchSize int            // samples with common batch statistics; 0 means 128
-	Transform data.Transform // of every sample; nil: as it is
+	Transform data.Transform // applied to every sample; nil means none
 
-	// Losses makes the losses of the samples, [N], of logits and labels. nil means
+	// Losses returns the losses of the samples, [N], for logits and labels; nil means
 	// cross-entropy.
 	Losses func(logits autograd.Var, labels []int) autograd.Var
 }
 
-// Measure takes the distortion of a fixed set of samples, such as [ProbeSamples] finds:
-// once in an epoch it makes a curve. Normalisation uses the statistics of batches and
-// dropout drops, as in training; the running statistics are put back. What was added before
-// is forgotten. An error is the data set's or the context's. It panics if the losses do not
+// Measure returns the distortion of a fixed set of samples, such as one of [ProbeSamples];
+// call it once per epoch for a curve. Normalisation uses batch statistics and dropout is
+// active, as in training; the running statistics are restored. Earlier calls of Add are
+// forgotten. An error is the data set's or the context's. It panics if the losses do not
 // fit.
 func (p *Probe) Measure(ctx context.Context, net nn.Module, d data.Dataset, o ProbeOptions) (Distortion, bool, error) {
 	l, err := data.NewLoader(d, data.LoaderOptions{BatchSize: cmp.Or(o.BatchSize, 128), Transform: o.Transform, Fixed: true})
@@ -211,9 +208,9 @@ func (p *Probe) Measure(ctx context.Context, net nn.Module, d data.Dataset, o Pr
 }
 
 // ProbeSamples returns the indices of about n samples of d with its class frequencies,
-// drawn by the seed, in ascending order: n·n_c/N of class c, rounded so that they add up to
-// n (largest remainders). n of 0 means 1,024. All samples if there are not more. There is
-// an error if d is empty or a label out of range.
+// drawn by the seed, in ascending order: n·n_c/N of class c, rounded by largest remainders
+// to add up to n. 0 means 1,024. If d has no more than n samples, it returns all. It is an
+// error if d is empty or a label is out of range.
 func ProbeSamples(d data.Dataset, n int, seed uint64) ([]int, error) {
 	n = cmp.Or(n, 1024)
 	if n < 0 {
@@ -257,7 +254,7 @@ type Distortions struct {
 	Skipped int          `json:"skipped"` // steps without a sample of the head or of the tail
 }
 
-// Add takes what [Probe.Take] returned.
+// Add adds the result of [Probe.Take].
 func (s *Distortions) Add(d Distortion, ok bool) {
 	if ok {
 		s.List = append(s.List, d)
@@ -266,15 +263,15 @@ func (s *Distortions) Add(d Distortion, ok bool) {
 	}
 }
 
-// Moments are the mean and the standard deviation of a number over steps, the latter with
-// the number of steps as the divisor.
+// Moments are the mean and the standard deviation (with divisor N) of a number over N
+// steps.
 type Moments struct {
 	Mean float64 `json:"mean"`
 	Std  float64 `json:"std"`
 }
 
-// DistortionStats are the moments of what [Distortion] holds; figure 4.1 compares the
-// angles' and figure 4.2 shows cosines and contributions.
+// DistortionStats are the moments of Distortions; figure 4.1 of the thesis compares angles,
+// figure 4.2 shows cosines and contributions.
 type DistortionStats struct {
 	Steps     int     `json:"steps"`
 	Skipped   int     `json:"skipped"`
@@ -289,7 +286,7 @@ type DistortionStats struct {
 	TailMean  Moments `json:"tail_mean"`
 }
 
-// Stats returns the moments over all steps that count.
+// Stats returns the moments over all steps with samples of both head and tail.
 func (s *Distortions) Stats() DistortionStats {
 	moments := func(of func(Distortion) float64) (m Moments) {
 		n := float64(max(len(s.List), 1))

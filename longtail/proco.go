@@ -21,8 +21,8 @@ type ProCoOptions struct {
 
 // A ProCo is the loss of probabilistic contrastive learning (Du, Wang, Song and Huang,
 // "Probabilistic contrastive learning for long-tailed visual recognition", 2024), and its
-// state. Contrastive losses compare a sample with the others of its batch, where rare
-// classes have no others. ProCo assumes that the features of class c, unit vectors in d
+// state. Contrastive losses compare a sample with the others of its batch, but rare classes
+// have few others there. ProCo assumes that the features of class c, unit vectors in d
 // dimensions, have a von Mises-Fisher distribution. It estimates the mean direction μ_c and
 // the concentration κ_c from the features seen, and compares a sample's feature z with the
 // whole distribution, in closed form. The logit of class c is
@@ -30,11 +30,11 @@ type ProCoOptions struct {
 //	log of the mean of exp(<z, v>/τ) over features v of the class = g(‖κ_c·μ_c + z/τ‖) - g(κ_c)
 //	g(κ) = log I_ν(κ) - ν·log κ,   ν = d/2 - 1
 //
-// for the modified Bessel function I. The loss is that of [LogitAdjustment], with factor
-// 1, for these logits, and is added to the same loss of the classifier's logits.
+// for the modified Bessel function I. The loss is [LogitAdjustment] with τ = 1 on these
+// logits, added to the same loss on the classifier's logits.
 //
-// A projection beside the head makes the features, of two views of each sample; a third
-// view serves the classifier alone. The authors' first view has pad-and-crop, flip,
+// A projection beside the head makes the features, from two views of each sample; a third
+// view is for the classifier. In the authors' program this view has pad-and-crop, flip,
 // AutoAugment and Cutout; the others have a random resized crop, flip, colour jitter and
 // grayscale. With a loader that has three Views, a step with n samples is
 //
@@ -47,28 +47,27 @@ type ProCoOptions struct {
 //
 // where [NewProjection] makes the projection. The optimiser gets the parameters of both,
 // and prediction is by the network without the projection. The authors train ResNet-32 for
-// 200 epochs with batches of 256, by SGD with momentum 0.9 and weight decay 2e-4. The rate
-// is 0.3 after a warm-up of 5 epochs, and is multiplied by 0.1 at epochs 160 and 180. An
-// epoch takes three passes per sample.
+// 200 epochs with batches of 256, by SGD with momentum 0.9 and weight decay 2e-4. The
+// learning rate is 0.3 after a warm-up of 5 epochs, and is multiplied by 0.1 at epochs 160
+// and 180. An epoch takes three passes per sample.
 //
-// A ProCo is a tree, so checkpoints keep its distributions. One goroutine uses it at a
-// time.
+// A ProCo is an nn.Tree, so checkpoints keep its distributions. Only one goroutine at a
+// time may use it.
 type ProCo struct {
-	// Mean [C, d] and Count [C] are of the features of the last epoch and of this one so
-	// far, which the logits follow from; NextMean and NextCount of this epoch alone.
+	// Mean [C, d] and Count [C] are over the features of the last epoch and of this one so
+	// far; the logits follow from them. NextMean and NextCount are over this epoch alone.
 	Mean, Count         *tensor.Tensor
 	NextMean, NextCount *tensor.Tensor
-	Epoch               *int64 // the one that Begin began
+	Epoch               *int64 // current epoch, set by Begin
 
 	Options ProCoOptions
 	adjust  Loss
 }
 
-// NewProCo returns the state for classes with so many samples each and features of so many
-// dimensions, which is 128 for its authors. A class begins with the direction of an axis
-// and the concentration of a mean of length 0.9, until its first sample is seen. It panics
-// if a count is not positive, there are fewer than two dimensions, or an option is out of
-// range.
+// NewProCo returns the state for classes with the given counts and features with dims
+// dimensions (the authors use 128). Until its first sample, a class has the direction of an
+// axis and the concentration of a mean of length 0.9. It panics if a count is not positive,
+// there are fewer than two dimensions, or an option is out of range.
 func NewProCo(counts []int, dims int, o ProCoOptions) *ProCo {
 	const op = "longtail.NewProCo"
 	extent(op, counts)
@@ -106,9 +105,9 @@ func NewProjection(seed uint64, in, dims int) *nn.Sequential {
 	return nn.NewSequential(nn.NewLinear(rng, in, 512), nn.NewBatchNorm(512), nn.ReLU{}, nn.NewLinear(rng, 512, dims))
 }
 
-// Begin begins an epoch, counted from 0: what the last one gathered becomes what logits
-// follow from, and gathering begins anew. It does nothing if that epoch has begun, so it
-// may be called before every step. It panics if a later epoch has.
+// Begin begins an epoch, counted from 0: the statistics of the last epoch now determine the
+// logits, and those of the new one start empty. It does nothing if the epoch has begun, so
+// it may be called before every step. It panics if a later epoch has begun.
 func (p *ProCo) Begin(epoch int) {
 	if int64(epoch) < *p.Epoch {
 		tensor.Panic("longtail.ProCo.Begin", fmt.Sprintf("epoch %d after epoch %d", epoch, *p.Epoch))
@@ -146,9 +145,10 @@ func (p *ProCo) Update(features *tensor.Tensor, labels []int) {
 	}
 }
 
-// Concentration returns the estimate of κ that Banerjee et al. ("Clustering on the unit
-// hypersphere using von Mises-Fisher distributions", 2005) give for the length R of a mean
-// of unit vectors in d dimensions, R(d-R²)/(1-R²), but 1e5 at most, as ProCo has it.
+// Concentration returns an estimate of the concentration κ of a von Mises-Fisher
+// distribution, from the length R of the mean of unit vectors in d dimensions:
+// R(d-R²)/(1-R²) (Banerjee et al., "Clustering on the unit hypersphere using von
+// Mises-Fisher distributions", 2005), but at most 1e5, as in ProCo.
 func Concentration(length float64, dims int) float64 {
 	r := length * length
 	if r >= 1 {
@@ -157,8 +157,8 @@ func Concentration(length float64, dims int) float64 {
 	return min(length*(float64(dims)-r)/(1-r), 1e5)
 }
 
-// Logits returns the logits [N, C] of features [N, d], unit vectors, by the distributions
-// as they are. Gradients flow to the features alone. It panics if the shape does not fit.
+// Logits returns the logits [N, C] of features [N, d], unit vectors, from the present
+// distributions. Gradients flow to the features alone. It panics if the shape does not fit.
 func (p *ProCo) Logits(features autograd.Var) autograd.Var {
 	if features.Rank() != 2 || features.Dim(1) != p.Mean.Dim(1) {
 		tensor.Panic("longtail.ProCo.Logits", fmt.Sprintf("features of %d dimensions", p.Mean.Dim(1)), features.Shape())

@@ -11,22 +11,22 @@ import (
 
 // A Profile says how many samples each class of a long-tailed data set has.
 type Profile interface {
-	// Counts returns the number of samples of each class, from the largest class,
-	// which has so many samples as given, to the smallest. There is an error if the
-	// profile is impossible or leaves a class without samples.
+	// Counts returns the number of samples per class, from class 0 with the largest count
+	// to the smallest. It is an error if the profile is invalid or leaves a class without
+	// samples.
 	Counts(classes, largest int) ([]int, error)
 
-	// String returns a name that tells profiles apart: "exp-100".
+	// String returns a name of the profile, such as "exp-100".
 	String() string
 }
 
-// Exponential is the profile of CIFAR-LT: class i of C has floor(n·μ^(i/(C-1))) samples
-// with μ = 1/Imbalance, n being those of class 0 (Cui et al., "Class-balanced loss based
+// Exponential is the profile of CIFAR-LT: class i of C has floor(n·μ^(i/(C-1))) samples,
+// where μ is 1/Imbalance and class 0 has n samples (Cui et al., "Class-balanced loss based
 // on effective number of samples", 2019; Cao et al., "Learning imbalanced datasets with
-// label-distribution-aware margin loss", 2019). The counts are those that the programs of
-// both papers print.
+// label-distribution-aware margin loss", 2019). The counts equal those of both papers'
+// programs.
 type Exponential struct {
-	Imbalance float64 // the largest count by the smallest; at least 1
+	Imbalance float64 // the largest count divided by the smallest; at least 1
 }
 
 // Counts implements [Profile].
@@ -46,7 +46,7 @@ func (p Exponential) String() string { return fmt.Sprintf("exp-%g", p.Imbalance)
 // neural networks", 2018).
 type Step struct {
 	Imbalance float64 // at least 1
-	Head      float64 // the share of classes that are large, rounded down; 0 means 0.5
+	Head      float64 // share of large classes, rounded down; 0 means 0.5
 }
 
 // Counts implements [Profile].
@@ -74,14 +74,13 @@ func (p Step) String() string {
 }
 
 // Pareto gives class i of C floor(s·(u^(-1/Alpha) - 1)) samples with u = (i+1/2)/C, the
-// quantiles of a Pareto distribution of the second kind, where s gives the first class its
-// number; no class has fewer than Smallest.
+// quantiles of a Pareto distribution of the second kind, with s such that class 0 has the
+// largest count; no class has fewer than Smallest.
 //
 // Liu et al. ("Large-scale long-tailed recognition in an open world", 2019) drew
-// ImageNet-LT from a Pareto distribution with a power of 6. Their list of files is the
-// benchmark, and no formula brings it back: for 1,000 classes and a largest one of 1,280
-// this profile gives 99,952 samples where the list has 115,846. It serves tests and sets
-// of that kind.
+// ImageNet-LT from a Pareto distribution with a power of 6. The benchmark is their list of
+// files, and this profile does not reproduce it: for 1,000 classes and a largest count of
+// 1,280 it gives 99,952 samples where the list has 115,846.
 type Pareto struct {
 	Alpha    float64 // 0 means 6
 	Smallest int     // 0 means 5
@@ -128,9 +127,8 @@ func profile(p Profile, classes, largest int, f func(i int) float64) ([]int, err
 // number: 500·0.01^(99/99) is 5.
 func whole(x float64) float64 { return math.Floor(x + 1e-9) }
 
-// Counts returns the number of samples of each class, and an error if a class has none:
-// methods for long tails divide by these numbers. There is an error too if a label is out
-// of range.
+// Counts returns the number of samples of each class. It is an error if a class has none,
+// because methods for long tails divide by these numbers, or if a label is out of range.
 func Counts(d data.Dataset) ([]int, error) {
 	members, err := filled(d)
 	if err != nil {
@@ -157,7 +155,7 @@ func filled(d data.Dataset) ([][]int, error) {
 	return members, nil
 }
 
-// Imbalance returns the largest of the counts by the smallest. It panics if one is not
+// Imbalance returns the largest count divided by the smallest. It panics if a count is not
 // positive.
 func Imbalance(counts []int) float64 {
 	lo, hi := extent("longtail.Imbalance", counts)

@@ -14,9 +14,8 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Recipe says which run it is: two runs of one recipe and one [Stamp] have the same
-// bits. It also serves as the Settings of a checkpoint.Run, which then refuses the state of
-// another run.
+// A Recipe determines a run: two runs with the same Recipe and [Stamp] have the same bits.
+// Use it as the Settings of a checkpoint.Run, which then refuses the state of another run.
 type Recipe struct {
 	Method string `json:"method"` // "LDAM-DRW"
 	Data   string `json:"data"`   // "cifar100"
@@ -24,9 +23,9 @@ type Recipe struct {
 	// Of the training set: see [Recipe.On].
 	Subset    string  `json:"subset"`    // "exp-100/first"
 	Digest    string  `json:"digest"`    // of the subset's samples
-	Imbalance float64 `json:"imbalance"` // the largest class by the smallest
+	Imbalance float64 `json:"imbalance"` // the largest class divided by the smallest
 
-	// The samples that accuracies are of: "test", or the name of a validation part.
+	// The samples of the accuracies: "test", or the name of a validation part.
 	Test       string `json:"test"`
 	TestDigest string `json:"test_digest"`
 
@@ -35,9 +34,9 @@ type Recipe struct {
 	Epochs    int    `json:"epochs"`
 	BatchSize int    `json:"batch_size"`
 
-	// Options are what else the run follows from: learning rate and its schedule, weight
-	// decay, transforms, sampler, the settings of the method. They are written as JSON.
-	// The seed does not belong here, or [Summarize] cannot tell the runs of one method.
+	// Options are all other settings of the run: learning rate and its schedule, weight
+	// decay, transforms, sampler, the settings of the method. They are written as JSON. Do
+	// not put the seed here, or [Summarize] cannot group the runs of one method.
 	Options any `json:"options"`
 }
 
@@ -50,7 +49,7 @@ func (r Recipe) On(s *Subset) Recipe {
 	return r
 }
 
-// A Stamp is what the bits of a run depend on beside its recipe.
+// A Stamp is what determines the bits of a run beside its recipe.
 type Stamp struct {
 	Kernel string `json:"kernel"`  // the set of kernels: "avx2"
 	Arch   string `json:"arch"`    // GOARCH
@@ -72,26 +71,26 @@ func Here() Stamp {
 	return s
 }
 
-// An Epoch is what was measured after an epoch of training.
+// An Epoch holds the measurements after an epoch of training.
 type Epoch struct {
 	Epoch int     `json:"epoch"` // from 1
-	Loss  float64 `json:"loss"`  // the mean over the steps of the epoch
-	Acc   float64 `json:"acc"`   // on the samples that the recipe names
+	Loss  float64 `json:"loss"`  // mean over the steps of the epoch
+	Acc   float64 `json:"acc"`   // on the samples of Recipe.Test
 }
 
-// A History lists what was measured of a run, in the order of the epochs. Measure after
-// each of the last five at least.
+// A History holds the measurements of a run, in the order of the epochs. Measure at least
+// after each of the last five epochs.
 type History []Epoch
 
-// Add appends an epoch. It first forgets that epoch and later ones, which a run that was
-// taken up again at an earlier checkpoint makes anew.
+// Add appends an epoch. It first removes this epoch and later ones, because a run that
+// resumes from an earlier checkpoint repeats them.
 func (h *History) Add(e Epoch) {
 	at, _ := slices.BinarySearchFunc(*h, e.Epoch, func(e Epoch, n int) int { return cmp.Compare(e.Epoch, n) })
 	*h = append((*h)[:at], e)
 }
 
-// Last returns the mean accuracy of epochs epochs-n+1 to epochs, of all if there are
-// fewer than n. ok is false if one of them was not measured.
+// Last returns the mean accuracy of epochs epochs-n+1 to epochs, or of all epochs if there
+// are fewer than n. ok is false if one of them was not measured.
 func (h History) Last(n, epochs int) (mean float64, ok bool) {
 	n = min(n, epochs)
 	have := 0
@@ -104,7 +103,7 @@ func (h History) Last(n, epochs int) (mean float64, ok bool) {
 	return mean / float64(max(have, 1)), have == n && n > 0
 }
 
-// Best returns the epoch with the largest accuracy, of equal ones the first, and the zero
+// Best returns the epoch with the largest accuracy, the first of equal ones, and the zero
 // Epoch if there is none.
 func (h History) Best() Epoch {
 	var best Epoch
@@ -116,11 +115,10 @@ func (h History) Best() Epoch {
 	return best
 }
 
-// A Result is the record of one run, with everything that is needed to repeat it. In JSON it
-// is one flat object. The accuracy that counts is that of the last epoch: the Report is of
-// it, with Acc, Many, Medium, Few and PerClass. The best epoch was chosen on the samples
-// that it is measured on, so its accuracy is called best wherever it stands. Accuracies are
-// shares in [0,1].
+// A Result is the record of one run, with everything needed to repeat it. In JSON it is one
+// flat object. The Report is of the last epoch, and its accuracy is the one to compare. The
+// best epoch was chosen on the samples that it is measured on, so its accuracy is
+// optimistic.
 type Result struct {
 	Recipe
 	Report
@@ -128,23 +126,23 @@ type Result struct {
 	// AccLast5 is the mean over the last five epochs, nil if one was not measured.
 	AccLast5  *float64 `json:"acc_last5"`
 	AccBest   float64  `json:"acc_best"`   // the largest among the epochs measured
-	BestEpoch int      `json:"best_epoch"` // the first that has it
+	BestEpoch int      `json:"best_epoch"` // the first with AccBest
 	History   History  `json:"history"`
 
 	Cost
 	Stamp Stamp `json:"stamp"`
 }
 
-// A Cost is what training took, all stages and phases together.
+// A Cost is the cost of training, over all stages and phases.
 type Cost struct {
 	Steps   int     `json:"steps"`   // of optimisers
-	Images  int64   `json:"images"`  // samples that went through: what budgets compare
-	Seconds float64 `json:"seconds"` // without the measuring
+	Images  int64   `json:"images"`  // samples that passed through the network
+	Seconds float64 `json:"seconds"` // without evaluation
 }
 
 // Finish returns the record of a run of the recipe by this process. The report is that of
-// the last epoch. There is an error if the history does not end with that epoch and the
-// report's accuracy, or the recipe lacks what tells runs apart.
+// the last epoch. It is an error if the history does not end with that epoch and the
+// report's accuracy, or if the recipe is incomplete.
 func (r Recipe) Finish(report Report, h History, c Cost) (Result, error) {
 	out := Result{Recipe: r, Report: report, History: h, Cost: c, Stamp: Here()}
 	if len(h) == 0 {
@@ -207,7 +205,7 @@ func (r *Result) check() error {
 	return nil
 }
 
-// EncodeResults returns results as a JSON array with an object for each. There is an error
+// EncodeResults returns results as a JSON array with one object per result. It is an error
 // if one is not complete.
 func EncodeResults(list []Result) ([]byte, error) {
 	for i := range list {
@@ -222,8 +220,8 @@ func EncodeResults(list []Result) ([]byte, error) {
 	return append(b, '\n'), nil
 }
 
-// DecodeResults reads what [EncodeResults] wrote. There is an error if it is no such array
-// or an entry is not complete. Options come back as what JSON makes of any.
+// DecodeResults reads the output of [EncodeResults]. It is an error if b is not such an
+// array or an entry is not complete. Options are decoded into Go's generic JSON types.
 func DecodeResults(b []byte) ([]Result, error) {
 	var list []Result
 	d := json.NewDecoder(bytes.NewReader(b))
@@ -242,15 +240,15 @@ func DecodeResults(b []byte) ([]Result, error) {
 	return list, nil
 }
 
-// A Spread is a number over runs that differ in their seed.
+// A Spread summarises a number over runs with different seeds.
 type Spread struct {
 	N    int     `json:"n"`
 	Mean float64 `json:"mean"`
 	Min  float64 `json:"min"`
 	Max  float64 `json:"max"`
 
-	// Std is the standard deviation with the divisor N-1. It is nil for one run; that of
-	// two is no more than their distance.
+	// Std is the standard deviation with the divisor N-1. It is nil for one run; for two
+	// runs it only restates their difference.
 	Std *float64 `json:"std"`
 }
 
@@ -275,9 +273,8 @@ func SpreadOf(v ...float64) Spread {
 	return s
 }
 
-// Percent returns the spread in percent, as a table prints it: "43.2" of one run,
-// "43.2 (42.9 to 43.5)" of two, of which no deviation can be told, and "43.2 ± 0.3" of
-// more.
+// Percent returns the spread in percent, for a table: "43.2" for one run, "43.2 (42.9 to
+// 43.5)" for two, and "43.2 ± 0.3" for more.
 func (s Spread) Percent() string {
 	switch {
 	case s.N < 2:
@@ -288,13 +285,13 @@ func (s Spread) Percent() string {
 	return fmt.Sprintf("%.1f ± %.1f", 100*s.Mean, 100**s.Std)
 }
 
-// A Summary is what the runs of one recipe with several seeds have in common.
+// A Summary is the result of one recipe over several seeds.
 type Summary struct {
-	Recipe          // its Seed is the first one's
+	Recipe          // with the Seed of the first run
 	Seeds  []uint64 `json:"seeds"`
 
 	Acc      Spread  `json:"acc"`       // of the last epochs
-	AccLast5 *Spread `json:"acc_last5"` // nil if a run does not have it
+	AccLast5 *Spread `json:"acc_last5"` // nil if a run lacks it
 	AccBest  Spread  `json:"acc_best"`
 	Balanced Spread  `json:"balanced"`
 	Many     *Spread `json:"many"` // nil if there is no such class
@@ -306,9 +303,9 @@ type Summary struct {
 }
 
 // Summarize returns a summary for every recipe in the list, in the order of their first
-// results. Results belong together if their recipes differ in nothing but the seed; stamps
-// may differ. There is an error if two such results have the same seed, or group their
-// classes by different rules.
+// results. Results belong together if their recipes differ in the seed only; stamps may
+// differ. It is an error if two such results have the same seed, or different rules for
+// their groups.
 func Summarize(list []Result) ([]Summary, error) {
 	groups := make(map[string][]Result)
 	var order []string

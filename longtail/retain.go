@@ -16,26 +16,27 @@ import (
 type Variant uint8
 
 const (
-	// Graph is 1/B Σ_ij a_ij ‖o_i - g_j‖²: the literal reading of figure 4.5, which sums,
-	// for each old node, its weighted distances to all new ones. It is not 0 at g = o.
-	// Left alone it draws g_j to Σ_i a_ij o_i / Σ_i a_ij, a smoothed copy of the old
-	// features, which nears them as τ falls; with a large τ, or without self, features
-	// crowd together.
+	// Graph is 1/B Σ_ij a_ij ‖o_i - g_j‖²: the literal reading of figure 4.5, the sum over
+	// old nodes of their weighted distances to all new ones. It is not 0 at g = o. By
+	// itself it moves g_j to Σ_i a_ij o_i / Σ_i a_ij, a smoothed copy of the old features
+	// that approaches them as τ falls. With a large τ, or with ExcludeSelf, features
+	// collapse.
 	Graph Variant = iota
 
-	// Attended is 1/B Σ_i ‖o_i - Σ_j a_ij g_j‖²: the difference between a node and the
-	// sum that it attends to, as graph matching networks have it (Li et al., 2019).
+	// Attended is 1/B Σ_i ‖o_i - Σ_j a_ij g_j‖²: the difference between a node and its
+	// attended sum, as in graph matching networks (Li et al., 2019).
 	Attended
 
 	// Relation is 1/B Σ_i KL(a_i ‖ b_i), where b are the coefficients among the new
-	// features. It keeps relations alone: it does not change if all g_j turn together.
+	// features. It keeps relations only: it is invariant to a rotation of all g_j.
 	Relation
 
 	// Distances is 1/B Σ_ij a_ij (‖o_i - g_j‖² - ‖o_i - o_j‖²)²: Graph with its minimum
 	// at g = o.
 	Distances
 
-	// Features is 1/B Σ_i ‖o_i - g_i‖²: feature distillation, and Graph for τ to 0.
+	// Features is 1/B Σ_i ‖o_i - g_i‖²: feature distillation, and the limit of Graph for τ
+	// to 0.
 	Features
 )
 
@@ -67,44 +68,45 @@ func (v *Variant) UnmarshalText(b []byte) error {
 	return fmt.Errorf("longtail: no variant %q of the memory-retentive loss; there are %q", b, variantNames)
 }
 
-// Retention is the memory-retentive loss, which holds the features of phase II near those
-// of phase I (thesis, section 4.3 and figure 4.5). Its nodes are all samples of a batch of
-// phase II, of the bank and of the tail. The coefficients
+// Retention is the memory-retentive loss, which keeps the features of phase II near those
+// of phase I (thesis, section 4.3 and figure 4.5). Its nodes are all samples of a phase II
+// batch, from the bank and the tail. The coefficients
 //
 //	a_ij = softmax over j of s(o_i, o_j)/τ
 //
-// say how much node j is to node i among the old features; they are constants. The thesis
-// states the graph: coefficients within the old nodes, and distances from an old node to
-// all new ones that are weighted by them. The similarity s, τ, the lengths of 1 and the
+// say how close node j is to node i among the old features; they are constants. The thesis
+// states the graph: coefficients among the old nodes, and distances from an old node to all
+// new ones, weighted by the coefficients. The similarity s, τ, the lengths of 1 and the
 // factor 1/B are ours. The zero value is the default.
 type Retention struct {
 	Variant Variant `json:"variant"`
 	Tau     float64 `json:"tau,omitempty"` // 0 means 0.1
 
-	// Distance makes s minus the squared distance. By default it is the cosine.
+	// Distance makes the similarity s the negative squared distance. By default it is the
+	// cosine.
 	Distance bool `json:"distance,omitempty"`
 
-	// ExcludeSelf leaves j = i out of the coefficients, as the words "other nodes" of
-	// the caption may mean. Nodes are then drawn onto their neighbours: for ablations.
+	// ExcludeSelf leaves j = i out of the coefficients, as "other nodes" in the caption may
+	// mean. Nodes then collapse onto their neighbours: for ablations.
 	ExcludeSelf bool `json:"exclude_self,omitempty"`
 
-	// Symmetric takes (a + aᵀ)/2, so that a node that is near many does not weigh more.
-	// It does not change Relation and Features.
+	// Symmetric takes (a + aᵀ)/2, so that a node near many others does not weigh more. It
+	// does not change Relation and Features.
 	Symmetric bool `json:"symmetric,omitempty"`
 
-	// Raw takes features as they are. The weight of the loss then depends on their
-	// length and number.
+	// Raw does not normalise features. The weight of the loss then depends on their length
+	// and number.
 	Raw bool `json:"raw,omitempty"`
 }
 
-// Loss returns the loss of features old, o, and current, g, both [B, d] and of the same
-// samples with the same pixels. No gradient flows to the old ones. The phase II loss is
+// Loss returns the loss of the old features o and the current features g, both [B, d], of
+// the same pixels. No gradient flows to the old ones. The phase II loss is
 //
 //	cross-entropy + λ·Loss(old, current)
 //
-// with λ = 1 as our default. Loss(old, current) minus Loss(old, old) is a number that is 0
-// where nothing has changed. It panics if the shapes differ, Tau is negative or not
-// finite, the variant is unknown, or self is excluded in a batch of one.
+// with λ = 1 as our default. Loss(old, current) - Loss(old, old) is 0 if nothing has
+// changed. It panics if the shapes differ, Tau is negative or not finite, the variant is
+// unknown, or self is excluded in a batch of one.
 func (r Retention) Loss(old, current autograd.Var) autograd.Var {
 	const op = "longtail.Retention"
 	tau := cmp.Or(r.Tau, 0.1)
@@ -190,7 +192,7 @@ func squaredDistances(a, b autograd.Var) autograd.Var {
 	return autograd.Add(autograd.Add(autograd.Scale(autograd.MatMulT(a, b), -2), aa), bb)
 }
 
-// Distill is learning without forgetting, a baseline that holds logits in place of
+// Distill is learning without forgetting, a baseline that retains logits instead of
 // features: T²·KL(softmax(old/T) ‖ softmax(current/T)) over the old classes, the first of
 // the current ones, as a mean over the batch (Li and Hoiem, 2016; Hinton et al., 2015).
 // Their T is 2. No gradient flows to the old logits. It panics if the shapes do not fit or
@@ -211,8 +213,8 @@ func Distill(old, current autograd.Var, temperature float64) autograd.Var {
 	return autograd.Scale(kl, float32(temperature*temperature))
 }
 
-// A Teacher is a frozen copy of a network, or of its backbone, as it was at the end of
-// phase I: it makes the old features, or the old logits, of a batch.
+// A Teacher is a frozen copy of a network, or of its backbone, at the end of phase I. It
+// computes the old features, or the old logits, of a batch.
 type Teacher struct {
 	Module nn.Module
 	tape   *autograd.Tape
@@ -225,8 +227,8 @@ func NewTeacher(m nn.Module) *Teacher {
 	return &Teacher{m, autograd.NewTape(autograd.Inference, 0)}
 }
 
-// Of returns what the network makes of x, with running statistics and without dropout. It
-// is valid until the next call:
+// Of returns the network's output for x, with running statistics and without dropout. It is
+// valid until the next call:
 //
 //	old := tape.Input(teacher.Of(batch.X))
 func (t *Teacher) Of(x *tensor.Tensor) *tensor.Tensor {
@@ -234,5 +236,5 @@ func (t *Teacher) Of(x *tensor.Tensor) *tensor.Tensor {
 	return t.Module.Forward(t.tape.Input(x)).Value()
 }
 
-// Walk names what the network holds.
+// Walk names the contents of the network.
 func (t *Teacher) Walk(w *nn.Walker) { w.Child("", t.Module) }

@@ -14,13 +14,13 @@ import (
 // CIFAR100-LT before epoch 160.
 type RIDEOptions struct {
 	// Weights are those of the classes; nil means 1 and one temperature for all. With
-	// weights, as [DRW] gives them, temperatures are by class.
+	// weights, such as those of [DRW], there is one temperature per class.
 	Weights []float32
 
 	Diversity   float64 // λ; 0 means 0.2
-	Independent bool    // leaves the term of diversity out
+	Independent bool    // omit the term of diversity
 	Temperature float64 // α; 0 means 1
-	ByClass     float64 // γ, how far temperatures follow the counts; 0 means 0.05
+	ByClass     float64 // γ, the dependence of temperatures on the counts; 0 means 0.05
 
 	MaxMargin float64 // of the rarest class; 0 means 0.5
 	Scale     float64 // s of the experts' heads; 0 means 30
@@ -28,28 +28,28 @@ type RIDEOptions struct {
 
 // RIDE is the loss of stage one of routed diverse experts (Wang et al., "Long-tailed
 // recognition by routing diverse distribution-aware experts", 2021), of the logits [N, C]
-// that [Branched.Logits] returns. Each expert has the loss of [LDAM] by itself, and is
-// rewarded for being another than the mean z of all logits:
+// that [Branched.Logits] returns. Each expert has an [LDAM] loss of its own, and a reward
+// for differing from the mean z of all logits:
 //
 //	L = Σ_i LDAM(z_i, y) - λ·T²·1/N Σ KL(softmax(z/T) ‖ softmax(z_i/T))
 //
-// where T² is the square of the mean of T. No gradient flows to z; it would be 0, as z is
-// where the sum over the experts is least. Temperatures by class are lower where samples
-// are fewer:
+// where T² is the square of the mean of T. No gradient flows to z; it would be 0, because z
+// minimises the sum over the experts. Temperatures per class are lower for classes with
+// fewer samples:
 //
 //	T_c = α·β_c/max β,   β_c = γ·C·n_c/N + 1 - γ
 //
-// The logits are s times cosines, those of [RIDEResNet32]. This is what the authors'
-// program computes; the paper compares the experts in pairs, which gives nearly the same.
+// The logits are s times cosines, as from [RIDEResNet32]. This is the formula of the
+// authors' program; the paper compares the experts in pairs, with nearly the same result.
 // The loss of an epoch is
 //
 //	loss := longtail.RIDE(counts, longtail.RIDEOptions{Weights: longtail.DRW{}.Weights(counts, epoch)})
 //
 // The authors train for 200 epochs with batches of 128, by SGD with Nesterov's momentum 0.9
-// and weight decay 5e-4. The rate is 0.1 after a warm-up of 5 epochs, and is multiplied by
-// 0.01 at epochs 160 and 180. Stage two, which saves time by routing easy samples past some
-// experts, is not here. RIDE panics if an option is out of range or a count is not
-// positive; its loss panics unless there are two experts at least.
+// and weight decay 5e-4. The learning rate is 0.1 after a warm-up of 5 epochs, and is
+// multiplied by 0.01 at epochs 160 and 180. Stage two, which saves time by routing easy
+// samples past some experts, is not here. RIDE panics if an option is out of range or a
+// count is not positive; its loss panics unless there are two experts at least.
 func RIDE(counts []int, o RIDEOptions) func(logits []autograd.Var, labels []int) autograd.Var {
 	const op = "longtail.RIDE"
 	scale, lambda := cmp.Or(o.Scale, 30), cmp.Or(o.Diversity, 0.2)

@@ -11,27 +11,26 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// An Order gives the indices of the samples of an epoch, in order, for
-// [data.LoaderOptions.Order]. It follows from the epoch alone, so the batches are the same
-// whatever the number of workers, and a run that is resumed by a loader's Seek goes on with
-// the same samples.
+// An Order returns the indices of an epoch's samples in their order, for
+// [data.LoaderOptions.Order]. It depends on the epoch alone, so the batches do not depend
+// on the number of workers, and a run that resumes (Loader.Seek) continues with the same
+// samples.
 type Order func(epoch int) []int
 
-// SamplerOptions are what all samplers share. The zero value draws as many samples in an
+// SamplerOptions are the options of all samplers. The zero value draws as many samples per
 // epoch as the data set has, without replacement.
 type SamplerOptions struct {
 	Seed   uint64
-	Length int // samples in an epoch; 0 means as many as the data set has
+	Length int // samples per epoch; 0 means as many as the data set has
 
-	// WithReplacement draws each sample of a class anew, as a weighted random sampler
-	// does, so that some come twice before others come once. By default a class deals
-	// its samples like a pack of cards that is shuffled when it is empty. The two differ
-	// by as much as two points of accuracy where classes are small.
+	// WithReplacement draws each sample of a class independently, as a weighted random
+	// sampler does. By default a class goes through all its samples in random order before
+	// it repeats one. The two differ by up to two points of accuracy if classes are small.
 	WithReplacement bool
 }
 
-// Instance is the usual order: all samples are one pack, so every sample comes once in an
-// epoch, and a class as often as it has samples. There is an error if d is empty.
+// Instance is the usual order: every sample comes once per epoch, in random order. It is an
+// error if d is empty.
 func Instance(d data.Dataset, o SamplerOptions) (Order, error) {
 	if d.Len() == 0 {
 		return nil, data.ErrEmpty
@@ -55,10 +54,10 @@ func Instance(d data.Dataset, o SamplerOptions) (Order, error) {
 }
 
 // ClassBalanced draws every class equally often. Without replacement the classes come in
-// rounds, each class once in each, in an order that is drawn for the round; every class
-// deals its samples, and goes on with its pack in the next epoch. With replacement both the
-// class and the sample are drawn anew each time. There is an error if a class has no
-// samples or a label is out of range.
+// rounds: each class once per round, in random order. Each class goes through all its
+// samples in random order before it repeats one, across epochs too. With replacement both
+// the class and the sample are drawn independently each time. It is an error if a class has
+// no samples or a label is out of range.
 func ClassBalanced(d data.Dataset, o SamplerOptions) (Order, error) {
 	if o.WithReplacement {
 		return Power(d, 0, o)
@@ -66,14 +65,13 @@ func ClassBalanced(d data.Dataset, o SamplerOptions) (Order, error) {
 	return ClassAware(d, 1, o)
 }
 
-// ClassAware is balanced sampling whose rounds visit each class for several samples, one
-// after the other, so that a batch has some classes several times and others not at all:
-// class-aware sampling (Shen, Lin and Huang, "Relay backpropagation for effective learning
-// of deep convolutional neural networks", 2016), with 4 samples for each visit in the
-// program of Kang et al. (2020), whose epochs have Length C·max n_c. With 1 it is
-// [ClassBalanced]. A class deals its samples; with replacement it draws them, and the
-// rounds stay. There is an error if a class has no samples or a label is out of range. It
-// panics unless a visit has a positive number of samples.
+// ClassAware is class-aware sampling (Shen, Lin and Huang, "Relay backpropagation for
+// effective learning of deep convolutional neural networks", 2016). Rounds visit the
+// classes in random order and take visit samples of each in a row, so a batch has some
+// classes several times and others not at all. The program of Kang et al. (2020) takes 4
+// samples per visit, and a Length of C·max n_c. With 1 it is [ClassBalanced]. Samples
+// within a class are drawn as SamplerOptions say. It is an error if a class has no samples
+// or a label is out of range. It panics unless visit is positive.
 func ClassAware(d data.Dataset, visit int, o SamplerOptions) (Order, error) {
 	const op = "longtail.ClassAware"
 	if visit < 1 {
@@ -106,12 +104,12 @@ func ClassAware(d data.Dataset, visit int, o SamplerOptions) (Order, error) {
 	}, nil
 }
 
-// Power draws class c with a probability in proportion to n_c^q, n_c being its number of
-// samples: 1 is as often as instances come, 0.5 the square root (Mahajan et al.,
-// "Exploring the limits of weakly supervised pretraining", 2018), 0 balanced, -1 the
-// reversed sampler of BBN (Zhou et al., 2020); see [Reversed]. Samples of a class are dealt
-// out, or drawn with replacement; a pack lasts for an epoch. There is an error if a class
-// has no samples. It panics if q is not finite.
+// Power draws class c with a probability proportional to n_c^q, where n_c is its number of
+// samples. A q of 1 is the distribution of Instance, 0.5 the square root (Mahajan et al.,
+// "Exploring the limits of weakly supervised pretraining", 2018), 0 balanced, and -1 the
+// reversed sampler of BBN (Zhou et al., 2020; see [Reversed]). Samples within a class are
+// drawn as SamplerOptions say, anew in each epoch. It is an error if a class has no
+// samples. It panics if q is not finite.
 func Power(d data.Dataset, q float64, o SamplerOptions) (Order, error) {
 	const op = "longtail.Power"
 	if math.IsNaN(q) || math.IsInf(q, 0) {
@@ -131,10 +129,10 @@ func SquareRoot(d data.Dataset, o SamplerOptions) (Order, error) { return Power(
 // Reversed is Power with q = -1: the rarer a class, the more often it comes.
 func Reversed(d data.Dataset, o SamplerOptions) (Order, error) { return Power(d, -1, o) }
 
-// Progressive goes from instances to balance over so many epochs: in epoch t class c has
-// the probability (1 - t/T) n_c/N + (t/T)/C, with t/T not above 1 (Kang et al., "Decoupling
-// representation and classifier for long-tailed recognition", 2020). There is an error if
-// a class has no samples. It panics unless epochs is positive.
+// Progressive goes from Instance to ClassBalanced over the given number T of epochs: in
+// epoch t class c has the probability (1 - t/T) n_c/N + (t/T)/C, with t/T at most 1 (Kang
+// et al., "Decoupling representation and classifier for long-tailed recognition", 2020). It
+// is an error if a class has no samples. It panics unless epochs is positive.
 func Progressive(d data.Dataset, epochs int, o SamplerOptions) (Order, error) {
 	const op = "longtail.Progressive"
 	if epochs < 1 {

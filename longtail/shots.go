@@ -10,8 +10,8 @@ import (
 )
 
 // A ShotRule divides classes by their number of training samples into many-shot,
-// medium-shot and few-shot ones. Papers divide differently, and a class on the edge moves
-// a group's accuracy by a point: the rule belongs beside the numbers.
+// medium-shot and few-shot ones. Papers use different rules, and one class on the edge
+// moves a group's accuracy by a point: state the rule beside the numbers.
 type ShotRule struct {
 	Name string `json:"name"`
 
@@ -24,8 +24,8 @@ type ShotRule struct {
 	Ranks [2]int `json:"ranks,omitzero"`
 }
 
-// The published rules. What MiSLAS counts as a group differs from set to set, and stands
-// as numbers of classes in the settings of its program.
+// The published rules. The groups of MiSLAS differ between data sets; its program has them
+// as numbers of classes.
 var (
 	// Shots has more than 100 samples for many-shot, fewer than 20 for few-shot: Kang et
 	// al. ("Decoupling representation and classifier", 2020) and most others since.
@@ -57,8 +57,8 @@ type Groups struct {
 	Few    []int    `json:"few"`
 }
 
-// Groups divides the classes that have so many training samples. Counts need not be
-// sorted. It panics if the rule is impossible for so many classes.
+// Groups divides the classes with the given counts of training samples. Counts need not be
+// sorted. It panics if the rule does not fit the number of classes.
 func (r ShotRule) Groups(counts []int) Groups {
 	const op = "longtail.ShotRule.Groups"
 	g := Groups{Rule: r}
@@ -101,17 +101,16 @@ func byCount(counts []int) []int {
 	return order
 }
 
-// A Report is what the tables of the field print of a network, and what a result keeps:
-// accuracies are shares in [0,1].
+// A Report holds the usual measurements of a network. Accuracies are shares in [0,1].
 type Report struct {
-	Acc      float64 `json:"acc"`      // share of samples that are right
+	Acc      float64 `json:"acc"`      // share of correctly classified samples
 	Balanced float64 `json:"balanced"` // mean over classes; equals Acc on a balanced test set
 
-	// Means over the classes of a group. nil where a group has no class with samples.
+	// Means over the classes of a group; nil if no class of the group has samples.
 	Many   *float64 `json:"many"`
 	Medium *float64 `json:"medium"`
 	Few    *float64 `json:"few"`
-	Rule   string   `json:"rule"` // that made the groups
+	Rule   string   `json:"rule"` // name of the rule of the groups
 
 	PerClass []float64 `json:"per_class"` // 0 for a class without samples
 
@@ -123,8 +122,8 @@ type Report struct {
 	Bins  []eval.Bin `json:"bins"` // of a reliability diagram
 }
 
-// Measure reports on outputs, whose classes are those of the groups. It panics if there
-// are no outputs, or a group names a class that they do not have.
+// Measure returns the report of outputs. It panics if there are no outputs, or if a group
+// names a class that they do not have.
 func Measure(o *eval.Outputs, g Groups) Report {
 	c := o.Calibration(0)
 	r := Report{

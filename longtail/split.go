@@ -13,23 +13,22 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Split divides the classes of a training set into head and tail. The rank of a class
-// is its place among all classes by their number of samples, the largest first, of equal
-// ones the lower class. The head are the classes of rank below Point, the disentanglement
-// point k of the thesis (section 4.3, figure 4.6).
+// A Split divides the classes of a training set into head and tail. The rank of a class is
+// its position, from 0, among all classes by number of samples, the largest first, then by
+// class number. The head are the classes with a rank below Point, the disentanglement point
+// k of the thesis (section 4.3, figure 4.6).
 //
-// Both phases count in ranks: a network of phase I has one logit for each of Point
-// classes, which growth then extends by the tail. Data sets come from [Split.Head],
-// [Split.Ranked] and [Split.Pool]; [Split.ByClass] brings logits back to the order of the
-// labels, so test sets stay as they are. Classes need not be sorted by their counts.
+// Both phases use ranks as labels: a network of phase I has one logit per head class, and
+// Grow adds the tail. Data sets come from [Split.Head], [Split.Ranked] and [Split.Pool].
+// [Split.ByClass] brings logits back to the order of the labels, so test sets need no
+// change. Classes need not be sorted by their counts.
 type Split struct {
 	Point int   `json:"point"` // the number of head classes, in [1, C-1]
 	Class []int `json:"class"` // the class of each rank
 	Rank  []int `json:"-"`     // the rank of each class
 }
 
-// SplitByRank makes the k largest classes the head. There is an error if k is not in
-// [1, C-1].
+// SplitByRank makes the k largest classes the head. It is an error if k is not in [1, C-1].
 func SplitByRank(counts []int, k int) (*Split, error) {
 	extent("longtail.SplitByRank", counts)
 	if k < 1 || k >= len(counts) {
@@ -42,9 +41,9 @@ func SplitByRank(counts []int, k int) (*Split, error) {
 	return s, nil
 }
 
-// SplitByCount makes the classes with more than so many samples the head. 100 takes the
-// many-shot classes: 35 of CIFAR100-LT with imbalance 100. There is an error if all classes
-// are head or none.
+// SplitByCount makes the classes with more than the given number of samples the head. 100
+// takes the many-shot classes: 35 in CIFAR100-LT with imbalance 100. It is an error if all
+// classes are head or none is.
 func SplitByCount(counts []int, above int) (*Split, error) {
 	extent("longtail.SplitByCount", counts)
 	k := 0
@@ -60,7 +59,7 @@ func SplitByCount(counts []int, above int) (*Split, error) {
 	return s, nil
 }
 
-// Ranked returns d with the ranks of classes as labels. It panics if d has other classes.
+// Ranked returns d with ranks as labels. It panics if d has another number of classes.
 func (s *Split) Ranked(d data.Dataset) data.Dataset {
 	if d.Classes() != len(s.Rank) {
 		tensor.Panic("longtail.Split.Ranked", fmt.Sprintf("a data set of %d classes for a split of %d", d.Classes(), len(s.Rank)))
@@ -68,18 +67,18 @@ func (s *Split) Ranked(d data.Dataset) data.Dataset {
 	return relabel(d, s.Rank, len(s.Rank))
 }
 
-// Head returns the samples of the head classes of d, for phase I: its labels are ranks,
-// its classes Point. With a test set it serves the comparison of Model-head and Model-all
-// ([CompareHead]). It panics if d has other classes.
+// Head returns the samples of the head classes of d, for phase I: its labels are ranks, and
+// it has Point classes. [CompareHead] needs it for a test set. It panics if d has another
+// number of classes.
 func (s *Split) Head(d data.Dataset) data.Dataset {
 	ranked := s.Ranked(d)
 	return relabel(data.Subset(ranked, s.members(ranked, func(rank int) bool { return rank < s.Point })), nil, s.Point)
 }
 
-// Pool returns what phase II trains on: the samples of the bank, and all of the tail
-// classes of d. Labels are ranks of all classes. d is the training set that the bank's
-// features came from. A bank without samples leaves the tail alone. It panics if the bank
-// names a sample that d does not have.
+// Pool returns the training set of phase II: the samples of the bank and of the tail
+// classes of d, with ranks as labels. d must be the training set of the bank's features.
+// With an empty bank it returns the tail alone. It panics if the bank names a sample that d
+// does not have.
 func (s *Split) Pool(d data.Dataset, b *Bank) data.Dataset {
 	ranked := s.Ranked(d)
 	indices := append(b.Indices(), s.members(ranked, func(rank int) bool { return rank >= s.Point })...)
@@ -97,8 +96,8 @@ func (s *Split) members(ranked data.Dataset, in func(rank int) bool) []int {
 	return list
 }
 
-// ByClass returns a module that puts logits [N, C], or probabilities, which are in the
-// order of ranks, into that of classes:
+// ByClass returns a module that reorders logits or probabilities [N, C] from ranks to
+// classes:
 //
 //	out, err := eval.Collect(ctx, nn.NewSequential(net, split.ByClass()), test, eval.Options{})
 func (s *Split) ByClass() nn.Module {
@@ -110,7 +109,7 @@ func (s *Split) ByClass() nn.Module {
 	})
 }
 
-// HeadClasses returns the head classes by rank; they count as the labels of d do.
+// HeadClasses returns the head classes by rank, as class numbers.
 func (s *Split) HeadClasses() []int { return slices.Clone(s.Class[:s.Point]) }
 
 // TailClasses returns the tail classes by rank.

@@ -11,17 +11,17 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Subset is a part of a data set with a name and a digest. Both belong into every
-// result: the seed of a long-tailed subset alone moves accuracies by more than methods
-// differ. Its JSON is what a result needs to tell it from others.
+// A Subset is a part of a data set with a name and a digest. State both in every result:
+// the seed of a long-tailed subset alone can change accuracies by more than the method. Its
+// JSON identifies it.
 //
-// The digest is [data.Digest] of the samples themselves where the whole data set is a
-// [data.Images] or [data.Tensors], so that it does not depend on what else a file holds.
-// For others, such as pictures in files, it is that of the whole and the indices.
+// For a [data.Images] or [data.Tensors] the digest is [data.Digest] of the subset's own
+// samples. For others, such as pictures in files, it covers the whole data set and the
+// indices.
 type Subset struct {
 	Name   string `json:"name"` // "exp-100/first"
 	Digest string `json:"digest"`
-	Counts []int  `json:"counts"` // samples of each class, none without
+	Counts []int  `json:"counts"` // samples per class, none of them 0
 
 	Indices []int        `json:"-"` // of the samples in the whole, ascending
 	Data    data.Dataset `json:"-"` // the samples, in that order
@@ -29,16 +29,16 @@ type Subset struct {
 	whole data.Dataset
 }
 
-// SubsetOptions say how a subset is made. The zero value takes the first samples of each
-// class, and all of class 0.
+// SubsetOptions are the options of NewSubset. The zero value takes the first samples of
+// each class, and all of class 0.
 type SubsetOptions struct {
 	Draw    Draw // nil means First{}
 	Largest int  // samples of class 0; 0 means all that it has
 }
 
 // NewSubset returns a part of d with a profile: class 0 is the largest, and the classes
-// keep their numbers. There is an error if the profile is impossible, a class has fewer
-// samples than it asks for, or d cannot be read for its digest.
+// keep their numbers. It is an error if the profile is invalid, a class has fewer samples
+// than the profile needs, or d cannot be read for its digest.
 //
 //	s, err := longtail.NewSubset(train, longtail.Exponential{Imbalance: 100}, longtail.SubsetOptions{})
 func NewSubset(d data.Dataset, p Profile, o SubsetOptions) (*Subset, error) {
@@ -66,9 +66,9 @@ func NewSubset(d data.Dataset, p Profile, o SubsetOptions) (*Subset, error) {
 	return SubsetOf(d, name, slices.Concat(draw.Draw(members, counts)...))
 }
 
-// SubsetOf returns the samples of d at the given indices, in any order, under a name. It
-// serves subsets that were published as lists. There is an error if an index is out of
-// range or occurs twice, a class has no sample, or d cannot be read for its digest.
+// SubsetOf returns the samples of d at the given indices, in any order, under a name, for
+// subsets published as lists. It is an error if an index is out of range or occurs twice, a
+// class has no sample, or d cannot be read for its digest.
 func SubsetOf(d data.Dataset, name string, indices []int) (*Subset, error) {
 	s := &Subset{Name: name, Indices: slices.Sorted(slices.Values(indices)), whole: d}
 	for k, i := range s.Indices {
@@ -96,16 +96,15 @@ func (s *Subset) digest() (string, error) {
 	return data.Digest(s.Data)
 }
 
-// Hold splits a part off for validation, so that nothing is chosen on the test set. It
-// holds back the fraction of each class, rounded, but one sample at least, and leaves one
-// at least; a class of one sample leaves it to training. Both parts so keep the profile,
-// and every class has something to train and, with two samples, to validate. Which
-// samples are held back follows from the seed and the class. The parts are called after s:
+// Hold splits off a part for validation, so that nothing is tuned on the test set. It holds
+// back the fraction of each class, rounded, but leaves at least one sample to each part; a
+// class with one sample stays in training. Both parts keep the profile. The seed and the
+// class determine the held-back samples. The parts are named after s:
 // "exp-100/first/hold-0.1-seed-1/train" and ".../val". It panics unless the fraction is in
 // (0, 1).
 //
-// The smallest classes have a sample or two in the validation part: look at balanced
-// accuracies there (the mean over classes), and at groups of classes.
+// The smallest classes have only a sample or two in the validation part: compare balanced
+// accuracies (means over classes), or groups of classes.
 func (s *Subset) Hold(fraction float64, seed uint64) (train, val *Subset, err error) {
 	if !(fraction > 0 && fraction < 1) {
 		tensor.Panic("longtail.Subset.Hold", fmt.Sprintf("fraction %v is not in (0, 1)", fraction))
