@@ -11,7 +11,7 @@ import (
 )
 
 // CosineMomentum is the momentum of BYOL's target at step t of total (Grill et al., 2020):
-// 1 - (1-base)·(cos(πt/total)+1)/2, which rises from base to 1 and stays there. It panics
+// 1 - (1-base)·(cos(πt/total)+1)/2. It rises from base to 1 and stays there. It panics
 // unless base is in [0, 1] and total is positive.
 func CosineMomentum(base float64, total int) optim.Schedule {
 	if !(base >= 0 && base <= 1) || total < 1 {
@@ -27,18 +27,19 @@ type BYOLOptions struct {
 	Out    int    `json:"out,omitempty"`    // 0 means 256, or 128 for an encoder below 512
 	Seed   uint64 `json:"seed"`
 
-	// Momentum gives the weight of the old target at each step; nil means 0.996. The
-	// paper's is CosineMomentum(0.996, steps of the whole run).
+	// Momentum gives the weight of the old target per step; nil means 0.996. The paper has
+	// CosineMomentum(0.996, steps of the whole run).
 	Momentum optim.Schedule `json:"-"`
 }
 
-// BYOL predicts what a slow copy of the network makes of the other view (Grill et al.,
+// BYOL predicts the output of a slow copy of the network for the other view (Grill et al.,
 // "Bootstrap your own latent", 2020): the mean over samples of
 //
 //	2 - 2·cos(h(z_1), z'_2) + 2 - 2·cos(h(z_2), z'_1)
 //
-// where h is the predictor and the target z' comes from an average of the weights of encoder and projector, whose
-// batch statistics are its own and into which no gradient flows. It takes two views.
+// where h is the predictor. The target z' comes from a moving average of the weights of
+// encoder and projector, with batch statistics of its own. No gradient flows into it. It
+// takes two views.
 type BYOL struct {
 	Tower     *Tower
 	Predictor nn.Module
@@ -47,8 +48,8 @@ type BYOL struct {
 	Steps     int64 // updates so far
 }
 
-// NewBYOL returns the method for an encoder, whose copy ([nn.Clone]) the target begins as.
-// It panics if an option is out of range.
+// NewBYOL returns the method for an encoder. The target begins as a copy of it
+// ([nn.Clone]). It panics if an option is out of range.
 func NewBYOL(e Encoder, o BYOLOptions) *BYOL {
 	o.Hidden, o.Out = sized(o.Hidden, e, 4096, 512), sized(o.Out, e, 256, 128)
 	positive("ssl.NewBYOL", "Hidden", o.Hidden, "Out", o.Out)
@@ -103,37 +104,37 @@ func (m *BYOL) Walk(w *nn.Walker) {
 
 // MoCoOptions are the settings of [MoCo].
 type MoCoOptions struct {
-	Version     int     `json:"version,omitempty"`     // 1 or 2; 0 means 2. They differ in projector and temperature, and in the augmentations
+	Version     int     `json:"version,omitempty"`     // 1 or 2; 0 means 2. They differ in projector, temperature and augmentations
 	Queue       int     `json:"queue,omitempty"`       // keys kept, a multiple of the batch; 0 means 65,536, or 4,096 for an encoder below 512
 	Temperature float64 `json:"temperature,omitempty"` // 0 means 0.07 in version 1 and 0.2 in version 2
 	Hidden      int     `json:"hidden,omitempty"`      // of version 2's projector; 0 means the encoder's width
 	Out         int     `json:"out,omitempty"`         // 0 means 128
 	Seed        uint64  `json:"seed"`
 
-	// Groups divides each batch for its statistics, as so many devices would: without
-	// it, query and key of a sample share a batch with the same samples, and the
-	// network can find the key by the statistics. 0 means 1, the whole batch.
+	// Groups is the number of groups of a batch with separate batch statistics, as on
+	// several devices. With one group, query and key of a sample share their batch with the
+	// same samples, and the network can recognise the key by the statistics. 0 means 1.
 	Groups int `json:"groups,omitempty"`
 
-	// Shuffle puts the keys into the groups in an order that is drawn anew for each
-	// batch (shuffling batch normalisation).
+	// Shuffle distributes the keys over the groups in a new random order for each batch
+	// (shuffling batch normalisation).
 	Shuffle bool `json:"shuffle,omitempty"`
 
-	// Momentum gives the weight of the old key encoder at each step; nil means 0.999, or
-	// 0.99 for an encoder below 512, which has fewer steps.
+	// Momentum gives the weight of the old key encoder per step; nil means 0.999, or 0.99
+	// for an encoder below 512 features.
 	Momentum optim.Schedule `json:"-"`
 }
 
-// MoCo tells the key of a sample from a queue of the keys of earlier ones (He et al.,
-// "Momentum contrast for unsupervised visual representation learning", 2020; version 2:
-// Chen et al., "Improved baselines with momentum contrastive learning", 2020): [QueueNCE].
-// Queries come from the encoder and the first view, keys from an average of its weights,
-// with batch statistics of its own, and the second. It takes two views.
+// MoCo distinguishes the key of a sample from a queue of earlier keys (He et al., "Momentum
+// contrast for unsupervised visual representation learning", 2020; version 2: Chen et al.,
+// "Improved baselines with momentum contrastive learning", 2020): [QueueNCE]. Queries come
+// from the encoder and the first view; keys come from a moving average of its weights, with
+// batch statistics of its own, and the second view. It takes two views.
 type MoCo struct {
 	Tower   *Tower
 	Keys    *optim.EMA[*Tower]
 	Queue   *tensor.Tensor // [K, d], rows of length 1
-	Next    int64          // the row of the queue that is replaced next
+	Next    int64          // row of the queue that is replaced next
 	Steps   int64          // updates so far
 	Options MoCoOptions
 
@@ -211,8 +212,8 @@ func (m *MoCo) forwardKeys(t *autograd.Tape, x *tensor.Tensor) autograd.Var {
 	return autograd.Detach(autograd.GatherCopy(m.groups[1].forward(t, m.shuffled, forward), back))
 }
 
-// Update moves the key encoder and puts the keys of the step in the queue, in place of the
-// oldest.
+// Update updates the key encoder and replaces the oldest keys of the queue by those of the
+// step.
 func (m *MoCo) Update() {
 	m.Keys.Decay = m.Options.Momentum(int(m.Steps))
 	m.Keys.Update()
@@ -224,7 +225,7 @@ func (m *MoCo) Update() {
 	m.keys = autograd.Var{}
 }
 
-// Push puts keys [n, d] in the queue, in place of the oldest n, with rows divided by their
+// Push replaces the oldest n keys of the queue by keys [n, d], with rows divided by their
 // lengths. It panics if the width differs or n is more than the queue.
 func (m *MoCo) Push(keys *tensor.Tensor) {
 	n, d := keys.Dim(0), m.Queue.Dim(1)

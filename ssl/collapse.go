@@ -10,17 +10,17 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Collapse says how far features have become alike. With the rows z_i of [n, d] divided by
-// their lengths:
+// A Collapse measures how similar features have become. All fields are for rows z_i of [n,
+// d] divided by their lengths.
 type Collapse struct {
-	// Std is the mean over columns of the standard deviation over rows, and Healthy
-	// 1/sqrt(d), which it is for directions that are spread evenly (Chen and He, 2021).
+	// Std is the mean over columns of the standard deviation over rows. Healthy is
+	// 1/sqrt(d), its value for evenly spread directions (Chen and He, 2021).
 	Std     float64 `json:"std"`
 	Healthy float64 `json:"healthy"`
 
 	// Rank is the effective rank of the rows about their mean: e to the entropy of the
 	// singular values divided by their sum (Roy and Vetterli, 2007), between 1 and MaxRank,
-	// the least of d and n-1. A collapse to few dimensions shows here alone.
+	// the smaller of d and n-1. Only this shows a collapse to few dimensions.
 	Rank    float64 `json:"rank"`
 	MaxRank int     `json:"max_rank"`
 
@@ -28,8 +28,9 @@ type Collapse struct {
 	Cosine float64 `json:"cosine"`
 }
 
-// MeasureCollapse measures features [n, d], with n and d at least 2; some hundred rows tell.
-// It takes time in proportion to n·d·min(n, d). It panics if a number is NaN or infinite.
+// MeasureCollapse measures features [n, d], with n and d at least 2; some hundred rows
+// suffice. Its time is proportional to n·d·min(n, d). It panics if a number is NaN or
+// infinite.
 func MeasureCollapse(z *tensor.Tensor) Collapse {
 	const op = "ssl.MeasureCollapse"
 	if z.Rank() != 2 || z.Dim(0) < 2 || z.Dim(1) < 2 {
@@ -106,10 +107,10 @@ func effectiveRank(x *mat.Dense) float64 {
 	return math.Exp(entropy)
 }
 
-// Warning returns what is wrong, or "": a spread below a fifth of a healthy one, a mean
-// cosine above 0.9, or a rank below a twentieth of what is possible (and below 2). It is meant
-// for what a method makes (Output.Specific). Features behind a ReLU are positive, and so have
-// a high mean cosine without any collapse.
+// Warning returns "" or a warning: of a spread below a fifth of Healthy, a mean cosine
+// above 0.9, or a rank below a twentieth of MaxRank (and below 2). Use it for
+// Output.Specific. Features after a ReLU are positive, and have a high mean cosine without
+// any collapse.
 func (c Collapse) Warning() string {
 	switch {
 	case c.Std < c.Healthy/5:

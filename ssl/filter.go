@@ -8,25 +8,25 @@ import (
 	"github.com/mettleml/mettle/nn"
 )
 
-// A FilterKind says what the Filter of heterotopic ensembling is made of. The thesis has a
-// structure for each family of backbones (tables 5.1 to 5.3), whose layers are not known:
-// these are ours.
+// A FilterKind is a structure of the Filter of heterotopic ensembling. The thesis has one
+// for each family of backbones (tables 5.1 to 5.3), but its layers are not known: these are
+// ours.
 type FilterKind uint8
 
 const (
-	// AutoFilter is PlainFilter for maps of fewer than 256 channels, as those of ResNet-32,
+	// AutoFilter is PlainFilter for maps with fewer than 256 channels, such as ResNet-32's,
 	// and BottleneckFilter for others.
 	AutoFilter FilterKind = iota
 
 	// PlainFilter is two 3x3 convolutions that keep the channels.
 	PlainFilter
 
-	// BottleneckFilter is 1x1, 3x3 and 1x1, of a half of the channels inside, and of a
-	// quarter from 1,024 channels on: 512-256-512 for ResNet-10, 2048-512-2048 for
-	// ResNet-50 and ResNet-152.
+	// BottleneckFilter is a 1x1, a 3x3 and a 1x1 convolution with half of the channels
+	// inside, or a quarter from 1,024 channels on: 512-256-512 for ResNet-10, 2048-512-2048
+	// for ResNet-50 and ResNet-152.
 	BottleneckFilter
 
-	// IdentityFilter shares the feature space exactly.
+	// IdentityFilter has no layers.
 	IdentityFilter
 )
 
@@ -96,15 +96,15 @@ func newFilter(rng *rand.Rand, kind FilterKind, channels int, half bool) (nn.Mod
 	return s, channels
 }
 
-// A Branch is the encoder of the self-supervised side: the backbone's stages up to where it
-// attaches, which are the classifier's own, the filter, and the mean over positions; without a
-// filter the whole backbone.
+// A Branch is the encoder of the self-supervised side: the classifier's stages up to the
+// attached one, the filter, and the mean over positions. Without a filter it is the whole
+// backbone.
 type Branch struct {
-	Trunk    *nn.Backbone // Pool is used without a filter alone
+	Trunk    *nn.Backbone // Pool is used only without a filter
 	Filter   nn.Module
 	Channels int
 
-	first *passed // where the next pass is noted, for ShareView; nil: nowhere
+	first *passed // where the next pass is noted, for ShareView; nil means nowhere
 }
 
 // passed is what the trunk was given and what it made of that.
@@ -125,7 +125,7 @@ func (b *Branch) Forward(x autograd.Var) autograd.Var {
 // Width returns Channels.
 func (b *Branch) Width() int { return b.Channels }
 
-// Walk names what the stages hold, and filter.
+// Walk names the contents of the stages, and filter.
 func (b *Branch) Walk(w *nn.Walker) {
 	for _, s := range b.Trunk.Stages {
 		if s.Inline {

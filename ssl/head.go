@@ -42,8 +42,7 @@ func perceptron(rng *rand.Rand, where norm, widths ...int) *nn.Sequential {
 	return s
 }
 
-// A Tower is an encoder and the projector on top of it, which a [Target] or a key encoder
-// copies as one.
+// A Tower is an encoder with its projector. A target or a key encoder is a copy of a Tower.
 type Tower struct {
 	Encoder   Encoder
 	Projector nn.Module

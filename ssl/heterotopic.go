@@ -12,24 +12,23 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// An Arrangement says how self-supervision and classification meet: the four panels of figure
-// 5.3 of the thesis.
+// An Arrangement says how self-supervision and classification are combined: the four panels
+// of figure 5.3 of the thesis.
 type Arrangement uint8
 
 const (
-	// GenericSpecific is panel (iv), the method: the generic feature is shared through the
-	// filter, and the specific one enters by mutual information.
+	// GenericSpecific is panel (iv), the method: the filter shares the generic feature, and
+	// the specific one enters through mutual information.
 	GenericSpecific Arrangement = iota
 
 	// Generic is panel (iii): the generic feature alone.
 	Generic
 
-	// Shared is panel (ii): both sides have exactly the same feature space. There is no
-	// filter.
+	// Shared is panel (ii): both sides have the same feature space, without a filter.
 	Shared
 
-	// Initial is panel (i): self-supervision alone for InitSteps, and after that
-	// classification alone.
+	// Initial is panel (i): self-supervision alone for InitSteps steps, then classification
+	// alone.
 	Initial
 )
 
@@ -60,53 +59,46 @@ func (a *Arrangement) UnmarshalText(b []byte) error {
 type HeterotopicOptions struct {
 	Arrangement Arrangement `json:"arrangement"`
 
-	// Lambda is the weight of the self-supervised loss, λ of figure 5.4 as we read it. 0
-	// means 0.5; a negative number leaves it out.
+	// Lambda is the weight of the self-supervised loss, our reading of λ in figure 5.4. 0
+	// means 0.5; a negative number leaves the loss out.
 	Lambda float64 `json:"lambda,omitempty"`
 
 	// Beta is the weight of the term of mutual information. 0 means 0.1; a negative number
-	// leaves it out.
+	// leaves the term out.
 	Beta float64 `json:"beta,omitempty"`
 
-	// Attach is the stage whose map the filter reads: "" or "last" for the last one,
-	// "penultimate" for that before it, so that the filter stands in place of the last
-	// stage, or a name of the backbone's.
+	// Attach is the stage whose map the filter takes: "" or "last" for the last one,
+	// "penultimate" for the one before it (the filter then replaces the last stage), or a
+	// name of a stage.
 	Attach string `json:"attach,omitempty"`
 
 	Filter FilterKind `json:"filter"`
 
-	// ShareView has the classifier look at the first strong view, which saves a pass
-	// through the trunk. By default it has a weak view of its own.
+	// ShareView gives the classifier the first strong view, which saves a pass through the
+	// trunk. By default it has a weak view of its own.
 	ShareView bool `json:"share_view,omitempty"`
 
-	// MixStatistics lets the strong views move the running statistics of the trunk. By
-	// default only what the classifier sees does, since these are what tests use.
+	// MixStatistics lets the strong views update the running statistics of the trunk. By
+	// default only the classifier's view does, because tests use these statistics.
 	MixStatistics bool `json:"mix_statistics,omitempty"`
 
-	InitSteps int    `json:"init_steps,omitempty"` // of Initial; it has no default
+	InitSteps int    `json:"init_steps,omitempty"` // steps of self-supervision with Initial; it has no default
 	Seed      uint64 `json:"seed"`                 // of the filter's weights
 
-	// Loss classifies; nil means plain cross-entropy, with samples as they come, so that a
-	// classifier balanced afterwards (longtail.Retrain) has something to gain.
+	// Loss is the classification loss; nil means plain cross-entropy.
 	Loss longtail.Loss `json:"-"`
 }
 
-// Heterotopic trains a classifier with a self-supervised branch beside it, which is removed
-// afterwards ([Heterotopic.Strip]):
+// Heterotopic trains a classifier with a self-supervised branch beside it.
+// [Heterotopic.Strip] removes the branch afterwards.
 //
 //	f = backbone(x_0), z = head(f)                  the classifier's side
 //	r = mean of Filter(trunk(x_1)), s = MLP(r)      the method's, for every view
 //	L = L_cls(z, y) + λ·L_ssl + β·L_MI(f, s)
 //
-// The thesis states: two features, one generic, which shares its space with the
-// classification, and one specific, which a regulariser of mutual information brings in; a
-// Filter for each family of backbones; the removal of all that is self-supervised before
-// tests; and "dagger", a classifier fine-tuned by cRT on top. The text of the chapter is
-// not known. Ours: where the filter stands and its layers, that the specific feature is the
-// projector's result, that information is maximised by default and the gradient stops at s,
-// that pairs are of different views, the weak view of the classifier, the weights.
+// The package documentation says what the thesis states and what is ours.
 //
-// It is a tree of all that is trained, with the classifier's names as they are without it.
+// As an nn.Tree it names all trained parameters, with the classifier's usual names.
 type Heterotopic struct {
 	Net     *nn.Classifier
 	Branch  *Branch
@@ -119,26 +111,26 @@ type Heterotopic struct {
 	active     bool // the method has seen the current batch
 }
 
-// A HeterotopicOutput is what a step computed. Vars that have no part in it are zero.
+// A HeterotopicOutput holds the results of a step. Unused Vars are zero.
 type HeterotopicOutput struct {
-	Loss   autograd.Var // the sum, with weights
+	Loss   autograd.Var // the weighted sum
 	Class  autograd.Var // L_cls
 	MI     autograd.Var // L_MI
 	Logits autograd.Var // [n, classes]
 	SSL    Output       // of the method
 }
 
-// NewHeterotopic adds a method to a classifier. The method is made for the encoder that this
-// gives it; mi, for GenericSpecific alone, makes the regulariser for the widths of f and of
-// the specific feature s, which is the caller's to know (option Out of a method):
+// NewHeterotopic adds a method to a classifier. The function method makes the method for
+// the encoder it is given. mi is the regulariser, for GenericSpecific only; its bound must
+// fit the widths of f and of the specific feature s (option Out of a method):
 //
 //	h, err := ssl.NewHeterotopic(net,
 //		func(e ssl.Encoder) (ssl.Method, error) { return ssl.NewSimCLR(e, ssl.SimCLROptions{}), nil },
 //		ssl.Maximize(ssl.NewInfoNCEBound(net.Backbone.Width(), 128, seed), ssl.RegularizerOptions{}),
 //		ssl.HeterotopicOptions{})
 //
-// There is an error if the backbone has no such stage, the arrangement wants a regulariser
-// and there is none, or InitSteps is missing.
+// It is an error if the backbone does not have the stage Attach, the arrangement needs a
+// regulariser and there is none, or InitSteps is missing.
 func NewHeterotopic(net *nn.Classifier, method func(e Encoder) (Method, error), mi *Regularizer, o HeterotopicOptions) (*Heterotopic, error) {
 	o.Lambda, o.Beta = cmp.Or(o.Lambda, 0.5), cmp.Or(o.Beta, 0.1)
 	if o.Loss == nil {
@@ -190,8 +182,8 @@ func NewHeterotopic(net *nn.Classifier, method func(e Encoder) (Method, error), 
 	return h, nil
 }
 
-// Views returns how many views a batch must have for a method that takes so many: one more,
-// the weak one before them, unless the view is shared.
+// Views returns the number of views per sample that a batch must have for a method with the
+// given number: one more for the weak view, unless ShareView is set.
 func (o HeterotopicOptions) Views(method int) int {
 	if o.ShareView {
 		return method
@@ -199,8 +191,8 @@ func (o HeterotopicOptions) Views(method int) int {
 	return method + 1
 }
 
-// Loss returns the loss of a batch, whose views are the weak one and then those of the method,
-// or these alone if the view is shared. There is an error if the method has one, the loss is
+// Loss returns the loss of a batch, with the weak view first and then the method's views,
+// or with these only under ShareView. It is an error if the method returns one, the loss is
 // not finite, or a feature would be paired with one of its own view.
 func (h *Heterotopic) Loss(t *autograd.Tape, b data.Batch) (out HeterotopicOutput, err error) {
 	n := len(b.Y)
@@ -281,7 +273,7 @@ func (h *Heterotopic) sharedFeatures(x *tensor.Tensor, first passed) (autograd.V
 	return rest.Forward(m), nil
 }
 
-// Update does what the method's does.
+// Update counts the step, and calls the method's Update if the step trained the method.
 func (h *Heterotopic) Update() {
 	if h.active {
 		h.Method.Update()
@@ -289,13 +281,13 @@ func (h *Heterotopic) Update() {
 	h.Steps++
 }
 
-// Strip returns the classifier alone: its logits are those of the training network in eval
-// mode, bit for bit, and its state has the names of a plain one. It is the network itself,
-// not a copy.
+// Strip returns the classifier without the branch. Its logits equal those of the training
+// network in eval mode, bit for bit, and its names are the usual ones. It is the network
+// itself, not a copy.
 func (h *Heterotopic) Strip() *nn.Classifier { return h.Net }
 
-// Walk names what the classifier holds as that does, and below ssl: filter, method, mi and
-// step.
+// Walk names the contents of the classifier without a prefix, and below ssl: filter,
+// method, mi and step.
 func (h *Heterotopic) Walk(w *nn.Walker) {
 	w.Child("", h.Net)
 	w.Child("ssl", added{h})

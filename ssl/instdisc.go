@@ -16,20 +16,20 @@ type InstDiscOptions struct {
 	Samples     int     `json:"samples"`               // of the data set; it has no default
 	Temperature float64 `json:"temperature,omitempty"` // 0 means 0.07
 	Out         int     `json:"out,omitempty"`         // 0 means 128
-	Keep        float64 `json:"keep,omitempty"`        // weight of the old in the memory; 0 means 0.5
+	Keep        float64 `json:"keep,omitempty"`        // weight of the old memory; 0 means 0.5
 	Seed        uint64  `json:"seed"`
 
-	// Negatives are drawn per batch for noise-contrastive estimation; 0 means 4096. Full
-	// takes the softmax over the whole memory in its place, which for some ten thousand
-	// samples is affordable and needs no estimate.
+	// Negatives is the number of negatives per batch for noise-contrastive estimation; 0
+	// means 4096. Full instead takes the softmax over the whole memory, which is affordable
+	// for some ten thousand samples and needs no estimate of Z.
 	Negatives int  `json:"negatives,omitempty"`
 	Full      bool `json:"full,omitempty"`
 }
 
-// InstDisc takes every sample for a class of its own, whose weight vector is a memory of its
-// feature (Wu et al., "Unsupervised feature learning via non-parametric instance
-// discrimination", 2018). With u the projection of sample i and m the memory, both of
-// length 1,
+// InstDisc treats every sample as a class of its own, with a memory of its feature as the
+// class's weight vector (Wu et al., "Unsupervised feature learning via non-parametric
+// instance discrimination", 2018). With u the projection of sample i and m the memory, both
+// of length 1,
 //
 //	P(j|u) = exp(u·m_j/T) / Z
 //
@@ -38,12 +38,12 @@ type InstDiscOptions struct {
 //
 //	-log h(P(i|u)) - Σ_k log(1 - h(P(k|u))),   h(P) = P / (P + K/N)
 //
-// with Z estimated from the first batch and kept. After each step the memory of the
-// samples becomes Keep·m + (1-Keep)·u, of length 1 again. It takes one view.
+// with Z estimated once, from the first batch. After each step the memory of the samples
+// becomes Keep·m + (1-Keep)·u, scaled to length 1. It takes one view.
 type InstDisc struct {
 	Tower   *Tower
 	Memory  *tensor.Tensor // [Samples, d], rows of length 1
-	Z       *tensor.Tensor // [1]: the estimate of Z; 0 before the first batch
+	Z       *tensor.Tensor // [1]: estimate of Z; 0 before the first batch
 	Steps   int64
 	Options InstDiscOptions
 
@@ -125,7 +125,7 @@ func (m *InstDisc) estimate(u, memory autograd.Var, inverse float32) autograd.Va
 	return autograd.Scale(loss, 1/float32(n))
 }
 
-// Update moves the memory of the samples of the step.
+// Update updates the memory of the samples of the step.
 func (m *InstDisc) Update() {
 	m.Steps++
 	if m.current.IsZero() {

@@ -12,27 +12,26 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// KNN is the weighted vote of the nearest neighbours, by which features are judged without
-// training (Wu et al., 2018): of the K features of a bank with the largest cosine to a
-// query, each adds exp(cosine/T) to its class.
+// KNN evaluates features without training, by a weighted vote of the nearest neighbours (Wu
+// et al., 2018): each of the K features of a bank with the largest cosine to a query adds
+// exp(cosine/T) to its class.
 type KNN struct {
-	K int     `json:"k,omitempty"` // 0 means 200; at most the bank
+	K int     `json:"k,omitempty"` // 0 means 200; at most the size of the bank
 	T float64 `json:"t,omitempty"` // 0 means 0.07
 }
 
 func (k KNN) withDefaults() KNN { return KNN{cmp.Or(k.K, 200), cmp.Or(k.T, 0.07)} }
 
-// String returns the protocol, which belongs beside the number.
+// String returns the protocol, to be stated beside the accuracy.
 func (k KNN) String() string {
 	k = k.withDefaults()
 	return fmt.Sprintf("%d nearest neighbours by cosine, votes weighted by exp(cosine/%g)", k.K, k.T)
 }
 
-// Votes returns the votes for each class as logits [N, classes], from which accuracies
-// follow. The bank are features [M, d] and labels of training samples, as eval.Collect
-// makes them of a backbone, and queries are those of test samples. Equal cosines go by the
-// order of the bank. It panics if widths differ, a label of the bank is not below classes,
-// or K or T is negative.
+// Votes returns the votes for each class as logits [N, classes]. The bank holds features
+// [M, d] and labels of training samples, as eval.Collect returns them for a backbone;
+// queries are those of test samples. Of equal cosines the first in the bank counts. It
+// panics if widths differ, a label of the bank is not below classes, or K or T is negative.
 func (k KNN) Votes(bank, queries *eval.Outputs, classes int) *eval.Outputs {
 	const op = "ssl.KNN"
 	k = k.withDefaults()
@@ -99,10 +98,10 @@ func (n *neighbours) of(s []float32, count int) []neighbour {
 	return list
 }
 
-// An OnlineKNN gathers features during training, a ring of the last ones, so that kNN costs
-// no pass through the network: they are of augmented samples, in Training mode, and by
-// weights that have changed since. It reads lower than KNN at the end of an epoch, and is
-// there to see a run go wrong.
+// An OnlineKNN keeps a ring of the latest features of a training, so that kNN costs no pass
+// through the network. The features come from augmented samples in Training mode, and from
+// slightly older weights. It reads lower than KNN at the end of an epoch; use it to notice
+// a failing run.
 type OnlineKNN struct {
 	KNN
 	Bank   *tensor.Tensor // [size, d]
@@ -110,7 +109,7 @@ type OnlineKNN struct {
 	Next   int64          // features added so far
 }
 
-// NewOnlineKNN returns an empty ring for so many features of width d; an epoch of them is
+// NewOnlineKNN returns an empty ring for size features of width d; the size of an epoch is
 // usual. It panics if a number is not positive.
 func NewOnlineKNN(k KNN, size, d int) *OnlineKNN {
 	positive("ssl.NewOnlineKNN", "size", size, "d", d)
@@ -131,7 +130,7 @@ func (o *OnlineKNN) Add(features *tensor.Tensor, labels []int) {
 	}
 }
 
-// Online returns the votes of what the ring holds. It panics if that is nothing.
+// Online returns the votes of the features in the ring. It panics if the ring is empty.
 func (o *OnlineKNN) Online(queries *eval.Outputs, classes int) *eval.Outputs {
 	n := min(int(o.Next), o.Bank.Dim(0))
 	bank := &eval.Outputs{Y: o.Bank.Slice(0, n)}

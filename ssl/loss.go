@@ -55,8 +55,8 @@ func offDiagonal(s autograd.Var) autograd.Var {
 	return autograd.Reshape(autograd.NarrowCopy(autograd.Reshape(flat, m-1, m+1), 1, 0, m, 1), m, m-1)
 }
 
-// InfoNCE is the loss of telling which row of k belongs to each row of q (van den Oord et
-// al., "Representation learning with contrastive predictive coding", 2018):
+// InfoNCE is the loss of classifying which row of k belongs to each row of q (van den Oord
+// et al., "Representation learning with contrastive predictive coding", 2018):
 //
 //	-1/n Σ_i log [ exp(q_i·k_i/T) / Σ_j exp(q_i·k_j/T) ]
 //
@@ -80,8 +80,8 @@ func upTo(n int) []int {
 }
 
 // QueueNCE is the loss of MoCo (He et al., "Momentum contrast for unsupervised visual
-// representation learning", 2020): the negatives of q_i are the rows of a queue [K, d] in
-// place of the other keys,
+// representation learning", 2020): the negatives of q_i are the rows of a queue [K, d]
+// instead of the other keys,
 //
 //	-1/n Σ_i log [ exp(q_i·k_i/T) / (exp(q_i·k_i/T) + Σ_j exp(q_i·queue_j/T)) ]
 //
@@ -101,13 +101,14 @@ func QueueNCE(q, k, queue autograd.Var, temperature float64) autograd.Var {
 }
 
 // SupervisedNCE is the loss of supervised contrastive learning, L_out of Khosla et al.
-// ("Supervised contrastive learning", 2020): with P(i) the other rows of the class of i,
+// ("Supervised contrastive learning", 2020). With P(i) the other rows of the class of i it
+// is
 //
 //	1/m Σ_i -1/|P(i)| Σ_{p in P(i)} log [ exp(z_i·z_p/T) / Σ_{k≠i} exp(z_i·z_k/T) ]
 //
-// z is [m, d], its rows are divided by their lengths, and there is a label for each. m
-// counts the rows that have a positive; others do not count. It panics if there is none,
-// the labels do not fit, or T is not positive.
+// z is [m, d] with one label per row; rows are divided by their lengths. Rows without a
+// positive are left out of the mean. It panics if there is none, the labels do not fit, or
+// T is not positive.
 func SupervisedNCE(z autograd.Var, labels []int, temperature float64) autograd.Var {
 	const op = "ssl.SupervisedNCE"
 	positive(op, "the temperature", temperature)
@@ -146,8 +147,8 @@ func SupervisedNCE(z autograd.Var, labels []int, temperature float64) autograd.V
 }
 
 // BarlowTwins is the loss of Zbontar et al. ("Barlow twins: self-supervised learning via
-// redundancy reduction", 2021): with the columns of u and v standardised by the mean and
-// the population variance of the batch, to which eps is added, and C = uᵀv/n,
+// redundancy reduction", 2021). The columns of u and v are standardised by the mean and the
+// population variance plus eps of the batch. With C = uᵀv/n the loss is
 //
 //	Σ_i (1-C_ii)² + λ Σ_{i≠j} C_ij²
 //
@@ -179,11 +180,11 @@ type VICRegWeights struct {
 }
 
 // VICReg is the loss of Bardes, Ponce and LeCun ("VICReg: variance-invariance-covariance
-// regularization for self-supervised learning", 2022): the mean squared difference of u
-// and v; for each of the two, the mean over columns of max(0, 1 - sqrt(variance + 1e-4)),
-// of which the average is taken; and for each the sum of the squares of the covariances of
-// different columns divided by d, of which the sum is taken. Variances and covariances
-// are divided by n-1. u and v are [n, d] with n and d at least 2.
+// regularization for self-supervised learning", 2022): the weighted sum of three terms.
+// Invariance is the mean squared difference of u and v. Variance is the average over u and
+// v of the mean over columns of max(0, 1 - sqrt(variance + 1e-4)). Covariance is the sum
+// over u and v of the squared covariances of different columns, divided by d. Variances and
+// covariances are divided by n-1. u and v are [n, d] with n and d at least 2.
 func VICReg(u, v autograd.Var, w VICRegWeights) autograd.Var {
 	const op = "ssl.VICReg"
 	pair(op, u, v, 2)
@@ -205,8 +206,9 @@ func VICReg(u, v autograd.Var, w VICRegWeights) autograd.Var {
 	return loss
 }
 
-// CosineLoss returns the mean over rows of 2 - 2·cos(p, t), the squared distance of rows of
-// length 1: the loss of BYOL, and 2 plus twice that of SimSiam. No gradient flows to t.
+// CosineLoss returns the mean over rows of 2 - 2·cos(p, t), the squared distance of
+// normalised rows. It is one term of BYOL's loss, and 2 plus twice the negative cosine of
+// SimSiam. No gradient flows to t.
 func CosineLoss(p, t autograd.Var) autograd.Var {
 	pair("ssl.CosineLoss", p, t, 1)
 	return autograd.Affine(autograd.Mean(autograd.CosineSimilarity(p, autograd.Detach(t), tiny)), -2, 2)

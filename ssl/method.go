@@ -12,15 +12,15 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// An Encoder makes features [N, Width] of samples. A [nn.Backbone] is one.
+// An Encoder maps samples to features [N, Width]. An [nn.Backbone] is one.
 type Encoder interface {
 	nn.Module
 	Width() int
 }
 
-// A Method learns features without labels, [SupCon] with them. It holds the encoder that
-// it trains, which is not its own, and what it adds: heads, a queue, an average of
-// weights. As a tree it names what it adds.
+// A Method learns features without labels ([SupCon] uses labels). It trains a given encoder
+// and adds heads, a queue or an average of weights. As an nn.Tree it names only what it
+// adds.
 //
 // A step of training is
 //
@@ -29,42 +29,41 @@ type Encoder interface {
 //	err = opt.Step(tape.Gradients(out.Loss))
 //	m.Update()
 //
-// which [Step] does. Whoever writes a method of his own needs these two methods and Walk;
-// [Heterotopic], the monitors and the programs then take it as they take ours.
+// or a call of [Step]. A method of your own needs these two methods and Walk;
+// [Heterotopic], the monitors and the programs then accept it.
 type Method interface {
 	nn.Tree
 
-	// Loss returns the loss of a batch, as a loader with as many views as the method
-	// takes delivers it, and what it was made of. There is an error if the batch has
-	// too few views or samples, or if the loss is not finite.
+	// Loss returns the loss of a batch from a loader with the method's number of views. It
+	// is an error if the batch has too few views or samples, or if the loss is not finite.
 	Loss(t *autograd.Tape, b data.Batch) (Output, error)
 
-	// Update changes what no gradient changes: averages, queues, memories. It belongs
-	// after the optimiser's step and before the tape is reset.
+	// Update updates averages, queues and memories. Call it after the optimiser's step and
+	// before the tape is reset.
 	Update()
 }
 
-// An Output is what a method makes of a batch of n samples. It is valid until the tape is
-// reset.
+// An Output holds a method's results for a batch of n samples. It is valid until the tape
+// is reset.
 type Output struct {
 	Loss autograd.Var // a scalar
 
-	// Features are what the encoder made of each view, [n, Width].
+	// Features are the encoder's outputs, [n, Width] per view.
 	Features []autograd.Var
 
-	// Specific are what the method made of them, [n, e] for each view: the specific
-	// feature of the thesis, which mutual information and the monitors look at.
+	// Specific are the method's outputs, [n, e] per view: the specific features of the
+	// thesis, for mutual information and the monitors.
 	Specific []autograd.Var
 
-	// Pretext is the share of right answers where the method is a task with labels of
-	// its own (Rotation, Jigsaw), and 0 elsewhere. It is no measure of the features.
+	// Pretext is the accuracy on the pretext task of Rotation or Jigsaw, and 0 for other
+	// methods. It does not measure the quality of features.
 	Pretext float64
 }
 
 // ErrNotFinite is wrapped by the error of a Loss that is NaN or infinite.
 var ErrNotFinite = errors.New("the loss is not finite")
 
-// Step does one step of training by a method: see [Method]. The output is valid until the
+// Step takes one training step of a method: see [Method]. The output is valid until the
 // next step on the same tape.
 func Step(t *autograd.Tape, m Method, opt optim.Optimizer, b data.Batch) (Output, error) {
 	t.Reset()

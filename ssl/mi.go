@@ -11,26 +11,25 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A LowerBound bounds the mutual information I(u; v) from below, so that it may be
-// maximised. u is [n, du] and v [n, dv], of the same n samples; results are scalars in
-// nats. Its parameters are trained together with what it is maximised for: a better critic
-// is a tighter bound.
+// A LowerBound bounds the mutual information I(u; v) from below, so it may be maximised. u
+// is [n, du] and v is [n, dv], of the same n samples; the result is a scalar in nats. Train
+// its parameters with the same loss: a better critic is a tighter bound.
 type LowerBound interface {
 	nn.Tree
 	Lower(u, v autograd.Var) autograd.Var
 }
 
-// An UpperBound bounds the mutual information from above, so that it may be minimised,
-// provided that its own model of v given u is good: Fit returns the loss by which that is
-// fitted, between any two steps, and Upper sends no gradient into the model.
+// An UpperBound bounds the mutual information from above, so it may be minimised, if its
+// model of v given u is good. Fit returns the loss that fits the model; minimise it between
+// steps. Upper sends no gradient into the model.
 type UpperBound interface {
 	nn.Tree
 	Upper(u, v autograd.Var) autograd.Var
 	Fit(u, v autograd.Var) autograd.Var
 }
 
-// InfoNCEBound is log n minus [InfoNCE] of two linear maps to a common space (van den Oord et
-// al., 2018): at most log n, and steady.
+// InfoNCEBound is log n minus [InfoNCE] of two linear maps to a common space (van den Oord
+// et al., 2018). It is at most log n and has a low variance.
 type InfoNCEBound struct {
 	U, V        *nn.Linear
 	Temperature float64
@@ -58,16 +57,16 @@ func (b *InfoNCEBound) Walk(w *nn.Walker) {
 	w.Child("v", b.V)
 }
 
-// VID is the variational bound of Barber and Agakov (2003), as variational information
-// distillation has it (Ahn et al., 2019): H(v) + E log q(v|u), where q is normal with a mean
-// by a perceptron of two layers and variances softplus(ρ) + 1e-3 that do not depend on u. It
-// is the steadiest on small batches.
+// VID is the variational bound of Barber and Agakov (2003), as in variational information
+// distillation (Ahn et al., 2019): H(v) + E log q(v|u). q is normal, with a mean from a
+// two-layer perceptron and variances softplus(ρ) + 1e-3 that do not depend on u. It has the
+// lowest variance on small batches.
 type VID struct {
 	Mean *nn.Sequential
 	Rho  *autograd.Param // [dv]
 
-	// Entropy is H(v) in nats, where it is known. It is a constant where no gradient
-	// flows into v: without it Lower is too low or too high by H(v).
+	// Entropy is H(v) in nats, if known; 0 leaves it out of Lower. It does not affect
+	// gradients if none flows into v.
 	Entropy float64
 }
 
@@ -98,7 +97,8 @@ type Critic struct {
 	U, V, Out *nn.Linear
 }
 
-// NewCritic returns a critic with so many hidden units.
+// NewCritic returns a critic with the given number of hidden units, for u of width du and v
+// of width dv.
 func NewCritic(du, dv, hidden int, seed uint64) *Critic {
 	positive("ssl.NewCritic", "du", du, "dv", dv, "hidden", hidden)
 	rng := generator(seed)
@@ -107,7 +107,7 @@ func NewCritic(du, dv, hidden int, seed uint64) *Critic {
 	return c
 }
 
-// Scores returns the scores of all pairs, [n, n]: those of u_i and v_j in row i.
+// Scores returns the scores of all pairs, [n, n]: entry (i, j) is that of u_i and v_j.
 func (c *Critic) Scores(u, v autograd.Var) autograd.Var {
 	n, m, h := u.Dim(0), v.Dim(0), c.Out.Weight.Shape()[1]
 	a := autograd.Reshape(c.U.Forward(u), n, 1, h)
@@ -122,9 +122,10 @@ func (c *Critic) Walk(w *nn.Walker) {
 	w.Child("out", c.Out)
 }
 
-// JSD is the Jensen-Shannon form of Deep InfoMax (Hjelm et al., 2019): with the scores T of a
-// critic, E_p[-softplus(-T)] - E_q[softplus(T)] over pairs p of one sample and q of two. It
-// grows with the mutual information and is not its value: at most 0.
+// JSD is the Jensen-Shannon form of Deep InfoMax (Hjelm et al., 2019): with the scores T of
+// a critic, E_p[-softplus(-T)] - E_q[softplus(T)] over pairs p from one sample and q from
+// two. It grows with the mutual information, but is not an estimate of its value: it is at
+// most 0.
 type JSD struct{ Critic *Critic }
 
 // NewJSD returns the estimator with a critic of 128 hidden units.
@@ -141,13 +142,13 @@ func (b *JSD) Lower(u, v autograd.Var) autograd.Var {
 // Walk names what the critic holds.
 func (b *JSD) Walk(w *nn.Walker) { w.Child("", b.Critic) }
 
-// MINE is the bound of Donsker and Varadhan, E_p[T] - log E_q[e^T], in whose gradient a moving
-// average of E_q[e^T] stands for that of the batch (Belghazi et al., "Mutual information
+// MINE is the bound of Donsker and Varadhan, E_p[T] - log E_q[e^T], with a moving average
+// of E_q[e^T] in the gradient in place of the batch's (Belghazi et al., "Mutual information
 // neural estimation", 2018). Its variance is high.
 type MINE struct {
 	Critic  *Critic
-	Rate    float64        // weight of the new in the average; 0 means 0.01
-	Average *tensor.Tensor // [1]: of log E_q[e^T]'s argument, as a logarithm
+	Rate    float64        // weight of the new batch in the average; 0 means 0.01
+	Average *tensor.Tensor // [1]: logarithm of the moving average of E_q[e^T]
 	Seen    int64          // batches in the average
 }
 
@@ -156,7 +157,7 @@ func NewMINE(du, dv int, seed uint64) *MINE {
 	return &MINE{Critic: NewCritic(du, dv, 128, seed), Average: tensor.New(1)}
 }
 
-// Lower implements [LowerBound]. On a Training tape it moves the average.
+// Lower implements [LowerBound]. On a Training tape it updates the average.
 func (b *MINE) Lower(u, v autograd.Var) autograd.Var {
 	pairs("ssl.MINE", u, v)
 	n := u.Dim(0)
@@ -189,10 +190,10 @@ func (b *MINE) Walk(w *nn.Walker) {
 	w.Counter("seen", &b.Seen)
 }
 
-// VCLUB is an upper bound: E_p log q(v|u) - E_q log q(v|u) over pairs p of one sample and q of
-// all (Cheng et al., "CLUB: a contrastive log-ratio upper bound of mutual information",
-// 2020). q is normal with mean and log variance by perceptrons of two layers, a tanh at the
-// end of the second. With the true q it is a bound; with another it is an estimate.
+// VCLUB is an upper bound: E_p log q(v|u) - E_q log q(v|u) over pairs p from one sample and
+// q from all (Cheng et al., "CLUB: a contrastive log-ratio upper bound of mutual
+// information", 2020). q is normal; two-layer perceptrons give its mean and, with a final
+// tanh, its log variance. With the true q this is a bound, with another an estimate.
 type VCLUB struct {
 	Mean, LogVar *nn.Sequential
 }
@@ -212,8 +213,8 @@ func (b *VCLUB) Upper(u, v autograd.Var) autograd.Var {
 	return CLUB(b.Mean.Forward(u), b.LogVar.Forward(u), v)
 }
 
-// CLUB is the bound of [VCLUB] for a normal q with mean and log variance [n, dv] given for each
-// u_i:
+// CLUB is the bound of [VCLUB] for a normal q with the given mean and log variance [n, dv]
+// per u_i:
 //
 //	1/n Σ_i log q(v_i|u_i) - 1/n² Σ_ij log q(v_j|u_i)
 func CLUB(mean, logVar, v autograd.Var) autograd.Var {
@@ -227,7 +228,7 @@ func CLUB(mean, logVar, v autograd.Var) autograd.Var {
 	return autograd.Scale(autograd.Sum(autograd.Mul(d, autograd.Exp(autograd.Neg(logVar)))), 1/float32(2*v.Dim(0)))
 }
 
-// Fit implements [UpperBound]: minus the log-likelihood of v given u but for a constant.
+// Fit implements [UpperBound]: the negative log-likelihood of v given u, up to a constant.
 func (b *VCLUB) Fit(u, v autograd.Var) autograd.Var {
 	mean, logVar := b.Mean.Forward(u), b.LogVar.Forward(u)
 	square := autograd.Mul(autograd.Square(autograd.Sub(v, mean)), autograd.Exp(autograd.Neg(logVar)))
@@ -249,21 +250,20 @@ func pairs(op string, u, v autograd.Var) {
 
 // RegularizerOptions are the settings of a [Regularizer].
 type RegularizerOptions struct {
-	// Through lets gradients into v too. By default they flow into u alone: the
-	// classifier's feature learns from the self-supervised one, which is not dragged to
-	// the labels.
+	// Through lets gradients flow into v too. By default they flow into u alone: the
+	// classifier's feature learns from the self-supervised one, but not the reverse.
 	Through bool `json:"through,omitempty"`
 
-	Inner int     `json:"inner,omitempty"` // steps that fit an upper bound's model before each use; 0 means 1
-	LR    float64 `json:"lr,omitempty"`    // of Adam in these; 0 means 1e-3
+	Inner int     `json:"inner,omitempty"` // steps per use that fit an upper bound's model; 0 means 1
+	LR    float64 `json:"lr,omitempty"`    // learning rate of Adam in these steps; 0 means 1e-3
 }
 
-// A Regularizer is a term of a loss that raises or lowers mutual information. [Maximize] and
-// [Minimize] make one, of a bound that allows it: a lower bound that is minimised says
-// nothing of what it bounds, and so does not compile.
+// A Regularizer is a term of a loss that raises or lowers mutual information. [Maximize]
+// and [Minimize] make one from a bound of the right side. Minimising a lower bound would
+// not lower the information, so it does not compile.
 type Regularizer struct {
 	Bound nn.Tree
-	Opt   *optim.Adam // of an upper bound's model; nil otherwise
+	Opt   *optim.Adam // for an upper bound's model; nil otherwise
 
 	lower LowerBound
 	upper UpperBound
@@ -276,15 +276,15 @@ func Maximize(b LowerBound, o RegularizerOptions) *Regularizer {
 	return &Regularizer{Bound: b, lower: b, o: o}
 }
 
-// Minimize returns a term that lowers an upper bound, whose model it fits by Adam.
+// Minimize returns a term that lowers an upper bound. It fits the bound's model by Adam.
 func Minimize(b UpperBound, o RegularizerOptions) *Regularizer {
 	o.Inner, o.LR = cmp.Or(o.Inner, 1), cmp.Or(o.LR, 1e-3)
 	positive("ssl.Minimize", "Inner", o.Inner, "LR", o.LR)
 	return &Regularizer{Bound: b, upper: b, o: o, tape: autograd.NewTape(autograd.Training, 0), Opt: optim.NewAdam(nn.Params(b), optim.AdamOptions{LR: o.LR})}
 }
 
-// Loss returns the term: the mean, over pairs of u and each v, of minus the lower bound, or of
-// the upper bound after its model was fitted to the same rows.
+// Loss returns the term: the mean, over pairs of u and each v, of the negative lower bound,
+// or of the upper bound after a fit of its model to the same rows.
 func (r *Regularizer) Loss(u autograd.Var, vs ...autograd.Var) (autograd.Var, error) {
 	if len(vs) == 0 {
 		tensor.Panic("ssl.Regularizer.Loss", "nothing to pair u with")
@@ -339,12 +339,12 @@ func (r *Regularizer) Walk(w *nn.Walker) {
 	}
 }
 
-// Bounds are the names that [NewRegularizer] takes.
+// Bounds are the names for [NewRegularizer].
 var Bounds = []string{"infonce", "vid", "jsd", "mine", "vclub"}
 
-// NewRegularizer returns the term of a bound's name for u of width du and v of width dv:
-// maximised if maximize is set, else minimised. There is an error if no bound has the name,
-// or it does not bound from the side that this needs.
+// NewRegularizer returns the term of the named bound for u of width du and v of width dv:
+// maximised if maximize is set, else minimised. It is an error if no bound has the name, or
+// if it bounds from the wrong side.
 func NewRegularizer(name string, maximize bool, du, dv int, seed uint64, o RegularizerOptions) (*Regularizer, error) {
 	var bound nn.Tree
 	switch name {

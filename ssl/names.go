@@ -9,8 +9,8 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// Settings are what [New] makes a method of: those that methods share, for programs that
-// take one by its name. The zero value gives every method its own defaults.
+// Settings are the options of [New], those that methods share. The zero value gives every
+// method its own defaults.
 type Settings struct {
 	Temperature float64 `json:"temperature,omitempty"` // of contrastive methods
 	Queue       int     `json:"queue,omitempty"`       // of MoCo
@@ -19,7 +19,7 @@ type Settings struct {
 	Hidden      int     `json:"hidden,omitempty"`      // of the heads
 	Random      bool    `json:"random,omitempty"`      // of Rotation: turn each sample once
 	Samples     int     `json:"samples,omitempty"`     // of the data set, for InstDisc
-	Steps       int     `json:"steps,omitempty"`       // of the run, for BYOL's momentum; 0 means that it stays
+	Steps       int     `json:"steps,omitempty"`       // of the run, for BYOL's momentum; 0 means a constant momentum
 	Seed        uint64  `json:"seed"`
 }
 
@@ -67,7 +67,7 @@ func (s Settings) moco(version int) MoCoOptions {
 		Groups: s.Groups, Shuffle: s.Groups > 1, Seed: s.Seed}
 }
 
-// Names returns the names that [New] takes, in alphabetic order.
+// Names returns the names for [New], in alphabetical order.
 func Names() []string {
 	var list []string
 	for name := range makers {
@@ -77,12 +77,12 @@ func Names() []string {
 	return list
 }
 
-// ViewsOf returns how many views of a sample the method of a name takes, 0 if there is none
-// of that name.
+// ViewsOf returns the number of views per sample of the named method, or 0 if there is
+// none.
 func ViewsOf(name string) int { return makers[name].views }
 
-// New returns the method of a name for an encoder. There is an error if there is none, or a
-// setting is out of range.
+// New returns the named method for an encoder. It is an error if there is no such method,
+// or if a setting is out of range.
 func New(name string, e Encoder, s Settings) (m Method, err error) {
 	maker, ok := makers[name]
 	if !ok {
@@ -98,16 +98,15 @@ func New(name string, e Encoder, s Settings) (m Method, err error) {
 	return m, nil
 }
 
-// ScaledRate returns rate·batch/256, the linear rule by which learning rates of
-// self-supervised methods are given.
+// ScaledRate returns rate·batch/256, the usual linear scaling rule for learning rates.
 func ScaledRate(rate float64, batch int) float64 { return rate * float64(batch) / 256 }
 
-// Recipe returns settings of SGD with momentum 0.9 for images of CIFAR's size and batches up
-// to 512, and a schedule of the learning rate: a cosine to 0 over so many steps after a
-// linear warm-up. The rates are near those that the papers or their programs have for such
-// images, scaled by the batch. The papers' settings for large batches of ImageNet are
-// others: SimCLR, BYOL and Barlow Twins take optim.LARS there, SimCLR with a rate of
-// 0.3·B/256 and a decay of 1e-6. There is an error if no method has the name.
+// Recipe returns settings of SGD with momentum 0.9 for the named method, for images of
+// CIFAR's size and batches up to 512, and a learning rate schedule: a linear warm-up of
+// warmUp steps, then a cosine to 0 at steps. The rates are close to those of the papers or
+// their programs for such images, scaled by the batch size. The papers' settings for large
+// batches of ImageNet differ: SimCLR, BYOL and Barlow Twins use optim.LARS there, SimCLR
+// with a rate of 0.3·B/256 and a decay of 1e-6. It is an error if no method has the name.
 func Recipe(name string, batch, steps, warmUp int) (o optim.SGDOptions, rate optim.Schedule, err error) {
 	r, ok := recipes[name]
 	if !ok {

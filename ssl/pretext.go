@@ -14,19 +14,20 @@ import (
 
 // RotationOptions are the settings of [Rotation].
 type RotationOptions struct {
-	// Out is the width of a projector of two layers between features and the head, whose
-	// results are the specific features. 0 means that the head stands on the features.
+	// Out is the width of a two-layer projector between the features and the head; its
+	// outputs are the specific features. 0 means no projector.
 	Out  int    `json:"out,omitempty"`
 	Seed uint64 `json:"seed"`
 
-	// Random turns each sample once, by a multiple that is drawn, in place of all four
-	// times: a quarter of the work for each step.
+	// Random rotates each sample once, by a random multiple, instead of by all four: a
+	// quarter of the work per step.
 	Random bool `json:"random,omitempty"`
 }
 
-// Rotation tells by which quarter turn a sample was turned (Gidaris, Singh and Komodakis,
-// "Unsupervised representation learning by predicting image rotations", 2018): cross-entropy
-// of a linear head over four classes. It takes one view, of square samples.
+// Rotation predicts by which multiple of 90 degrees a sample was rotated (Gidaris, Singh
+// and Komodakis, "Unsupervised representation learning by predicting image rotations",
+// 2018): cross-entropy of a linear head over four classes. It takes one view, of square
+// samples.
 type Rotation struct {
 	Tower   *Tower
 	Head    *nn.Linear
@@ -104,17 +105,18 @@ func (m *Rotation) Walk(w *nn.Walker) {
 
 // JigsawOptions are the settings of [Jigsaw].
 type JigsawOptions struct {
-	Gap    int    `json:"gap,omitempty"`    // pixels by which a tile is smaller than its cell; 0 means an eighth of the cell, -1 none
+	Gap    int    `json:"gap,omitempty"`    // pixels by which a tile is smaller than its quarter; 0 means an eighth of the quarter, -1 none
 	Hidden int    `json:"hidden,omitempty"` // width of the specific features; 0 means 128
 	Seed   uint64 `json:"seed"`
 }
 
-// Jigsaw tells in which of 24 orders the four quarters of a sample were put (after Noroozi
-// and Favaro, "Unsupervised learning of visual representations by solving jigsaw puzzles",
-// 2016, who have nine pieces and a choice of their orders; four for small samples are
-// ours). A tile is cut from its cell at a random place, so that edges do not fit, and each
-// of its channels is standardised. The encoder sees each tile alone; a layer of ReLUs and a
-// linear head read the features of the four. It takes one view, with even sides.
+// Jigsaw predicts in which of 24 orders the four quarters of a sample were put (after
+// Noroozi and Favaro, "Unsupervised learning of visual representations by solving jigsaw
+// puzzles", 2016, with nine pieces and a subset of their orders; four pieces, for small
+// samples, are ours). A tile is cropped from its quarter at a random place, so that edges
+// do not match, and each of its channels is standardised. The encoder sees one tile at a
+// time; a hidden layer with ReLU and a linear head take the features of all four. It takes
+// one view, with even sides.
 type Jigsaw struct {
 	Encoder Encoder
 	Merge   *nn.Sequential // [n, 4·Width] to [n, Hidden]

@@ -16,9 +16,10 @@ import (
 )
 
 // LinearProbe trains a linear classifier on frozen features, the usual measure of
-// self-supervised ones: by SGD with momentum 0.9 and a learning rate that falls to 0 along a
-// cosine. Features are those of plain samples, taken once, and standardised by the mean and
-// the standard deviation of each column over the training features.
+// self-supervised ones: by SGD with momentum 0.9 and a learning rate that falls to 0 along
+// a cosine. The features, of samples without augmentation, are computed once and
+// standardised by the mean and the standard deviation of each column over the training
+// features.
 type LinearProbe struct {
 	Epochs int     `json:"epochs,omitempty"` // 0 means 100
 	Batch  int     `json:"batch,omitempty"`  // 0 means 256
@@ -26,7 +27,7 @@ type LinearProbe struct {
 	Decay  float64 `json:"decay,omitempty"`  // of weights; 0 means none
 	Seed   uint64  `json:"seed"`
 
-	// Order gives the samples of an epoch, such as longtail.ClassBalanced. nil shuffles.
+	// Order returns the samples of an epoch, such as longtail.ClassBalanced; nil shuffles.
 	Order func(epoch int) []int `json:"-"`
 }
 
@@ -35,13 +36,13 @@ func (p LinearProbe) withDefaults() LinearProbe {
 	return p
 }
 
-// String returns the protocol, which belongs beside the number.
+// String returns the protocol, to be stated beside the accuracy.
 func (p LinearProbe) String() string {
 	p = p.withDefaults()
 	return fmt.Sprintf("linear classifier on frozen features without augmentation, standardised; SGD momentum 0.9, rate %g to 0 by a cosine, decay %g, batch %d, %d epochs, last epoch", p.LR, p.Decay, p.Batch, p.Epochs)
 }
 
-// Fit returns a head that standardises features [N, d] and classifies them. There is an error
+// Fit returns a head that standardises features [N, d] and classifies them. It is an error
 // if the training diverges or the context ends.
 func (p LinearProbe) Fit(ctx context.Context, train *eval.Outputs, classes int) (nn.Module, error) {
 	const op = "ssl.LinearProbe"
@@ -103,22 +104,22 @@ func standardizer(x *tensor.Tensor) *nn.BatchNorm {
 	return norm
 }
 
-// An OnlineProbe is a linear classifier that learns beside a method, from the features of its
-// batches, into which it sends no gradient.
+// An OnlineProbe is a linear classifier that learns from the features of a method's batches
+// during training. It sends no gradient into them.
 type OnlineProbe struct {
 	Head *nn.Linear
 	Opt  *optim.SGD
 }
 
-// NewOnlineProbe returns a classifier of features of width d, with SGD of momentum 0.9 and a
-// rate of 0.1 (Opt.SetLR changes it).
+// NewOnlineProbe returns a classifier of features of width d, with SGD of momentum 0.9 and
+// a learning rate of 0.1 (Opt.SetLR changes it).
 func NewOnlineProbe(d, classes int, seed uint64) *OnlineProbe {
 	h := nn.NewLinear(rand.New(rand.NewPCG(seed, 1)), d, classes)
 	return &OnlineProbe{h, optim.NewSGD(nn.Params(h), optim.SGDOptions{LR: 0.1, Momentum: 0.9})}
 }
 
-// Step learns from features [n, d], such as the first of Output.Features, before their tape is
-// reset, and returns the share of the labels that it got right before that.
+// Step takes a training step on features [n, d], such as the first of Output.Features,
+// before their tape is reset. It returns its accuracy on them before the step.
 func (p *OnlineProbe) Step(features autograd.Var, labels []int) (float64, error) {
 	logits := p.Head.Forward(autograd.Detach(features))
 	right := nn.Accuracy(logits.Value(), labels)
@@ -135,8 +136,8 @@ func (p *OnlineProbe) Walk(w *nn.Walker) {
 	w.Child("opt", p.Opt)
 }
 
-// A Quality is what is printed of features: how they classify, by which protocol, and
-// whether they have collapsed.
+// A Quality is the evaluation of features: their accuracies, the protocol, and their
+// collapse.
 type Quality struct {
 	KNN      float64  `json:"knn"` // accuracy
 	Linear   float64  `json:"linear"`
@@ -144,9 +145,9 @@ type Quality struct {
 	Protocol string   `json:"protocol"`
 }
 
-// MeasureQuality judges an encoder: its features of the training set are the bank of kNN and
-// what the linear probe learns from; accuracies are those on the test set; collapse is that
-// of the first 2,000 test features.
+// MeasureQuality evaluates an encoder. Its features of the training set are the bank of kNN
+// and the training data of the linear probe; accuracies are on the test set. Collapse is
+// measured on the first 2,000 test features.
 func MeasureQuality(ctx context.Context, e nn.Module, train, test data.Dataset, k KNN, p LinearProbe, o eval.Options) (Quality, error) {
 	bank, err := eval.Collect(ctx, e, train, o)
 	if err != nil {

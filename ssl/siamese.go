@@ -28,19 +28,19 @@ type SimSiamOptions struct {
 	Layers    int    `json:"layers,omitempty"`    // of the projector, 2 or 3; 0 means 3, or 2 (the paper's for CIFAR) for an encoder below 512
 	Seed      uint64 `json:"seed"`
 
-	// Through lets the gradient into what is predicted too. The features then collapse:
-	// it is there to be looked at.
+	// Through lets the gradient flow into the predicted side too. The features then
+	// collapse: for demonstration only.
 	Through bool `json:"through,omitempty"`
 }
 
 // SimSiam predicts the projection of one view from that of the other, and stops the
-// gradient at what is predicted (Chen and He, "Exploring simple Siamese representation
+// gradient at the predicted one (Chen and He, "Exploring simple Siamese representation
 // learning", 2021):
 //
 //	-1/2 [ cos(h(z_1), z_2) + cos(h(z_2), z_1) ]
 //
-// It takes two views. The paper keeps the learning rate of the predictor h constant: give
-// it an optimiser of its own, and set the other's rate alone (optim.Join).
+// It takes two views. The paper keeps the learning rate of the predictor h constant: give h
+// an optimiser of its own (optim.Join), and change only the other's rate.
 type SimSiam struct {
 	Tower     *Tower
 	Predictor nn.Module
@@ -144,7 +144,7 @@ type VICRegOptions struct {
 	Seed    uint64        `json:"seed"`
 }
 
-// Variance is the method of [VICReg], whose projector has three layers. It takes two views.
+// Variance is the method [VICReg], with a three-layer projector. It takes two views.
 type Variance struct {
 	Tower   *Tower
 	Options VICRegOptions

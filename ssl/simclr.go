@@ -11,15 +11,15 @@ import (
 
 // SimCLROptions are the settings of [SimCLR] and [SupCon].
 type SimCLROptions struct {
-	Temperature float64 `json:"temperature,omitempty"` // 0 means 0.5, the paper's for CIFAR; it has 0.1 for ImageNet. SupCon: 0.1
+	Temperature float64 `json:"temperature,omitempty"` // 0 means 0.5, the paper's for CIFAR (0.1 for ImageNet), and 0.1 for SupCon
 	Hidden      int     `json:"hidden,omitempty"`      // width of the projector's hidden layer; 0 means the encoder's
 	Out         int     `json:"out,omitempty"`         // 0 means 128
 	Seed        uint64  `json:"seed"`                  // of the projector's weights
 }
 
-// SimCLR tells the two views of a sample from those of all others (Chen et al., 2020):
-// [NTXent] of a projector of two layers. Both views go through the encoder in one batch
-// and so have common batch statistics. It takes two views.
+// SimCLR distinguishes the two views of a sample from those of all others (Chen et al.,
+// 2020): [NTXent] after a two-layer projector. Both views go through the encoder in one
+// batch and so share batch statistics. It takes two views.
 type SimCLR struct {
 	Tower   *Tower
 	Options SimCLROptions

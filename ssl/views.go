@@ -8,12 +8,12 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// An Augment says how a view is made of a sample: in this order a random part of it, colour
-// jitter, gray, blur, solarisation, a flip and normalisation. A probability of 0 leaves a
-// step out. A sample of one channel has no colours: jitter and gray are left out for it.
+// An Augment makes a view of a sample by these steps: a random part of it, colour jitter,
+// gray, blur, solarisation, a flip and normalisation. A probability of 0 leaves a step out.
+// Samples with one channel skip jitter and gray.
 type Augment struct {
 	Size     int     `json:"size"`                // height and width of the view
-	MinScale float64 `json:"min_scale,omitempty"` // least area of the part; 0 means 0.08
+	MinScale float64 `json:"min_scale,omitempty"` // smallest share of the sample's area; 0 means 0.08
 	MaxScale float64 `json:"max_scale,omitempty"` // 0 means 1
 
 	Jitter    data.ColorJitter `json:"jitter,omitzero"`
@@ -24,16 +24,17 @@ type Augment struct {
 	Solarize  float64          `json:"solarize,omitempty"`   // probability
 	Flip      float64          `json:"flip,omitempty"`       // probability
 
-	// Padding, if above 0, is a weak view: the sample is surrounded by so many zeros
-	// and a window of Size is cut from that, in place of the part of random area.
+	// Padding, if above 0, makes a weak view: the sample is padded with this number of
+	// zeros on every side and a random window of Size is cropped, in place of a part of
+	// random area.
 	Padding int `json:"padding,omitempty"`
 
-	Mean []float32 `json:"mean,omitempty"` // see data.Normalize; nil: none
+	Mean []float32 `json:"mean,omitempty"` // see data.Normalize; nil means none
 	Std  []float32 `json:"std,omitempty"`
 }
 
-// Transform returns the view as a transform of samples with so many channels. It panics if a
-// probability is not in [0, 1] or Size is not positive.
+// Transform returns the view as a transform of samples with the given number of channels.
+// It panics if a probability is not in [0, 1] or Size is not positive.
 func (a Augment) Transform(channels int) data.Transform {
 	positive("ssl.Augment", "Size", a.Size)
 	var list []data.Transform
@@ -82,7 +83,7 @@ func (v Views) Transforms(channels, n int) []data.Transform {
 	return list
 }
 
-// Normalized returns the views with a normalisation at their end.
+// Normalized returns the views with a final normalisation.
 func (v Views) Normalized(mean, std []float32) Views {
 	for i := range v {
 		v[i].Mean, v[i].Std = mean, std
@@ -109,7 +110,7 @@ func MoCo1Views(size int) Views {
 }
 
 // MoCo2Views are those of MoCo's second version, and of SimSiam. Their program blurs by
-// PIL's filter, which has no window; here a window of a tenth of Size cuts the tails off.
+// PIL's filter without a window; here the window is a tenth of Size.
 func MoCo2Views(size int) Views {
 	return twice(Augment{Size: size, MinScale: 0.2, Jitter: jitter(0.4, 0.4, 0.4, 0.1), JitterP: 0.8, Gray: 0.2, Blur: 0.5, Flip: 0.5})
 }
@@ -123,13 +124,13 @@ func BYOLViews(size int) Views {
 	return Views{a, b}
 }
 
-// VICRegViews are those of VICReg: as BYOL's, but both views alike.
+// VICRegViews are those of VICReg: like BYOL's, but the same for both views.
 func VICRegViews(size int) Views {
 	return twice(Augment{Size: size, Jitter: jitter(0.4, 0.4, 0.2, 0.1), JitterP: 0.8, Gray: 0.2, Blur: 0.5, Solarize: 0.1, Flip: 0.5})
 }
 
-// CIFARViews are for images of 32 pixels: parts of a fifth of the area and more, jitter of
-// half SimCLR's strength, no blur. What papers and programs do for CIFAR differs in details.
+// CIFARViews are for images of 32 pixels: parts of at least a fifth of the area, jitter of
+// half SimCLR's strength, no blur. Papers and programs differ in the details for CIFAR.
 func CIFARViews() Views {
 	v := SimCLRViews(32, 0.5)
 	for i := range v {
@@ -138,21 +139,21 @@ func CIFARViews() Views {
 	return v
 }
 
-// DigitViews are for gray digits, which neither flips nor colours suit: parts of more than
-// a third of the area, and a blur of half of them. They are ours.
+// DigitViews are for gray digits, without flips and colours: parts of more than a third of
+// the area, and a blur with probability 1/2. They are ours.
 func DigitViews(size int) Views {
 	return twice(Augment{Size: size, MinScale: 0.35, Blur: 0.5})
 }
 
-// WeakView is what classifiers are trained with: a window after padding by an eighth of the
-// size, and a flip.
+// WeakView is the usual augmentation of classifiers: a random window after padding by an
+// eighth of the size, and a flip.
 func WeakView(size int) Augment {
 	return Augment{Size: size, Padding: max(size/8, 1), Flip: 0.5}
 }
 
-// PaperViews returns the views of the paper of a method, by its name (see [New]), for images
-// of a size. Those of rotation and jigsaw are weak. There is an error if no method has the
-// name.
+// PaperViews returns the views in the paper of the named method (see [New]), for images of
+// the given size. Those of rotation and jigsaw are weak. It is an error if no method has
+// the name.
 func PaperViews(name string, size int) (Views, error) {
 	switch name {
 	case "simclr", "supcon":

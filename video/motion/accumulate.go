@@ -8,14 +8,13 @@ import (
 // Accumulate returns the motion over several frames: fields[k] is the motion of frame
 // k+1 against frame k, and the result that of the last frame against frame 0.
 //
-// A pixel's place in frame 0 is found by following the vectors back, frame by frame.
-// Where a vector points out of the picture, the pixel keeps its place for that step. On
-// whole pixels this is what decoders of compressed video do to trace a pixel to its key
-// frame: with src₀(p) = p and, for each frame, srcₖ(p) = srcₖ₋₁(p-d) if p-d is inside
-// and srcₖ₋₁(p) if not, the result is p - srcₙ(p) (Wu et al., "Compressed video action
-// recognition", CVPR 2018). Fractions of pixels are added up as they are;
-// the vector taken is that of the nearest pixel, so that what moves is never mixed with
-// what does not.
+// It follows each pixel back to frame 0, frame by frame. Where a vector points out of the
+// picture, the pixel keeps its place for that step. On whole pixels this is the tracing to
+// the key frame in compressed video: with src₀(p) = p and, for each frame, srcₖ(p) =
+// srcₖ₋₁(p-d) if p-d is inside and srcₖ₋₁(p) if not, the result is p - srcₙ(p) (Wu et al.,
+// "Compressed video action recognition", CVPR 2018). Fractions of pixels are added up
+// exactly. The vector at a fractional place is that of the nearest pixel, so moving and
+// resting pixels are never mixed.
 //
 // It panics if there are no fields, or if their sizes differ.
 func Accumulate(fields ...*Field) *Field {

@@ -28,41 +28,41 @@ const (
 	// fast block-matching motion estimation", 2000).
 	Diamond Search = "diamond"
 
-	// ARPS starts with a rood as large as the vector of the block to the left and that
-	// vector itself, and then moves a rood of unit size (Nie and Ma, "Adaptive rood
-	// pattern search for fast block-matching motion estimation", 2002). It stops at once
-	// where the zero vector leaves two gray levels per pixel.
+	// ARPS starts with the vector of the block to the left and a cross of the same length,
+	// and then moves a cross of unit size (Nie and Ma, "Adaptive rood pattern search for
+	// fast block-matching motion estimation", 2002). It stops at once where the zero vector
+	// leaves two gray levels per pixel.
 	ARPS Search = "arps"
 
-	// EPZS starts from the vectors of neighbouring blocks, and of the frame before if it
-	// is given, stops where the best is as good as the neighbours are, and refines by a
-	// small diamond (Tourapis, "Enhanced predictive zonal search for single and multiple
-	// frame motion estimation", 2002).
+	// EPZS starts from the vectors of neighbouring blocks, and of the frame before if it is
+	// given, stops when the best is as good as the neighbours', and refines by a small
+	// diamond (Tourapis, "Enhanced predictive zonal search for single and multiple frame
+	// motion estimation", 2002).
 	EPZS Search = "epzs"
 )
 
 // Searches returns the names of all searches.
 func Searches() []Search { return []Search{Full, ThreeStep, Diamond, ARPS, EPZS} }
 
-// BlockMatch estimates motion by looking for each block of a frame among the blocks of
-// another. Blocks at the right and lower edges are smaller where the block size does not
-// divide the frame's. A block is only looked for inside the picture.
+// BlockMatch estimates motion by searching each block of a frame in another frame, within
+// the picture. Blocks at the right and lower edges are smaller if the block size does not
+// divide the frame's.
 //
-// The cost of a displacement is the sum of absolute differences of brightness, which is
-// in bytes for this, and Bias for each pixel of it.
+// The cost of a displacement is the sum of absolute differences of brightness, in bytes,
+// and Bias per pixel of displacement.
 type BlockMatch struct {
 	Search Search // "" means EPZS
 	Block  int    // side of a block in pixels, 4 to 64; 0 means 16
 	Range  int    // the longest displacement along each axis in pixels, 1 to 128; 0 means 16
 
-	// HalfPel refines the best vector to half a pixel by its eight neighbours, on
-	// brightness that is interpolated bilinearly.
+	// HalfPel refines the best vector to half a pixel among its eight neighbours, on
+	// bilinearly interpolated brightness.
 	HalfPel bool
 
-	// Bias is what a pixel of |DX|+|DY| costs, in gray levels summed over a block of 256
-	// pixels (and in proportion for other blocks). It keeps vectors at zero where nothing
-	// can be seen to move. 0 means 32, which
-	// costs nothing that shows in the compensated picture; a negative Bias means none.
+	// Bias is the cost per pixel of |DX|+|DY|, in gray levels summed over a block of 256
+	// pixels (proportional for other blocks). It keeps vectors at zero where no motion is
+	// visible. 0 means 32, with no visible effect on the compensated picture; a negative
+	// number means none.
 	Bias float64
 }
 
@@ -104,9 +104,9 @@ func (m BlockMatch) withDefaults(op string) BlockMatch {
 	return m
 }
 
-// Match writes to dst the motion of frame cur against frame ref; slices of dst are used
-// again if they are large enough. prev may be nil; else it holds the vectors of the frame
-// before cur, which EPZS tries too. It panics if a frame or the options are impossible.
+// Match writes to dst the motion of frame cur against frame ref; it reuses slices of dst
+// that are large enough. prev may be nil; else it holds the vectors of the frame before
+// cur, for EPZS. It panics if a frame does not exist or an option is out of range.
 func (m BlockMatch) Match(dst *Blocks, f *Frames, ref, cur int, prev *Blocks) {
 	const op = "motion.BlockMatch.Match"
 	m = m.withDefaults(op)

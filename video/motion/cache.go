@@ -10,10 +10,10 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Cache keeps the motion of clips that were used last, so that several attacks on a clip
-// estimate it once. The zero Cache is ready. It is safe for concurrent use.
+// A Cache keeps the motion of the most recently used clips, so that several attacks on a
+// clip estimate it once. The zero Cache is ready to use. It is safe for concurrent use.
 type Cache struct {
-	MaxBytes int64 // what all clips together may take; 0 means 256 MB. A clip alone may take more
+	MaxBytes int64 // memory limit for all clips together; 0 means 256 MB. A single clip may take more
 
 	mu    sync.Mutex
 	bytes int64
@@ -32,10 +32,10 @@ type cacheEntry struct {
 	seq   *Sequence
 }
 
-// Sequence returns the motion of a clip [T, C, H, W] as e sees it: what was returned before
-// for the same values and an equal e, if it is still kept. The estimator must be a type
-// that can be compared, such as a struct of plain options or a pointer. Errors and panics
-// are those of [NewFrames].
+// Sequence returns the motion of a clip [T, C, H, W] by estimator e. For the same values
+// and an equal e it returns the same Sequence while the cache keeps it. The estimator's
+// type must be comparable, such as a struct of plain options or a pointer. Errors and
+// panics are those of [NewFrames].
 func (c *Cache) Sequence(clip *tensor.Tensor, e Estimator) (*Sequence, error) {
 	key := cacheKey{digest(clip), e}
 	c.mu.Lock()

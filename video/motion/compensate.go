@@ -7,14 +7,13 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// Compensate moves the pixels of frame ref [C, H, W] by the motion of a later frame
-// against it and so predicts that frame: pixel (x, y) of the result is ref at
-// (x-DX, y-DY), interpolated bilinearly. Places outside the picture take the nearest
-// pixel of its edge.
+// Compensate predicts a later frame from frame ref [C, H, W] and the motion f of the later
+// frame against it: pixel (x, y) of the result is ref at (x-DX, y-DY), interpolated
+// bilinearly. Places outside the picture take the nearest edge pixel.
 //
-// The field belongs to the frame that is predicted, not to ref, and the vector is
-// subtracted. Whoever adds it, or takes the field of the opposite direction, sees the
-// error grow instead of shrink: compare [PSNR] with that of ref itself.
+// The field belongs to the predicted frame, not to ref, and its vectors are subtracted. If
+// the [PSNR] is below that of ref itself, the field is probably that of the opposite
+// direction.
 //
 // It panics if the sizes of the field and the frame differ.
 func Compensate(ref *tensor.Tensor, f *Field) *tensor.Tensor {

@@ -1,7 +1,7 @@
 package motion
 
-// An Estimator finds the motion between two frames: [BlockMatch], [Farneback], [TVL1],
-// or anything else that has vectors, such as the decoder of a video.
+// An Estimator finds the motion between two frames: [BlockMatch], [Farneback], [TVL1], or
+// another source of vectors, such as a video decoder.
 type Estimator interface {
 	// Estimate returns the motion of frame cur against frame ref, a field of the size of
 	// the frames. It is safe for concurrent use.

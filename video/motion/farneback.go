@@ -14,16 +14,16 @@ import (
 // polynomials of degree two and comparing these, on a pyramid of halved sizes
 // (Farnebäck, "Two-frame motion estimation based on polynomial expansion", SCIA 2003).
 //
-// It differs from OpenCV's calcOpticalFlowFarneback in what was measured to bring errors
-// down. Displacements found so far are rounded to whole pixels, as in the paper, instead
-// of interpolating the second expansion. Equations are averaged by a Gaussian, over
-// cells of 2x2 pixels. Where they do not determine a vector it stays what the coarser
-// level found. The pyramid goes down as far as the frames allow.
+// It differs from OpenCV's calcOpticalFlowFarneback where that lowered measured errors. It
+// rounds earlier displacements to whole pixels, as the paper does, instead of interpolating
+// the second expansion. It averages equations by a Gaussian, over cells of 2x2 pixels.
+// Where the equations do not determine a vector, the coarser level's vector stays. The
+// pyramid has as many levels as the frames allow.
 type Farneback struct {
-	Levels     int     // of the pyramid, the frame itself included; 0 means all whose shorter side has 8 pixels or more
+	Levels     int     // of the pyramid, with the frame itself; 0 means all with a shorter side of at least 8 pixels
 	Iterations int     // on each level; 0 means 2
-	Window     float64 // standard deviation of the Gaussian in pixels, at most 10; 0 means 3. More is smoother and finds larger motion, less follows edges better
-	Radius     int     // of the neighbourhood that is expanded in pixels, at most 15; 0 means 5
+	Window     float64 // standard deviation of the Gaussian in pixels, at most 10; 0 means 3. A larger one is smoother and finds larger motion; a smaller one follows edges better
+	Radius     int     // of the expanded neighbourhood in pixels, at most 15; 0 means 5
 	Sigma      float64 // standard deviation in pixels of its weights; 0 means 1.2
 }
 

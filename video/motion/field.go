@@ -6,10 +6,9 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Field is the motion of every pixel of a frame: what is now at (x, y) was at
-// (x-DX, y-DY) in the frame that it is compared with. A thing that moves to the right
-// has a positive DX, one that moves down a positive DY. The unit is the pixel. The
-// slices hold H rows of W numbers.
+// A Field is the motion of every pixel of a frame: the pixel at (x, y) was at (x-DX, y-DY)
+// in the reference frame. An object that moves to the right has a positive DX, and one that
+// moves down a positive DY. The unit is the pixel. The slices hold H rows of W numbers.
 type Field struct {
 	H, W   int
 	DX, DY []float32
@@ -24,8 +23,8 @@ func NewField(h, w int) *Field {
 	return &Field{H: h, W: w, DX: d[: h*w : h*w], DY: d[h*w:]}
 }
 
-// FieldOf returns the field whose DX and DY are the first and the second channel of a
-// tensor [2, H, W], with which it shares memory. It panics if t has another shape.
+// FieldOf returns the field with the first and the second channel of a tensor [2, H, W] as
+// DX and DY. They share memory. It panics if t has another shape.
 func FieldOf(t *tensor.Tensor) *Field {
 	if t.Rank() != 3 || t.Dim(0) != 2 || t.Len() == 0 {
 		tensor.Panic("motion.FieldOf", "not [2, H, W]", t.Shape())
@@ -55,7 +54,7 @@ func (f *Field) Clone() *Field {
 	return c
 }
 
-// Zero reports whether nothing moves.
+// Zero reports whether all vectors are zero.
 func (f *Field) Zero() bool {
 	for i, x := range f.DX {
 		if x != 0 || f.DY[i] != 0 {
@@ -65,8 +64,8 @@ func (f *Field) Zero() bool {
 	return true
 }
 
-// Distinct returns how many different vectors there are when they are rounded to whole
-// pixels, halves away from zero. A field without motion has one.
+// Distinct returns the number of different vectors after rounding to whole pixels, halves
+// away from zero. A field without motion has one.
 func (f *Field) Distinct() int {
 	seen := map[[2]int32]struct{}{}
 	for i, x := range f.DX {
@@ -75,9 +74,9 @@ func (f *Field) Distinct() int {
 	return len(seen)
 }
 
-// Resize returns the field of the same motion on frames of another size: each pixel
-// takes the vector of the nearest pixel, scaled as its axis is. It panics unless h and w
-// are positive.
+// Resize returns the field of the same motion on frames of another size: each pixel takes
+// the vector of the nearest pixel, scaled along each axis. It panics unless h and w are
+// positive.
 func (f *Field) Resize(h, w int) *Field {
 	f.check("motion.Field.Resize")
 	r := NewField(h, w)

@@ -8,7 +8,7 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// Frames is the brightness of a clip, the only thing that motion is estimated from.
+// Frames is the brightness of a clip, from which motion is estimated.
 type Frames struct {
 	T, H, W int
 
@@ -16,10 +16,10 @@ type Frames struct {
 	bytes []uint8
 }
 
-// NewFrames returns the brightness of a clip [T, C, H, W] with values in [0,1], where
-// C is 1 (gray) or 3 (red, green, blue, weighted by .299, .587 and .114 as in ITU-R
-// BT.601). It copies what it needs. An error says which value is not finite; a clip of
-// another shape, or without pixels, is a panic.
+// NewFrames returns the brightness of a clip [T, C, H, W] with values in [0,1], where C is
+// 1 (gray) or 3 (red, green, blue, weighted by .299, .587 and .114 as in ITU-R BT.601). It
+// copies the values. The error names a value that is not finite. It panics if the clip has
+// another shape or no pixels.
 func NewFrames(clip *tensor.Tensor) (*Frames, error) {
 	const op = "motion.NewFrames"
 	if clip.Rank() != 4 || clip.Dim(1) != 1 && clip.Dim(1) != 3 {
@@ -61,7 +61,7 @@ func (f *Frames) Luma(t int) []float32 {
 	return f.luma[t*f.H*f.W:][:f.H*f.W]
 }
 
-// Bytes is Luma limited to [0,255] and rounded, halves up.
+// Bytes returns Luma limited to [0,255] and rounded, halves up.
 func (f *Frames) Bytes(t int) []uint8 {
 	f.check("motion.Frames.Bytes", t)
 	return f.bytes[t*f.H*f.W:][:f.H*f.W]

@@ -20,8 +20,8 @@ type Map struct {
 // An Interval is Len frames of a clip from frame Start on.
 type Interval struct{ Start, Len int }
 
-// MapAt returns the map whose interval contains frame t, or else is nearest to it; of two
-// equally near ones, the first. It panics if there are no maps.
+// MapAt returns the map whose interval contains frame t, or the nearest one; of two equally
+// near ones, the first. It panics if there are no maps.
 func MapAt(maps []Map, t int) Map {
 	if len(maps) == 0 {
 		tensor.Panic("motion.MapAt", "no maps")
@@ -32,17 +32,17 @@ func MapAt(maps []Map, t int) Map {
 func (i Interval) distance(t int) int { return max(i.Start-t, t-(i.Start+i.Len-1), 0) }
 
 // A Selector chooses the intervals of a clip's motion maps. The same clip must give the
-// same intervals. The maps of a selector that can be compared are kept.
+// same intervals. A Sequence keeps the maps of selectors of comparable types.
 type Selector interface {
 	Select(s *Sequence) []Interval
 }
 
-// Fixed selects intervals of fixed length one after the other, as the groups of pictures
-// of a compressed video: the maps of the Motion-Excited Sampler (Zhang et al., ECCV 2020)
-// as released. Frames that do not fill an interval belong to none. A clip that is shorter
-// than an interval is one.
+// Fixed selects intervals of fixed length one after the other, like the groups of pictures
+// of a compressed video, as the released Motion-Excited Sampler (Zhang et al., ECCV 2020)
+// does. Frames after the last whole interval belong to none. A clip shorter than an
+// interval is one interval.
 type Fixed struct {
-	Len int // in frames; 0 means 12: one key frame and eleven that are predicted
+	Len int // in frames; 0 means 12: one key frame and eleven predicted ones
 }
 
 // Name names the selector among the options of an attack.
@@ -61,32 +61,33 @@ func (f Fixed) Select(s *Sequence) (list []Interval) {
 	return list
 }
 
-// A Score says what makes a motion map good.
+// A Score measures the quality of a motion map.
 type Score string
 
 const (
 	// Explained is the change of brightness between first and last frame that the map
-	// explains: the mean absolute difference of the last frame from the first, less that
-	// from the first moved by the map. It grows while motion adds up and falls when vectors
-	// lose track, so it wants the whole of a movement and no more.
+	// explains: the mean absolute difference of the last frame from the first, minus that
+	// from the first frame moved by the map. It grows while motion adds up and falls when
+	// vectors lose track, so it favours intervals of one whole movement.
 	Explained Score = "explained"
 
 	// Magnitude is the mean length of the vectors.
 	Magnitude Score = "magnitude"
 
-	// Entropy is that of the distribution of vectors, rounded to whole pixels, in bits.
+	// Entropy is the entropy of the distribution of vectors, rounded to whole pixels, in
+	// bits.
 	Entropy Score = "entropy"
 )
 
-// Adapted selects intervals whose start and length suit the clip: the best of all, then
-// the best that does not overlap it, and so on. The order is that of time.
+// Adapted selects the interval with the best score, then the best one that does not overlap
+// it, and so on. It returns them in the order of time.
 //
-// The thesis that this library follows adapts both to the trajectory (figure 3.5) without
-// saying how; the rule here is ours.
+// The thesis adapts start and length to the trajectory (figure 3.5) without saying how; the
+// rule is ours.
 type Adapted struct {
-	MinLen, MaxLen int   // of an interval in frames, 2 at least; 0 means 6 and 24. A clip shorter than MinLen is one interval
+	MinLen, MaxLen int   // of an interval in frames, at least 2; 0 means 6 and 24. A clip shorter than MinLen is one interval
 	Score          Score // "" means Explained
-	Count          int   // the most intervals there may be; 0 means as many as fit and have a score above 0
+	Count          int   // largest number of intervals; 0 means all that fit and have a score above 0
 }
 
 // Name names the selector among the options of an attack.

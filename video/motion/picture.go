@@ -54,11 +54,11 @@ func hue(dx, dy float64) color.NRGBA {
 	return color.NRGBA{c[0], c[1], c[2], 255}
 }
 
-// Color returns a picture of the field. The colour of a pixel tells which way it moves
-// ([ColorWheel] is the key: red to the right, yellow down, cyan to the left, violet up),
-// its saturation how far: white is no motion, full
-// colour a vector as long as longest, darker ones are longer. If longest is not positive
-// the longest vector of the field is taken. What is not a number is black.
+// Color returns a picture of the field. The hue of a pixel shows the direction of its
+// motion ([ColorWheel] is the key: red to the right, yellow down, cyan to the left, violet
+// up). The saturation shows the length: white is no motion, full colour a vector as long as
+// longest, and darker ones are longer. If longest is not positive, it is the length of the
+// field's longest vector. A NaN is black.
 func (f *Field) Color(longest float64) *image.NRGBA {
 	f.check("motion.Field.Color")
 	if !(longest > 0) {
@@ -85,8 +85,8 @@ func (f *Field) longest() float64 {
 	return most
 }
 
-// ColorWheel returns the key to the colours of [Field.Color]: a disc of so many pixels,
-// where a place shows the colour of the motion that leads to it from the middle. It panics
+// ColorWheel returns the key to the colours of [Field.Color]: a disc with a diameter of
+// size pixels. The colour at a place is that of the motion from the centre to it. It panics
 // unless size is positive.
 func ColorWheel(size int) *image.NRGBA {
 	if size < 1 {
@@ -104,10 +104,10 @@ func ColorWheel(size int) *image.NRGBA {
 	return img
 }
 
-// Arrows draws the field over a picture, enlarged zoom times (0 means 1): one arrow for
-// each square of step pixels (0 means 16), from where its middle was in the frame that the
-// motion is against to where it is. What does not move is a dot. background may be nil for
-// white; else its size is the field's or the call panics.
+// Arrows draws the field over a picture, enlarged zoom times (0 means 1): one arrow per
+// square of step pixels (0 means 16), from the place of its centre in the reference to its
+// present place. A dot means no motion. A nil background is white. It panics if the
+// background has another size than the field.
 func (f *Field) Arrows(background image.Image, step, zoom int) *image.NRGBA {
 	const op = "motion.Field.Arrows"
 	f.check(op)

@@ -9,8 +9,8 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Sequence is the motion of a clip, which is estimated when it is first asked for and
-// then kept. It is safe for concurrent use.
+// A Sequence is the motion of a clip. It is estimated on first use and then kept. It is
+// safe for concurrent use.
 type Sequence struct {
 	frames *Frames
 	fields []func() *Field // of frames 1 and up
@@ -19,7 +19,7 @@ type Sequence struct {
 	maps map[Selector][]Map
 }
 
-// NewSequence returns the motion of a clip as e sees it.
+// NewSequence returns the motion of a clip by estimator e.
 func NewSequence(f *Frames, e Estimator) *Sequence {
 	s := &Sequence{frames: f, maps: map[Selector][]Map{}}
 	for t := 1; t < f.T; t++ {
@@ -59,8 +59,8 @@ func (s *Sequence) Accumulate(first, last int) *Field {
 	return Accumulate(s.Fields()[first:last]...)
 }
 
-// Fields returns the motion of every frame but the first, estimated side by side. The
-// fields are shared: they must not be modified.
+// Fields returns the motion of every frame but the first, estimated in parallel. The fields
+// are shared: they must not be modified.
 func (s *Sequence) Fields() []*Field {
 	fields := make([]*Field, len(s.fields))
 	parallel.Run(len(fields), &fieldsTask{s, fields})
@@ -110,14 +110,14 @@ func (s *Sequence) Maps(sel Selector) []Map {
 	return maps
 }
 
-// Given is an Estimator for motion that is known already: from a file, the decoder of a
-// video, or computer graphics.
+// Given is an Estimator for known motion: from a file, a video decoder, or computer
+// graphics.
 type Given struct {
 	Fields []*Field // Fields[t] is the motion of frame t+1 against frame t
 }
 
-// GivenBy returns the motion that [Sequence.Tensor] made a tensor [T-1, 2, H, W] of, with
-// which it shares memory. It panics if t has another shape.
+// GivenBy returns the motion in a tensor [T-1, 2, H, W], such as one from
+// [Sequence.Tensor]. They share memory. It panics if t has another shape.
 func GivenBy(t *tensor.Tensor) *Given {
 	if t.Rank() != 4 || t.Dim(1) != 2 {
 		tensor.Panic("motion.GivenBy", "not [T-1, 2, H, W]", t.Shape())
@@ -129,7 +129,7 @@ func GivenBy(t *tensor.Tensor) *Given {
 	return g
 }
 
-// Estimate implements Estimator by accumulating what is between the frames. It panics
+// Estimate implements Estimator by Accumulate of the fields between the frames. It panics
 // unless ref is at most cur and the fields reach as far.
 func (g *Given) Estimate(f *Frames, ref, cur int) *Field {
 	const op = "motion.Given.Estimate"

@@ -9,16 +9,16 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// TVL1 estimates dense motion that explains the brightness by absolute differences and
-// has little total variation (Zach, Pock and Bischof, "A duality based approach for
-// realtime TV-L1 optical flow", DAGM 2007; Sánchez, Meinhardt-Llopis and Facciolo, "TV-L1
-// optical flow estimation", IPOL 2013). It keeps the edges of what moves sharp, and takes
-// many times as long as [Farneback].
+// TVL1 estimates dense motion by minimising absolute brightness differences and total
+// variation (Zach, Pock and Bischof, "A duality based approach for realtime TV-L1 optical
+// flow", DAGM 2007; Sánchez, Meinhardt-Llopis and Facciolo, "TV-L1 optical flow
+// estimation", IPOL 2013). It keeps motion edges sharp, and takes many times as long as
+// [Farneback].
 type TVL1 struct {
 	Levels     int     // of the pyramid of halved sizes, the frame itself included; 0 means all whose shorter side has 8 pixels or more
-	Warps      int     // how often on each level the difference of brightness is made linear anew; 0 means 3
-	Iterations int     // for each warp; 0 means 30
-	Lambda     float64 // weight of a gray level of difference; 0 means 0.15. Less is smoother
+	Warps      int     // linearisations of the brightness difference per level; 0 means 3
+	Iterations int     // per warp; 0 means 30
+	Lambda     float64 // weight per gray level of difference; 0 means 0.15. A smaller one is smoother
 	Theta      float64 // coupling of the two terms; 0 means 0.2
 	Tau        float64 // length of a dual step, at most 0.25; 0 means 0.25
 }
