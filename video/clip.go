@@ -12,7 +12,7 @@ import (
 type Clip struct {
 	X     *tensor.Tensor // [T, C, H, W], values in [0,1]; C is 3 (red, green, blue) or 1 (gray)
 	FPS   float64        // frames per second; 0 if unknown
-	Name  string         // where the clip is from, such as a path; may be empty
+	Name  string         // source of the clip, such as a path; may be empty
 	Index []int          // the numbers of the frames in their video, from 0; nil means 0, 1, 2, ...
 }
 
@@ -26,23 +26,23 @@ func (c *Clip) dims(op string) (t, ch, h, w int) {
 	return s[0], s[1], s[2], s[3]
 }
 
-// Info says what a video is like.
+// Info describes a video.
 type Info struct {
 	Format  string  // "Y4M", "AVI", "GIF", "frames", "npy", "raw", "ffmpeg" or a name of another decoder's
 	C, H, W int     // the shape of a frame; C is 3 (red, green, blue) or 1 (gray)
 	FPS     float64 // frames per second; 0 if unknown
 }
 
-// A Source delivers the frames of a video one after another. It is used by one
-// goroutine at a time.
+// A Source delivers the frames of a video one after another. Only one goroutine at a time
+// may use it.
 type Source interface {
-	// Info returns what is known from the start. All frames have its shape.
+	// Info describes the video. All frames have its shape.
 	Info() Info
 	// Next writes the next frame to dst, [C, H, W], with values in [0,1]. If dst is
 	// nil, Next skips the frame, with as little work as the format permits. It
 	// returns io.EOF after the last frame. After an error every call returns one.
 	Next(dst *tensor.Tensor) error
-	// Close frees what the source holds. It may be called at any time, and again.
+	// Close frees the source's resources. It may be called at any time, and repeatedly.
 	Close() error
 }
 
@@ -78,7 +78,7 @@ func (s *source) Close() error {
 	return f()
 }
 
-// ErrShort is the cause when a video has fewer frames than were asked for.
+// ErrShort is wrapped by the error of a video with too few frames.
 var ErrShort = errors.New("the video is too short")
 
 // maxPixels bounds a frame. It is a variable so that a test can lower it.

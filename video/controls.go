@@ -19,13 +19,13 @@ var (
 	_ data.Transform = Reverse{}
 )
 
-// Freeze shows the frame in the middle, number T/2, for the whole time.
+// Freeze repeats the middle frame, number T/2.
 type Freeze struct{}
 
-// Shuffle shows the frames in an order that is drawn.
+// Shuffle puts the frames in random order.
 type Shuffle struct{}
 
-// Reverse shows the last frame first.
+// Reverse reverses the order of the frames.
 type Reverse struct{}
 
 func (Freeze) Shape(in []int) []int  { return clipShape("video.Freeze", in) }
@@ -44,7 +44,7 @@ func (Shuffle) Apply(dst, src *tensor.Tensor, rng *rand.Rand) {
 	reorder(dst, src, func(t int) int { return order[t] })
 }
 
-// Apply turns the time round. It draws nothing.
+// Apply reverses time. It draws nothing.
 func (Reverse) Apply(dst, src *tensor.Tensor, _ *rand.Rand) {
 	n := src.Dim(0)
 	reorder(dst, src, func(t int) int { return n - 1 - t })

@@ -17,12 +17,12 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// FFmpeg reads whatever the program ffmpeg reads, by a subprocess that writes pixels
-// to a pipe. [Open] uses it for files that nothing else knows.
+// FFmpeg reads all formats of the program ffmpeg, through a subprocess that writes pixels
+// to a pipe. [Open] uses it for files that no other decoder reads.
 type FFmpeg struct {
-	Program string `json:",omitempty"` // its name or path; "" means ffmpeg, looked for in PATH
-	Threads int    `json:",omitempty"` // of its decoder; 0 means 1
-	Damaged bool   `json:",omitempty"` // accept what it makes of a damaged file
+	Program string `json:",omitempty"` // its name or path; "" means ffmpeg in PATH
+	Threads int    `json:",omitempty"` // threads of its decoder; 0 means 1
+	Damaged bool   `json:",omitempty"` // accept its output for a damaged file
 	Never   bool   `json:",omitempty"` // do not use it
 }
 

@@ -23,12 +23,12 @@ import (
 //
 // The balance of the terms, the step and the iterations are ours.
 type Flickering struct {
-	Eps        float64 // the largest change of a pixel; 0: 1, which is any
-	LR         float64 // of Adam; 0: 0.001
-	Iterations int     // 0: 1000
-	Weight     float64 // of thickness and roughness together; 0: 1
-	Thickness  float64 // the share of thickness, from 0 to 1; 0: 0.5
-	Margin     float64 // m of FlickerLoss; 0: 0.05
+	Eps        float64 // the largest change of a pixel; 0 means 1, which is any
+	LR         float64 // of Adam; 0 means 0.001
+	Iterations int     // 0 means 1000
+	Weight     float64 // of thickness and roughness together; 0 means 1
+	Thickness  float64 // the share of thickness, from 0 to 1; 0 means 0.5
+	Margin     float64 // m of FlickerLoss; 0 means 0.05
 	First      bool    // stop at the first success
 }
 

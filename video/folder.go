@@ -21,8 +21,8 @@ import (
 // FolderOptions say how [OpenFolder] reads. The zero value takes consecutive frames
 // from the middle of each video.
 type FolderOptions struct {
-	// Video says how every video is read. Its Channels are those of the samples, and so
-	// is its Size unless its Frame is set.
+	// Video says how to read every video. Channels, and Size unless Frame is set, are
+	// replaced by the samples' shape.
 	Video Options
 
 	// Window chooses the frames of a sample; nil means Window{Frames: T}.
@@ -189,7 +189,7 @@ func (d *Folder) ClassNames() []string { return d.names }
 // Path returns the path of video i, for [Open].
 func (d *Folder) Path(i int) string { return filepath.Join(d.Root, filepath.FromSlash(d.Paths[i])) }
 
-// Read reads from video i the frames that the window chooses without drawing.
+// Read reads the frames of video i that the window chooses without a generator.
 func (d *Folder) Read(i int, dst *tensor.Tensor) error {
 	_, err := d.clip(i, nil, dst)
 	return err
@@ -202,7 +202,7 @@ func (d *Folder) ReadRandom(i int, dst *tensor.Tensor, rng *rand.Rand) error {
 	return err
 }
 
-// Clip reads what Read does, with the frames' numbers, the rate and the path.
+// Clip reads the frames of Read, with their numbers, the rate and the path.
 func (d *Folder) Clip(i int) (*Clip, error) { return d.clip(i, nil, nil) }
 
 func (d *Folder) clip(i int, rng *rand.Rand, x *tensor.Tensor) (*Clip, error) {
@@ -216,8 +216,8 @@ func (d *Folder) clip(i int, rng *rand.Rand, x *tensor.Tensor) (*Clip, error) {
 	return sample(d.ctx, d.Path(i), n, d.opt.Window, rng, d.opt.Video, x)
 }
 
-// Frames returns the number of frames of video i that the option Video leaves. The
-// first call reads the video to its end, and so does the first Read of a video.
+// Frames returns the number of frames of video i under option Video. The first call, or the
+// first Read of the video, reads it to its end.
 func (d *Folder) Frames(i int) (int, error) {
 	if n := d.frames[i].Load(); n > 0 {
 		return int(n), nil
@@ -244,11 +244,10 @@ func (d *Folder) Select(keep func(i int) bool) *Folder {
 	return &s
 }
 
-// Split divides the videos by group: test gets those of the given groups, train the
-// others. Videos of one group show the same scene, so that a split that ignores groups
-// tests on what was learnt. Names that are whole numbers are compared as such: "1" is
-// the group 01. There is an error if no video has one of the groups, or a class has no
-// video on one of the sides.
+// Split divides the videos by group: test gets those of the given groups, train the others.
+// Videos of one group show the same scene, so a split that ignores groups tests on training
+// scenes. Names that are whole numbers are compared as such: "1" is the group 01. There is
+// an error if no video has one of the groups, or a class has no video on one of the sides.
 func (d *Folder) Split(test ...string) (train, rest *Folder, err error) {
 	wanted := map[string]bool{}
 	for _, g := range test {

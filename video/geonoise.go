@@ -13,7 +13,7 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// A Family is a kind of geometric transformation of a plane.
+// A Family is a family of geometric transformations of the plane.
 type Family string
 
 // The families of GEO-TRAP, and how many parameters each has.
@@ -25,20 +25,20 @@ const (
 	Similarity          Family = "similarity"           // 4: angle, factor, translation
 	Affine              Family = "affine"               // 6: the two rows of the matrix
 	Projective          Family = "projective"           // 8: the three rows but for the last value, which is 1
-	NoTransformation    Family = "none"                 // 0: one-noise
+	NoTransformation    Family = "none"                 // 0 means one-noise
 )
 
 var families = []Family{Translation, Dilation, Rigid, TranslationDilation, Similarity, Affine, Projective, NoTransformation}
 
-// GeoNoise is the noise of GEO-TRAP (Li et al., NeurIPS 2021): one frame of Gaussian
-// noise, moved in every frame of the clip by a transformation of its own, whose parameters
-// are drawn from N(0,1). Places are from -1 to 1 in both directions, as in PyTorch; what
-// comes from outside of the frame is 0. It knows nothing of the clip.
+// GeoNoise is the noise of GEO-TRAP (Li et al., NeurIPS 2021): one frame of Gaussian noise,
+// transformed in every frame of the clip by parameters drawn from N(0,1). Coordinates are
+// from -1 to 1 in both directions, as in PyTorch; values from outside the frame are 0. It
+// does not depend on the clip.
 //
 // The released code drops the third row of projective matrices, which makes them affine;
 // here they are projective.
 type GeoNoise struct {
-	Family Family // "": TranslationDilation
+	Family Family // "" means TranslationDilation
 }
 
 // Name implements Noise.

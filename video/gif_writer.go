@@ -12,17 +12,17 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// GIFOptions say how [WriteGIF] writes.
+// GIFOptions are the options of [WriteGIF].
 type GIFOptions struct {
 	FPS    float64 // frames per second, at most 50; 0 means the clip's, or 10 if that is unknown
-	Scale  int     // factor by which the picture is enlarged; 0 means the smallest that makes both sides 96 pixels or more
-	Dither bool    // mix colours that the palette lacks by error diffusion (Floyd and Steinberg)
-	Once   bool    // do not begin again after the last frame
+	Scale  int     // enlargement factor; 0 means the smallest that makes both sides at least 96 pixels
+	Dither bool    // dither by error diffusion (Floyd and Steinberg)
+	Once   bool    // do not repeat the animation
 }
 
-// WriteGIF writes a clip as an animated GIF, to look at: it has 256 colours, the same
-// for all frames. They are exact if the clip has no more, and else chosen by median cut
-// (Heckbert, 1982). It panics if c is not a clip or an option is impossible.
+// WriteGIF writes a clip as an animated GIF for viewing, with 256 colours for all frames.
+// They are exact if the clip has no more, and else chosen by median cut (Heckbert, 1982).
+// It panics if c is not a clip or an option is impossible.
 func WriteGIF(w io.Writer, c *Clip, opt GIFOptions) error {
 	t, _, height, width := c.dims("video.WriteGIF")
 	if !(opt.FPS >= 0) || opt.Scale < 0 {

@@ -62,11 +62,10 @@ func (d *Folder) List(n int, seed uint64, accept func(i int) (bool, error)) ([]E
 	return list, nil
 }
 
-// Find returns the indices of a list's videos in d. There is an error if d does not have
-// one of them, or has it in another class: the list belongs to another folder, or its
-// classes have changed. If accept is not nil, videos for which it is false are left out
-// and their entries returned: a list that was made with one victim has videos that
-// another gets wrong, and those are not to be attacked.
+// Find returns the indices of a list's videos in d. It is an error if d lacks one of them,
+// or has it in another class. If accept is not nil, videos for which it is false are left
+// out and their entries are returned in left: another victim may misclassify videos of the
+// list, and those must not be attacked.
 func (d *Folder) Find(list []Entry, accept func(i int) (bool, error)) (indices []int, left []Entry, err error) {
 	at := map[string]int{}
 	for i, p := range d.Paths {
@@ -95,8 +94,8 @@ func (d *Folder) Find(list []Entry, accept func(i int) (bool, error)) (indices [
 	return indices, left, nil
 }
 
-// WriteList writes one line "path label" per entry. Lines of comment, without the #
-// that marks them, go in front: a list should say how it was made.
+// WriteList writes one line "path label" per entry. The comment lines, to be given without
+// #, come first: state how the list was made.
 func WriteList(w io.Writer, list []Entry, comment ...string) error {
 	b := bufio.NewWriter(w)
 	for _, c := range comment {
@@ -111,9 +110,9 @@ func WriteList(w io.Writer, list []Entry, comment ...string) error {
 	return b.Flush()
 }
 
-// ReadList reads what WriteList writes. A path may have spaces; the label is what
-// follows the last one. Empty lines and those that begin with # do not count. It reads
-// up to a million entries.
+// ReadList reads what WriteList writes. The label follows the last space, so a path may
+// contain spaces. Empty lines and lines that begin with # do not count. It reads up to a
+// million entries.
 func ReadList(r io.Reader) ([]Entry, error) {
 	const most = 1 << 20
 	in := newInput("attack list", r)

@@ -11,8 +11,8 @@ import (
 	"github.com/mettleml/mettle/video/motion"
 )
 
-// A MapSource makes the motion maps that a [Sparked] noise follows: [Motion],
-// [UniformMap], [SequenceMap] and [GivenMaps], or a type of another package.
+// A MapSource makes the motion maps for [Sparked] noise: [Motion], [UniformMap],
+// [SequenceMap] and [GivenMaps], or a type of another package.
 type MapSource interface {
 	// Name names the source. In a campaign's options it is its name and its fields.
 	Name() string
@@ -21,27 +21,27 @@ type MapSource interface {
 	Maps(clip *tensor.Tensor, r *rand.Rand) ([]motion.Map, error)
 }
 
-// Motion is the motion of the clip as the victim sees it. An estimator or a selector of
-// another package needs a method Name (attack.Part) to be among an attack's options.
+// Motion makes maps of the motion of the clip itself. An estimator or a selector of another
+// package needs a method Name (attack.Part).
 type Motion struct {
-	Estimator motion.Estimator // nil: motion.BlockMatch{}, as an encoder does
-	Selector  motion.Selector  // nil: motion.Fixed{}, intervals of 12 frames
+	Estimator motion.Estimator // nil means motion.BlockMatch{}, as an encoder does
+	Selector  motion.Selector  // nil means motion.Fixed{}, intervals of 12 frames
 }
 
 // UniformMap is the handcrafted map U-Sample: the components of every vector are drawn
-// uniformly from [0, Range]. It is what is left of the sampler if maps know nothing of
-// motion. The thesis gives no range; this one is ours.
+// uniformly from [0, Range]. It is the sampler without motion. The range is ours; the
+// thesis gives none.
 type UniformMap struct {
-	Range float64 // in pixels; 0: 50, or what the frame has if that is less
+	Range float64 // in pixels; 0 means 50, or what the frame has if that is less
 }
 
 // SequenceMap is the handcrafted map S-Value: values from 0 to Range that rise in raster
-// order, in both components. The thesis does not say how they rise; this is ours.
+// order, in both components. The order is ours; the thesis does not state it.
 type SequenceMap struct {
-	Range float64 // in pixels; 0: 50, or what the frame has if that is less
+	Range float64 // in pixels; 0 means 50, or what the frame has if that is less
 }
 
-// GivenMaps are maps that are known already, such as those of a video's own vectors.
+// GivenMaps are known maps, such as those of a video's own vectors.
 type GivenMaps struct {
 	Fields *tensor.Tensor // [N, 2, H, W]: DX and DY (motion.Field); map i serves the i-th of N equal parts of the clip
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// Mixture is the sum of two noises: A + Weight·B. What moves as a whole and what is
-// sensitive by itself can then both be explored.
+// Mixture is the sum of two noises, A + Weight·B, to explore moving regions as well as
+// single sensitive pixels.
 type Mixture struct {
 	A, B   Noise
 	Weight float64 // 0: 1

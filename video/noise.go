@@ -21,13 +21,13 @@ type Noise interface {
 	For(clip *tensor.Tensor, r *rand.Rand) (n zoo.Noise, frames int, err error)
 }
 
-// MultiNoise draws every value of every frame by itself.
+// MultiNoise draws every value of every frame independently.
 type MultiNoise struct{}
 
-// OneNoise draws one frame, which all frames of the clip get.
+// OneNoise draws one frame for all frames of the clip.
 type OneNoise struct{}
 
-// AnyNoise is any source of noise that knows nothing of the clip.
+// AnyNoise adapts a zoo.Noise, which does not depend on the clip.
 type AnyNoise struct {
 	Noise zoo.Noise
 	One   bool // draw one frame for all

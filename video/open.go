@@ -15,18 +15,16 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Format is a way to read videos. The package's own are Y4M, AVI, GIF, npy and
-// numbered pictures; a program adds another, such as a decoder for H.264 in Go, by
-// Options.Formats.
+// A Format reads one kind of video. The package has Y4M, AVI, GIF, npy and numbered
+// pictures. Add another, such as a decoder for H.264 in Go, by Options.Formats.
 type Format struct {
 	Name string
 	// Match reports whether the format reads the file at path. head is the
 	// beginning of the file, up to 512 bytes; it is nil for a directory and for a
 	// path where nothing is, such as a pattern.
 	Match func(path string, head []byte) bool
-	// Open starts to read. The source takes care of ctx if it may take long to
-	// deliver a frame. An error with the cause [errors.ErrUnsupported] lets [Open] try
-	// ffmpeg.
+	// Open starts to read. A source that may take long to deliver a frame must honour ctx.
+	// After an error that wraps [errors.ErrUnsupported], [Open] tries ffmpeg.
 	Open func(ctx context.Context, path string) (Source, error)
 }
 
@@ -73,24 +71,24 @@ func matchFrames(path string, head []byte) bool {
 	return isFrame(filepath.Base(path)) && (bytes.HasPrefix(head, []byte("\x89PNG")) || bytes.HasPrefix(head, []byte{0xff, 0xd8}) || head[0] == 'P')
 }
 
-// Options say how a video is read. The zero value reads all of it as it is.
+// Options say how to read a video. The zero value reads all frames unchanged.
 type Options struct {
-	Start  int `json:",omitempty"` // the first frame that is read
-	Stop   int `json:",omitempty"` // the frame before which reading ends; 0 means the end of the video
+	Start  int `json:",omitempty"` // number of the first frame to read
+	Stop   int `json:",omitempty"` // number of the frame before which reading ends; 0 means the end of the video
 	Stride int `json:",omitempty"` // read every Stride-th frame; 0 means 1
 
 	// Channels is the number of channels of frames: 3, with a gray frame repeated, or
 	// 1, the luma of ITU-R BT.601; 0 means those of the video.
 	Channels int `json:",omitempty"`
 
-	// Size is the height and the width of frames. Of every frame the largest part in
-	// its middle that has these proportions is resized, bilinearly, as
-	// [data.OpenFolder] does with images. The zero value leaves the size as it is.
+	// Size is the height and the width of frames. The largest part in the middle of a frame
+	// with these proportions is resized bilinearly, as by [data.OpenFolder]. The zero value
+	// keeps the size.
 	Size [2]int `json:",omitzero"`
 
-	// Frame, if not nil, is applied to every frame, [C, H, W], in the place of Size.
-	// What it draws is the same for all frames of a video, and the same every time
-	// except in Sample and ReadRandom with a generator.
+	// Frame, if not nil, is applied to every frame, [C, H, W], instead of Size. Its draws
+	// are the same for all frames of a video. They are fixed, except in Sample and
+	// ReadRandom with a generator.
 	Frame data.Transform `json:"-"`
 
 	Formats []Format `json:"-"` // tried before the package's own
@@ -203,8 +201,8 @@ func readHead(path string) ([]byte, error) {
 	return head[:n], nil
 }
 
-// IsVideo reports whether the name of a file ends as that of a video does that [Open]
-// may read, if need be by ffmpeg.
+// IsVideo reports whether a file name has the extension of a video that [Open] may read,
+// directly or by ffmpeg.
 func IsVideo(name string) bool {
 	ext := strings.ToLower(filepath.Ext(name))
 	return slices.Contains(videoExtensions, ext) && !strings.HasPrefix(filepath.Base(name), ".")

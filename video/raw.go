@@ -9,7 +9,7 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Layout is how the pixels of a frame without a header lie in a file.
+// A Layout is the arrangement of the pixels in a file without a header.
 type Layout uint8
 
 // The layouts.

@@ -12,9 +12,9 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// All delivers the frames that are left in s, with an error as the last pair if
-// there is one. The tensor, [C, H, W], belongs to the sequence, which uses it
-// again: it is valid in the body of the loop that receives it. All does not close s.
+// All delivers the remaining frames of s; an error comes as the last pair. The sequence
+// reuses the tensor, [C, H, W]: it is valid in the body of the loop only. All does not
+// close s.
 func All(s Source) iter.Seq2[*tensor.Tensor, error] {
 	return func(yield func(*tensor.Tensor, error) bool) {
 		i := s.Info()
@@ -35,12 +35,11 @@ func All(s Source) iter.Seq2[*tensor.Tensor, error] {
 	}
 }
 
-// Windows delivers clips of the given number of consecutive frames, of which one
-// begins every hop frames, for work on all of a long video. It holds one clip at a
-// time. Frames behind the last whole clip are not delivered. A video shorter than one
-// clip gives an error with the cause [ErrShort]. The clip belongs to the sequence,
-// which uses its memory again. Windows does not close s. It panics if frames or hop is
-// below 1.
+// Windows delivers clips of the given number of consecutive frames of s; a clip begins
+// every hop frames. It holds one clip at a time. Frames after the last whole clip are not
+// delivered. A video shorter than one clip is an error that wraps [ErrShort]. The sequence
+// reuses the clip's memory. Windows does not close s. It panics if frames or hop is below
+// 1.
 func Windows(s Source, frames, hop int) iter.Seq2[*Clip, error] {
 	if frames < 1 || hop < 1 {
 		tensor.Panic("video.Windows", fmt.Sprintf("%d frames, a hop of %d", frames, hop))
@@ -105,9 +104,9 @@ func Count(ctx context.Context, path string, opt Options) (int, error) {
 // maxClip bounds the memory of a clip that Read and Sample make.
 const maxClip = 4 << 30
 
-// Read reads all of the video at path, as [Open] with the same options delivers it, to
-// a clip. A clip of more than 4 GiB is an error: read part of it, at a smaller size, or
-// frame by frame with [Open].
+// Read reads all frames of the video at path that [Open] delivers with the same options. A
+// clip of more than 4 GiB is an error: read part of it, at a smaller size, or frame by
+// frame with [Open].
 func Read(ctx context.Context, path string, opt Options) (*Clip, error) {
 	s, err := Open(ctx, path, opt)
 	if err != nil {
@@ -144,10 +143,10 @@ func checkClip(path string, t int, i Info) error {
 	return nil
 }
 
-// Sample reads the frames of the video at path that w chooses; see [Sampler]. opt
-// applies first, so that its Start, Stop and Stride make a shorter video. Numbers in
-// the clip's Index are those of the whole one. With a nil rng the choice and the draws
-// of opt.Frame are fixed. The video is read twice, once to count its frames.
+// Sample reads the frames of the video at path that w chooses; see [Sampler]. opt applies
+// first: w chooses among the frames that its Start, Stop and Stride leave. The clip's Index
+// holds numbers in the whole video. With a nil rng the choice and the draws of opt.Frame
+// are fixed. Sample reads the video twice, once to count its frames.
 func Sample(ctx context.Context, path string, w Sampler, rng *rand.Rand, opt Options) (*Clip, error) {
 	n, err := Count(ctx, path, opt)
 	if err != nil {

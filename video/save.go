@@ -15,7 +15,7 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// Save writes a clip in the format that the name asks for:
+// Save writes a clip in the format of the name:
 //
 //   - NAME.npy: the values as they are, float32 (see [tensor.SaveNPY]);
 //   - NAME.y4m: 8 bits per value without further loss (see [WriteY4M]);
@@ -23,10 +23,9 @@ import (
 //   - a name without a dot, or one that ends in a slash: a directory of PNG files, 8
 //     bits per value (see [SavePNG]).
 //
-// Every other name is an error. There is no way to write JPEG or another lossy format:
-// it would destroy an adversarial clip. The file or directory appears whole or not at
-// all. What an 8-bit format rounds is [tensor.Tensor.Round8] of the clip: ask the victim
-// about that one.
+// Every other name is an error. There is no way to write JPEG or another lossy format: it
+// would destroy an adversarial clip. Files and directories are written atomically. 8-bit
+// formats hold [tensor.Tensor.Round8] of the clip: verify that one on the victim.
 func Save(path string, c *Clip) error {
 	switch ext := strings.ToLower(filepath.Ext(path)); ext {
 	case ".npy":
@@ -43,10 +42,9 @@ func Save(path string, c *Clip) error {
 	}
 }
 
-// SavePNG writes the frames of a clip to the directory dir, as frame_00000.png and so
-// on, of 8 bits per value, gray if the clip is. [OpenFrames] reads them. The directory
-// must not exist or be empty; it appears whole or not at all. It panics if c is not a
-// clip.
+// SavePNG writes the frames of a clip to the directory dir, as frame_00000.png and so on,
+// with 8 bits per value, gray if the clip is. [OpenFrames] reads them. The directory must
+// be empty or not exist; it is written atomically. It panics if c is not a clip.
 func SavePNG(dir string, c *Clip) (err error) {
 	t, _, _, _ := c.dims("video.SavePNG")
 	dir = filepath.Clean(dir)

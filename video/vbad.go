@@ -33,13 +33,13 @@ type VBAD struct {
 	Network    nn.Module
 	Preprocess data.Preprocess // of a frame
 
-	Eps     float64 // radius of the Linf ball; 0: 0.05
-	Samples int     // queries of an estimate, even; 0: 48
-	Sigma   float64 // of the probes; 0: 1e-3, and 1e-6 with a wanted class
-	Patches int     // along each side of a frame; 0: 8
-	LR      float64 // longest step; 0: 0.01
-	MinLR   float64 // shortest step; 0: LR/10
-	Masked  float64 // with a wanted class: the share of the features that do not count in a round; 0: 0.9
+	Eps     float64 // radius of the Linf ball; 0 means 0.05
+	Samples int     // queries of an estimate, even; 0 means 48
+	Sigma   float64 // of the probes; 0 means 1e-3, and 1e-6 with a wanted class
+	Patches int     // along each side of a frame; 0 means 8
+	LR      float64 // longest step; 0 means 0.01
+	MinLR   float64 // shortest step; 0 means LR/10
+	Masked  float64 // with a wanted class: the share of the features that do not count in a round; 0 means 0.9
 	Loss    zoo.Loss
 }
 

@@ -7,21 +7,21 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// A Sampler chooses the frames of a clip. [Window] is one; a program may have others.
+// A Sampler chooses the frames of a clip. [Window] is one.
 type Sampler interface {
-	// Sample returns the numbers of frames of a video of n frames, each in [0, n), in
-	// the order in which the clip has them. With a nil rng the choice is a fixed one,
-	// otherwise it is drawn from rng. Their number must not depend on n.
+	// Sample returns the numbers of frames of a video of n frames, each in [0, n), in the
+	// order in which the clip has them. With a nil rng the choice is fixed, otherwise it is
+	// drawn from rng. Their number must not depend on n.
 	Sample(n int, rng *rand.Rand) ([]int, error)
 }
 
-// Short says what a [Window] does with a video that is too short for it.
+// A Short says what a [Window] does with a video that is too short.
 type Short uint8
 
 // The ways to treat a short video.
 const (
 	Refuse Short = iota // an error with the cause ErrShort
-	Loop                // begin again after the last frame
+	Loop                // continue with the first frame
 	Hold                // repeat the last frame
 )
 
@@ -49,18 +49,17 @@ func (s *Short) UnmarshalText(b []byte) error {
 	return fmt.Errorf("video: unknown way %q with short videos (have %v)", b, shortNames)
 }
 
-// A Window is a [Sampler] that takes Segments windows of Frames frames each, Stride
-// frames apart. The places where a window can begin are divided into Segments equal
-// parts, and one window begins in each: at random, or in the middle of the part if
-// there is nothing to draw from (Wang et al., "Temporal segment networks", 2016,
-// section 3.1).
+// A Window is a [Sampler] that takes Segments windows of Frames frames each, Stride frames
+// apart. The possible first frames of a window are divided into Segments equal parts, and
+// one window begins in each: at random, or in the middle of the part without a generator
+// (Wang et al., "Temporal segment networks", 2016, section 3.1).
 //
 // One segment is a window in the middle of the video or at random. Temporal segment
 // networks take Window{Segments: 8, Frames: 1}; 3-D networks one segment of 16 frames,
 // or 2 segments of 16 frames with stride 2.
 //
-// A video is too short if the windows of two segments would begin at one place, or a
-// window has more frames than the video.
+// A video is too short if the windows of two segments would begin at the same frame, or if
+// a window has more frames than the video.
 type Window struct {
 	Frames   int   // per segment
 	Stride   int   `json:",omitempty"` // 0 means 1

@@ -11,7 +11,7 @@ import (
 // roundTag is the parameter of Y4M files whose pixels are those of 8-bit RGB.
 const roundTag = "METTLE=RGB8"
 
-// Y4MOptions say how [WriteY4M] writes.
+// Y4MOptions are the options of [WriteY4M].
 type Y4MOptions struct {
 	Bits int // per sample: 10 or 8; 0 means 10
 }
@@ -20,10 +20,10 @@ type Y4MOptions struct {
 // or without (Cmono) if it is gray. Values are rounded to 8 bits first, as
 // [tensor.Tensor.Round8] does. A rate of 0 is written as 25 per second.
 //
-// Luma and chroma of 8 bits cannot hold all colours of 8-bit RGB: with Bits 8 the
-// pixels that [NewY4M] reads differ by up to 2/255, so that such a file is one to look
-// at. With 10 bits they are exactly the rounded ones. ffmpeg and what is built on it
-// read both; its own conversion to RGB of the second may differ by 1/255.
+// Luma and chroma of 8 bits cannot hold all colours of 8-bit RGB: with option Bits 8 the
+// pixels that [NewY4M] reads differ by up to 2/255: for viewing only. With 10 bits they are
+// exact after rounding to 8. ffmpeg reads both; its own conversion of 10 bits to RGB may
+// differ by 1/255.
 //
 // It panics if c is not a clip or an option is impossible.
 func WriteY4M(w io.Writer, c *Clip, opt Y4MOptions) error {

@@ -32,20 +32,20 @@ type remote struct {
 }
 
 func (r *remote) flags(f *flag.FlagSet) {
-	f.StringVar(&r.scores, "scores", "", "what the model answers: logits (the default), probabilities or log-probabilities")
+	f.StringVar(&r.scores, "scores", "", "kind of scores in the model's output: logits (the default), probabilities or log-probabilities")
 	f.StringVar(&r.input, "input", "", "name of the input for the image; default: the only one")
 	f.StringVar(&r.output, "output", "", "name of the output with the scores; default: the only one")
-	f.IntVar(&r.classes, "classes", 0, "classes of the model, if it does not say")
-	f.StringVar(&r.datatype, "datatype", "", "of the input (FP32, FP64, FP16 or UINT8), if the server does not say it; default: what it says, or FP32")
-	f.StringVar(&r.inputShape, "input-shape", "", "of the input with its batch axis, such as -1,784, if the server does not say it; default: what it says, or a batch of images as preprocessed")
-	f.StringVar(&r.preprocess, "preprocess", "", `from RGB in [0,1], channels first, to what the model takes, as JSON: {"Scale": 255, "BGR": true, "Mean": [124, 117, 104], "Std": [58, 57, 57], "NHWC": true}, applied in this order; also Resize and Repeat; NHWC is found out where the server's shape tells it`)
-	f.StringVar(&r.encoding, "encoding", "", "of tensors: "+encodings)
-	f.IntVar(&r.batch, "batch", 0, "most images per request; 0: 64, 1 if the model has no batch axis or the server does not say, and just what it takes if that is fixed")
-	f.Float64Var(&r.rate, "rate", 0, "most images per second; 0: no limit")
-	f.DurationVar(&r.timeout, "timeout", 0, "of a request, such as 10s; 0: 30s")
-	f.IntVar(&r.retries, "retries", 0, "tries after the first, for a request that fails in a way that may pass; 0: 4, negative: none")
-	f.StringVar(&r.token, "token", "", "bearer token; better in METTLE_TOKEN, which a list of processes does not show")
-	f.StringVar(&r.ca, "ca", "", "PEM file with certificates of authorities to trust beside the system's")
+	f.IntVar(&r.classes, "classes", 0, "number of classes, if the server does not state it")
+	f.StringVar(&r.datatype, "datatype", "", "datatype of the input (FP32, FP64, FP16 or UINT8), if the server does not state it; default: the server's, or FP32")
+	f.StringVar(&r.inputShape, "input-shape", "", "shape of the input with its batch axis, such as -1,784, if the server does not state it; default: the server's, or a batch of preprocessed images")
+	f.StringVar(&r.preprocess, "preprocess", "", `mapping from RGB in [0,1], channels first, to the model's input, as JSON: {"Scale": 255, "BGR": true, "Mean": [124, 117, 104], "Std": [58, 57, 57], "NHWC": true}, applied in this order; also Resize and Repeat; NHWC is detected if the server's shape determines it`)
+	f.StringVar(&r.encoding, "encoding", "", "encoding of tensors: "+encodings)
+	f.IntVar(&r.batch, "batch", 0, "largest number of images per request; 0 means 64, or 1 if the model is not known to have a batch axis, or the size of a fixed batch")
+	f.Float64Var(&r.rate, "rate", 0, "largest number of images per second; 0 means no limit")
+	f.DurationVar(&r.timeout, "timeout", 0, "timeout per request, such as 10s; 0 means 30s")
+	f.IntVar(&r.retries, "retries", 0, "retries of a request after a failure that may pass; 0 means 4, negative means none")
+	f.StringVar(&r.token, "token", "", "bearer token; the environment variable METTLE_TOKEN is safer, because a list of processes does not show it")
+	f.StringVar(&r.ca, "ca", "", "PEM file with certificates of additional authorities to trust")
 }
 
 // given are the flags that differ from their defaults.

@@ -4,12 +4,12 @@
 //	go run ./examples/serve
 //	go run ./examples/probe -victim http://localhost:8080/v2/models/net4
 //
-// It can answer the way public interfaces do: probabilities rounded to a few
-// digits, of the leading classes only, with noise that is drawn anew at every
-// call. Ctrl-C or SIGTERM ends it once the requests under way are answered, and it says
-// how many samples it served; a second one ends it at once. With -remember it serves a
-// request that comes again under the same id from memory. The joined calls of
-// probe -gather have new ids each time, and are served anew.
+// It can answer as public services do: with probabilities rounded to a few digits, for the
+// leading classes only, and with noise that is drawn again at every call. Ctrl-C or SIGTERM
+// ends it after the requests under way, and it prints the number of samples served; a
+// second signal ends it at once. With -remember it answers a repeated request with the same
+// id from memory. The joined calls of probe -gather have a new id each time, so it serves
+// them again.
 package main
 
 import (
@@ -47,12 +47,12 @@ func main() {
 	flag.StringVar(&c.addr, "addr", "localhost:8080", "address to listen on")
 	flag.StringVar(&c.victim, "victim", "", "safetensors file, as examples/train writes it; default: the embedded Net4")
 	flag.StringVar(&c.scores, "scores", "logits", "logits, probabilities or log-probabilities")
-	flag.StringVar(&c.token, "token", "", "bearer token to demand")
-	flag.IntVar(&c.remember, "remember", 0, "requests to remember by id; of no use for those of probe -gather")
-	flag.Float64Var(&c.degrade.Noise, "noise", 0, "standard deviation of noise on every score, drawn anew at every call")
-	flag.Uint64Var(&c.degrade.Seed, "seed", 1, "of the noise, which follows from it and the order of the calls")
-	flag.IntVar(&c.degrade.Digits, "digits", 0, "decimals of a score, at most 15; 0: all")
-	flag.IntVar(&c.degrade.Top, "top", 0, "classes with a score; 0: all")
+	flag.StringVar(&c.token, "token", "", "bearer token that requests must carry; empty means none")
+	flag.IntVar(&c.remember, "remember", 0, "number of answered requests to remember by id; no use with probe -gather; 0 means none")
+	flag.Float64Var(&c.degrade.Noise, "noise", 0, "standard deviation of the noise on every score, drawn again at every call")
+	flag.Uint64Var(&c.degrade.Seed, "seed", 1, "seed of the noise, which also depends on the order of the calls")
+	flag.IntVar(&c.degrade.Digits, "digits", 0, "decimals per score, at most 15; 0 means all")
+	flag.IntVar(&c.degrade.Top, "top", 0, "number of leading classes that get a score; 0 means all")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -13,23 +13,23 @@
 //	go run ./examples/tables -chapter 5 -data cifar100
 //	go run ./examples/tables -chapter 5 -data DIR -root PICTURES -size 224 -victim resnet50 -epochs 90
 //
-// Chapter 4 trains networks: about 75 million image-steps on CIFAR100-LT, a day of two
-// cores. Weight decay and all settings of Divide and Retain are chosen on held-out data, as
-// part of the run. The parts of the plan are done in the order of their worth, and the page
-// is written after each. A run that is killed loses an epoch at most. DIR has list files,
-// such as those of Places-LT.
+// Chapter 4 trains networks: about 75 million image-steps on CIFAR100-LT, a day on two
+// cores. The run chooses weight decay and all settings of Divide and Retain on held-out
+// data. It does the parts of the plan in the order of their importance and writes the page
+// after each. A run that is killed loses at most one epoch. DIR has list files, such as
+// those of Places-LT.
 //
-// Chapter 5 works alike, and first prints what its parts take. On CIFAR100-LT that is about 30
-// million image-steps with 40 epochs of the classifier, the default; the first 3 million are two
-// seeds of the base and of the whole method. The
-// pictures of figure 5.1 are those of the data set: they are written beside the page for the
-// user, and belong in no repository.
+// Chapter 5 works in the same way, and first prints the cost of its parts. On CIFAR100-LT
+// they take about 30 million image-steps with 40 epochs of the classifier, the default. The
+// first 3 million are two seeds of the base and of the whole method. The pictures of figure
+// 5.1 are from the data set: the program writes them beside the page for the user; do not
+// publish them.
 //
-// Every piece of a run of chapter 2, an attack on up to a hundred images of one victim, is kept
-// in OUT/cells under a name that follows from all that determines it. The same
-// command after Ctrl-C goes on from there, and one that asks for other tables, or
-// for more images, repeats nothing. What does not determine a name is the code:
-// empty OUT/cells after a change of an attack.
+// Every piece of a run of chapter 2, an attack on up to a hundred images of one victim, is
+// kept in OUT/cells under a name that depends on all its settings. After Ctrl-C the same
+// command resumes from there, and a command for other tables or more images repeats
+// nothing. The name does not depend on the code: empty OUT/cells after a change of an
+// attack.
 package main
 
 import (
@@ -57,38 +57,38 @@ type config struct {
 
 func flags(c *config) {
 	var f cli.Flags
-	g := f.Group("What is made")
-	g.IntVar(&c.chapter, "chapter", 2, "of the thesis: 2 to 5")
+	g := f.Group("Tables and data")
+	g.IntVar(&c.chapter, "chapter", 2, "chapter of the thesis: 2 to 5")
 	g.StringVar(&c.data, "data", "mnist", "mnist, fashion, cifar10, cifar100, tiny (in METTLE_DATA), or a directory of train/CLASS and test/CLASS with RGB pictures of 32x32; chapters 4 and 5: also one with list files")
-	g.StringVar(&c.root, "root", "", "chapters 4 and 5: directory that the paths of list files begin in; default: that of -data")
-	g.IntVar(&c.size, "size", 32, "chapters 4 and 5: pixels of a side that pictures in files get")
-	g.StringVar(&c.test, "test", "", "chapter 3: groups of the videos of -data to take clips from, such as 1,2,3; default: all")
-	g.IntVar(&c.stride, "stride", 1, "chapter 3: take every so many-th frame of a video")
+	g.StringVar(&c.root, "root", "", "chapters 4 and 5: root directory of the paths in list files; default: that of -data")
+	g.IntVar(&c.size, "size", 32, "chapters 4 and 5: height and width in pixels to which pictures in files are resized")
+	g.StringVar(&c.test, "test", "", "chapter 3: groups of the videos of -data that clips are taken from, such as 1,2,3; default: all")
+	g.IntVar(&c.stride, "stride", 1, "chapter 3: distance between two frames of a clip, in frames of the video")
 	g.Float64Var(&c.eps, "eps", 0.03, "chapter 3: Linf radius")
-	g.StringVar(&c.only, "only", "all", "tables and figures, such as 2.4,2.6,f2.1; frugal shows the neighbourhood of that preset. Chapters 4 and 5: parts of the plan, such as search 1")
+	g.StringVar(&c.only, "only", "all", "tables and figures, such as 2.4,2.6,f2.1; frugal varies the settings of that preset. Chapters 4 and 5: parts of the plan, such as search 1")
 	g.StringVar(&c.rows, "rows", "all", "attacks of tables 2.4 and 2.5, separated by commas; NAME:N attacks N images only, such as all,autozoom:100")
 	g.StringVar(&c.out, "out", "tables", "directory for the page (such as chapter2-DATA.md), the figures and the cells")
-	g.BoolVar(&c.cached, "cached", false, "attack and train nothing: show what OUT/cells holds")
+	g.BoolVar(&c.cached, "cached", false, "attack and train nothing: show the results in OUT/cells")
 
 	g = f.Group("The networks")
-	g.StringVar(&c.weights, "weights", "", "directory of the weights that examples/train makes; default meta-DATA")
-	g.StringVar(&c.sources, "sources", "", "table 2.3: models that taught the meta attacker; default: those for the pictures")
-	g.StringVar(&c.victim, "victim", "", "model to attack, or in chapters 4 and 5 to train; default: that for the pictures. Chapter 3: files of networks for clips, separated by commas")
-	g.StringVar(&c.transfer, "transfer", "", "file of a meta attacker trained on another data set, for another row")
-	g.IntVar(&c.estimated, "estimated", 200, "tables 2.7 and 2.8: images per source of the attacker learned from estimated gradients")
+	g.StringVar(&c.weights, "weights", "", "directory of weights from examples/train; default meta-DATA")
+	g.StringVar(&c.sources, "sources", "", "table 2.3: source models of the meta attacker; default: those for the data")
+	g.StringVar(&c.victim, "victim", "", "model to attack, or in chapters 4 and 5 to train; default: the one for the data. Chapter 3: files of networks for clips, separated by commas")
+	g.StringVar(&c.transfer, "transfer", "", "file of a meta attacker trained on another data set, for an additional row")
+	g.IntVar(&c.estimated, "estimated", 200, "tables 2.7 and 2.8: images per source of the attacker trained on estimated gradients")
 
 	g.StringVar(&c.method, "method", "", "chapter 5: self-supervised method of the rows; default: rotation, or moco2 for pictures of more than 64 pixels")
 	g.StringVar(&c.network, "network", "", "chapter 3: file of a network for images, for v-bad")
 
 	g = f.Group("How much")
-	g.IntVar(&c.n, "n", 1000, "test images to attack: the first that the victim gets right")
-	g.IntVar(&c.epochs, "epochs", 0, "chapters 4 and 5: epochs of a joint training; 0: 200 and 40. What only ranks settings has a part of them")
-	g.IntVar(&c.slow, "slow", 100, "test images for the attacks whose budget is 50,000 queries")
-	g.IntVar(&c.sweep, "sweep", 100, "test images of each victim for tables 2.7 and 2.8, and for each setting of figure 2.3")
-	g.IntVar(&c.victims, "victims", 3, "victims to attack: the held-out network trained from so many seeds")
-	g.IntVar(&c.budget, "budget", 0, "most queries of any attack on an image; 0: what the attack's row says")
-	g.IntVar(&c.workers, "workers", 32, "images attacked at a time; their queries go to the victim together")
-	g.Uint64Var(&c.seed, "seed", 1, "of everything random")
+	g.IntVar(&c.n, "n", 1000, "number of test images to attack: the first that the victim classifies correctly")
+	g.IntVar(&c.epochs, "epochs", 0, "chapters 4 and 5: epochs of a joint training; 0 means 200 and 40. What only ranks settings has a part of them")
+	g.IntVar(&c.slow, "slow", 100, "number of test images for the attacks with a budget of 50,000 queries")
+	g.IntVar(&c.sweep, "sweep", 100, "number of test images per victim for tables 2.7 and 2.8, and per setting of figure 2.3")
+	g.IntVar(&c.victims, "victims", 3, "number of victims to attack: the held-out network trained from this many seeds")
+	g.IntVar(&c.budget, "budget", 0, "query budget of all attacks per image; 0 means that of the attack's row")
+	g.IntVar(&c.workers, "workers", 32, "number of images attacked at the same time; their queries are joined")
+	g.Uint64Var(&c.seed, "seed", 1, "seed of all randomness")
 	f.Parse()
 }
 

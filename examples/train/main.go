@@ -1,5 +1,5 @@
-// Train trains a classifier, or what the Meta Attack needs, and writes the weights
-// as safetensors under the names PyTorch uses.
+// Train trains a classifier, or a network for the Meta Attack or AutoZOOM, and writes the
+// weights as safetensors under PyTorch's names.
 //
 //	go run ./examples/train -data mnist -model net4
 //	go run ./examples/train -data fashion -model resnet20
@@ -12,16 +12,15 @@
 //	go run ./examples/train -stage meta -vanilla -out DIR
 //	go run ./examples/train -stage autoencoder -data mnist -out DIR
 //
-// A classifier or a source has a checkpoint, written after every epoch and at Ctrl-C.
-// The same command with -resume goes on from it, and ends with the same weights to the
-// bit; a command with other data or settings is refused. The other two stages take
-// minutes and begin anew; a meta attacker that was stopped is kept under a name of its
-// own.
+// A classifier or a source has a checkpoint, written after every epoch and at Ctrl-C. The
+// same command with -resume goes on from it, and ends with the same weights to the bit; it
+// refuses other data or settings. The other two stages take minutes and start from the
+// beginning; a stopped meta attacker is kept under a name of its own.
 //
 // A network for clips trains on a directory of CLASS/VIDEO and is tested on other groups of
-// videos: see -groups. What is printed then, and written beside the weights as JSON, is
-// its accuracy on the clips, and on clips with one frame frozen, the frames shuffled and
-// the time reversed, which says whether it makes use of motion.
+// videos: see -groups. The program prints its accuracy on the clips, and on clips with one
+// frame frozen, the frames shuffled and the time reversed, and writes both beside the
+// weights as JSON. The difference shows how much the network uses motion.
 //
 // On two vCPUs of an AMD EPYC (Zen 4), 25 November 2026, the last epoch's accuracy on
 // the 10,000 test images: net4 on mnist 99.27, 99.30 and 99.24 % for seeds 1 to 3, in
@@ -69,48 +68,48 @@ type config struct {
 
 func flags(c *config) {
 	var f cli.Flags
-	g := f.Group("What is trained on what")
+	g := f.Group("Network and data")
 	g.StringVar(&c.stage, "stage", "classifier", "what to train: classifier, sources (the Meta Attack's source models), meta (the meta attacker) or autoencoder (AutoZOOM's)")
-	g.StringVar(&c.data, "data", "mnist", "mnist, fashion, cifar10, cifar100, tiny (in METTLE_DATA), moving (digits of MNIST that move, for networks of clips), a directory of train/CLASS and test/CLASS, or for networks of clips one of CLASS/VIDEO. For stages sources and meta with RGB pictures of 32x32")
+	g.StringVar(&c.data, "data", "mnist", "mnist, fashion, cifar10, cifar100, tiny (in METTLE_DATA), moving (moving MNIST digits, for networks for clips), a directory of train/CLASS and test/CLASS, or for networks for clips a directory of CLASS/VIDEO. Stages sources and meta take directories with RGB pictures of 32x32")
 	g.StringVar(&c.model, "model", "net4", "network, by its name in package models")
-	g.IntVar(&c.limit, "limit", 0, "use only so many training samples; 0: all")
+	g.IntVar(&c.limit, "limit", 0, "number of training samples to use; 0 means all")
 
 	g = f.Group("How")
-	g.IntVar(&c.epochs, "epochs", 0, "passes over the training set; 0: what suits the model")
-	g.IntVar(&c.batch, "batch", 0, "samples per step; 0: what suits the model")
-	g.StringVar(&c.schedule, "schedule", "", "course of the learning rate: cosine (it falls from -lr to 0), one-cycle (it rises to -lr in the first 0.3 of the steps, then falls to 0); default: what suits the model")
-	g.Float64Var(&c.lr, "lr", 0, "first or largest learning rate; 0: what suits the model")
+	g.IntVar(&c.epochs, "epochs", 0, "passes over the training set; 0 means the model's default")
+	g.IntVar(&c.batch, "batch", 0, "samples per step; 0 means the model's default")
+	g.StringVar(&c.schedule, "schedule", "", "course of the learning rate: cosine (it falls from -lr to 0), one-cycle (it rises to -lr in the first 0.3 of the steps, then falls to 0); default: the model's")
+	g.Float64Var(&c.lr, "lr", 0, "first or largest learning rate; 0 means the model's default")
 	g.Float64Var(&c.momentum, "momentum", 0.9, "Nesterov momentum of SGD")
-	g.Float64Var(&c.decay, "decay", suits, "weight decay; -1: what suits the model")
-	g.BoolVar(&c.augment, "augment", true, "shift (and, but for digits, flip) training images")
-	g.StringVar(&c.adversarial, "adversarial", "", "train on bad images of a ball, whose radius grows to -eps in the first half of the run: pgd (projected gradient descent), trades (clean images, and a price on answering differently near them), fast (one step from a random point), free (the gradients that train the weights move the images too, and each batch is used several times)")
+	g.Float64Var(&c.decay, "decay", suits, "weight decay; -1 means the model's default")
+	g.BoolVar(&c.augment, "augment", true, "shift training images, and flip them except for digits")
+	g.StringVar(&c.adversarial, "adversarial", "", "adversarial training in a ball whose radius grows to -eps in the first half of the run: pgd (projected gradient descent), trades (clean images, and a penalty on different answers near them), fast (one step from a random point), free (the gradients for the weights also move the images, and each batch is used several times)")
 	g.Float64Var(&c.eps, "eps", 0.3, "with -adversarial: Linf radius of the ball, for pixels in [0,1]")
-	g.IntVar(&c.steps, "adversarial-steps", 0, "pgd and trades: steps to a bad image; free: uses of a batch; 0: 7, and 8 for free")
-	g.Float64Var(&c.beta, "beta", 0, "trades: weight of the divergence beside the cross-entropy; 0: 1 for the networks for digits, 6 for others")
-	g.Float64Var(&c.average, "average", 0, "keep a moving average of the weights that forgets 1-average of the old at each step, such as 0.999, and write that; 0: do not")
-	g.Uint64Var(&c.seed, "seed", 1, "of initial weights, order and augmentation")
-	g.IntVar(&c.threads, "threads", 0, "workers; 0: all processors")
+	g.IntVar(&c.steps, "adversarial-steps", 0, "pgd and trades: steps per adversarial image; free: uses per batch; 0 means 7, or 8 for free")
+	g.Float64Var(&c.beta, "beta", 0, "trades: weight of the divergence beside the cross-entropy; 0 means 1 for networks for digits, 6 for others")
+	g.Float64Var(&c.average, "average", 0, "decay per step of a moving average of the weights, such as 0.999, which is written instead of the weights; 0 means no average")
+	g.Uint64Var(&c.seed, "seed", 1, "seed of initial weights, order and augmentation")
+	g.IntVar(&c.threads, "threads", 0, "number of workers; 0 means all processors")
 
 	g = f.Group("What is written")
 	g.StringVar(&c.out, "out", "", "file to write; default MODEL-DATA.safetensors. The other stages: directory, default meta-DATA")
 	g.BoolVar(&c.half, "half", false, "write weights as float16")
-	g.BoolVar(&c.resume, "resume", false, "go on from the checkpoint beside -out, which is written after every epoch and at Ctrl-C")
+	g.BoolVar(&c.resume, "resume", false, "resume from the checkpoint beside -out, which is written after every epoch and at Ctrl-C")
 
 	g = f.Group("Networks for clips, with -data a folder of CLASS/VIDEO")
-	g.StringVar(&c.groups, "groups", "1-7", "the groups of videos that test; the others train. A video's group is the number after _g in its name, as in UCF50 and UCF101")
-	g.IntVar(&c.size, "size", 0, "height and width of the frames in pixels; 0: those of the model")
-	g.IntVar(&c.stride, "stride", 1, "a clip has every so many-th frame of a video")
-	g.IntVar(&c.segments, "segments", 0, "train on so many single frames from all over a video, as temporal segment networks do; 0: on windows of consecutive frames, as in the test")
-	g.Float64Var(&c.still, "still", 0, "share of the training clips of which one frame is shown all the time, with all classes alike as the target, so that the network does not tell classes by appearance")
-	g.StringVar(&c.pack, "pack", "", "directory to which the videos are decoded once, and from where they are then read many times faster; what is there already is used")
+	g.StringVar(&c.groups, "groups", "1-7", "groups of test videos; the others train. A video's group is the number after _g in its name, as in UCF50 and UCF101")
+	g.IntVar(&c.size, "size", 0, "height and width of frames in pixels; 0 means the model's")
+	g.IntVar(&c.stride, "stride", 1, "distance between two frames of a clip, in frames of the video")
+	g.IntVar(&c.segments, "segments", 0, "number of single frames per training clip, spread over the video, as temporal segment networks take them; 0 means windows of consecutive frames, as in the test")
+	g.Float64Var(&c.still, "still", 0, "share of the training clips that repeat one frame, with equal probabilities for all classes as the target, so that the network does not rely on appearance")
+	g.StringVar(&c.pack, "pack", "", "directory for decoded copies of the videos, which are read many times faster; existing copies are used")
 
 	g = f.Group("Stages sources and meta")
-	g.StringVar(&c.sources, "sources", "", "the models whose gradients the meta attacker learns; default: lenet5,net2,net3 for gray pictures of 28x28, three of VGG for RGB")
-	g.IntVar(&c.iterations, "iterations", 0, "stage meta: outer iterations; 0: 300")
+	g.StringVar(&c.sources, "sources", "", "source models, whose gradients the meta attacker learns; default: lenet5,net2,net3 for gray pictures of 28x28, three VGG networks for RGB")
+	g.IntVar(&c.iterations, "iterations", 0, "stage meta: outer iterations; 0 means 300")
 	g.Float64Var(&c.rate, "rate", 1, "stage meta: first outer step of Reptile")
-	g.BoolVar(&c.vanilla, "vanilla", false, "stage meta: train on all models together, without inner and outer loop (an ablation, to a file of its own)")
-	g.IntVar(&c.estimated, "estimated", 0, "stage meta: learn gradients estimated by queries on so many images per source, instead of true ones on 10,000: an image of d pixels takes 2d+1 queries, 1,569 on MNIST (an ablation, to a file of its own)")
-	g.IntVar(&c.images, "images", 0, "stage meta: learn true gradients on so many images per source only, the same that -estimated uses (to compare with it, to a file of its own)")
+	g.BoolVar(&c.vanilla, "vanilla", false, "stage meta: train on all models together, without inner and outer loop (an ablation, written to a file of its own)")
+	g.IntVar(&c.estimated, "estimated", 0, "stage meta: number of images per source whose gradients are estimated by queries, instead of true gradients on 10,000 images; an image of d pixels takes 2d+1 queries, 1,569 on MNIST (an ablation, written to a file of its own); 0 means true gradients")
+	g.IntVar(&c.images, "images", 0, "stage meta: number of images per source with true gradients, the same images as -estimated uses (for comparison, written to a file of its own); 0 means 10,000")
 	f.Parse()
 }
 

@@ -48,13 +48,13 @@ type Remote struct {
 
 // Flags adds the flags of a connection.
 func (r *Remote) Flags(fs *flag.FlagSet) {
-	fs.StringVar(&r.Token, "token", os.Getenv("METTLE_FLEET_TOKEN"), "token that the servers want; default: $METTLE_FLEET_TOKEN")
+	fs.StringVar(&r.Token, "token", os.Getenv("METTLE_FLEET_TOKEN"), "token for the servers; default: $METTLE_FLEET_TOKEN")
 	fs.StringVar(&r.Credentials, "credentials", "", "credentials file (.creds) instead of a token")
 	fs.StringVar(&r.CAFile, "ca", "", "PEM file of the authority that signed the servers' certificates; with it the connection is TLS")
-	fs.StringVar(&r.CertFile, "cert", "", "PEM file of this client's certificate, for servers that want one")
+	fs.StringVar(&r.CertFile, "cert", "", "PEM file of this client's certificate, for servers that require one")
 	fs.StringVar(&r.KeyFile, "key", "", "PEM file of its key")
 	fs.StringVar(&r.monitor, "monitor", "", "addresses of NATS's monitoring (http://HOST:8222,...), for servers that fleet serve did not start")
-	fs.BoolVar(&r.Unsafe, "unsafe", false, "accept servers that may forget what they acknowledged: queries may be paid for twice")
+	fs.BoolVar(&r.Unsafe, "unsafe", false, "accept servers that may lose acknowledged data: queries may then be paid for twice")
 	fs.StringVar(&r.store, "store", "", "keep logs and documents in PostgreSQL (postgres://...) instead of JetStream, which keeps the queue and the objects")
 }
 
@@ -87,12 +87,12 @@ func Work(ctx context.Context, program string, args []string) error {
 	var r Remote
 	r.Flags(fs)
 	o := fleet.WorkOptions{Log: Logf}
-	fs.StringVar(&o.Name, "name", "", "of this worker; default: the host's and the process's number")
-	fs.IntVar(&o.Units, "units", 0, "units at a time; 0: as many as there are processors")
-	fs.StringVar(&o.Journal, "journal", "fleet-journal", "directory of the journal on this machine's disk, which guards against paying twice for what the servers lost")
-	fs.StringVar(&o.Victim, "victim", "", "address by which this machine reaches the victim, if it is another than the campaign's")
-	fs.DurationVar(&o.AckWait, "ack-wait", 0, "how long a worker may be silent before others take its units over, the same for all workers; 0: 30 s")
-	fs.DurationVar(&o.ExitIdle, "exit-idle", 0, "end when there was nothing to do for so long; 0: never")
+	fs.StringVar(&o.Name, "name", "", "name of this worker; default: the host's name and the process number")
+	fs.IntVar(&o.Units, "units", 0, "units at the same time; 0 means one per processor")
+	fs.StringVar(&o.Journal, "journal", "fleet-journal", "directory of the journal on this machine's disk, which prevents paying twice if the servers lose data")
+	fs.StringVar(&o.Victim, "victim", "", "address by which this machine reaches the victim, if it differs from the campaign's")
+	fs.DurationVar(&o.AckWait, "ack-wait", 0, "time that a worker may be silent before others take over its units, the same for all workers; 0 means 30 s")
+	fs.DurationVar(&o.ExitIdle, "exit-idle", 0, "end after this time without work; 0 means never")
 	metrics := fs.String("metrics", "", "address to serve metrics for Prometheus on, such as :9464; default: none")
 	fs.Usage = func() {
 		fmt.Fprintf(fs.Output(), "usage: %s [flags] ADDRESS\n\nADDRESS is nats://HOST:PORT of a server, or of several with commas between them.\n\n", program)
