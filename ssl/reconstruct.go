@@ -14,10 +14,10 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// Reconstruction trains a small [Decoder] on frozen features to make the samples of them again,
-// by mean squared error: what such a picture shows the features still hold, and what it has lost
-// they may have lost (figure 5.1 of the thesis, whose way to invert features is not known; this
-// one is ours). Adam's learning rate falls to 0 along a cosine.
+// Reconstruction trains a small [Decoder] to reconstruct samples from frozen features, by
+// mean squared error. Details in such a picture are still in the features; missing details
+// may be lost (figure 5.1 of the thesis; its method of inversion is not known, and this one
+// is ours). Adam's learning rate falls to 0 along a cosine.
 type Reconstruction struct {
 	Epochs int     `json:"epochs,omitempty"` // 0 means 20
 	Batch  int     `json:"batch,omitempty"`  // 0 means 64
@@ -31,16 +31,16 @@ func (r Reconstruction) withDefaults() Reconstruction {
 	return r
 }
 
-// String returns the protocol, which belongs beside the picture.
+// String returns the protocol, to be stated beside the picture.
 func (r Reconstruction) String() string {
 	r = r.withDefaults()
 	return fmt.Sprintf("decoder of 3x3 convolutions with %d channels at first on frozen, standardised features; mean squared error, Adam, rate %g to 0 by a cosine, batch %d, %d epochs", r.Width, r.LR, r.Batch, r.Epochs)
 }
 
-// Fit returns a decoder of features [N, d], whose i-th row is that of samples[i] of
-// [N, C, H, W]. Samples are in [0,1], plain: not augmented and not normalised. There is an
-// error if the training diverges or the context ends. It panics if the shapes do not fit or an
-// option is out of range.
+// Fit returns a decoder trained on features [N, d] of samples [N, C, H, W], row by row.
+// Samples are in [0,1], neither augmented nor normalised. It is an error if the training
+// diverges or the context ends. It panics if the shapes do not fit or an option is out of
+// range.
 func (r Reconstruction) Fit(ctx context.Context, features *eval.Outputs, samples *tensor.Tensor) (*Decoder, error) {
 	const op = "ssl.Reconstruction"
 	r = r.withDefaults()
@@ -82,12 +82,12 @@ func (r Reconstruction) Fit(ctx context.Context, features *eval.Outputs, samples
 	return d, nil
 }
 
-// A Decoder makes samples [N, C, H, W] of features [N, d]: a linear layer to a map of at most
-// 4x4, maps of twice the sides with half the channels, but at least 16, until the size is
-// reached, and at the end the mean of the samples that it learned from, to which all that adds
-// its part. A new one makes that mean of everything.
+// A Decoder maps features [N, d] to samples [N, C, H, W]. A linear layer makes a map of at
+// most 4x4. Steps double its sides and halve its channels, to no fewer than 16, up to the
+// sample's size. The result is added to the mean of the training samples. A new Decoder
+// returns that mean.
 type Decoder struct {
-	Norm   *nn.BatchNorm // standardises features, and does not learn
+	Norm   *nn.BatchNorm // standardises features; not trained
 	Start  *nn.Linear
 	Blocks []*nn.Conv // each after a step of Sizes
 	Sizes  [][2]int   // height and width of the maps
@@ -154,7 +154,7 @@ func (d *Decoder) Walk(w *nn.Walker) {
 	w.Param("mean", d.Mean)
 }
 
-// Decode returns what the decoder makes of features [N, d].
+// Decode returns the samples [N, C, H, W] for features [N, d].
 func (d *Decoder) Decode(features *tensor.Tensor) *tensor.Tensor {
 	n := features.Dim(0)
 	shape := d.Mean.Value().Shape()
@@ -169,11 +169,10 @@ func (d *Decoder) Decode(features *tensor.Tensor) *tensor.Tensor {
 	return out
 }
 
-// Error returns the mean squared error of what the decoder makes of features, per value, and the
-// share of the variance about the mean of the training samples that it explains: 1 if it makes
-// the samples exactly, 0 if it does no better than that mean, and less if it does worse. The
-// shares of two networks compare what their features hold; take samples for it that the decoder
-// has not learned from.
+// Error returns the mean squared error per value of the decoder's outputs, and the
+// explained share of the variance about the mean of the training samples: 1 if exact, 0 if
+// no better than that mean, and negative if worse. Compare the shares of two networks, on
+// samples that the decoder was not trained on.
 func (d *Decoder) Error(features, samples *tensor.Tensor) (mse, explained float64) {
 	if samples.Rank() != 4 || samples.Dim(0) != features.Dim(0) || samples.Dim(0) == 0 || samples.Len()/samples.Dim(0) != d.Mean.Value().Len() {
 		tensor.Panic("ssl.Decoder.Error", "want features [N, d] of samples [N, C, H, W]", features.Shape(), samples.Shape())

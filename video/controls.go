@@ -7,10 +7,9 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// Controls change the frames of a clip, so that a network which is right on them as often
-// as on the clips themselves shows that it makes no use of motion. They are transforms of
-// clips [T, C, H, W], and panic at other shapes. Put them in front of what prepares a
-// clip for a network:
+// Controls change the frames of a clip, to show whether a network uses motion: one that
+// does not is as accurate on them as on the clips. They are transforms of clips [T, C, H,
+// W], and panic at other shapes. Put them in front of what prepares a clip for a network:
 //
 //	eval.Options{Transform: data.Compose(video.Freeze{}, pre.Transform())}
 var (

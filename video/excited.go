@@ -17,51 +17,51 @@ import (
 
 // MotionExcited is the Motion-Excited Sampler attack (Zhang et al., ECCV 2020; thesis
 // chapter 3) on a clip [T, C, H, W]: signed steps within an Linf ball along a guess of the
-// gradient that two probes improve at each step, where what the probes explore is noise
-// sparked by the clip's motion. With another Noise it is the attack that the sampler is
-// compared with: multi-noise, one-noise, handcrafted maps, GEO-TRAP.
+// gradient. Two probes improve the guess at each step; they explore noise that follows the
+// clip's motion. With another Noise it is one of the sampler's rivals: multi-noise,
+// one-noise, handcrafted maps, GEO-TRAP.
 //
-// The zero value has the settings of the released code, but for three things. It asks
-// about the iterate before it probes, so that a success does not pay for two more probes
-// (Accounting). Probes are clipped to [0,1], as victims take nothing else. And a clip at
-// rest is explored by one-noise (Sparked.Least).
+// The zero value has the settings of the released code, with three exceptions. It asks
+// about the iterate before it probes, so a success does not cost two more probes
+// (Accounting). Probes are clipped to [0,1], the range of victims. A clip at rest is
+// explored by one-noise (Sparked.Least).
 //
-// The scale of the loss matters: the guess grows in proportion to it, and where it is much
-// longer than what is explored nothing more is learnt. PriorLR is for losses between 0
-// and 1; logits want less, or a Limit.
+// The scale of the loss matters: the guess grows in proportion to it, and a guess much
+// longer than the noise learns nothing more. PriorLR is for losses between 0 and 1; losses
+// on logits need a smaller one, or a Limit.
 type MotionExcited struct {
-	Noise   Noise    // nil: Sparked{}
-	L2      bool     // stay in an L2 ball, of the whole clip, and step along the guess itself; it is not in the paper
-	Eps     float64  // radius of the ball (κ); 0: 0.03, with L2 5
-	LR      float64  // step of the clip (h); 0: 0.025, with L2 0.5
-	PriorLR float64  // η; 0: 0.1
-	Probe   float64  // L2 length of a probe's displacement in each frame (ε); 0: 0.1
-	Explore float64  // δ; 0: 0.1
-	Tile    int      `json:",omitempty"` // side of the guess; 0: the clip's
-	Decay   float64  `json:",omitempty"` // the share of the guess that each step forgets
-	Limit   float64  `json:",omitempty"` // how long the guess may become, as a multiple of what is explored; 0: any length
-	Loss    zoo.Loss // nil: SecondProbability{}; where a class is wanted, cross-entropy as in GEO-TRAP
+	Noise   Noise    // nil means Sparked{}
+	L2      bool     // stay in an L2 ball of the whole clip, and step along the guess itself; not in the paper
+	Eps     float64  // radius of the ball (κ); 0 means 0.03, with L2 5
+	LR      float64  // step of the clip (h); 0 means 0.025, with L2 0.5
+	PriorLR float64  // η; 0 means 0.1
+	Probe   float64  // L2 length of a probe's displacement in each frame (ε); 0 means 0.1
+	Explore float64  // δ; 0 means 0.1
+	Tile    int      `json:",omitempty"` // side of the guess; 0 means the clip's
+	Decay   float64  `json:",omitempty"` // share of the guess that each step forgets; 0 means none
+	Limit   float64  `json:",omitempty"` // largest length of the guess, as a multiple of the noise's; 0 means no limit
+	Loss    zoo.Loss // nil means SecondProbability{}, or cross-entropy if targeted, as in GEO-TRAP
 
-	// Starts asks first about so many clips at the edge of the Linf ball, striped at random
-	// as those that Square begins at, and goes on from the best. 0 begins at the clean clip.
-	// It is ours.
+	// Starts is the number of randomly striped clips at the edge of the Linf ball, like
+	// Square's first point, that the attack asks about first; it goes on from the best. 0
+	// means to begin at the clean clip. It is ours.
 	Starts int `json:",omitempty"`
 
-	Accounting Accounting // "": EarlyCheck
+	Accounting Accounting // "" means EarlyCheck
 
-	// Shrink is another way to a certain class, that of V-BAD: from a clip of that class
-	// (attack.Sample.Start) towards the clean one, in a ball that shrinks from radius 1 to
-	// Eps. Else the attack begins at the clean clip, also if a class is wanted.
+	// Shrink is V-BAD's form of a targeted attack: it begins at a clip of the target class
+	// (attack.Sample.Start) and moves towards the clean one in a ball that shrinks from
+	// radius 1 to Eps. By default a targeted attack begins at the clean clip.
 	Shrink bool `json:",omitempty"`
 }
 
-// Accounting says what an iteration of [MotionExcited] asks before it knows whether the
-// clip that it has reached is a success. The clips are the same.
+// An Accounting says when an iteration of [MotionExcited] asks about its clip. It does not
+// change the clips.
 type Accounting string
 
 const (
-	// EarlyCheck asks about the clip, and probes only if it fails: k steps and a success
-	// cost 3k + 1 queries.
+	// EarlyCheck asks about the clip first, and probes only if the clip is no success: k
+	// steps and a success cost 3k + 1 queries.
 	EarlyCheck Accounting = "early-check"
 	// Charged3 asks about both probes and the clip in one call, as the released code
 	// counts: k steps and a success cost 3k + 3 queries.
@@ -80,8 +80,7 @@ func (a MotionExcited) name() string {
 	return "motion-excited"
 }
 
-// About describes the attack. Its name is motion-excited, u-sample, s-value or that of the
-// noise.
+// About describes the attack. Its name is motion-excited, u-sample, s-value or the noise's.
 func (a MotionExcited) About() attack.About {
 	a = a.defaults()
 	return attack.About{Name: a.name(), Norm: a.norm(), Options: a}

@@ -15,19 +15,18 @@ import (
 
 // Flickering is the attack of Pony, Naeh and Mannor (2021, "Over-the-Air Adversarial
 // Flickering Attacks against Video Recognition Networks") on a white box: every frame is
-// changed by one colour. It minimises FlickerLoss and, weighed by Weight, how thick the
-// flicker is (the mean square of the colours) and how rough (the mean squares of their
-// first and second differences in time, the last frame being followed by the first). Both
-// are of one clip, over its own frames. It goes on to its last iteration, so that its best
-// success is the faintest.
+// changed by one colour. It minimises FlickerLoss plus Weight times two penalties:
+// thickness, the mean square of the colours, and roughness, the mean squares of their first
+// and second differences in time (cyclic). It goes on to its last iteration, so that its
+// best success is the faintest.
 //
 // The balance of the terms, the step and the iterations are ours.
 type Flickering struct {
-	Eps        float64 // the largest change of a pixel; 0 means 1, which is any
+	Eps        float64 // the largest change of a pixel; 0 means 1, which is no limit
 	LR         float64 // of Adam; 0 means 0.001
 	Iterations int     // 0 means 1000
-	Weight     float64 // of thickness and roughness together; 0 means 1
-	Thickness  float64 // the share of thickness, from 0 to 1; 0 means 0.5
+	Weight     float64 // weight of thickness and roughness together; 0 means 1
+	Thickness  float64 // share of thickness in Weight, from 0 to 1; 0 means 0.5
 	Margin     float64 // m of FlickerLoss; 0 means 0.05
 	First      bool    // stop at the first success
 }

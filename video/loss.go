@@ -12,17 +12,16 @@ import (
 // Margin, on logits, are the others that the thesis compares (table 3.5).
 
 // SecondProbability is the loss of the released code of the Motion-Excited Sampler.
-// Untargeted it is 1 - p₍₂₎, the second largest probability from 1, less the constant 1:
-// where a victim is confident that would drown the rest. It does not look at the label.
-// Targeted it is max(0, p₍₁₎ - 5·p_t), p₍₁₎ being the largest probability, at which a line
-// of the code that is commented out hints. That is flat before the class is reached: take
-// zoo.CrossEntropy.
+// Untargeted it is 1 - p₍₂₎, with p₍₂₎ the second largest probability; the constant 1 is
+// left out for precision. It does not use the label. Targeted it is max(0, p₍₁₎ - 5·p_t)
+// with p₍₁₎ the largest probability, as in a commented-out line of the code. This is flat
+// before the target is reached: take zoo.CrossEntropy instead.
 type SecondProbability struct{}
 
 // ProbabilityMargin is p_y - max_k p_k, k ≠ y; targeted, max_k p_k - p_t, k ≠ t.
 type ProbabilityMargin struct{}
 
-// FlickerLoss is that of the flickering attack (Pony, Naeh and Mannor, 2021), which
+// FlickerLoss is the loss of the flickering attack (Pony, Naeh and Mannor, 2021), which
 // GEO-TRAP uses too: with ℓ = p_y - max_k p_k + m, k ≠ y (targeted: max_k p_k - p_t + m),
 // it is max(0, min(ℓ²/m, ℓ)).
 type FlickerLoss struct {

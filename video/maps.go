@@ -14,10 +14,10 @@ import (
 // A MapSource makes the motion maps for [Sparked] noise: [Motion], [UniformMap],
 // [SequenceMap] and [GivenMaps], or a type of another package.
 type MapSource interface {
-	// Name names the source. In a campaign's options it is its name and its fields.
+	// Name returns the source's name. A campaign's options hold the name and the fields.
 	Name() string
 	// Maps returns the maps of a clip [T, C, H, W], at least one, of the size of its
-	// frames. What is random about them follows from r.
+	// frames. Their randomness follows from r.
 	Maps(clip *tensor.Tensor, r *rand.Rand) ([]motion.Map, error)
 }
 

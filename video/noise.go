@@ -9,15 +9,14 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// A Noise is what an attack on a clip explores: [Sparked], [OneNoise], [MultiNoise] and
-// [GeoNoise], or a type of another package. They differ in nothing but the noise that they
-// make a [zoo.Prior] explore.
+// A Noise makes the noise that a [zoo.Prior] explores on a clip: [Sparked], [OneNoise],
+// [MultiNoise], [GeoNoise], Mixture and AnyNoise, or a type of another package.
 type Noise interface {
-	// Name names the noise. In a campaign's options it is its name and its fields.
+	// Name returns the noise's name. A campaign's options hold the name and the fields.
 	Name() string
-	// For returns the source of noise for an attack on a clip [T, C, H, W], and of how many
-	// frames that is: T, or 1 if all frames get the same. What is random about the source
-	// beyond the draws themselves follows from r.
+	// For returns the source of noise for an attack on a clip [T, C, H, W], and its number
+	// of frames: T, or 1 if all frames get the same. Randomness of the source other than
+	// its draws follows from r.
 	For(clip *tensor.Tensor, r *rand.Rand) (n zoo.Noise, frames int, err error)
 }
 

@@ -106,17 +106,15 @@ func (o *Options) check(op string) {
 	}
 }
 
-// Open starts to read the video at path: a file, a directory of numbered pictures, or
-// a pattern for their names (see [OpenFrames]). The content of a file decides how it
-// is read, not its name: the first of opt.Formats that matches, then Y4M, AVI with
-// Motion JPEG or uncompressed, GIF, npy and single pictures; everything else is for
-// ffmpeg (see [FFmpeg]), and so is what one of these finds unsupported, such as another
-// codec in an AVI file.
+// Open starts to read the video at path: a file, a directory of numbered pictures, or a
+// pattern for their names (see [OpenFrames]). The content of a file, not its name, decides
+// the decoder: the first of opt.Formats that matches, then Y4M, AVI with Motion JPEG or
+// uncompressed, GIF, npy and single pictures. ffmpeg (see [FFmpeg]) gets all other files,
+// and those that a decoder does not support, such as an AVI file with another codec.
 //
-// The frames that Next delivers are chosen and changed as opt says. A video that ends
-// before Stop, or at or before Start, gives an error with the cause [ErrShort]. What is
-// wrong with the content gives a [*tensor.FormatError]. If ctx is cancelled, Next
-// returns its error. Open panics if an option is impossible.
+// opt selects and changes the frames. A video that ends before Stop, or at or before Start,
+// is an error that wraps [ErrShort]. Invalid content is a [*tensor.FormatError]. If ctx is
+// cancelled, Next returns its error. Open panics if an option is impossible.
 func Open(ctx context.Context, path string, opt Options) (Source, error) {
 	return open(ctx, path, opt, 0)
 }

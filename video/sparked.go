@@ -13,43 +13,43 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// A Warp says how motion maps act on a frame of noise.
+// A Warp says how a motion map rearranges a frame of noise.
 type Warp string
 
 const (
-	// IndexLookup reads the noise at the place that the vector names: its components, less
-	// the least component of the map, are a column and a row. Pixels that move alike get
-	// the same noise. It is what the released code does.
+	// IndexLookup reads the noise at a place given by the vector: its components minus the
+	// least component of the map are a column and a row. Pixels with equal motion get the
+	// same noise, as in the released code.
 	IndexLookup Warp = "index"
-	// Displace reads the noise of the pixel that the vector leads to.
+	// Displace reads the noise at the pixel to which the vector points.
 	Displace Warp = "displace"
 	// DisplaceChained displaces frame after frame: the noise of a frame is that of the
-	// frame before it, displaced by the frame's own map. The first frame's is as it was
-	// drawn. The maps are those of PerInterval. It is how the code of GEO-TRAP (Li et al.,
-	// 2021) understands the sampler.
+	// frame before it, displaced by the frame's own map; the first frame is not displaced.
+	// The maps are those of PerInterval. It is the reading in the code of GEO-TRAP (Li et
+	// al., 2021).
 	DisplaceChained Warp = "displace-chained"
 )
 
 // Sparked is the noise of the Motion-Excited Sampler (Zhang et al., ECCV 2020; thesis
-// chapter 3): one frame of Gaussian noise, sparked by the motion of the clip. The zero
-// value is the released code's: index look-up, in all frames alike, by one motion map after
-// the other, but for clips at rest (Least).
+// chapter 3): one frame of Gaussian noise, rearranged by the motion of the clip. The zero
+// value is that of the released code, except for clips at rest (Least): index look-up by
+// one motion map after the other, the same in all frames.
 //
-// Noise that is equal on whatever moves alike leaves few directions to search. That helps
-// where the victim is sensitive to what moves as a whole, and cannot succeed where it is
-// not: then a Mix with one-noise can.
+// Regions with equal motion get equal noise, which leaves few directions to search. This
+// helps if the victim is sensitive to such regions as a whole. If it is not, the attack
+// fails; then Mix in one-noise.
 type Sparked struct {
-	Map  MapSource // nil: Motion{}, the clip's own; for DisplaceChained, of each frame against the one before
-	Warp Warp      // "": IndexLookup
-	// PerInterval gives every frame the map of the interval that it lies in (motion.MapAt).
-	// Else all frames get the same map, each in its turn.
+	Map  MapSource // nil means Motion{}; for DisplaceChained, the motion of each frame against the one before
+	Warp Warp      // "" means IndexLookup
+	// PerInterval gives every frame the map of its own interval (motion.MapAt). By default
+	// all frames get the same map, and the maps take turns.
 	PerInterval bool
-	Every       int     // draws until the next map has its turn; 0: 10
-	Pad         Pad     // "": PadZero
-	Unaligned   bool    // read as PyTorch's grid_sample has done by default since 1.3; the released code is older
-	ShiftEach   bool    // IndexLookup takes the least of each component off it, not the least of both
-	Least       int     // a map with fewer different vectors, in whole pixels, leaves the noise as drawn (one-noise); 0: 2. 1 never does: nothing moving gives whole frames one colour, as in the released code
-	Mix         float64 // weight of another frame of noise, as drawn, that is added
+	Every       int     // draws per map before the next one takes its turn; 0 means 10
+	Pad         Pad     // "" means PadZero
+	Unaligned   bool    // PyTorch's grid_sample default since 1.3 (align_corners=False); the released code is older
+	ShiftEach   bool    // IndexLookup subtracts each component's own minimum, instead of the minimum of both
+	Least       int     // a map with fewer different vectors, in whole pixels, gives one-noise; 0 means 2. With 1, as in the released code, a clip at rest gets frames of one colour
+	Mix         float64 // weight of an added frame of one-noise; 0 means none
 }
 
 // Name implements Noise.

@@ -19,14 +19,14 @@ import (
 )
 
 // VBAD is the attack of Jiang et al. (2019, "Black-box Adversarial Attacks on Video
-// Recognition Models"): a network for images of one's own says which way the pixels of
-// each frame should go to change its features, and queries find out, by natural evolution
-// strategies, with which sign and weight each patch follows. A round costs Samples queries
-// and one for the step, or more where a targeted attack looks for a shorter one.
+// Recognition Models"): a network of your own for images gives the direction in which the
+// pixels of each frame change its features. Queries then determine the sign and weight of
+// each patch by natural evolution strategies. A round costs Samples queries and one for the
+// step, or more if a targeted attack has to shorten the step.
 //
-// Untargeted it begins at random within the ball. For a wanted class it begins at a clip
-// of that class (attack.Sample.Start) and shrinks the ball round the clean clip from
-// radius 1 to Eps. The constants are those of the authors' code.
+// Untargeted it begins at a random point of the ball. Targeted it begins at a clip of the
+// target class (attack.Sample.Start) and shrinks the ball round the clean clip from radius
+// 1 to Eps. The constants are those of the authors' code.
 type VBAD struct {
 	// Network maps frames [N, C, H, W], as Preprocess makes them, to features [N, ...]; the
 	// authors' is a ResNet-50 for ImageNet with its last layer. It must be given.
@@ -34,12 +34,12 @@ type VBAD struct {
 	Preprocess data.Preprocess // of a frame
 
 	Eps     float64 // radius of the Linf ball; 0 means 0.05
-	Samples int     // queries of an estimate, even; 0 means 48
-	Sigma   float64 // of the probes; 0 means 1e-3, and 1e-6 with a wanted class
+	Samples int     // queries per estimate, even; 0 means 48
+	Sigma   float64 // standard deviation of the probes; 0 means 1e-3, or 1e-6 if targeted
 	Patches int     // along each side of a frame; 0 means 8
 	LR      float64 // longest step; 0 means 0.01
 	MinLR   float64 // shortest step; 0 means LR/10
-	Masked  float64 // with a wanted class: the share of the features that do not count in a round; 0 means 0.9
+	Masked  float64 // targeted: share of the features that are ignored in a round; 0 means 0.9
 	Loss    zoo.Loss
 }
 

@@ -12,8 +12,8 @@ import (
 
 // A Preflight checks a victim before an attack spends queries on it.
 type Preflight struct {
-	Step   float64 // the attack's smallest step, such as h of its differences; 0: 1e-4
-	Probes int     // steps tried; 0: 32
+	Step   float64 // the attack's smallest step, such as h of its differences; 0 means 1e-4
+	Probes int     // steps tried; 0 means 32
 	// Noise is the largest allowed difference of a score between two answers to one sample,
 	// for a victim that is noisy by design; 0 allows rounding only.
 	Noise float64

@@ -12,30 +12,29 @@ import (
 	"github.com/mettleml/mettle/internal/parallel"
 )
 
-// Prior is the bandit estimator of Ilyas, Engstrom and Madry (2019): it keeps a
-// guess v of the gradient, of shape [C, Tile, Tile] ([Frames, C, Tile, Tile] for clips),
-// improves it at every call by one antithetic pair of probes, and answers with v enlarged
-// to the image. That the gradient changes little between steps is its prior in time, that
-// neighbouring pixels agree its prior in data. A call costs two queries and does
-// not use f(x).
+// Prior is the bandit estimator of Ilyas, Engstrom and Madry (2019): it keeps a guess v of
+// the gradient, [C, Tile, Tile] or [Frames, C, Tile, Tile] for clips. Every call improves v
+// by one antithetic pair of probes and returns v enlarged to the image. Its prior in time
+// is that the gradient changes little between steps; its prior in data is that neighbouring
+// pixels have similar gradients. A call costs two queries and does not use f(x).
 //
-// Who sends the probes among other queries calls Probes, Learn and Gradient in
-// the place of Estimate.
+// To send the probes together with other queries, call Probes, Learn and Gradient instead
+// of Estimate.
 type Prior struct {
-	Tile        int     // side s of the prior; 0: the image's own, which is no prior in data
-	Frames      int     // of the prior of a clip, each of which serves as many frames of the clip; 0: the clip's own number
+	Tile        int     // side of the prior; 0 means the image's, without a prior in data
+	Frames      int     // frames of the prior of a clip, each for an equal part of the clip; 0 means the clip's number
 	Probe       float64 // η: L2 length of a probe's displacement; 0 means 0.01
 	Explore     float64 // δ: factor on the noise that is explored; 0 means 0.01
 	LR          float64 // of the prior; 0 means 0.1
 	Exponential bool    // exponentiated-gradient update, which keeps v in (-1,1): for Linf
-	PerFrame    bool    // give each frame of a clip a displacement of length Probe, instead of the whole
-	Decay       float64 // the share of v that each call forgets; 0: nothing
-	// Limit is how long v may become, as a multiple of the length of what was explored
-	// last. Where v is much longer both probes are nearly the same, and it learns nothing
-	// more. 0: any length.
+	PerFrame    bool    // give each frame of a clip a displacement of length Probe, instead of the whole clip
+	Decay       float64 // share of v that each call forgets; 0 means none
+	// Limit is the largest length of v, as a multiple of the length of the last noise; 0
+	// means no limit. If v is much longer than the noise, both probes are nearly the same
+	// and v learns nothing more.
 	Limit float64
-	// Noise draws what is explored; nil means Gaussian noise that is independent for
-	// each value and of unit expected length.
+	// Noise draws the explored noise; nil means independent Gaussian noise of unit expected
+	// length.
 	Noise Noise
 	Rand  *rand.Rand
 
@@ -114,8 +113,8 @@ func (b *Prior) Estimate(ctx context.Context, o *Objective, p Point, g []float64
 	return nil
 }
 
-// Probes draws what is explored and writes the two probes at x to dst, 2·len(x) values.
-// Their losses are for Learn.
+// Probes draws the noise and writes the two probes at x to dst, 2·len(x) values. Pass their
+// losses to Learn.
 func (b *Prior) Probes(o *Objective, x, dst []float32) error {
 	if err := b.fit(o.Info().Shape, len(x)); err != nil {
 		return err
@@ -354,7 +353,7 @@ func (b *Prior) Guess(i int) []float64 {
 	return b.v[k*b.cell():][:b.cell()]
 }
 
-// Gradient writes the guess to g, enlarged to as many values as a sample has.
+// Gradient writes the guess to g, enlarged to the size of a sample.
 func (b *Prior) Gradient(g []float64) {
 	n := b.frame()
 	for t := range b.frames {
