@@ -36,13 +36,29 @@ func read(t *testing.T, path string) []byte {
 	return b
 }
 
-// TestCompare runs every arrangement and looks at what is written.
+// TestCompare looks at what is written of two arrangements, the page included.
 func TestCompare(t *testing.T) {
 	c := tiny(t.TempDir())
-	c.arrangements, c.method, c.dagger, c.epochs = "base,initial,shared,generic,generic-specific", "moco2", true, 1
-	if testing.Short() {
-		c.arrangements = "base,generic-specific"
+	c.dagger, c.epochs = true, 1
+	compared(t, c, "dagger")
+	page := string(read(t, c.report))
+	for _, want := range []string{"Reliability", "Effective rank", "Features in the plane", "Pictures from features", "data:image/png", "generic-specific †"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q", want)
+		}
 	}
+}
+
+// TestArrangements runs the others.
+func TestArrangements(t *testing.T) {
+	c := tiny(t.TempDir())
+	c.arrangements, c.method, c.epochs, c.report = "initial,shared,generic", "moco2", 1, ""
+	compared(t, c)
+}
+
+// compared runs a comparison and looks at its results.
+func compared(t *testing.T, c *config, more ...string) {
+	t.Helper()
 	if err := start(t, c); err != nil {
 		t.Fatal(err)
 	}
@@ -55,19 +71,13 @@ func TestCompare(t *testing.T) {
 		t.Fatalf("%d results of %d arrangements", len(list), len(names))
 	}
 	for i, r := range list {
-		for _, field := range []string{"acc", "many", "per_class", "ece", "digest", "seed", "steps", "images", "knn", "collapse", "dagger", "curve", "stamp"} {
+		for _, field := range append(more, "acc", "many", "per_class", "ece", "digest", "seed", "steps", "images", "knn", "collapse", "curve", "stamp") {
 			if _, ok := r[field]; !ok {
 				t.Errorf("%s: the result has no %q", names[i], field)
 			}
 		}
 		if r["arrangement"] != names[i] {
 			t.Errorf("result %d is of %v, want %v", i, r["arrangement"], names[i])
-		}
-	}
-	page := string(read(t, c.report))
-	for _, want := range []string{"Reliability", "Effective rank", "Features in the plane", "Pictures from features", "data:image/png", "generic-specific †"} {
-		if !strings.Contains(page, want) {
-			t.Errorf("the page lacks %q", want)
 		}
 	}
 }
