@@ -169,7 +169,7 @@ func TestKills(t *testing.T) {
 		short, long       int // kills
 		samples           int // that last for the long ones
 	}{
-		{1, 0, 6, 60, 80}, {3, 0, 6, 80, 150}, {3, 1 << 20, 0, 60, 100},
+		{1, 0, 6, 60, 80}, {3, 0, 6, 80, 150}, {3, 1 << 20, 0, 60, 150},
 	} {
 		kills := c.short
 		samples := 6
