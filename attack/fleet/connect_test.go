@@ -85,10 +85,7 @@ func works(t *testing.T, c fleet.Connection) {
 	if _, err := f.Submit(ctx, file); err != nil {
 		t.Fatal(err)
 	}
-	err = f.Work(ctx, fleet.WorkOptions{Name: "w", Strict: true, Log: say(t), Until: func(ctx context.Context) (bool, error) {
-		done, stopped, err := f.Finished(ctx, "test")
-		return done || stopped != "", err
-	}})
+	err = f.Work(ctx, fleet.WorkOptions{Name: "w", Strict: true, Log: say(t), Until: f.Over("test")})
 	if err != nil {
 		t.Fatal(err)
 	}

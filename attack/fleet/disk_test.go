@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mettleml/mettle/attack/fleet"
 	"github.com/mettleml/mettle/attack/fleet/server"
 )
 
@@ -70,14 +69,7 @@ func TestFullFileSystem(t *testing.T) {
 				}
 			})
 			ctx := context.Background()
-			f, err := fleet.Open(ctx, fleet.OpenOptions{Connection: fleet.Connection{URL: s.url}, Create: true, Log: say(t)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
-			if _, err := f.Submit(ctx, file); err != nil {
-				t.Fatal(err)
-			}
+			f := submitted(t, s, file)
 			dir := t.TempDir()
 			worker := func(i int) *process {
 				return start(t, fmt.Sprint("worker", i), "worker", workerArgs{URL: s.url, Name: fmt.Sprint("w", i),

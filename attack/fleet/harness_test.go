@@ -356,6 +356,21 @@ type workerArgs struct {
 	Skew                                 time.Duration // of the wall clock
 }
 
+// submitted opens a fleet on servers and submits a campaign.
+func submitted(t *testing.T, s *servers, file *fleet.File) *fleet.Fleet {
+	t.Helper()
+	ctx := context.Background()
+	f, err := fleet.Open(ctx, fleet.OpenOptions{Connection: fleet.Connection{URL: s.url}, Create: true, Log: say(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	if _, err := f.Submit(ctx, file); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
 func workerRole(args string) error {
 	var a workerArgs
 	if err := json.Unmarshal([]byte(args), &a); err != nil {

@@ -92,10 +92,7 @@ func TestSameRecords(t *testing.T) {
 					defer mine.Close()
 					err = mine.Work(ctx, fleet.WorkOptions{
 						Name: fmt.Sprint("w", i), Units: 2, Journal: filepath.Join(journals, fmt.Sprint(i)), Log: say(t), Strict: true,
-						Until: func(ctx context.Context) (bool, error) {
-							done, stopped, err := mine.Finished(ctx, "test")
-							return done || stopped != "", err
-						},
+						Until: mine.Over("test"),
 					})
 					if err != nil {
 						t.Error(err)
@@ -153,10 +150,7 @@ func TestObjects(t *testing.T) {
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	err = f.Work(ctx, fleet.WorkOptions{Name: "w", Strict: true, Log: say(t), Until: func(ctx context.Context) (bool, error) {
-		done, stopped, err := f.Finished(ctx, "test")
-		return done || stopped != "", err
-	}})
+	err = f.Work(ctx, fleet.WorkOptions{Name: "w", Strict: true, Log: say(t), Until: f.Over("test")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package fleet_test
 
 import (
-	"context"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -40,15 +39,7 @@ func TestRate(t *testing.T) {
 	v := startVictim(t, victimArgs{Delay: 20 * time.Millisecond})
 	file := campaign(t, samples, v.url(), func(f *fleet.File) { f.Rate, f.Budget = float64(limit), 100 })
 	s := startServers(t, 1)
-	ctx := context.Background()
-	f, err := fleet.Open(ctx, fleet.OpenOptions{Connection: fleet.Connection{URL: s.url}, Create: true, Log: say(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := f.Submit(ctx, file); err != nil {
-		t.Fatal(err)
-	}
+	f := submitted(t, s, file)
 	dir := t.TempDir()
 	begun := time.Now()
 	var procs []*process

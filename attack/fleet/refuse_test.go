@@ -124,10 +124,7 @@ func TestRefusals(t *testing.T) {
 	// The limit of 80 is reached: what is finished can be fetched, and a larger limit goes on.
 	work := func(o fleet.WorkOptions) error {
 		o.Name, o.Log = "w", say(t)
-		o.Until = func(ctx context.Context) (bool, error) {
-			done, stopped, err := f.Finished(ctx, "test")
-			return done || stopped != "", err
-		}
+		o.Until = f.Over("test")
 		ctx, cancel := context.WithTimeout(ctx, time.Minute)
 		defer cancel()
 		return f.Work(ctx, o)
@@ -291,10 +288,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	err = f.Work(ctx, fleet.WorkOptions{Name: "w", Journal: journal, AckWait: 2 * time.Second, Log: say(t), Until: func(ctx context.Context) (bool, error) {
-		done, stopped, err := f.Finished(ctx, "test")
-		return done || stopped != "", err
-	}})
+	err = f.Work(ctx, fleet.WorkOptions{Name: "w", Journal: journal, AckWait: 2 * time.Second, Log: say(t), Until: f.Over("test")})
 	if err != nil {
 		t.Fatal(err)
 	}

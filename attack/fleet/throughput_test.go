@@ -80,10 +80,7 @@ func TestThroughput(t *testing.T) {
 				for i := range 3 {
 					wg.Go(func() {
 						err := f.Work(ctx, fleet.WorkOptions{Name: fmt.Sprint("w", i), Units: 2, Journal: filepath.Join(dir, fmt.Sprint(i)),
-							Until: func(ctx context.Context) (bool, error) {
-								done, stopped, err := f.Finished(ctx, "test")
-								return done || stopped != "", err
-							}})
+							Until: f.Over("test")})
 						if err != nil {
 							t.Error(err)
 						}

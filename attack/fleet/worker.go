@@ -32,7 +32,7 @@ type WorkOptions struct {
 	// 30 s. All workers of a fleet should agree.
 	AckWait time.Duration
 	// Until ends the worker when it returns true; nil: it goes on until ctx ends. It is
-	// asked when there is nothing to do.
+	// asked when there is nothing to do. See [Fleet.Over].
 	Until func(ctx context.Context) (bool, error)
 	// ExitIdle ends the worker when there was nothing to do for so long; 0: never.
 	ExitIdle time.Duration
@@ -567,6 +567,14 @@ func (w *Worker) still(ctx context.Context, j *joined) (bool, error) {
 func (f *Fleet) Finished(ctx context.Context, campaign string) (done bool, stopped string, err error) {
 	m, err := readMoney(ctx, f.Store, campaign)
 	return m.Done.count() == m.Units, m.Stopped, err
+}
+
+// Over reports whether a campaign is done or stopped, for [WorkOptions].
+func (f *Fleet) Over(campaign string) func(context.Context) (bool, error) {
+	return func(ctx context.Context) (bool, error) {
+		done, stopped, err := f.Finished(ctx, campaign)
+		return done || stopped != "", err
+	}
 }
 
 // report answers who asks for workers.

@@ -69,10 +69,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	w, err := f.NewWorker(fleet.WorkOptions{
 		Name: "here", Units: *units, Journal: filepath.Join(*dir, "journal"), Strict: true, Log: command.Logf,
-		AckWait: 5 * time.Second, Until: func(ctx context.Context) (bool, error) {
-			done, stopped, err := f.Finished(ctx, c.Name)
-			return done || stopped != "", err
-		},
+		AckWait: 5 * time.Second, Until: f.Over(c.Name),
 	})
 	if err != nil {
 		return err
