@@ -67,16 +67,9 @@ func (c *config) check() error {
 
 // recipe is the recipe that the flags mean for the data.
 func (c *config) recipe(d *recipes.Data) recipes.Recipe {
-	gray := d.Test.Shape()[0] == 1
-	suit := func(small, large float64) float64 {
-		if gray {
-			return small
-		}
-		return large
-	}
-	r := recipes.Standard(cmp.Or(c.epochs, int(suit(40, 200))), 5e-4)
-	r.Batch = cmp.Or(c.batch, int(suit(50, 128)))
-	r.LR = cmp.Or(c.lr, suit(0.05, 0.1))
+	r := recipes.Standard(cmp.Or(c.epochs, recipes.Suit(d, 40, 200)), 5e-4)
+	r.Batch = cmp.Or(c.batch, recipes.Suit(d, 50, 128))
+	r.LR = cmp.Or(c.lr, recipes.Suit(d, 0.05, 0.1))
 	if c.decay != suits {
 		r.Decay = c.decay
 	}

@@ -12,16 +12,9 @@ import (
 
 // recipe is how classifiers are trained on the data, as the flags say.
 func (c *config) recipe(d *recipes.Data) recipes.Recipe {
-	gray := d.Test.Shape()[0] == 1
-	suit := func(small, large float64) float64 {
-		if gray {
-			return small
-		}
-		return large
-	}
 	r := recipes.Recipe{
-		Epochs: cmp.Or(c.epochs, int(suit(30, 200))), Batch: min(cmp.Or(c.batch, int(suit(64, 128))), d.Train.Data.Len()),
-		LR: cmp.Or(c.lr, suit(0.05, 0.1)), Momentum: 0.9, Decay: 5e-4, Schedule: "cosine", Augment: "crop-flip",
+		Epochs: cmp.Or(c.epochs, recipes.Suit(d, 30, 200)), Batch: min(cmp.Or(c.batch, recipes.Suit(d, 64, 128)), d.Train.Data.Len()),
+		LR: cmp.Or(c.lr, recipes.Suit(d, 0.05, 0.1)), Momentum: 0.9, Decay: 5e-4, Schedule: "cosine", Augment: "crop-flip",
 	}
 	r.WarmUp = float64(max(r.Epochs/20, 1))
 	if c.decay != suits {

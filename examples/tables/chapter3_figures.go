@@ -212,7 +212,7 @@ func (b *book) clipFigure(ctx context.Context, name, title, text string, list []
 				return err
 			}
 			answer = className(c.v.info.ClassNames, class)
-			strip = append(strip, added(adv, s.X), adv)
+			strip = append(strip, report.Difference(adv, s.X), adv)
 		}
 		t.Rows = append(t.Rows, []string{s.Name, c.v.name, className(c.v.info.ClassNames, s.Label), answer, strconv.Itoa(c.queries),
 			fmt.Sprintf("%.2f", c.Motion), fmt.Sprintf("%.2f", c.Unexplained)})
@@ -293,24 +293,9 @@ func mapsOf(clip *tensor.Tensor) (*tensor.Tensor, error) {
 	t, h, w := clip.Dim(0), clip.Dim(2), clip.Dim(3)
 	out := tensor.New(t, 3, h, w)
 	for k := range t {
-		pic := motion.MapAt(maps, k).Field.Color(16)
-		for i := range h * w {
-			for c := range 3 {
-				out.Index(k).Data()[c*h*w+i] = float32(pic.Pix[4*i+c]) / 255
-			}
-		}
+		out.Index(k).CopyFrom(tensor.FromImage(motion.MapAt(maps, k).Field.Color(16)))
 	}
 	return out, nil
-}
-
-// added is the difference of two clips, from -1 to 1 of its largest value as black to white.
-func added(adv, clean *tensor.Tensor) *tensor.Tensor {
-	d := tensor.New(clean.Shape()...)
-	most := attack.Linf.Distance(adv.Data(), clean.Data())
-	for i, v := range adv.Data() {
-		d.Data()[i] = 0.5 + (v-clean.Data()[i])/float32(max(2*most, 1e-6))
-	}
-	return d
 }
 
 // beside puts clips of one size next to each other, in colour.

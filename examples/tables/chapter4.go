@@ -64,7 +64,7 @@ func (s *study) run(ctx context.Context, plan []part, write func(context.Context
 		return err
 	}
 	plan = slices.DeleteFunc(plan, func(p part) bool { return !slices.Contains(wanted, p.name) })
-	for {
+	for waited := false; ; waited = true {
 		busy := false
 		for _, p := range plan {
 			missing, err := s.work(ctx, p, write)
@@ -76,7 +76,9 @@ func (s *study) run(ctx context.Context, plan []part, write func(context.Context
 		if err := write(ctx); err != nil || !busy {
 			return err
 		}
-		fmt.Println("what is left waits for another run on the same directory")
+		if !waited {
+			fmt.Println("what is left waits for another run on the same directory")
+		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)

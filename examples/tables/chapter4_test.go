@@ -66,6 +66,27 @@ func pretend(t *testing.T, s *study, j *recipes.Job, acc float64) {
 	}
 }
 
+// eachJob visits the jobs of a plan, which must fit their data.
+func eachJob(t *testing.T, s *study, plan []part, visit func(p part, j *recipes.Job)) {
+	t.Helper()
+	for _, p := range plan {
+		jobs, err := p.jobs(t.Context())
+		if err != nil {
+			t.Fatalf("%s: %v", p.name, err)
+		}
+		for _, j := range jobs {
+			d := s.main
+			if strings.HasPrefix(j.Test, recipes.HeldOut) {
+				d = s.held
+			}
+			if err := j.Check(d); err != nil {
+				t.Errorf("%s: %s: %v", p.name, j.Label(), err)
+			}
+			visit(p, j)
+		}
+	}
+}
+
 // What the plan chooses follows from the results of its cells, and the page and the records
 // show what was done.
 func TestChapter4(t *testing.T) {
@@ -118,24 +139,11 @@ func TestChapter4(t *testing.T) {
 	if decay != decays[1] || c.Two.PerClass != 100 || c.Two.Loss != recipes.BalancedSoftmax || c.Two.Lambda != 0 || c.Two.Distill != 3 || c.Share != 0.7 || c.Two.Rows != "imprint" {
 		t.Errorf("chosen: %+v", c)
 	}
-	for _, p := range s.plan() {
-		jobs, err := p.jobs(ctx)
-		if err != nil {
-			t.Fatalf("%s: %v", p.name, err)
+	eachJob(t, s, s.plan(), func(_ part, j *recipes.Job) {
+		if !s.lab.Done(j) && j.Method != recipes.PhaseOne {
+			pretend(t, s, j, 0.6)
 		}
-		for _, j := range jobs {
-			d := s.main
-			if strings.HasPrefix(j.Test, recipes.HeldOut) {
-				d = s.held
-			}
-			if err := j.Check(d); err != nil {
-				t.Errorf("%s: %v", p.name, err)
-			}
-			if !s.lab.Done(j) && j.Method != recipes.PhaseOne {
-				pretend(t, s, j, 0.6)
-			}
-		}
-	}
+	})
 	for seed := range uint64(2) {
 		key := modelPair{s.phaseOne(s.main, seed+1, decay), s.rivals(s.main, seed+1, decay)[0]}
 		if _, err := cells.Get(s.lab.Store(), s.main.Name+"-heads", key, func() (longtail.HeadAccuracies, error) {

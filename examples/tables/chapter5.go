@@ -83,8 +83,10 @@ func (s *study5) budget(ctx context.Context, plan []part) error {
 	for _, p := range plan {
 		jobs, err := p.jobs(ctx)
 		note := ""
-		if err != nil {
+		if skipped(err) {
 			note = "  (follows from the search)"
+		} else if err != nil {
+			return err
 		}
 		sum := s.lab.Cost(before...)
 		before = append(before, jobs...)

@@ -56,25 +56,12 @@ func TestPlan5(t *testing.T) {
 		}
 	}
 	arrangements := map[string]bool{}
-	for _, p := range s.plan() {
-		jobs, err := p.jobs(ctx)
-		if err != nil {
-			t.Fatalf("%s: %v", p.name, err)
+	eachJob(t, s.study, s.plan(), func(p part, j *recipes.Job) {
+		arrangements[j.Arrangement()] = true
+		if seeds := strings.HasSuffix(p.name, "seed 1"); seeds && j.Method != recipes.CRT && j.Recipe.Epochs != s.epochs() {
+			t.Errorf("%s: %s has %d epochs, others %d", p.name, j.Label(), j.Recipe.Epochs, s.epochs())
 		}
-		for _, j := range jobs {
-			d := s.main
-			if strings.HasPrefix(j.Test, recipes.HeldOut) {
-				d = s.held
-			}
-			if err := j.Check(d); err != nil {
-				t.Errorf("%s: %s: %v", p.name, j.Label(), err)
-			}
-			arrangements[j.Arrangement()] = true
-			if seeds := strings.HasSuffix(p.name, "seed 1"); seeds && j.Method != recipes.CRT && j.Recipe.Epochs != s.epochs() {
-				t.Errorf("%s: %s has %d epochs, others %d", p.name, j.Label(), j.Recipe.Epochs, s.epochs())
-			}
-		}
-	}
+	})
 	if got, want := slices.Sorted(maps.Keys(arrangements)), []string{"base", "generic", "generic-specific", "initial", "shared"}; !slices.Equal(got, want) {
 		t.Errorf("arrangements %v, want %v", got, want)
 	}

@@ -107,7 +107,7 @@ func (h *sheet5) figure54(ctx context.Context) error {
 	h.say(fmt.Sprintf("The figure's λ may be the weight of the self-supervised loss or that of mutual information: here are both. On held-out samples, %d epochs; the rows are in the search below.", h.s.proxy()))
 	jobs, tried := h.s.tries()[1:], h.s.tried()
 	normal := h.main.SelfSupervised(h.s.method, 1)
-	any := false
+	drawn := false
 	for _, w := range []struct {
 		axis, name string
 		at         float64
@@ -139,12 +139,12 @@ func (h *sheet5) figure54(ctx context.Context) error {
 		if len(c.Series[0].X) == 0 {
 			continue
 		}
-		any = true
+		drawn = true
 		if err := h.chart("figure5.4-"+w.name, c); err != nil {
 			return err
 		}
 	}
-	if !any {
+	if !drawn {
 		return cells.ErrNotRun
 	}
 	return nil
@@ -207,7 +207,7 @@ func (h *sheet5) figure56(ctx context.Context) error {
 	}
 	h.heading("Figure 5.6: features of " + d.Name + " in the plane")
 	h.say("t-SNE of the backbone's features of up to 2,000 test samples, a colour for each class, ten colours that later classes have darker; seed 1. That there are clusters means something, their sizes and distances do not.")
-	any := false
+	drawn := false
 	for _, a := range first {
 		j := h.s.job(d, a, h.s.method, 1, h.s.epochs())
 		if _, err := h.lab.Kept(j); skipped(err) {
@@ -238,14 +238,14 @@ func (h *sheet5) figure56(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		any = true
+		drawn = true
 		file, err := h.picture("figure5.6-"+strings.ReplaceAll(a.title, " ", "-"), report.Scatter(tensor.FromSlice(p.Points, len(p.Labels), 2), p.Labels))
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(h, "%s, divergence %.3f:\n\n![%s](%s)\n\n", a.title, p.KL, a.title, file)
 	}
-	if !any {
+	if !drawn {
 		return cells.ErrNotRun
 	}
 	return nil

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -37,12 +36,8 @@ func (s *study5) write(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b, err := json.MarshalIndent(records, "", " ")
-	if err != nil {
-		return err
-	}
 	path := filepath.Join(s.c.out, s.name())
-	if err := atomicfile.WriteFile(path+".json", append(b, '\n')); err != nil {
+	if err := atomicfile.WriteJSON(path+".json", records); err != nil {
 		return err
 	}
 	return atomicfile.WriteFile(path+".md", []byte(h.String()))

@@ -98,9 +98,7 @@ func (s *study5) job(d *recipes.Data, a arm5, method string, seed uint64, epochs
 func (s *study5) recipe(d *recipes.Data, epochs int) recipes.Recipe {
 	r := recipes.Standard(epochs, 5e-4)
 	r.Batch, r.Schedule = min(r.Batch, d.Train.Data.Len()), "cosine"
-	if d.Test.Shape()[0] == 1 {
-		r.LR = 0.05
-	}
+	r.LR = recipes.Suit(d, 0.05, r.LR)
 	if !d.Flip {
 		r.Augment = "crop"
 	}

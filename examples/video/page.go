@@ -170,7 +170,7 @@ func (e *experiment) gallery() ([]report.Tile, error) {
 			}
 			adv := rec.Adversarial.Tensor()
 			t = report.Tile{Title: fmt.Sprintf("clip %s, %s: query %d", s.Name, r.Attack, rec.Best.Queries)}
-			if err := add("added", difference(adv, s.X)); err != nil {
+			if err := add("added", report.Difference(adv, s.X)); err != nil {
 				return nil, err
 			}
 			if err := add(className(e.classes, rec.Answer), adv); err != nil {
@@ -206,30 +206,9 @@ func motionOf(clip *tensor.Tensor, block int) (steps, maps *tensor.Tensor, err e
 				steps.Index(0).Data()[i] = 1
 			}
 		} else {
-			draw(steps.Index(t), seq.Field(t), 4)
+			steps.Index(t).CopyFrom(tensor.FromImage(seq.Field(t).Color(4)))
 		}
-		draw(maps.Index(t), motion.MapAt(list, t).Field, 16)
+		maps.Index(t).CopyFrom(tensor.FromImage(motion.MapAt(list, t).Field.Color(16)))
 	}
 	return steps, maps, nil
-}
-
-// draw writes the colours of a field to dst, [3, H, W].
-func draw(dst *tensor.Tensor, f *motion.Field, longest float64) {
-	pic := f.Color(longest)
-	n := f.H * f.W
-	for i := range n {
-		for c := range 3 {
-			dst.Data()[c*n+i] = float32(pic.Pix[4*i+c]) / 255
-		}
-	}
-}
-
-// difference shows a - b on grey.
-func difference(a, b *tensor.Tensor) *tensor.Tensor {
-	d := tensor.New(a.Shape()...)
-	most := attack.Linf.Distance(a.Data(), b.Data())
-	for i, v := range a.Data() {
-		d.Data()[i] = 0.5 + (v-b.Data()[i])/float32(max(2*most, 1e-6))
-	}
-	return d
 }

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/mettleml/mettle/internal/atomicfile"
+	"github.com/mettleml/mettle/nn/eval"
 )
 
 // A Chart is a line chart.
@@ -36,6 +37,17 @@ func Successes(name string, at []int, n, budget int) Series {
 		s.X, s.Y = append(s.X, float64(max(q, 1))), append(s.Y, float64(i+1)/float64(n))
 	}
 	s.X, s.Y = append(s.X, float64(budget)), append(s.Y, s.Y[len(s.Y)-1])
+	return s
+}
+
+// Calibrated is the accuracy of the bins of a reliability graph over their confidence.
+func Calibrated(name string, bins []eval.Bin) Series {
+	s := Series{Name: name}
+	for _, b := range bins {
+		if b.Count > 0 {
+			s.X, s.Y = append(s.X, b.Confidence), append(s.Y, b.Accuracy)
+		}
+	}
 	return s
 }
 

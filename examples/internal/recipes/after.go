@@ -33,7 +33,7 @@ func ranked(j *Job, d *Data) (data.Dataset, nn.Module, error) {
 // retrain trains a new classifier on a frozen backbone, or factors of the old one's
 // logits, with samples balanced over classes.
 func (l *Lab) retrain(ctx context.Context, j *Job, d *Data) (*lesson, error) {
-	net, err := l.classifier(ctx, j.From)
+	net, err := l.Classifier(ctx, j.From)
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,14 @@ type Data struct {
 	Flip  bool // mirrored pictures are as good as others
 }
 
+// Suit is what suits the data: one value for gray pictures, another for coloured ones.
+func Suit[T any](d *Data, gray, colour T) T {
+	if d.Test.Shape()[0] == 1 {
+		return gray
+	}
+	return colour
+}
+
 // HeldOut begins the name of a test set that is part of the training set.
 const HeldOut = "held-out"
 

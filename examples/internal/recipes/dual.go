@@ -57,7 +57,7 @@ func (l *Lab) phaseTwo(ctx context.Context, j *Job, d *Data) (*lesson, error) {
 	if err != nil {
 		return nil, err
 	}
-	net, err := l.classifier(ctx, j.From)
+	net, err := l.Classifier(ctx, j.From)
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ func (l *Lab) start(ctx context.Context, j *Job, d *Data) (*nn.Classifier, error
 		return nil, fmt.Errorf("method %s takes a network with one classifier", j.Method)
 	}
 	if j.From != nil {
-		before, err := l.classifier(ctx, j.From)
+		before, err := l.Classifier(ctx, j.From)
 		if err != nil {
 			return nil, err
 		}
@@ -37,13 +37,19 @@ func (l *Lab) start(ctx context.Context, j *Job, d *Data) (*nn.Classifier, error
 	return net, nil
 }
 
-// joint trains on all classes at once.
-func (l *Lab) joint(ctx context.Context, j *Job, d *Data) (*lesson, error) {
+// begin is usual with the network that the job begins with.
+func (l *Lab) begin(ctx context.Context, j *Job, d *Data) (*nn.Classifier, *lesson, error) {
 	net, err := l.start(ctx, j, d)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s, err := usual(j, d, net)
+	return net, s, err
+}
+
+// joint trains on all classes at once.
+func (l *Lab) joint(ctx context.Context, j *Job, d *Data) (*lesson, error) {
+	net, s, err := l.begin(ctx, j, d)
 	if err != nil {
 		return nil, err
 	}

@@ -178,8 +178,8 @@ func load(path string, net nn.Tree) error {
 	return loadWithout(f, net)
 }
 
-// classifier is Net for what needs features.
-func (l *Lab) classifier(ctx context.Context, j *Job) (*nn.Classifier, error) {
+// Classifier is Net for what needs features: an error if the network has several branches.
+func (l *Lab) Classifier(ctx context.Context, j *Job) (*nn.Classifier, error) {
 	net, err := l.Net(ctx, j)
 	if err != nil {
 		return nil, err

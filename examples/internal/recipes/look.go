@@ -49,11 +49,6 @@ func (l *Lab) Method(j *Job) (*nn.Classifier, ssl.Method, error) {
 	return net, m, nn.Load(path, beside{net, m})
 }
 
-// Classifier returns the network of a job as one, for features.
-func (l *Lab) Classifier(ctx context.Context, j *Job) (*nn.Classifier, error) {
-	return l.classifier(ctx, j)
-}
-
 // Some are n of the samples or all, evenly over their order.
 func Some(d data.Dataset, n int) data.Dataset {
 	total := d.Len()

@@ -30,7 +30,7 @@ func (l *Lab) Quality(ctx context.Context, j *Job) (*ssl.Quality, error) {
 	if _, err := l.Kept(j); err != nil {
 		return nil, err
 	}
-	return l.quality(ctx, j.Label(), j, func() (*nn.Classifier, error) { return l.classifier(ctx, j) })
+	return l.quality(ctx, j.Label(), j, func() (*nn.Classifier, error) { return l.Classifier(ctx, j) })
 }
 
 // RandomQuality is that of the features of a new network.

@@ -272,11 +272,7 @@ func (o only) Walk(w *nn.Walker) { w.Child("method", o.method) }
 // pretrain trains a backbone by a method alone, with a linear classifier that learns beside it
 // from its features: the share of labels that this gets right is Point.Right.
 func (l *Lab) pretrain(ctx context.Context, j *Job, d *Data) (*lesson, error) {
-	net, err := l.start(ctx, j, d)
-	if err != nil {
-		return nil, err
-	}
-	s, err := usual(j, d, net)
+	net, s, err := l.begin(ctx, j, d)
 	if err != nil {
 		return nil, err
 	}
@@ -324,11 +320,7 @@ func votes(ctx context.Context, net *nn.Classifier, d *Data) (*eval.Outputs, err
 
 // heterotopic trains a classifier with self-supervision beside it.
 func (l *Lab) heterotopic(ctx context.Context, j *Job, d *Data) (*lesson, error) {
-	net, err := l.start(ctx, j, d)
-	if err != nil {
-		return nil, err
-	}
-	s, err := usual(j, d, net)
+	net, s, err := l.begin(ctx, j, d)
 	if err != nil {
 		return nil, err
 	}

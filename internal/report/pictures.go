@@ -1,7 +1,8 @@
 package report
 
 import (
-	"github.com/mettleml/mettle/nn/eval"
+	"math"
+
 	"github.com/mettleml/mettle/tensor"
 )
 
@@ -54,13 +55,15 @@ func Montage(rows []*tensor.Tensor, zoom int) *tensor.Tensor {
 	return img
 }
 
-// Calibrated is the accuracy of the bins of a reliability graph over their confidence.
-func Calibrated(name string, bins []eval.Bin) Series {
-	s := Series{Name: name}
-	for _, b := range bins {
-		if b.Count > 0 {
-			s.X, s.Y = append(s.X, b.Confidence), append(s.Y, b.Accuracy)
-		}
+// Difference shows a - b on grey, from -1 to 1 of its largest value as black to white.
+func Difference(a, b *tensor.Tensor) *tensor.Tensor {
+	d := tensor.New(a.Shape()...)
+	var most float64
+	for i, v := range a.Data() {
+		most = max(most, math.Abs(float64(v)-float64(b.Data()[i])))
 	}
-	return s
+	for i, v := range a.Data() {
+		d.Data()[i] = 0.5 + (v-b.Data()[i])/float32(max(2*most, 1e-6))
+	}
+	return d
 }

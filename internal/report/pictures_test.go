@@ -52,3 +52,13 @@ func TestCalibrated(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+func TestDifference(t *testing.T) {
+	a, b := tensor.FromSlice([]float32{0.5, 0.5, 0.25}, 3), tensor.FromSlice([]float32{0.25, 0.5, 0.375}, 3)
+	if d := Difference(a, b).Data(); !slices.Equal(d, []float32{1, 0.5, 0.25}) {
+		t.Errorf("%v, want 1, 0.5, 0.25", d)
+	}
+	if d := Difference(b, b).Data(); !slices.Equal(d, []float32{0.5, 0.5, 0.5}) {
+		t.Errorf("no difference is %v", d)
+	}
+}
