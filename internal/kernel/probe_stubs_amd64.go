@@ -4,32 +4,32 @@
 
 package kernel
 
-// probePairAVX2 is probePairGeneric of whole vectors; n is in bytes.
+// probePairAVX2 is a loop of package kernel's probeOps.
 func probePairAVX2(n int, up *float32, down *float32, x *float32, du *float32, dd *float32, lo float32, hi float32)
 
-// boxStepAVX2 is boxStepGeneric of whole vectors; n is in bytes.
+// boxStepAVX2 is a loop of package kernel's probeOps.
 func boxStepAVX2(n int, x *float32, d *float32, lo *float32, hi *float32)
 
-// displacePairAVX2 is displacePairGeneric of whole vectors; n is in bytes.
+// displacePairAVX2 is a loop of package kernel's probeOps.
 func displacePairAVX2(n int, du *float32, dd *float32, v *float64, e *float64, pv float64, pe float64, mv float64, me float64)
 
-// climbAVX2 is climbGeneric of whole vectors; n is in bytes.
+// climbAVX2 is a loop of package kernel's probeOps.
 func climbAVX2(n int, v *float64, e *float64, s float64)
 
-// probePairAVX512 is probePairGeneric of whole vectors; n is in bytes.
+// probePairAVX512 is a loop of package kernel's probeOps.
 func probePairAVX512(n int, up *float32, down *float32, x *float32, du *float32, dd *float32, lo float32, hi float32)
 
-// boxStepAVX512 is boxStepGeneric of whole vectors; n is in bytes.
+// boxStepAVX512 is a loop of package kernel's probeOps.
 func boxStepAVX512(n int, x *float32, d *float32, lo *float32, hi *float32)
 
-// displacePairAVX512 is displacePairGeneric of whole vectors; n is in bytes.
+// displacePairAVX512 is a loop of package kernel's probeOps.
 func displacePairAVX512(n int, du *float32, dd *float32, v *float64, e *float64, pv float64, pe float64, mv float64, me float64)
 
-// climbAVX512 is climbGeneric of whole vectors; n is in bytes.
+// climbAVX512 is a loop of package kernel's probeOps.
 func climbAVX512(n int, v *float64, e *float64, s float64)
 
-// signStepsAVX512 is signStepsGeneric of whole vectors; n is in bytes.
+// signStepsAVX512 is a loop of package kernel's probeOps.
 func signStepsAVX512(n int, d *float32, guess *float64, h float32)
 
-// foldAVX512 is foldGeneric of whole vectors; n is in bytes.
+// foldAVX512 is a loop of package kernel's probeOps.
 func foldAVX512(n int, to *byte, p *byte, k *[2]uint64, first uint32)

@@ -11,7 +11,7 @@ import (
 // taps filters rows: outs results from each, so many vectors at a time.
 func taps(v isa, outs int) {
 	unroll := []int{4, 2, 2}[outs-1]
-	name := fmt.Sprintf("flowTaps%d%s", outs, v.name)
+	name := fmt.Sprintf("flowTaps%d%s", outs, v.Name)
 	TEXT(name, NOSPLIT, "func(dst []float32, ds int, x []float32, rows []int32, taps []float32, width int)")
 	Doc(name + fmt.Sprintf(" is flowTapsGeneric for outs = %d.", outs))
 	gp := func(name string) reg.GPVirtual { return Load(Param(name).Base(), GP64()).(reg.GPVirtual) }
@@ -24,15 +24,15 @@ func taps(v isa, outs int) {
 		SHLQ(Imm(2), ds)
 	}
 	step := func(label string, n int) {
-		size := n * v.lanes
+		size := n * v.Lanes
 		SUBQ(Imm(uint64(size)), left)
 		JLT(LabelRef(label + "Done"))
 		Label(label)
 		var acc [3][]reg.VecVirtual
 		for j := range outs {
 			for range n {
-				r := v.vec()
-				v.zero(r)
+				r := v.Vec()
+				v.Clear(r)
 				acc[j] = append(acc[j], r)
 			}
 		}
@@ -46,12 +46,12 @@ func taps(v isa, outs int) {
 		at := func(u int) Mem { return Mem{Base: x, Index: off, Scale: 4, Disp: u * v.bytes()} }
 		if outs > 1 {
 			for u := range n {
-				in = append(in, v.vec())
+				in = append(in, v.Vec())
 				VMOVUPS(at(u), in[u])
 			}
 		}
 		for j := range outs {
-			t := v.vec()
+			t := v.Vec()
 			VBROADCASTSS(Mem{Base: c, Disp: 4 * j}, t)
 			for u := range n {
 				if outs > 1 {
@@ -86,14 +86,14 @@ func taps(v isa, outs int) {
 }
 
 func interleave(v isa) {
-	TEXT("interleave"+v.name, NOSPLIT, "func(dst, a, b []float32)")
-	Doc("interleave" + v.name + " is interleaveGeneric.")
+	TEXT("interleave"+v.Name, NOSPLIT, "func(dst, a, b []float32)")
+	Doc("interleave" + v.Name + " is interleaveGeneric.")
 	gp := func(name string) reg.GPVirtual { return Load(Param(name).Base(), GP64()).(reg.GPVirtual) }
 	dst, a, b := gp("dst"), gp("a"), gp("b")
 	n := Load(Param("a").Len(), GP64()).(reg.GPVirtual)
 	var first, second reg.VecVirtual
-	if v.wide() {
-		first, second = v.vec(), v.vec()
+	if v.Wide() {
+		first, second = v.Vec(), v.Vec()
 		order := func(from int) func(i int) Constant {
 			return func(i int) Constant { return U32(from + i/2 + i%2*16) }
 		}
@@ -101,16 +101,16 @@ func interleave(v isa) {
 		VMOVDQU32(constant("flowZipHigh", order(8)), second)
 	}
 	Label("loop")
-	x, y, lo, hi := v.vec(), v.vec(), v.vec(), v.vec()
+	x, y, lo, hi := v.Vec(), v.Vec(), v.Vec(), v.Vec()
 	VMOVUPS(Mem{Base: a}, x)
 	VMOVUPS(Mem{Base: b}, y)
-	if v.wide() {
+	if v.Wide() {
 		VMOVAPS(x, lo)
 		VMOVAPS(x, hi)
 		VPERMT2PS(y, first, lo)
 		VPERMT2PS(y, second, hi)
 	} else {
-		t := v.vec()
+		t := v.Vec()
 		VUNPCKLPS(y, x, lo)
 		VUNPCKHPS(y, x, hi)
 		VPERM2F128(Imm(0x20), hi, lo, t)
@@ -122,29 +122,29 @@ func interleave(v isa) {
 	ADDQ(Imm(uint64(v.bytes())), a)
 	ADDQ(Imm(uint64(v.bytes())), b)
 	ADDQ(U32(uint32(2*v.bytes())), dst)
-	SUBQ(Imm(uint64(v.lanes)), n)
+	SUBQ(Imm(uint64(v.Lanes)), n)
 	JNE(LabelRef("loop"))
 	VZEROUPPER()
 	RET()
 }
 
 func deinterleave(v isa) {
-	TEXT("deinterleave"+v.name, NOSPLIT, "func(a, b, x []float32)")
-	Doc("deinterleave" + v.name + " is deinterleaveGeneric.")
+	TEXT("deinterleave"+v.Name, NOSPLIT, "func(a, b, x []float32)")
+	Doc("deinterleave" + v.Name + " is deinterleaveGeneric.")
 	gp := func(name string) reg.GPVirtual { return Load(Param(name).Base(), GP64()).(reg.GPVirtual) }
 	a, b, src := gp("a"), gp("b"), gp("x")
 	n := Load(Param("a").Len(), GP64()).(reg.GPVirtual)
 	var first, second reg.VecVirtual
-	if v.wide() {
-		first, second = v.vec(), v.vec()
+	if v.Wide() {
+		first, second = v.Vec(), v.Vec()
 		VMOVDQU32(constant("flowEven", func(i int) Constant { return U32(2 * i) }), first)
 		VMOVDQU32(constant("flowOdd", func(i int) Constant { return U32(2*i + 1) }), second)
 	}
 	Label("loop")
-	x, y, even, odd := v.vec(), v.vec(), v.vec(), v.vec()
+	x, y, even, odd := v.Vec(), v.Vec(), v.Vec(), v.Vec()
 	VMOVUPS(Mem{Base: src}, x)
 	VMOVUPS(Mem{Base: src, Disp: v.bytes()}, y)
-	if v.wide() {
+	if v.Wide() {
 		VMOVAPS(x, even)
 		VMOVAPS(x, odd)
 		VPERMT2PS(y, first, even)
@@ -160,15 +160,15 @@ func deinterleave(v isa) {
 	ADDQ(Imm(uint64(v.bytes())), a)
 	ADDQ(Imm(uint64(v.bytes())), b)
 	ADDQ(U32(uint32(2*v.bytes())), src)
-	SUBQ(Imm(uint64(v.lanes)), n)
+	SUBQ(Imm(uint64(v.Lanes)), n)
 	JNE(LabelRef("loop"))
 	VZEROUPPER()
 	RET()
 }
 
 func solve(v isa) {
-	TEXT("flowSolve"+v.name, NOSPLIT, "func(vx, vy, g []float32, gs int, lambda float32)")
-	Doc("flowSolve" + v.name + " is flowSolveGeneric.")
+	TEXT("flowSolve"+v.Name, NOSPLIT, "func(vx, vy, g []float32, gs int, lambda float32)")
+	Doc("flowSolve" + v.Name + " is flowSolveGeneric.")
 	gp := func(name string) reg.GPVirtual { return Load(Param(name).Base(), GP64()).(reg.GPVirtual) }
 	vx, vy, g := gp("vx"), gp("vy"), gp("g")
 	n := Load(Param("vx").Len(), GP64()).(reg.GPVirtual)
@@ -176,7 +176,7 @@ func solve(v isa) {
 	Load(Param("gs"), gs)
 	SHLQ(Imm(2), gs)
 	LEAQ(Mem{Base: gs, Index: gs, Scale: 2}, gs3)
-	lambda := v.vec()
+	lambda := v.Vec()
 	p, err := Param("lambda").Resolve()
 	if err != nil {
 		panic(err)
@@ -185,11 +185,11 @@ func solve(v isa) {
 	Label("loop")
 	var r [5]reg.VecVirtual
 	for k := range r {
-		r[k] = v.vec()
+		r[k] = v.Vec()
 		VMOVUPS(row(g, gs, gs3, k), r[k])
 	}
 	g11, g12, g22, h1, h2 := r[0], r[1], r[2], r[3], r[4]
-	x, y, d, u := v.vec(), v.vec(), v.vec(), v.vec()
+	x, y, d, u := v.Vec(), v.Vec(), v.Vec(), v.Vec()
 	VMOVUPS(Mem{Base: vx}, x)
 	VMOVUPS(Mem{Base: vy}, y)
 	VFNMADD231PS(g11, x, h1)
@@ -213,7 +213,7 @@ func solve(v isa) {
 	for _, p := range []reg.GPVirtual{vx, vy, g} {
 		ADDQ(Imm(uint64(v.bytes())), p)
 	}
-	SUBQ(Imm(uint64(v.lanes)), n)
+	SUBQ(Imm(uint64(v.Lanes)), n)
 	JNE(LabelRef("loop"))
 	VZEROUPPER()
 	RET()

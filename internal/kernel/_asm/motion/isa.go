@@ -4,51 +4,26 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"github.com/mettleml/mettle/internal/kernel/_asm/x86"
 )
 
 // An isa is an instruction set, as far as dense flow sees it.
-type isa struct {
-	name  string
-	lanes int // floats in a vector
-}
+type isa struct{ x86.ISA }
 
 var (
-	avx2   = isa{"AVX2", 8}
-	avx512 = isa{"AVX512", 16}
+	avx2   = isa{x86.AVX2}
+	avx512 = isa{x86.AVX512}
 )
 
-func (v isa) wide() bool { return v.lanes == 16 }
-func (v isa) bytes() int { return 4 * v.lanes }
-
-// vec returns a new vector register, half one of half the width.
-func (v isa) vec() reg.VecVirtual {
-	if v.wide() {
-		return ZMM()
-	}
-	return YMM()
-}
-
-func (v isa) half() reg.VecVirtual {
-	if v.wide() {
-		return YMM()
-	}
-	return XMM()
-}
+func (v isa) bytes() int { return 4 * v.Lanes }
 
 // sized returns the part of a register that half or vec gave which is a vector.
 func (v isa) sized(r reg.VecVirtual) reg.Register {
-	if v.wide() {
+	if v.Wide() {
 		return r.AsZ()
 	}
 	return r.AsY()
-}
-
-func (v isa) zero(r reg.Register) {
-	if v.wide() {
-		VPXORD(r, r, r)
-	} else {
-		VXORPS(r, r, r)
-	}
 }
 
 var constants = map[string]Mem{}

@@ -27,8 +27,8 @@ const (
 
 // normal works on a vector of pixels, that is half a vector of cells, at a time.
 func normal(v isa) {
-	TEXT("flowNormal"+v.name, NOSPLIT, "func(n *byte)")
-	Doc("flowNormal" + v.name + " is flowNormalGeneric; n points to a flowNormal.")
+	TEXT("flowNormal"+v.Name, NOSPLIT, "func(n *byte)")
+	Doc("flowNormal" + v.Name + " is flowNormalGeneric; n points to a flowNormal.")
 	n := Load(Param("n"), GP64()).(reg.GPVirtual)
 	field := func(offset int) reg.GPVirtual {
 		r := GP64()
@@ -50,25 +50,25 @@ func normal(v isa) {
 		return m
 	}
 	whole := func(offset int) Mem {
-		x := v.vec()
+		x := v.Vec()
 		VCVTSI2SSQ(Mem{Base: n, Disp: offset}, zeroed(), x.AsX())
 		VBROADCASTSS(x.AsX(), x)
 		return spread(x)
 	}
 	single := func(offset int) Mem {
-		x := v.vec()
+		x := v.Vec()
 		VBROADCASTSS(Mem{Base: n, Disp: offset}, x)
 		return spread(x)
 	}
 	width, height, weight, yf := whole(normalW), whole(normalH), single(normalWY), single(normalYF)
-	rowSize, x5 := slot(), v.vec()
+	rowSize, x5 := slot(), v.Vec()
 	{
 		t := GP64()
 		MOVQ(Mem{Base: n, Disp: normalStride}, t)
 		LEAQ(Mem{Base: t, Index: t, Scale: 4}, t)
 		VMOVD(t.As32(), x5.AsX())
 		VPBROADCASTD(x5.AsX(), x5)
-		if v.wide() {
+		if v.Wide() {
 			VMOVDQU32(x5, rowSize)
 		} else {
 			VMOVDQU(x5, rowSize)
@@ -76,14 +76,14 @@ func normal(v isa) {
 	}
 	one := func(f float32) func(int) Constant { return func(int) Constant { return U32(math.Float32bits(f)) } }
 	half, quarter := constant("flowHalf", one(0.5)), constant("flowQuarter", one(0.25))
-	pairs := v.vec()
+	pairs := v.Vec()
 	twice := constant("flowTwice", func(i int) Constant { return U32(i / 2) })
-	if v.wide() {
+	if v.Wide() {
 		VMOVDQU32(twice, pairs)
 	} else {
 		VMOVDQU(twice, pairs)
 	}
-	px := v.vec()
+	px := v.Vec()
 	VMOVUPS(constant("flowIota", func(i int) Constant { return U32(math.Float32bits(float32(i))) }), px)
 	left := GP64()
 	MOVQ(Mem{Base: n, Disp: normalCells}, left)
@@ -117,9 +117,9 @@ func normal(v isa) {
 				VFMADD231PS(ayy, by, t)
 			}
 			VMULPS(w, t, t)
-			m, c := row(out, cs, cs3, k), v.half()
-			if v.wide() {
-				next := v.vec()
+			m, c := row(out, cs, cs3, k), v.Half()
+			if v.Wide() {
+				next := v.Vec()
 				VMOVSHDUP(t, next)
 				VADDPS(next, t, t)
 				VPMOVQD(t, c)
@@ -136,9 +136,9 @@ func normal(v isa) {
 	Label("loop")
 	// The flow of the cells, and rounded.
 	flow := func(at reg.Register) (f, r reg.VecVirtual) {
-		f, r = v.half(), v.half()
+		f, r = v.Half(), v.Half()
 		VMOVUPS(Mem{Base: at}, f)
-		if v.wide() {
+		if v.Wide() {
 			VRNDSCALEPS(Imm(8), f, r)
 		} else {
 			VROUNDPS(Imm(8), f, r)
@@ -148,9 +148,9 @@ func normal(v isa) {
 	fx, rx := flow(vx)
 	fy, ry := flow(vy)
 	same := func(r reg.VecVirtual) reg.Register { // ones where the cell moves as the first does
-		b := v.half()
+		b := v.Half()
 		VBROADCASTSS(r.AsX(), b)
-		if v.wide() {
+		if v.Wide() {
 			k := K()
 			VCMPPS(Imm(0), r, b, k)
 			return k
@@ -160,27 +160,27 @@ func normal(v isa) {
 	}
 	sameX, sameY := same(rx), same(ry)
 	expand := func(r reg.VecVirtual) reg.VecVirtual {
-		e := v.vec()
+		e := v.Vec()
 		VPERMPS(v.sized(r), pairs, e)
 		return e
 	}
 	prx, pry := expand(rx), expand(ry)
-	qx, qy := v.vec(), v.vec()
+	qx, qy := v.Vec(), v.Vec()
 	VADDPS(px, prx, qx)
 	VADDPS(yf, pry, qy)
 	// Which pixels stay inside.
 	var in reg.Register
-	if v.wide() {
-		zero, k := v.vec(), K()
-		v.zero(zero)
+	if v.Wide() {
+		zero, k := v.Vec(), K()
+		v.Clear(zero)
 		VCMPPS(Imm(13), zero, qx, k)
 		VCMPPS(Imm(13), zero, qy, k, k)
 		VCMPPS(Imm(1), width, qx, k, k)
 		VCMPPS(Imm(1), height, qy, k, k)
 		in = k
 	} else {
-		m, t := v.vec(), v.vec()
-		v.zero(m)
+		m, t := v.Vec(), v.Vec()
+		v.Clear(m)
 		VCMPPS(Imm(13), m, qy, t)
 		VCMPPS(Imm(13), m, qx, m)
 		VANDPS(t, m, m)
@@ -197,7 +197,7 @@ func normal(v isa) {
 	VPADDD(qy, qx, at)
 	// All inside and moving the same way is frequent, and quick.
 	bits, all := GP32(), GP32()
-	if v.wide() {
+	if v.Wide() {
 		KANDW(sameX, sameY, sameX)
 		KMOVW(sameX, bits)
 		KMOVW(in, all)
@@ -206,14 +206,14 @@ func normal(v isa) {
 		VMOVMSKPS(sameX, bits)
 		VMOVMSKPS(in, all)
 	}
-	XORL(U32(uint32(1)<<(v.lanes/2)-1), bits)
-	XORL(U32(uint32(1)<<v.lanes-1), all)
+	XORL(U32(uint32(1)<<(v.Lanes/2)-1), bits)
+	XORL(U32(uint32(1)<<v.Lanes-1), all)
 	ORL(all, bits)
 	JNE(LabelRef("gather"))
 
 	coefficients := func(other func(k int, own, r reg.VecVirtual)) (c [5]reg.VecVirtual) {
 		for k := range c {
-			own, r := v.vec(), v.vec()
+			own, r := v.Vec(), v.Vec()
 			VMOVUPS(row(cur, s, s3, k), own)
 			other(k, own, r)
 			if k == 0 || k == 2 {
@@ -244,7 +244,7 @@ func normal(v isa) {
 	{
 		// What leads outside is replaced by the pixel's own, and keeps its flow.
 		dx, dy := expand(fx), expand(fy)
-		if v.wide() {
+		if v.Wide() {
 			VMOVAPS(prx, in, dx)
 			VMOVAPS(pry, in, dy)
 		} else {
@@ -255,12 +255,12 @@ func normal(v isa) {
 		MOVQ(ref, p)
 		c := coefficients(func(k int, own, r reg.VecVirtual) {
 			VMOVAPS(own, r)
-			if v.wide() {
+			if v.Wide() {
 				m := K()
 				KMOVW(in, m)
 				VGATHERDPS(Mem{Base: p, Index: at, Scale: 4}, m, r)
 			} else {
-				m := v.vec()
+				m := v.Vec()
 				VMOVAPS(in, m)
 				VGATHERDPS(m, Mem{Base: p, Index: at, Scale: 4}, r)
 			}
@@ -270,13 +270,13 @@ func normal(v isa) {
 	}
 
 	Label("next")
-	VADDPS(constant("flowStep"+v.name, one(float32(v.lanes))), px, px)
+	VADDPS(constant("flowStep"+v.Name, one(float32(v.Lanes))), px, px)
 	ADDQ(Imm(uint64(v.bytes())), cur)
 	ADDQ(Imm(uint64(v.bytes())), wx)
 	for _, p := range []reg.GPVirtual{out, vx, vy} {
 		ADDQ(Imm(uint64(v.bytes()/2)), p)
 	}
-	SUBQ(Imm(uint64(v.lanes/2)), left)
+	SUBQ(Imm(uint64(v.Lanes/2)), left)
 	JNE(LabelRef("loop"))
 	VZEROUPPER()
 	RET()

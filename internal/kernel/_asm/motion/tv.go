@@ -28,8 +28,8 @@ type tvLoop struct {
 }
 
 func beginTV(v isa, name, generic string) tvLoop {
-	TEXT(name+v.name, NOSPLIT, "func(r *byte)")
-	Doc(name + v.name + " is " + generic + "; r points to a tvRow.")
+	TEXT(name+v.Name, NOSPLIT, "func(r *byte)")
+	Doc(name + v.Name + " is " + generic + "; r points to a tvRow.")
 	l := tvLoop{v, Load(Param("r"), GP64()).(reg.GPVirtual), GP64()}
 	return l
 }
@@ -41,7 +41,7 @@ func (l tvLoop) slice(offset, k int) reg.GPVirtual {
 }
 
 func (l tvLoop) spread(offset int) reg.VecVirtual {
-	r := l.vec()
+	r := l.Vec()
 	VBROADCASTSS(Mem{Base: l.r, Disp: offset}, r)
 	return r
 }
@@ -52,7 +52,7 @@ func (l tvLoop) at(p reg.Register, off int) Mem {
 }
 
 func (l tvLoop) load(m Mem) reg.VecVirtual {
-	r := l.vec()
+	r := l.Vec()
 	VMOVUPS(m, r)
 	return r
 }
@@ -63,7 +63,7 @@ func (l tvLoop) emit(body func()) {
 	XORQ(l.x, l.x)
 	Label("loop")
 	body()
-	ADDQ(Imm(uint64(l.lanes)), l.x)
+	ADDQ(Imm(uint64(l.Lanes)), l.x)
 	CMPQ(l.x, n)
 	JLT(LabelRef("loop"))
 	VZEROUPPER()
@@ -79,8 +79,8 @@ func tvPrimal(v isa) {
 			u, above = append(u, l.slice(tvU, k)), append(above, l.slice(tvAbove, k))
 		}
 	}
-	a, theta, lowest := l.spread(tvA), l.spread(tvTheta), l.vec()
-	v.zero(lowest)
+	a, theta, lowest := l.spread(tvA), l.spread(tvTheta), l.Vec()
+	v.Clear(lowest)
 	VSUBPS(a, lowest, lowest)
 	l.emit(func() {
 		w := []reg.VecVirtual{l.load(l.at(u[0], 0)), l.load(l.at(u[1], 0))}
@@ -118,7 +118,7 @@ func tvDual(v isa) {
 	l.emit(func() {
 		for k := range 2 {
 			here := l.load(l.at(u[k], 0))
-			dx, dy, d := l.load(l.at(u[k], 1)), l.load(l.at(below[k], 0)), l.vec()
+			dx, dy, d := l.load(l.at(u[k], 1)), l.load(l.at(below[k], 0)), l.Vec()
 			VSUBPS(here, dx, dx)
 			VSUBPS(here, dy, dy)
 			VMULPS(l.at(mask, 0), dx, dx)

@@ -10,7 +10,7 @@ import (
 // loads them.
 func (l *channelLoop) coefficients(v isa, offsets ...int) (regs []reg.VecVirtual, load func()) {
 	for range offsets {
-		regs = append(regs, v.vec())
+		regs = append(regs, v.Vec())
 	}
 	return regs, func() {
 		for i, off := range offsets {
@@ -21,20 +21,20 @@ func (l *channelLoop) coefficients(v isa, offsets ...int) (regs []reg.VecVirtual
 
 // bnStats works in doubles throughout, half a vector of floats at a time.
 func bnStats(v isa) {
-	TEXT("bnStats"+v.name, NOSPLIT, "func(coef []float32, sums []float64, x []float32, n, channels, s, stride int, pre float32)")
-	Doc("bnStats" + v.name + " is bnStatsGeneric.")
+	TEXT("bnStats"+v.Name, NOSPLIT, "func(coef []float32, sums []float64, x []float32, n, channels, s, stride int, pre float32)")
+	Doc("bnStats" + v.Name + " is bnStatsGeneric.")
 	l := channelParams(true, "x")
-	l.lanes, l.unroll, l.label, l.ahead = v.lanes/2, 4, "stats", []int{0}
-	pre := v.broadcast("pre")
+	l.lanes, l.unroll, l.label, l.ahead = v.Lanes/2, 4, "stats", []int{0}
+	pre := v.Broadcast("pre")
 	half := func(r reg.VecVirtual) reg.Register {
-		if v.wide() {
+		if v.Wide() {
 			return r.AsY()
 		}
 		return r.AsX()
 	}
 	var sum, squares []reg.VecVirtual
 	for range l.unroll {
-		sum, squares = append(sum, v.vec()), append(squares, v.vec())
+		sum, squares = append(sum, v.Vec()), append(squares, v.Vec())
 	}
 	regs, load := l.coefficients(v, coefPivot)
 	pivot := regs[0]
@@ -42,22 +42,22 @@ func bnStats(v isa) {
 		load()
 		VCVTPS2PD(half(pivot), pivot)
 		for i := range sum {
-			v.clear(sum[i])
-			v.clear(squares[i])
+			v.Clear(sum[i])
+			v.Clear(squares[i])
 		}
 	}
 	l.body = func(at func(int) Mem, u int, mask reg.Register) {
-		x, d := v.half(), v.vec()
+		x, d := v.Half(), v.Vec()
 		v.load(at(0), mask, x)
 		VMAXPS(x, half(pre), x)
 		VCVTPS2PD(x, d)
 		switch {
 		case mask == nil:
 			VSUBPD(pivot, d, d)
-		case v.wide():
+		case v.Wide():
 			VSUBPD_Z(pivot, d, mask, d)
 		default:
-			wideMask := v.vec()
+			wideMask := v.Vec()
 			VPMOVSXDQ(mask, wideMask)
 			VSUBPD(pivot, d, d)
 			VANDPD(wideMask, d, d)
@@ -81,15 +81,15 @@ func bnStats(v isa) {
 }
 
 func bnApply(v isa) {
-	TEXT("bnApply"+v.name, NOSPLIT, "func(coef, y, x, r []float32, n, channels, s, stride int, pre, post float32)")
-	Doc("bnApply" + v.name + " is bnApplyGeneric.")
+	TEXT("bnApply"+v.Name, NOSPLIT, "func(coef, y, x, r []float32, n, channels, s, stride int, pre, post float32)")
+	Doc("bnApply" + v.Name + " is bnApplyGeneric.")
 	all := channelParams(false, "y", "x", "r")
-	pre, post := v.broadcast("pre"), v.broadcast("post")
+	pre, post := v.Broadcast("pre"), v.Broadcast("post")
 	TESTQ(all.ptrs[2], all.ptrs[2])
 	JNE(LabelRef("residual"))
 	for _, residual := range []bool{false, true} {
 		l := all
-		l.lanes, l.unroll, l.label, l.ahead = v.lanes, 4, "apply", []int{0, 1}
+		l.lanes, l.unroll, l.label, l.ahead = v.Lanes, 4, "apply", []int{0, 1}
 		if residual {
 			Label("residual")
 			l.label, l.ahead = "add", []int{0, 1, 2}
@@ -100,7 +100,7 @@ func bnApply(v isa) {
 		k, l.enter = l.coefficients(v, coefMean, coefScale, coefShift)
 		mean, scale, shift := k[0], k[1], k[2]
 		l.body = func(at func(int) Mem, u int, mask reg.Register) {
-			x, y := v.vec(), v.vec()
+			x, y := v.Vec(), v.Vec()
 			v.load(at(1), mask, x)
 			VMAXPS(x, pre, x)
 			VSUBPS(mean, x, x)
@@ -121,17 +121,17 @@ func bnApply(v isa) {
 
 // bnSums has one loop for each place the ReLU's argument may come from.
 func bnSums(v isa) {
-	TEXT("bnSums"+v.name, NOSPLIT, "func(coef []float32, sums []float64, dr, dy, x, y []float32, n, channels, s, stride int, pre, post float32)")
-	Doc("bnSums" + v.name + " is bnSumsGeneric.")
+	TEXT("bnSums"+v.Name, NOSPLIT, "func(coef []float32, sums []float64, dr, dy, x, y []float32, n, channels, s, stride int, pre, post float32)")
+	Doc("bnSums" + v.Name + " is bnSumsGeneric.")
 	all := channelParams(true, "dr", "dy", "x", "y")
-	pre, post := v.broadcast("pre"), v.broadcast("post")
+	pre, post := v.Broadcast("pre"), v.Broadcast("post")
 	TESTQ(all.ptrs[3], all.ptrs[3])
 	JNE(LabelRef("given"))
 	TESTQ(all.ptrs[0], all.ptrs[0])
 	JNE(LabelRef("stored"))
 	for _, kind := range []string{"plain", "given", "stored"} {
 		l := all
-		l.lanes, l.unroll, l.label, l.ahead = v.lanes, 2, kind, []int{0, 1}
+		l.lanes, l.unroll, l.label, l.ahead = v.Lanes, 2, kind, []int{0, 1}
 		dy, x, dr, y := 0, 1, 2, 3
 		l.ptrs = []reg.GPVirtual{all.ptrs[1], all.ptrs[2], all.ptrs[0], all.ptrs[3]}
 		switch kind {
@@ -162,7 +162,7 @@ func bnSums(v isa) {
 			start()
 		}
 		l.body = func(at func(int) Mem, u int, mask reg.Register) {
-			d, g, a := v.vec(), v.vec(), v.vec()
+			d, g, a := v.Vec(), v.Vec(), v.Vec()
 			v.load(at(x), mask, d)
 			v.load(at(dy), mask, g)
 			VMAXPS(d, pre, d)
@@ -199,16 +199,16 @@ func bnSums(v isa) {
 }
 
 func bnGrad(v isa) {
-	TEXT("bnGrad"+v.name, NOSPLIT, "func(coef, dx, dy, x []float32, n, channels, s, stride int, pre, post float32)")
-	Doc("bnGrad" + v.name + " is bnGradGeneric.")
+	TEXT("bnGrad"+v.Name, NOSPLIT, "func(coef, dx, dy, x []float32, n, channels, s, stride int, pre, post float32)")
+	Doc("bnGrad" + v.Name + " is bnGradGeneric.")
 	l := channelParams(false, "dx", "dy", "x")
-	l.lanes, l.unroll, l.label, l.ahead = v.lanes, 2, "grad", []int{0, 1, 2}
-	pre, post := v.broadcast("pre"), v.broadcast("post")
+	l.lanes, l.unroll, l.label, l.ahead = v.Lanes, 2, "grad", []int{0, 1, 2}
+	pre, post := v.Broadcast("pre"), v.Broadcast("post")
 	var k []reg.VecVirtual
 	k, l.enter = l.coefficients(v, coefMean, coefScale, coefShift, coefA, coefB, coefC)
 	mean, scale, shift, a, b, c := k[0], k[1], k[2], k[3], k[4], k[5]
 	l.body = func(at func(int) Mem, u int, mask reg.Register) {
-		x, d, g, s := v.vec(), v.vec(), v.vec(), v.vec()
+		x, d, g, s := v.Vec(), v.Vec(), v.Vec(), v.Vec()
 		v.load(at(2), mask, x)
 		v.load(at(1), mask, g)
 		VMAXPS(x, pre, d)

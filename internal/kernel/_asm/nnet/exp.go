@@ -15,7 +15,7 @@ const expTerms = 12
 // expSum takes half a vector of floats at a time and computes in doubles:
 // x = n·ln2 + r, exp(x) = 2^n·exp(r). Below 2^-1021 results are 0.
 func expSum(v isa) {
-	consts := GLOBL("expConsts"+v.name, RODATA|NOPTR)
+	consts := GLOBL("expConsts"+v.Name, RODATA|NOPTR)
 	names := map[string]Mem{}
 	for i, c := range []struct {
 		name  string
@@ -35,23 +35,23 @@ func expSum(v isa) {
 		f *= float64(i + 1)
 	}
 
-	TEXT("expSum"+v.name, NOSPLIT, "func(dst, x []float32, shift float32) float64")
-	Doc("expSum" + v.name + " is expSumGeneric.")
+	TEXT("expSum"+v.Name, NOSPLIT, "func(dst, x []float32, shift float32) float64")
+	Doc("expSum" + v.Name + " is expSumGeneric.")
 	dst, x := Load(Param("dst").Base(), GP64()), Load(Param("x").Base(), GP64())
 	n := Load(Param("x").Len(), GP64()).(reg.GPVirtual)
-	lanes := v.lanes / 2
+	lanes := v.Lanes / 2
 	toHalf := func(r reg.VecVirtual) reg.Register {
-		if v.wide() {
+		if v.Wide() {
 			return r.AsY()
 		}
 		return r.AsX()
 	}
 	constant := func(m Mem) reg.VecVirtual {
-		r := v.vec()
+		r := v.Vec()
 		VBROADCASTSD(m, r)
 		return r
 	}
-	shift := v.broadcast("shift")
+	shift := v.Broadcast("shift")
 	VCVTPS2PD(toHalf(shift), shift)
 	low, log2e, round := constant(names["low"]), constant(names["log2e"]), constant(names["round"])
 	ln2Hi, ln2Lo := constant(names["ln2Hi"]), constant(names["ln2Lo"])
@@ -62,16 +62,16 @@ func expSum(v isa) {
 	ANDQ(I32(int32(lanes-1)), rest)
 	mask := v.tailMask(rest, lanes)
 	step := func(mask reg.Register) {
-		in, a, k, r, p := v.half(), v.vec(), v.vec(), v.vec(), v.vec()
+		in, a, k, r, p := v.Half(), v.Vec(), v.Vec(), v.Vec(), v.Vec()
 		v.load(Mem{Base: x}, mask, in)
 		VCVTPS2PD(in, a)
 		VSUBPD(shift, a, a)
-		under := v.vec()
+		under := v.Vec()
 		// The second operand is the result where one is NaN.
 		VMAXPD(a, low, r)
 		VMOVAPD(r, p)
 		var tiny reg.Register
-		if v.wide() {
+		if v.Wide() {
 			tiny = K()
 			VCMPPD(Imm(5), low, a, tiny) // not below
 		} else {
@@ -86,15 +86,15 @@ func expSum(v isa) {
 		VFNMADD231PD(p, ln2Lo, r)
 		// The even and the odd powers of the series are two chains, each half as
 		// long: what limits the loop is how many steps can be under way.
-		r2, q := v.vec(), v.vec()
+		r2, q := v.Vec(), v.Vec()
 		VMULPD(r, r, r2)
 		chain := func(p reg.Register, from int) {
 			VBROADCASTSD(series[from], p)
 			for i := from - 2; i >= 0; i -= 2 {
-				if v.wide() {
+				if v.Wide() {
 					VFMADD213PD_BCST(series[i], r2, p)
 				} else {
-					c := v.vec()
+					c := v.Vec()
 					VBROADCASTSD(series[i], c)
 					VFMADD213PD(c, r2, p)
 				}
@@ -104,15 +104,15 @@ func expSum(v isa) {
 		chain(q, expTerms-1)
 		VFMADD231PD(q, r, p)
 		VPSLLQ(Imm(52), k, k)
-		if v.wide() {
+		if v.Wide() {
 			VPADDQ(k, p, p)
 			VMOVAPD_Z(p, tiny, p)
 		} else {
 			VPADDQ(k, p, p)
 			VANDPD(under, p, p)
 		}
-		out := v.half()
-		if v.wide() {
+		out := v.Half()
+		if v.Wide() {
 			VCVTPD2PS(p, out)
 			if mask != nil {
 				VMOVAPD_Z(p, mask, p)
@@ -120,7 +120,7 @@ func expSum(v isa) {
 		} else {
 			VCVTPD2PSY(p, out)
 			if mask != nil {
-				wideMask := v.vec()
+				wideMask := v.Vec()
 				VPMOVSXDQ(mask, wideMask)
 				VANDPD(wideMask, p, p)
 			}

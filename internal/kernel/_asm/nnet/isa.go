@@ -4,6 +4,8 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"github.com/mettleml/mettle/internal/kernel/_asm/x86"
 )
 
 // The numbers of a channel, as the Go side lays them out.
@@ -20,57 +22,16 @@ const (
 )
 
 // An isa is an instruction set, as far as these loops see it.
-type isa struct {
-	name  string
-	lanes int // floats in a vector
-}
+type isa struct{ x86.ISA }
 
 var (
-	avx2   = isa{"AVX2", 8}
-	avx512 = isa{"AVX512", 16}
+	avx2   = isa{x86.AVX2}
+	avx512 = isa{x86.AVX512}
 )
 
-func (v isa) wide() bool { return v.lanes == 16 }
-
-// vec returns a new vector register.
-func (v isa) vec() reg.VecVirtual {
-	if v.wide() {
-		return ZMM()
-	}
-	return YMM()
-}
-
-// half returns a register of half the width, whose floats widen to a vector of
-// doubles.
-func (v isa) half() reg.VecVirtual {
-	if v.wide() {
-		return YMM()
-	}
-	return XMM()
-}
-
 func (v isa) zero() reg.VecVirtual {
-	r := v.vec()
-	v.clear(r)
-	return r
-}
-
-func (v isa) clear(r reg.Register) {
-	if v.wide() {
-		VPXORD(r, r, r)
-	} else {
-		VXORPS(r, r, r)
-	}
-}
-
-// broadcast loads a float32 parameter into every lane.
-func (v isa) broadcast(name string) reg.VecVirtual {
-	p, err := Param(name).Resolve()
-	if err != nil {
-		panic(err)
-	}
-	r := v.vec()
-	VBROADCASTSS(p.Addr, r)
+	r := v.Vec()
+	v.Clear(r)
 	return r
 }
 
@@ -79,7 +40,7 @@ func (v isa) load(m Op, mask reg.Register, dst reg.Register) {
 	switch {
 	case mask == nil:
 		VMOVUPS(m, dst)
-	case v.wide():
+	case v.Wide():
 		VMOVUPS_Z(m, mask, dst)
 	default:
 		VMASKMOVPS(m, mask, dst)
@@ -90,7 +51,7 @@ func (v isa) store(src reg.Register, mask reg.Register, m Op) {
 	switch {
 	case mask == nil:
 		VMOVUPS(src, m)
-	case v.wide():
+	case v.Wide():
 		VMOVUPS(src, mask, m)
 	default:
 		VMASKMOVPS(src, mask, m)
@@ -103,7 +64,7 @@ const notAtOrBelow = 6
 
 // keepAbove clears the lanes of g where u <= floor. It may overwrite u.
 func (v isa) keepAbove(u, floor, g reg.Register) {
-	if v.wide() {
+	if v.Wide() {
 		k := K()
 		VCMPPS(Imm(notAtOrBelow), floor, u, k)
 		VMOVAPS_Z(g, k, g)
@@ -115,7 +76,7 @@ func (v isa) keepAbove(u, floor, g reg.Register) {
 
 // tailMask returns a mask of the first r lanes of width lanes, r in a register.
 func (v isa) tailMask(r reg.GPVirtual, lanes int) reg.Register {
-	if v.wide() {
+	if v.Wide() {
 		one := GP64()
 		cx := reg.RCX
 		MOVQ(r, cx)
@@ -304,14 +265,14 @@ type runningSum struct {
 func newRunningSum(v isa, unroll int, at Mem) *runningSum {
 	s := &runningSum{v: v, at: at}
 	for range unroll {
-		s.short = append(s.short, v.vec())
+		s.short = append(s.short, v.Vec())
 	}
 	return s
 }
 
 func (s *runningSum) clear() {
 	for _, r := range s.short {
-		s.v.clear(r)
+		s.v.Clear(r)
 	}
 }
 
@@ -322,8 +283,8 @@ func (s *runningSum) widen() {
 			VADDPS(s.short[i+n/2], s.short[i], s.short[i])
 		}
 	}
-	v, r, hi, d := s.v, s.short[0], s.v.half(), s.v.vec()
-	if v.wide() {
+	v, r, hi, d := s.v, s.short[0], s.v.Half(), s.v.Vec()
+	if v.Wide() {
 		VEXTRACTF64X4(Imm(1), r, hi)
 		VCVTPS2PD(r.AsY(), d)
 	} else {

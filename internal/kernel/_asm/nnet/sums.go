@@ -8,14 +8,14 @@ import (
 
 // rowSums adds up contiguous rows, half a vector of floats at a time, in doubles.
 func rowSums(v isa) {
-	TEXT("rowSums"+v.name, NOSPLIT, "func(y, x []float32, n int, scale float64)")
-	Doc("rowSums" + v.name + " is rowSumsGeneric.")
+	TEXT("rowSums"+v.Name, NOSPLIT, "func(y, x []float32, n int, scale float64)")
+	Doc("rowSums" + v.Name + " is rowSumsGeneric.")
 	y, x := Load(Param("y").Base(), GP64()).(reg.GPVirtual), Load(Param("x").Base(), GP64()).(reg.GPVirtual)
 	rows := Load(Param("y").Len(), GP64()).(reg.GPVirtual)
 	n := Load(Param("n"), GP64()).(reg.GPVirtual)
 	scale := XMM()
 	Load(Param("scale"), scale)
-	lanes := v.lanes / 2
+	lanes := v.Lanes / 2
 	rest, steps, left := GP64(), GP64(), GP64()
 	MOVQ(n, rest)
 	ANDQ(I32(int32(lanes-1)), rest)
@@ -23,7 +23,7 @@ func rowSums(v isa) {
 	SUBQ(rest, steps)
 	mask := v.tailMask(rest, lanes)
 	step := func(sum reg.VecVirtual, disp int, mask reg.Register) {
-		in, d := v.half(), v.vec()
+		in, d := v.Half(), v.Vec()
 		v.load(Mem{Base: x, Disp: disp}, mask, in)
 		VCVTPS2PD(in, d)
 		VADDPD(d, sum, sum)
@@ -64,7 +64,7 @@ func rowSums(v isa) {
 
 // foldDoubles adds up the lanes of r, by halves, into its lowest.
 func (v isa) foldDoubles(r reg.VecVirtual) {
-	if v.wide() {
+	if v.Wide() {
 		hi := YMM()
 		VEXTRACTF64X4(Imm(1), r, hi)
 		VADDPD(hi, r.AsY(), r.AsY())

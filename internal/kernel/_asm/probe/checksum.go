@@ -18,12 +18,12 @@ func carryless(which uint64, a, b, to reg.Register) {
 func fold() {
 	v := avx512
 	text(v, "fold", "func(n int, to, p *byte, k *[2]uint64, first uint32)")
-	to, p, k, first := pointer("to"), pointer("p"), v.vec(), XMM()
+	to, p, k, first := pointer("to"), pointer("p"), v.Vec(), XMM()
 	VBROADCASTI64X2(Mem{Base: pointer("k")}, k)
 	VMOVD(Load(Param("first"), GP32()), first)
 	var sums []reg.VecVirtual
 	for i := range 4 {
-		sums = append(sums, v.vec())
+		sums = append(sums, v.Vec())
 		VMOVDQU64(Mem{Base: p, Disp: 64 * i}, sums[i])
 	}
 	VPXORD(first.AsZ(), sums[0], sums[0])
@@ -34,7 +34,7 @@ func fold() {
 	Label("loop")
 	for j, s := range sums {
 		PREFETCHT0(Mem{Base: p, Index: i, Scale: 1, Disp: ahead + 64*j})
-		low := v.vec()
+		low := v.Vec()
 		carryless(0x00, k, s, low)
 		carryless(0x11, k, s, s)
 		VPTERNLOGD(Imm(0x96), Mem{Base: p, Index: i, Scale: 1, Disp: 64 * j}, low, s)

@@ -6,45 +6,21 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"github.com/mettleml/mettle/internal/kernel/_asm/x86"
 )
 
 // An isa is an instruction set.
-type isa struct {
-	name  string
-	lanes int // floats in a vector
-}
+type isa struct{ x86.ISA }
 
 var (
-	avx2   = isa{"AVX2", 8}
-	avx512 = isa{"AVX512", 16}
+	avx2   = isa{x86.AVX2}
+	avx512 = isa{x86.AVX512}
 )
-
-// vec returns a new vector register, half one of half the width.
-func (v isa) vec() reg.VecVirtual {
-	if v.lanes == 16 {
-		return ZMM()
-	}
-	return YMM()
-}
-
-func (v isa) half() reg.VecVirtual {
-	if v.lanes == 16 {
-		return YMM()
-	}
-	return XMM()
-}
-
-func (v isa) zero(r reg.Register) {
-	if v.lanes == 16 {
-		VPXORD(r, r, r)
-	} else {
-		VXORPS(r, r, r)
-	}
-}
 
 // narrow rounds a vector of float64 to half a vector of float32.
 func (v isa) narrow(from, to reg.Register) {
-	if v.lanes == 16 {
+	if v.Lanes == 16 {
 		VCVTPD2PS(from, to)
 	} else {
 		VCVTPD2PSY(from, to)
@@ -71,18 +47,8 @@ func loop(step int, body func(i reg.Register)) {
 
 func pointer(name string) reg.Register { return Load(Param(name), GP64()) }
 
-func single(v isa, name string) reg.VecVirtual {
-	r := v.vec()
-	m, err := Param(name).Resolve()
-	if err != nil {
-		panic(err)
-	}
-	VBROADCASTSS(m.Addr, r)
-	return r
-}
-
 func double(v isa, name string) reg.VecVirtual {
-	r := v.vec()
+	r := v.Vec()
 	m, err := Param(name).Resolve()
 	if err != nil {
 		panic(err)
@@ -92,8 +58,8 @@ func double(v isa, name string) reg.VecVirtual {
 }
 
 func text(v isa, name, signature string) {
-	TEXT(name+v.name, NOSPLIT, signature)
-	Doc(name + v.name + " is " + name + "Generic of whole vectors; n is in bytes.")
+	TEXT(name+v.Name, NOSPLIT, signature)
+	Doc(name + v.Name + " is a loop of package kernel's probeOps.")
 }
 
 func at(p, i reg.Register, scale uint8) Mem { return Mem{Base: p, Index: i, Scale: scale} }
@@ -103,17 +69,17 @@ func fetch(p, i reg.Register) { PREFETCHT0(Mem{Base: p, Index: i, Scale: 1, Disp
 func probePair(v isa) {
 	text(v, "probePair", "func(n int, up, down, x, du, dd *float32, lo, hi float32)")
 	up, down, x, du, dd := pointer("up"), pointer("down"), pointer("x"), pointer("du"), pointer("dd")
-	lo, hi := single(v, "lo"), single(v, "hi")
-	loop(4*v.lanes, func(i reg.Register) {
-		if v.lanes == 16 {
+	lo, hi := v.Broadcast("lo"), v.Broadcast("hi")
+	loop(4*v.Lanes, func(i reg.Register) {
+		if v.Lanes == 16 {
 			fetch(x, i)
 			fetch(up, i)
 			fetch(down, i)
 		}
-		here := v.vec()
+		here := v.Vec()
 		VMOVUPS(at(x, i, 1), here)
 		for _, p := range [][2]reg.Register{{du, up}, {dd, down}} {
-			w := v.vec()
+			w := v.Vec()
 			VADDPS(at(p[0], i, 1), here, w)
 			VMAXPS(w, lo, w)
 			VMINPS(w, hi, w)
@@ -125,13 +91,13 @@ func probePair(v isa) {
 func boxStep(v isa) {
 	text(v, "boxStep", "func(n int, x, d, lo, hi *float32)")
 	x, d, lo, hi := pointer("x"), pointer("d"), pointer("lo"), pointer("hi")
-	loop(4*v.lanes, func(i reg.Register) {
-		if v.lanes == 16 {
+	loop(4*v.Lanes, func(i reg.Register) {
+		if v.Lanes == 16 {
 			fetch(x, i)
 			fetch(lo, i)
 			fetch(hi, i)
 		}
-		w, low, high := v.vec(), v.vec(), v.vec()
+		w, low, high := v.Vec(), v.Vec(), v.Vec()
 		VMOVUPS(at(x, i, 1), w)
 		VMOVUPS(at(lo, i, 1), low)
 		VMOVUPS(at(hi, i, 1), high)
@@ -150,17 +116,17 @@ func displacePair(v isa) {
 	for _, name := range []string{"pv", "pe", "mv", "me"} {
 		c = append(c, double(v, name))
 	}
-	loop(2*v.lanes, func(i reg.Register) {
-		a, b := v.vec(), v.vec()
+	loop(2*v.Lanes, func(i reg.Register) {
+		a, b := v.Vec(), v.Vec()
 		VMOVUPD(at(pv, i, 2), a)
 		VMOVUPD(at(pe, i, 2), b)
-		up, x, to := v.vec(), v.vec(), v.half()
+		up, x, to := v.Vec(), v.Vec(), v.Half()
 		VMULPD(c[0], a, up)
 		VMULPD(c[1], b, x)
 		VADDPD(x, up, up)
 		v.narrow(up, to)
 		VMOVUPS(to, at(du, i, 1))
-		down, y, on := v.vec(), v.vec(), v.half()
+		down, y, on := v.Vec(), v.Vec(), v.Half()
 		VMULPD(c[2], a, down)
 		VMULPD(c[3], b, y)
 		VSUBPD(y, down, down)
@@ -172,8 +138,8 @@ func displacePair(v isa) {
 func climb(v isa) {
 	text(v, "climb", "func(n int, v, e *float64, s float64)")
 	p, e, s := pointer("v"), pointer("e"), double(v, "s")
-	loop(4*v.lanes, func(i reg.Register) {
-		w := v.vec()
+	loop(4*v.Lanes, func(i reg.Register) {
+		w := v.Vec()
 		VMULPD(at(e, i, 1), s, w)
 		VADDPD(at(p, i, 1), w, w)
 		VMOVUPD(w, at(p, i, 1))
@@ -185,12 +151,12 @@ func signSteps(v isa) {
 	text(v, "signSteps", "func(n int, d *float32, guess *float64, h float32)")
 	d, g, h := pointer("d"), pointer("guess"), YMM()
 	VBROADCASTSS(NewParamAddr("h", 24), h)
-	zero, sign, bits := v.vec(), YMM(), GP32()
-	v.zero(zero)
+	zero, sign, bits := v.Vec(), YMM(), GP32()
+	v.Clear(zero)
 	MOVL(U32(1<<31), bits)
 	VPBROADCASTD(bits, sign)
-	loop(2*v.lanes, func(i reg.Register) {
-		a, w, some := v.vec(), YMM(), K()
+	loop(2*v.Lanes, func(i reg.Register) {
+		a, w, some := v.Vec(), YMM(), K()
 		VMOVUPD(at(g, i, 2), a)
 		VCMPPD(Imm(12), zero, a, some) // ordered and not equal
 		VCVTPD2PS(a, w)
