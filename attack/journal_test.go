@@ -2,8 +2,11 @@ package attack
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"hash/crc32"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -71,6 +74,23 @@ func TestJournalTellsVictimsAndNetworksApart(t *testing.T) {
 		}
 		if err := run(c.is, c.start); err == nil || !strings.Contains(err.Error(), "another campaign") || !strings.Contains(err.Error(), c.say) {
 			t.Errorf("%s: %v; want an error that says %q", c.name, err, c.say)
+		}
+	}
+}
+
+// TestDigestPixels: the digest is that of the halves, one after the other or beside each other.
+func TestDigestPixels(t *testing.T) {
+	for _, n := range []int{784, 300001} { // below and above what is shared among workers
+		x := make([]float32, n)
+		b := make([]byte, 0, 4*n)
+		for i := range x {
+			x[i] = float32(i%251) / 250
+			b = binary.NativeEndian.AppendUint32(b, math.Float32bits(x[i]))
+		}
+		castagnoli := crc32.MakeTable(crc32.Castagnoli)
+		half := len(b) / 2
+		if got, want := digestPixels(x), uint64(crc32.Checksum(b[:half], castagnoli))<<32|uint64(crc32.Checksum(b[half:], castagnoli)); got != want {
+			t.Errorf("%d pixels: %x, want %x", n, got, want)
 		}
 	}
 }

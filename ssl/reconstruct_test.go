@@ -43,6 +43,9 @@ func TestReconstruction(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if fresh := newDecoder(f, x, r.Width, r.Seed); !slices.Equal(d.Mean.Value().Data(), fresh.Mean.Value().Data()) || slices.Equal(d.Out.Weight.Value().Data(), fresh.Out.Weight.Value().Data()) {
+			t.Error("the mean was trained, or the last convolution was not")
+		}
 		mse, explained := d.Error(g, y)
 		if explained < 0.8 {
 			t.Errorf("%v: of the variance %v is explained", shape, explained)
@@ -72,6 +75,12 @@ func TestReconstruction(t *testing.T) {
 // TestNewDecoder: before it learns a decoder makes the mean of everything.
 func TestNewDecoder(t *testing.T) {
 	f, x := bumps(40, 1, 3, 9, 30)
+	wide := newDecoder(f, x, 64, 1)
+	for i, c := range wide.Blocks {
+		if want := []int{32, 16, 16}[i]; c.Weight.Value().Dim(0) != want {
+			t.Errorf("convolution %d has %d channels, want %d", i, c.Weight.Value().Dim(0), want)
+		}
+	}
 	d := newDecoder(f, x, 8, 1)
 	made := d.Decode(f)
 	for k := range x.Len() / 40 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"image"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/mettleml/mettle/examples/internal/cells"
 	"github.com/mettleml/mettle/examples/internal/recipes"
+	"github.com/mettleml/mettle/internal/filelock"
 	"github.com/mettleml/mettle/longtail"
 )
 
@@ -203,6 +205,10 @@ func TestSharedPlan(t *testing.T) {
 				t.Errorf("job %d of %d is done: %v", i, len(pilots), done)
 			}
 		}
+	}
+	follows := part{"search", func(context.Context) ([]*recipes.Job, error) { return nil, fmt.Errorf("a cell: %w", filelock.ErrHeld) }}
+	if busy, err := s.work(t.Context(), follows, s.write); !busy || err != nil {
+		t.Errorf("a part that follows from what another run is at: busy %v, %v", busy, err)
 	}
 	if busy, err := s.work(t.Context(), p, s.write); busy || err != nil {
 		t.Errorf("alone: busy %v, %v", busy, err)

@@ -131,6 +131,21 @@ func TestGradient(t *testing.T) {
 	}
 }
 
+// TestSortable: integers are in the order of distances, which rounding may bring below 0, and
+// points of equal distance in that of their numbers.
+func TestSortable(t *testing.T) {
+	last := uint64(0)
+	for _, d := range []float32{float32(math.Inf(-1)), -3, -1e-6, 0, 1e-45, 0.5, 2, float32(math.Inf(1))} {
+		for _, at := range []int{0, 7, 1 << 20} {
+			if got := sortable(d, at); got <= last || int(uint32(got)) != at {
+				t.Errorf("%v, point %d: %x after %x", d, at, got, last)
+			} else {
+				last = got
+			}
+		}
+	}
+}
+
 // TestFirstStep: from points that the seed draws, along the exaggerated gradient.
 func TestFirstStep(t *testing.T) {
 	const n, lr, exaggerate = 60, 50, 7
