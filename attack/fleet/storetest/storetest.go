@@ -19,11 +19,76 @@ import (
 func Run(t *testing.T, s fleet.Store) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
+	s = patient{s}
 	t.Run("log", func(t *testing.T) { logs(ctx, t, s) })
 	t.Run("race", func(t *testing.T) { race(ctx, t, s) })
 	t.Run("documents", func(t *testing.T) { documents(ctx, t, s) })
 	t.Run("contention", func(t *testing.T) { contention(ctx, t, s) })
 	t.Run("time", func(t *testing.T) { clock(ctx, t, s) })
+}
+
+// patient tries a request again where the store does not know its outcome, such as while
+// its servers elect who leads them.
+type patient struct{ fleet.Store }
+
+// surely calls f until it succeeds, or fails in a way that another try does not mend.
+func surely(ctx context.Context, f func() error) error {
+	for try := 0; ; try++ {
+		err := f()
+		if err == nil || errors.Is(err, fleet.ErrFenced) || errors.Is(err, fleet.ErrRefused) || errors.Is(err, fleet.ErrLost) {
+			return err
+		}
+		if perr := fleet.Pause(ctx, try); perr != nil {
+			return errors.Join(perr, err)
+		}
+	}
+}
+
+func (p patient) Read(ctx context.Context, log string, after uint64) (frames []fleet.Frame, err error) {
+	err = surely(ctx, func() error {
+		frames, err = p.Store.Read(ctx, log, after)
+		return err
+	})
+	return frames, err
+}
+
+func (p patient) Append(ctx context.Context, log string, pos uint64, frame []byte) (at uint64, err error) {
+	open := false // an earlier try may have added the frame
+	err = surely(ctx, func() error {
+		at, err = p.Store.Append(ctx, log, pos, frame)
+		if open && errors.Is(err, fleet.ErrFenced) {
+			after, rerr := p.Store.Read(ctx, log, pos)
+			if rerr != nil {
+				return rerr
+			}
+			if len(after) > 0 && bytes.Equal(after[0].Data, frame) {
+				at, err = after[0].Pos, nil
+			}
+		}
+		open = err != nil
+		return err
+	})
+	return at, err
+}
+
+func (p patient) Trim(ctx context.Context, log string, pos uint64) error {
+	return surely(ctx, func() error { return p.Store.Trim(ctx, log, pos) })
+}
+
+func (p patient) Documents(ctx context.Context, prefix string) (keys []string, err error) {
+	err = surely(ctx, func() error {
+		keys, err = p.Store.Documents(ctx, prefix)
+		return err
+	})
+	return keys, err
+}
+
+func (p patient) Now(ctx context.Context) (now time.Time, err error) {
+	err = surely(ctx, func() error {
+		now, err = p.Store.Now(ctx)
+		return err
+	})
+	return now, err
 }
 
 func logs(ctx context.Context, t *testing.T, s fleet.Store) {
@@ -59,12 +124,12 @@ func logs(ctx context.Context, t *testing.T, s fleet.Store) {
 		if from > 0 {
 			after = want[from-1].Pos
 		}
-		same(t, s, after, want[from:])
+		same(ctx, t, s, after, want[from:])
 	}
 	if err := s.Trim(ctx, "a.0.0", want[39].Pos); err != nil {
 		t.Fatal(err)
 	}
-	same(t, s, 0, want[39:])
+	same(ctx, t, s, 0, want[39:])
 	if at, err := s.Append(ctx, "a.0.0", pos, []byte("more")); err != nil || at <= pos {
 		t.Errorf("append to a trimmed log: %d, %v", at, err)
 	}
@@ -73,9 +138,9 @@ func logs(ctx context.Context, t *testing.T, s fleet.Store) {
 	}
 }
 
-func same(t *testing.T, s fleet.Store, after uint64, want []fleet.Frame) {
+func same(ctx context.Context, t *testing.T, s fleet.Store, after uint64, want []fleet.Frame) {
 	t.Helper()
-	got, err := s.Read(context.Background(), "a.0.0", after)
+	got, err := s.Read(ctx, "a.0.0", after)
 	if err != nil {
 		t.Fatal(err)
 	}
