@@ -73,6 +73,26 @@ func TestMissingTestClass(t *testing.T) {
 	}
 }
 
+// TestRecipe: what is not set suits the network.
+func TestRecipe(t *testing.T) {
+	for model, want := range map[string]string{"resnet18-small": "one-cycle", "vgg13-32": "one-cycle", "net4": "cosine", "tiny3d": "cosine"} {
+		spec, ok := models.Find(model)
+		if !ok {
+			t.Fatalf("no network %s", model)
+		}
+		c := config{model: model, decay: suits}
+		recipe(&c, spec)
+		if c.schedule != want || c.epochs == 0 || c.batch == 0 || c.lr == 0 || c.decay == suits {
+			t.Errorf("%s: schedule %q, want %q; %d epochs, batch %d, rate %g, decay %g", model, c.schedule, want, c.epochs, c.batch, c.lr, c.decay)
+		}
+		set := config{model: model, schedule: "cosine", epochs: 3, batch: 7, lr: 0.5, decay: 0.25}
+		recipe(&set, spec)
+		if set.schedule != "cosine" || set.epochs != 3 || set.batch != 7 || set.lr != 0.5 || set.decay != 0.25 {
+			t.Errorf("%s: the settings %q, 3, 7, 0.5, 0.25 became %q, %d, %d, %g, %g", model, "cosine", set.schedule, set.epochs, set.batch, set.lr, set.decay)
+		}
+	}
+}
+
 func TestTrainsAndWritesWeights(t *testing.T) {
 	c := &config{data: pictures(t), model: "lenet5", epochs: 12, batch: 10, lr: 0.02, momentum: 0.9, decay: 0, seed: 1,
 		out: filepath.Join(t.TempDir(), "w.safetensors")}
