@@ -272,7 +272,11 @@ func classifier(ctx context.Context, c *config) (float64, error) {
 	if c.half {
 		dtype = tensor.F16
 	}
-	info := models.Info{Model: c.model, Classes: train.Classes(), ClassNames: data.ClassNames(train), Data: c.data, Preprocess: s.pre, Accuracy: strconv.FormatFloat(acc, 'f', 4, 64)}
+	input, err := s.pre.OutputShape(test.Shape())
+	if err != nil {
+		return 0, err
+	}
+	info := models.Info{Model: c.model, Input: input, Classes: train.Classes(), ClassNames: data.ClassNames(train), Data: c.data, Preprocess: s.pre, Accuracy: strconv.FormatFloat(acc, 'f', 4, 64)}
 	if err := models.Save(c.out, net, info, nn.SaveOptions{DType: dtype, Metadata: meta}); err != nil {
 		return 0, err
 	}

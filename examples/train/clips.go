@@ -215,7 +215,6 @@ func (a controls) write(c *config, test data.Dataset, meta map[string]string) er
 		"accuracy_frozen":   strconv.FormatFloat(a.Frozen, 'f', 4, 64),
 		"accuracy_shuffled": strconv.FormatFloat(a.Shuffled, 'f', 4, 64),
 		"accuracy_reversed": strconv.FormatFloat(a.Reversed, 'f', 4, 64),
-		"clip":              fmt.Sprint(test.Shape()),
 		"stride":            strconv.Itoa(c.stride),
 	})
 	return atomicfile.WriteJSON(strings.TrimSuffix(c.out, ".safetensors")+".json", struct {

@@ -79,7 +79,7 @@ func TestClips(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !info.Preprocess.CTHW || !slices.Equal(info.ClassNames, []string{"left", "right"}) {
+	if !info.Preprocess.CTHW || !slices.Equal(info.ClassNames, []string{"left", "right"}) || !slices.Equal(info.Spec().Input, []int{3, 16, 16, 16}) {
 		t.Errorf("%+v", info)
 	}
 	_, test, err := clips(context.Background(), c, info.Spec())

@@ -20,14 +20,19 @@ type Info struct {
 	Model      string          // "model": a name in [All]
 	Classes    int             // "classes": 0 means the model's own number
 	ClassNames []string        // "class_names", a JSON array: one per class, or none
+	Input      []int           // "input", a JSON array: shape of one example; nil means the model's own (Spec.Input)
 	Data       string          // "data": the training data
 	Preprocess data.Preprocess // "preprocess", as JSON: from [0,1] to the network's input
 	Accuracy   string          // "accuracy": on the test set
 }
 
-// Spec returns the description of the model, the zero Spec if there is none.
+// Spec returns the description of the model with the Input of the file, the zero Spec if there
+// is none. MultiplyAdds are those of the model's own input.
 func (i Info) Spec() Spec {
-	s, _ := Find(i.Model)
+	s, ok := Find(i.Model)
+	if ok && i.Input != nil {
+		s.Input = i.Input
+	}
 	return s
 }
 
@@ -47,6 +52,13 @@ func (i Info) Metadata() (map[string]string, error) {
 			return nil, fmt.Errorf("models: class names: %w", err)
 		}
 		m["class_names"] = string(names)
+	}
+	if i.Input != nil {
+		shape, err := json.Marshal(i.Input)
+		if err != nil {
+			return nil, fmt.Errorf("models: input: %w", err)
+		}
+		m["input"] = string(shape)
 	}
 	return m, nil
 }
@@ -139,10 +151,33 @@ func parse(meta map[string]string) (info Info, err error) {
 	if n := len(info.ClassNames); n > 0 && n != info.Classes {
 		return info, fmt.Errorf("its metadata has %d class_names for %d classes", n, info.Classes)
 	}
+	if shape := meta["input"]; shape != "" {
+		if err := json.Unmarshal([]byte(shape), &info.Input); err != nil || !fits(info.Input, spec.Input) {
+			return info, fmt.Errorf("its metadata says an input of %s; the form is that of %v, with as many channels", shape, spec.Input)
+		}
+	}
 	if p := meta["preprocess"]; p != "" {
 		if info.Preprocess, err = data.ParsePreprocess(p); err != nil {
 			return info, fmt.Errorf("preprocess in its metadata: %w", err)
 		}
 	}
 	return info, nil
+}
+
+// widest bounds the sides of an input, so that a file does not ask for more memory than
+// there is.
+const widest = 4096
+
+// fits reports whether an example of this shape may be one of a model whose own has shape
+// own: only frames, height and width differ.
+func fits(shape, own []int) bool {
+	if len(shape) != len(own) || shape[0] != own[0] {
+		return false
+	}
+	for _, n := range shape {
+		if n < 1 || n > widest {
+			return false
+		}
+	}
+	return true
 }

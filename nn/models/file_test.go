@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,7 +19,7 @@ import (
 
 func TestSaveAndOpen(t *testing.T) {
 	net := LeNet5(3, 4)
-	info := Info{Model: "lenet5", Classes: 4, ClassNames: []string{"a", "b, c", `"d"`, "ä"}, Data: "letters",
+	info := Info{Model: "lenet5", Classes: 4, ClassNames: []string{"a", "b, c", `"d"`, "ä"}, Input: []int{1, 28, 28}, Data: "letters",
 		Preprocess: data.Preprocess{Mean: []float32{0.5}, Std: []float32{0.25}}, Accuracy: "0.75"}
 	path := filepath.Join(t.TempDir(), "w.safetensors")
 	if err := Save(path, net, info, nn.SaveOptions{Metadata: map[string]string{"seed": "3"}}); err != nil {
@@ -49,6 +50,23 @@ func TestSaveAndOpen(t *testing.T) {
 	}
 	if _, _, err := Open(path + "x"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no file: %v", err)
+	}
+}
+
+// A network says which input it was trained on, where several fit.
+func TestInput(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "w.safetensors")
+	for _, c := range []struct{ input, want []int }{{nil, []int{3, 16, 32, 32}}, {[]int{3, 8, 48, 64}, []int{3, 8, 48, 64}}} {
+		if err := Save(path, Tiny3D(1, 0), Info{Model: "tiny3d", Input: c.input}, nn.SaveOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		_, info, err := Open(path)
+		if err != nil || !slices.Equal(info.Spec().Input, c.want) || !slices.Equal(info.Input, c.input) {
+			t.Errorf("input %v, the spec says %v, want %v (%v)", info.Input, info.Spec().Input, c.want, err)
+		}
+	}
+	if own, _ := Find("tiny3d"); !slices.Equal(own.Input, []int{3, 16, 32, 32}) {
+		t.Errorf("the model's own input has become %v", own.Input)
 	}
 }
 
@@ -86,6 +104,11 @@ func TestOpenRefuses(t *testing.T) {
 		"no tensor has so many rows":   {"model": "net4", "classes": "900000000"},
 		"not a JSON array of strings":  {"model": "net4", "class_names": "a,b"},
 		"2 class_names for 10 classes": {"model": "net4", "classes": "10", "class_names": `["a","b"]`},
+		"an input of [1,28]":           {"model": "net4", "input": "[1,28]"},
+		"an input of [3,28,28]":        {"model": "net4", "input": "[3,28,28]"},
+		"an input of [1,28,0]":         {"model": "net4", "input": "[1,28,0]"},
+		"an input of [1,28,99999]":     {"model": "net4", "input": "[1,28,99999]"},
+		"an input of 28":               {"model": "net4", "input": "28"},
 		"names are Resize":             {"model": "net4", "preprocess": `{"Mean": [0.5], "Sdt": [0.2]}`},
 		"says 900000000 classes, and":  {"model": "net4", "classes": "900000000"},
 		"something follows the JSON":   {"model": "net4", "preprocess": `{"Mean": [0.5]} {}`},
