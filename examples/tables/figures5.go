@@ -38,7 +38,7 @@ type reconstructed struct {
 func (h *sheet5) figure51(ctx context.Context) error {
 	h.heading("Figure 5.1: pictures from features")
 	base := h.base(h.main, h.s.epochs())(1)
-	alone := h.s.job(h.main, further[0], h.s.method, 1, h.s.epochs()).From
+	alone := h.s.job(h.main, initial, h.s.method, 1, h.s.epochs()).From
 	for _, j := range []*recipes.Job{base, alone} {
 		if _, err := h.lab.Kept(j); err != nil {
 			return err

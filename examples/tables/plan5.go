@@ -58,16 +58,18 @@ func minimise(s *recipes.SelfSupervised) { s.MI, s.Minimize = "vclub", true }
 // balanced has the loss of longtail that is best without further training.
 func balanced(s *recipes.SelfSupervised) { s.Loss = recipes.BalancedSoftmax }
 
-// The rows, by when they are done.
+// The rows, and by when they are done.
 var (
-	first   = []arm5{{title: "base", arrangement: recipes.Base}, {title: "generic and specific", arrangement: ssl.GenericSpecific.String()}}
-	further = []arm5{
-		{title: "SSL as initialisation", arrangement: recipes.Initial},
-		{title: "exactly shared space", arrangement: ssl.Shared.String()},
-		{title: "generic", arrangement: ssl.Generic.String()},
-		{title: "generic and specific, information minimised", arrangement: ssl.GenericSpecific.String(), change: minimise},
-	}
-	onTop = []arm5{
+	bare    = arm5{title: "base", arrangement: recipes.Base}
+	full    = arm5{title: "generic and specific", arrangement: ssl.GenericSpecific.String()}
+	initial = arm5{title: "SSL as initialisation", arrangement: recipes.Initial}
+	shared  = arm5{title: "exactly shared space", arrangement: ssl.Shared.String()}
+	generic = arm5{title: "generic", arrangement: ssl.Generic.String()}
+	lowered = arm5{title: "generic and specific, information minimised", arrangement: ssl.GenericSpecific.String(), change: minimise}
+
+	first   = []arm5{bare, full}
+	further = []arm5{initial, shared, generic, lowered}
+	onTop   = []arm5{
 		{title: "base, balanced softmax", arrangement: recipes.Base, change: balanced, plain: true},
 		{title: "generic and specific, balanced softmax", arrangement: ssl.GenericSpecific.String(), change: balanced, plain: true},
 	}
@@ -166,7 +168,7 @@ func (t try) row() arm5 {
 
 // tries are the jobs of the search: the base first, and then the settings.
 func (s *study5) tries() []*recipes.Job {
-	list := []*recipes.Job{s.job(s.held, first[0], s.method, 1, s.proxy())}
+	list := []*recipes.Job{s.job(s.held, bare, s.method, 1, s.proxy())}
 	for _, t := range s.tried() {
 		list = append(list, s.job(s.held, t.row(), s.method, 1, s.proxy()))
 	}
@@ -239,9 +241,9 @@ var compared = []string{"rotation", "simclr", "moco2", "byol"}
 // ensembled are the two jobs of each method of table 5.9: as initialisation, and beside the
 // classifier.
 func (s *study5) ensembled() []*recipes.Job {
-	list := []*recipes.Job{s.job(s.main, first[0], s.method, 1, s.proxy())}
+	list := []*recipes.Job{s.job(s.main, bare, s.method, 1, s.proxy())}
 	for _, name := range compared {
-		for _, a := range []arm5{further[0], first[1]} {
+		for _, a := range []arm5{initial, full} {
 			list = append(list, s.job(s.main, a, name, 1, s.proxy()))
 		}
 	}

@@ -46,7 +46,7 @@ func (h *sheet5) filters(context.Context) error {
 
 // base is the job that gains are over.
 func (h *sheet5) base(d *recipes.Data, epochs int) func(seed uint64) *recipes.Job {
-	return func(seed uint64) *recipes.Job { return h.s.job(d, first[0], h.s.method, seed, epochs) }
+	return func(seed uint64) *recipes.Job { return h.s.job(d, bare, h.s.method, seed, epochs) }
 }
 
 // chosenLines are the row that the search chose, and its dagger.
@@ -94,7 +94,7 @@ func (h *sheet5) table55(ctx context.Context) error {
 func (h *sheet5) table58(ctx context.Context) error {
 	h.heading("Table 5.8: without and with mutual information")
 	h.say("Raised is a lower bound (InfoNCE) that is maximised, lowered an upper one (vCLUB) that is minimised; the sign in the thesis is not known. Both pair the classifier's feature with the specific feature of another view.")
-	rows := h.lines(h.main, h.s.epochs(), further[2], first[1], further[3])
+	rows := h.lines(h.main, h.s.epochs(), generic, full, lowered)
 	for i, title := range []string{"without", "raised", "lowered"} {
 		rows[2*i].title, rows[2*i+1].title = title, title+" †"
 	}
@@ -107,7 +107,7 @@ func (h *sheet5) table59(ctx context.Context) error {
 	h.say(fmt.Sprintf("The baseline of a method is figure 5.3 (i), a classifier that begins with what the method has learned; gains are over the base. All with %d epochs of the classifier, less than above.", h.s.proxy()))
 	rows := []line5{{"base", h.base(h.main, h.s.proxy())}}
 	for _, name := range compared {
-		for i, a := range []arm5{further[0], first[1]} {
+		for i, a := range []arm5{initial, full} {
 			rows = append(rows, line5{name + []string{", as initialisation", ", generic and specific"}[i], func(seed uint64) *recipes.Job { return h.s.job(h.main, a, name, seed, h.s.proxy()) }})
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -408,6 +409,32 @@ func TestLabels(t *testing.T) {
 	} {
 		if got := c.job.Label(); got != c.want {
 			t.Errorf("%s, want %s", got, c.want)
+		}
+	}
+}
+
+// Self-supervision by itself is tested after its last epoch alone, since its test votes with
+// the whole training set; a classifier also on the way.
+func TestPretrainingTestedAtEnd(t *testing.T) {
+	d := small(t)
+	recipe := quick
+	recipe.Epochs = 3
+	j, err := Arranged(d, Initial, Small, 1, d.SelfSupervised("instdisc", recipe.Batch), recipe, recipe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := lab(t, d)
+	for want, job := range map[string]*Job{"[false false true]": j.From, "[true true true]": j} {
+		r, err := l.Result(t.Context(), job)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var tested []bool
+		for _, p := range r.Curve {
+			tested = append(tested, p.Test != nil)
+		}
+		if fmt.Sprint(tested) != want {
+			t.Errorf("%s: epochs with a test %v, want %s", job.Label(), tested, want)
 		}
 	}
 }
