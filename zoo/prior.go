@@ -257,8 +257,8 @@ func (t *priorProbe) displace(k int) {
 	if full {
 		kernel.DisplacePair(up, down, v, e, fu, eu, fd, ed)
 	} else {
-		b.spread(up, func(i int) float32 { return float32(float64(fu*v[i]) + float64(eu*e[i])) })
-		b.spread(down, func(i int) float32 { return float32(float64(fd*v[i]) - float64(ed*e[i])) })
+		enlarge(&b.priorShape, up, func(i int) float32 { return float32(float64(fu*v[i]) + float64(eu*e[i])) })
+		enlarge(&b.priorShape, down, func(i int) float32 { return float32(float64(fd*v[i]) - float64(ed*e[i])) })
 	}
 	if b.f == b.frames {
 		t.move(k*n, up, down)
@@ -285,17 +285,23 @@ func (t *priorProbe) move(at int, up, down []float32) {
 	kernel.ProbePair(t.dst[at:][:n], t.dst[len(t.x)+at:][:n], t.x[at:][:n], up, down, lo, hi)
 }
 
-// spread writes to the planes of a frame the nearest values of the prior's.
-func (s *priorShape) spread(dst []float32, small func(i int) float32) {
-	for i := range dst {
-		dst[i] = small(s.server(i))
+// enlarge writes to the planes of a frame the nearest values of the prior's.
+func enlarge[T float32 | float64](s *priorShape, dst []T, small func(i int) T) {
+	for y := range s.planes * s.h {
+		row := dst[y*s.w:][:s.w]
+		from := (y/s.h*s.sh + y%s.h*s.sh/s.h) * s.sw
+		if y%s.h > 0 && y%s.h*s.sh/s.h == (y%s.h-1)*s.sh/s.h { // the same as above
+			copy(row, dst[(y-1)*s.w:])
+			continue
+		}
+		for i := range s.sw {
+			lo, hi := served(i, s.sw, s.w)
+			v := small(from + i)
+			for x := lo; x < hi; x++ {
+				row[x] = v
+			}
+		}
 	}
-}
-
-// server is which value of a frame of the prior serves value i of one of the sample.
-func (s *priorShape) server(i int) int {
-	plane, y, x := i/(s.h*s.w), i/s.w%s.h, i%s.w
-	return (plane*s.sh+y*s.sh/s.h)*s.sw + x*s.sw/s.w
 }
 
 // Learn improves the guess by the losses of the two probes that were written last.
@@ -362,9 +368,7 @@ func (b *Prior) Gradient(g []float64) {
 			copy(to, v)
 			continue
 		}
-		for i := range to {
-			to[i] = v[b.server(i)]
-		}
+		enlarge(&b.priorShape, to, func(i int) float64 { return v[i] })
 	}
 }
 
