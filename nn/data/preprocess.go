@@ -140,8 +140,12 @@ func (p *Preprocess) Apply(dst, src []float32, shape []int) {
 		return
 	}
 	p.each(shape, func(output, sample, pixels, stride int, mul, add float32) {
+		if stride == 1 {
+			kernel.Affine(dst[output:][:pixels], mul, src[sample:][:pixels], add)
+			return
+		}
 		for i := range pixels {
-			dst[output+i*stride] = src[sample+i]*mul + add
+			dst[output+i*stride] = float32(float64(src[sample+i])*float64(mul) + float64(add)) // one rounding, as above
 		}
 	})
 }
