@@ -22,7 +22,8 @@ type Durability struct {
 	Trouble string `json:"trouble,omitempty"`
 }
 
-// DurabilitySubject is where servers are asked how they keep their data.
+// DurabilitySubject is the subject on which servers answer how they keep their data, by a
+// [Durability].
 const DurabilitySubject = "mettle.durability"
 
 // Connection says how to reach the servers.
@@ -44,8 +45,8 @@ type Connection struct {
 	InProcess nats.InProcessConnProvider
 }
 
-// Connect connects to the servers. It tries for some seconds, and for ever once it was
-// connected.
+// Connect connects to the servers. It gives up after some seconds; a connection that was
+// made once is made again for ever.
 func (c Connection) Connect(ctx context.Context) (*nats.Conn, error) {
 	opts := []nats.Option{nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond), nats.ReconnectJitter(100*time.Millisecond, time.Second),
 		nats.Name(c.Name), nats.Timeout(3 * time.Second), nats.PingInterval(5 * time.Second), nats.MaxPingsOutstanding(2)}

@@ -8,7 +8,7 @@ import (
 	"net/http"
 )
 
-// Name is the worker's.
+// Name is the worker's name.
 func (w *Worker) Name() string { return w.o.Name }
 
 // WriteMetrics writes the worker's counters as Prometheus reads them.

@@ -30,10 +30,10 @@ type Money struct {
 	Stopped  string             `json:"stopped,omitempty"`  // why nothing is to be asked any more
 }
 
-// A Budget is what a unit reserved.
+// A Budget is what one unit has reserved of the limit.
 type Budget struct {
-	N     int64  `json:"n"`     // with what it has spent
-	Epoch uint64 `json:"epoch"` // position of the takeover record of the worker that reserved last
+	N     int64  `json:"n"`     // queries, those that it has spent included
+	Epoch uint64 `json:"epoch"` // position in its log of the takeover record of the worker that reserved last
 }
 
 // A Failure says how often a unit failed, and why the last time.

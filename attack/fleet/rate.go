@@ -27,14 +27,14 @@ import (
 // take the side that is safe; their own clocks need only run as fast.
 type Window struct {
 	Next  int64  `json:"next"`  // when the next call may go, in ns
-	Calls []Call `json:"calls"` // that count
+	Calls []Call `json:"calls"` // that still count
 }
 
-// A Call is one that counts.
+// A Call is a call to the victim that still counts against the rate.
 type Call struct {
 	ID    string `json:"id"`
 	N     int    `json:"n"`
-	Until int64  `json:"until"` // when it ceases to count, in ns
+	Until int64  `json:"until"` // when it ceases to count, in ns since 1970
 }
 
 // admit lets a call go at a moment between lo and hi, or says how long to wait at least

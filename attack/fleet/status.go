@@ -56,7 +56,7 @@ type WorkerStatus struct {
 	Refused  map[string]string `json:"refused,omitempty"` // campaigns that it cannot take part in, and why
 }
 
-// A Running unit is one that a worker is at.
+// A Running is a unit that a worker is working on.
 type Running struct {
 	Campaign string    `json:"campaign"`
 	Unit     string    `json:"unit"`
@@ -72,7 +72,7 @@ type Running struct {
 // rate is how many queries per second the unit has sent since the worker took over.
 func (r *Running) rate() float64 { return float64(r.Fresh) / max(r.Seconds, 0.1) }
 
-// Status is what the worker is at.
+// Status is what the worker is doing now.
 func (w *Worker) Status() WorkerStatus {
 	s := WorkerStatus{Name: w.o.Name, Platform: attack.ThisPlatform(), Units: w.o.Units,
 		Queries: w.count.queries.Load(), Answers: w.count.answers.Load(), Finished: w.count.units.Load()}

@@ -15,7 +15,7 @@ import (
 	"github.com/mettleml/mettle/zoo"
 )
 
-// A Campaign is what the documents of a store say of a campaign.
+// A Campaign is what the store's documents say about a campaign.
 type Campaign struct {
 	Name      string          `json:"name"`
 	Object    string          `json:"object"`    // the description

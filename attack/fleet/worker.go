@@ -87,7 +87,8 @@ func (f *Fleet) Work(ctx context.Context, o WorkOptions) error {
 	return w.Run(ctx)
 }
 
-// NewWorker returns a worker that has its journal open and answers who asks for workers.
+// NewWorker opens a worker's journal and returns the worker, which answers [Fleet.Workers]
+// from now on. Run makes it work; Close closes the journal.
 func (f *Fleet) NewWorker(o WorkOptions) (*Worker, error) {
 	if o.Name == "" {
 		host, err := os.Hostname()
@@ -124,7 +125,8 @@ func (w *Worker) Close() error {
 	return w.journal.Close()
 }
 
-// Run works until ctx ends, there is nothing more to do, or nothing can be done.
+// Run works until ctx ends, WorkOptions says that it is over (Until, ExitIdle), or an error
+// comes that waiting does not mend.
 func (w *Worker) Run(ctx context.Context) error {
 	if err := w.verify(ctx); err != nil {
 		return err
@@ -569,7 +571,8 @@ func (f *Fleet) Finished(ctx context.Context, campaign string) (done bool, stopp
 	return m.Done.count() == m.Units, m.Stopped, err
 }
 
-// Over reports whether a campaign is done or stopped, for [WorkOptions].
+// Over returns a function for WorkOptions.Until, which reports whether a campaign is done or
+// stopped.
 func (f *Fleet) Over(campaign string) func(context.Context) (bool, error) {
 	return func(ctx context.Context) (bool, error) {
 		done, stopped, err := f.Finished(ctx, campaign)
