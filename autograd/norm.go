@@ -57,22 +57,15 @@ func BatchNorm(x, gamma, beta Var, o BatchNormOptions) Var {
 		sameShape(op, n, r)
 		residual = r.data
 	}
-	for _, s := range []*tensor.Tensor{o.Mean, o.Var} {
-		if s != nil && s.Len() != c {
-			tensor.Panic(op, fmt.Sprintf("running estimates of %d channels", s.Len()), n.shape())
-		}
-	}
-	if (o.UseRunning || o.Update) && (o.Mean == nil || o.Var == nil) {
-		tensor.Panic(op, "no running estimates")
-	}
+	mean, variance := o.estimates(op, n.shape())
 	y := t.like(n)
 	if o.UseRunning {
-		bn.RunningMean, bn.RunningVar = o.Mean.Data(), o.Var.Data()
+		bn.RunningMean, bn.RunningVar = mean, variance
 		if t.records(n, g, b, r) { // a training pass may move them before the gradient is asked for
 			kept := t.mem.get(2 * c).buf[:2*c]
 			bn.RunningMean, bn.RunningVar = kept[:c], kept[c:]
-			copy(bn.RunningMean, o.Mean.Data())
-			copy(bn.RunningVar, o.Var.Data())
+			copy(bn.RunningMean, mean)
+			copy(bn.RunningVar, variance)
 		}
 		bn.Infer(y.data, n.data, residual)
 	} else {
@@ -80,7 +73,7 @@ func BatchNorm(x, gamma, beta Var, o BatchNormOptions) Var {
 			tensor.Panic(op, "batch statistics of no values", n.shape())
 		}
 		if o.Update {
-			bn.RunningMean, bn.RunningVar = o.Mean.Data(), o.Var.Data()
+			bn.RunningMean, bn.RunningVar = mean, variance
 		}
 		stats := t.mem.get(2 * c).buf
 		bn.Mean, bn.InvStd = stats[:c], stats[c:2*c]
@@ -90,6 +83,23 @@ func BatchNorm(x, gamma, beta Var, o BatchNormOptions) Var {
 		*record[batchNormOp](t, y, n, g, b, r) = batchNormOp{bn, o.UseRunning}
 	}
 	return y.v(t)
+}
+
+// estimates returns the running estimates for a tensor [N, C, ...], nil if there are none and
+// none are needed.
+func (o *BatchNormOptions) estimates(op string, shape []int) (mean, variance []float32) {
+	for _, s := range []*tensor.Tensor{o.Mean, o.Var} {
+		if s != nil && s.Len() != shape[1] {
+			tensor.Panic(op, fmt.Sprintf("running estimates of %d channels", s.Len()), shape)
+		}
+	}
+	if o.Mean == nil || o.Var == nil {
+		if o.UseRunning || o.Update {
+			tensor.Panic(op, "no running estimates")
+		}
+		return nil, nil
+	}
+	return o.Mean.Data(), o.Var.Data()
 }
 
 type batchNormOp struct {

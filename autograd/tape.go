@@ -20,7 +20,7 @@ const (
 	// dropout does nothing. It is the mode for the gradient of an attack or a saliency map.
 	Eval
 
-	// Inference computes as Eval does and records nothing.
+	// Inference computes as Eval does, up to rounding ([ConvBatchNorm]), and records nothing.
 	Inference
 )
 

@@ -45,9 +45,11 @@
 //
 // [Sequential] and the residual blocks compute several layers in one pass (convolution,
 // batch normalisation, the residual sum and ReLU), or in a cheaper order (an increasing
-// activation after a maximum). In Inference mode they free intermediate results early and
-// split large batches. This changes no value that the caller can see, and an example has
-// the same bits in any batch. Layers of other packages take part through [Promiser].
+// activation after a maximum). In Inference mode they free intermediate results early,
+// split large batches, and scale the weights of a convolution in place of a normalisation
+// behind it (autograd.ConvBatchNorm). The last changes results by rounding; else no value
+// changes that the caller can see. An example has the same bits in any batch. Layers of other
+// packages take part through [Promiser].
 //
 // # Goroutines
 //

@@ -146,6 +146,13 @@ func (c *Conv) forward(x autograd.Var, relu bool) autograd.Var {
 	return autograd.Conv(x, param(x, c.Weight), param(x, c.Bias), o)
 }
 
+// normalized applies the layer, a normalisation and perhaps a ReLU.
+func (c *Conv) normalized(x autograd.Var, b *BatchNorm, relu bool) autograd.Var {
+	o := b.options(x)
+	o.PostReLU = relu
+	return autograd.ConvBatchNorm(x, param(x, c.Weight), param(x, c.Bias), c.Options, param(x, b.Weight), param(x, b.Bias), o)
+}
+
 // Walk names weight and bias.
 func (c *Conv) Walk(w *Walker) {
 	w.Param("weight", c.Weight)

@@ -74,11 +74,17 @@ func (b *BatchNorm) Promises(self Module) Promise {
 // forward normalises x, or max(x, 0), adds a residual unless that is zero, and
 // applies a ReLU if asked.
 func (b *BatchNorm) forward(x autograd.Var, preReLU, postReLU bool, residual autograd.Var) autograd.Var {
+	o := b.options(x)
+	o.PreReLU, o.PostReLU, o.Residual = preReLU, postReLU, residual
+	return autograd.BatchNorm(x, param(x, b.Weight), param(x, b.Bias), o)
+}
+
+// options are those of a pass on the tape of x, which counts if it is one of training.
+func (b *BatchNorm) options(x autograd.Var) autograd.BatchNormOptions {
 	training := x.Tape().Mode() == autograd.Training
 	o := autograd.BatchNormOptions{
 		Mean: b.RunningMean, Var: b.RunningVar, Momentum: b.Momentum, Eps: b.Eps,
 		UseRunning: b.Statistics == Frozen || b.Statistics == Running && !training,
-		PreReLU:    preReLU, PostReLU: postReLU, Residual: residual,
 	}
 	if training && b.Statistics != Frozen {
 		o.Update = true
@@ -86,7 +92,7 @@ func (b *BatchNorm) forward(x autograd.Var, preReLU, postReLU bool, residual aut
 			*b.Batches++
 		}
 	}
-	return autograd.BatchNorm(x, param(x, b.Weight), param(x, b.Bias), o)
+	return o
 }
 
 // Walk names weight, bias, running_mean, running_var and num_batches_tracked.

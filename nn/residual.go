@@ -68,10 +68,8 @@ func projection(rng *rand.Rand, in, out, stride int) *Sequential {
 
 // Forward applies the block.
 func (b *BasicBlock) Forward(x autograd.Var) autograd.Var {
-	h := b.Conv1.Forward(x)
-	a := b.BN1.forward(h, false, true, autograd.Var{})
-	h.Free()
-	h = b.Conv2.Forward(a)
+	a := b.Conv1.normalized(x, b.BN1, true)
+	h := b.Conv2.Forward(a)
 	a.Free()
 	r := b.shortcut(x)
 	y := b.BN2.forward(h, false, true, r)
@@ -143,12 +141,8 @@ func NewBottleneck(rng *rand.Rand, in, width, stride int) *Bottleneck {
 
 // Forward applies the block.
 func (b *Bottleneck) Forward(x autograd.Var) autograd.Var {
-	h := b.Conv1.Forward(x)
-	a := b.BN1.forward(h, false, true, autograd.Var{})
-	h.Free()
-	h = b.Conv2.Forward(a)
-	a.Free()
-	a = b.BN2.forward(h, false, true, autograd.Var{})
+	h := b.Conv1.normalized(x, b.BN1, true)
+	a := b.Conv2.normalized(h, b.BN2, true)
 	h.Free()
 	h = b.Conv3.Forward(a)
 	a.Free()

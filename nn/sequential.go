@@ -70,6 +70,15 @@ func fused(x autograd.Var, layers []Module) (autograd.Var, int) {
 	if len(layers) == 1 {
 		return layers[0].Forward(x), 1
 	}
+	if c, ok := layers[0].(*Conv); ok {
+		if b, ok := layers[1].(*BatchNorm); ok {
+			n := 2
+			if len(layers) > 2 && layers[2] == (ReLU{}) {
+				n = 3
+			}
+			return c.normalized(x, b, n == 3), n
+		}
+	}
 	first, second := promises(layers[0]), promises(layers[1])
 	third := Promise(0)
 	if len(layers) > 2 {
