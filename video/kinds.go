@@ -24,7 +24,10 @@ func init() {
 			{Name: "mixed", What: "with as much one-noise added, for victims whose sensitivity does not follow motion", Attack: MotionExcited{Noise: Sparked{Mix: 1}}},
 		}},
 		{Name: "multi-noise", What: "the same with independent noise", Aim: attack.InBall, New: with(MultiNoise{})},
-		{Name: "one-noise", What: "the same with one frame of noise for all", Aim: attack.InBall, New: with(OneNoise{})},
+		{Name: "one-noise", What: "the same with one frame of noise for all", Aim: attack.InBall, New: with(OneNoise{}), Presets: []attack.Preset{
+			{Name: "coarse", What: "ours: a guess of 16x16 for all frames, and the margin of the logits; found on training clips of sports and two small networks", Attack: MotionExcited{
+				Noise: OneNoise{}, Tile: 16, PriorLR: 0.01, Loss: zoo.Margin{}}},
+		}},
 		{Name: "u-sample", What: "the same with a random map", Aim: attack.InBall, New: with(Sparked{Map: UniformMap{}})},
 		{Name: "s-value", What: "the same with a map of rising values", Aim: attack.InBall, New: with(Sparked{Map: SequenceMap{}})},
 		{Name: "geo-trap", What: "GEO-TRAP, radius 10/255", Aim: attack.InBall, New: func() attack.Attack { return geo }},

@@ -45,7 +45,7 @@ var clipTables = []clipTable{
 	{"3.2", "Table 3.2: untargeted attacks", "The sampler with motion of blocks (as released) and with dense flow, and the attacks on images taken to all frames.", false,
 		[]string{"e-nes", "e-bandits", "v-bad", sampler + ":flow", sampler, sampler + ":released"}},
 	{"3.3", "Table 3.3: the noise", "Figure 3.1 is of the same attacks. Those after the sampler are not in the thesis.", false,
-		[]string{"multi-noise", "one-noise", sampler, sampler + ":per-frame", sampler + ":mixed", "geo-trap", "e-square"}},
+		[]string{"multi-noise", "one-noise", sampler, sampler + ":per-frame", sampler + ":mixed", "geo-trap", "e-square", "one-noise:coarse"}},
 	{"3.4", "Table 3.4: handcrafted motion maps", "", false, []string{"u-sample", "s-value", sampler}},
 	{"f3.5", "Figure 3.5: motion maps whose intervals suit the clip", "", false, []string{sampler, sampler + ":adapted"}},
 	{"3.5", "Table 3.5: losses", "The first row is the released code's: one less the second largest probability.", false,
