@@ -1,8 +1,6 @@
 package autograd
 
 import (
-	"math"
-
 	"github.com/mettleml/mettle/internal/kernel"
 )
 
@@ -14,39 +12,24 @@ func ConvBatchNorm(x, w, b Var, co ConvOptions, gamma, beta Var, no BatchNormOpt
 	const op = "autograd.ConvBatchNorm"
 	xn := x.node(op)
 	t := x.tape
-	wn, bn := w.on(op, t), b.optional(op, t)
-	s := convShape(op, xn.shape(), wn.shape(), &co, false)
-	per := max(len(wn.data)/max(s.O, 1), 1)
-	if t.mode != Inference || !no.UseRunning || no.PreReLU || no.Residual != (Var{}) || co.ReLU || s.Out[0]*s.Out[1]*s.Out[2] < per {
-		h := Conv(x, w, b, co)
-		y := BatchNorm(h, gamma, beta, no)
-		h.Free()
-		return y
+	if t.mode == Inference && no.UseRunning && !no.PreReLU && no.Residual == (Var{}) && !co.ReLU {
+		wn, bn, g, a := w.on(op, t), b.optional(op, t), gamma.optional(op, t), beta.optional(op, t)
+		s := convShape(op, xn.shape(), wn.shape(), &co, false)
+		if s.O > 0 && s.Out[0]*s.Out[1]*s.Out[2] >= len(wn.data)/s.O {
+			dims := outShape(s.N, s.O, wn.rank-2, s.Out)
+			n := kernel.BatchNorm{C: s.O, Eps: no.Eps, Gamma: checkBias(op, g, s.O), Beta: checkBias(op, a, s.O)}
+			n.RunningMean, n.RunningVar = no.estimates(op, dims[:wn.rank])
+			scaled, bias := t.mem.get(len(wn.data)), t.mem.get(s.O)
+			n.Fold(scaled.buf[:len(wn.data)], bias.buf[:s.O], wn.data, checkBias(op, bn, s.O))
+			y := t.newNode(dims[:wn.rank]...)
+			kernel.ConvForward(&s, y.data, xn.data, scaled.buf[:len(wn.data)], bias.buf[:s.O], activation(no.PostReLU))
+			t.mem.put(scaled)
+			t.mem.put(bias)
+			return y.v(t)
+		}
 	}
-	gn, an := gamma.optional(op, t), beta.optional(op, t)
-	scale, shift := checkBias(op, gn, s.O), checkBias(op, an, s.O)
-	bias := checkBias(op, bn, s.O)
-	dims := outShape(s.N, s.O, wn.rank-2, s.Out)
-	mean, variance := no.estimates(op, dims[:wn.rank])
-	scaled, shifted := t.mem.get(s.O*per), t.mem.get(s.O)
-	for o := range s.O {
-		f, add := float32(1/math.Sqrt(float64(variance[o])+no.Eps)), -mean[o]
-		if scale != nil {
-			f *= scale[o]
-		}
-		if bias != nil {
-			add += bias[o]
-		}
-		add *= f
-		if shift != nil {
-			add += shift[o]
-		}
-		shifted.buf[o] = add
-		kernel.Scale(scaled.buf[o*per:][:per], wn.data[o*per:][:per], f)
-	}
-	y := t.newNode(dims[:wn.rank]...)
-	kernel.ConvForward(&s, y.data, xn.data, scaled.buf[:s.O*per], shifted.buf[:s.O], activation(no.PostReLU))
-	t.mem.put(scaled)
-	t.mem.put(shifted)
-	return y.v(t)
+	h := Conv(x, w, b, co)
+	y := BatchNorm(h, gamma, beta, no)
+	h.Free()
+	return y
 }

@@ -70,7 +70,7 @@ func fused(x autograd.Var, layers []Module) (autograd.Var, int) {
 	if len(layers) == 1 {
 		return layers[0].Forward(x), 1
 	}
-	if c, ok := layers[0].(*Conv); ok {
+	if c, ok := layers[0].(*Conv); ok && x.Tape().Mode() == autograd.Inference {
 		if b, ok := layers[1].(*BatchNorm); ok {
 			n := 2
 			if len(layers) > 2 && layers[2] == (ReLU{}) {

@@ -296,14 +296,27 @@ func appendSurely(ctx context.Context, s Store, log string, pos uint64, frame []
 }
 
 // readAll reads a log, as often as it takes.
-func readAll(ctx context.Context, s Store, log string, after uint64) ([]Frame, error) {
+func readAll(ctx context.Context, s Store, log string, after uint64) (frames []Frame, err error) {
+	err = Surely(ctx, func() error {
+		frames, err = s.Read(ctx, log, after)
+		return err
+	})
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("fleet: log %s: %w", log, err)
+	}
+	return frames, err
+}
+
+// Surely calls f until it succeeds or fails in a way that another try does not mend, with
+// pauses in between. It is for requests to a [Store] that may be made twice.
+func Surely(ctx context.Context, f func() error) error {
 	for try := 0; ; try++ {
-		frames, err := s.Read(ctx, log, after)
+		err := f()
 		if err == nil || !transient(err) {
-			return frames, err
+			return err
 		}
 		if perr := Pause(ctx, try); perr != nil {
-			return nil, fmt.Errorf("fleet: log %s: %w", log, errors.Join(perr, err))
+			return errors.Join(perr, err)
 		}
 	}
 }

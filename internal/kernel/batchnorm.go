@@ -56,6 +56,28 @@ func (b *BatchNorm) Infer(y, x, r []float32) {
 	b.run(bnTask{y: y, x: x, r: r, kind: bnInfer})
 }
 
+// Fold writes to w and bias those of a convolution whose result is Infer of the one with
+// fromW [C, ...] and fromBias [C], which may be nil: a normalisation by the running estimates
+// scales and shifts each channel.
+func (b *BatchNorm) Fold(w, bias, fromW, fromBias []float32) {
+	checkLen("BatchNorm.Fold", len(w), len(fromW))
+	need("BatchNorm.Fold", "bias", len(bias), b.C)
+	need("BatchNorm.Fold", "RunningMean", len(b.RunningMean), b.C)
+	need("BatchNorm.Fold", "RunningVar", len(b.RunningVar), b.C)
+	t := bnTask{BatchNorm: *b, kind: bnInfer}
+	for c := range b.C {
+		var coef [bnCoefs]float32
+		t.affine(coef[:], c)
+		add := -coef[bnMean]
+		if fromBias != nil {
+			add += fromBias[c]
+		}
+		bias[c] = float32(add*coef[bnScale]) + coef[bnShift]
+		per := len(w) / b.C
+		Scale(w[c*per:][:per], fromW[c*per:][:per], coef[bnScale])
+	}
+}
+
 // TrainGrad computes the gradients of a sum, weighted by dy, of what Train
 // computed. y is needed only with PostReLU and a residual, and otherwise nil. DX may be dy.
 func (b *BatchNorm) TrainGrad(g *BatchNormGrads, dy, x, y []float32) {

@@ -154,3 +154,23 @@ func TestPreprocessAsTransform(t *testing.T) {
 		t.Error("two means for three channels")
 	}
 }
+
+// TestPreprocessLayouts: the order of axes changes no bit of a value.
+func TestPreprocessLayouts(t *testing.T) {
+	const c, h, w = 3, 5, 7
+	src := make([]float32, c*h*w)
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range src {
+		src[i] = r.Float32()
+	}
+	p := Preprocess{Mean: []float32{0.485, 0.456, 0.406}, Std: []float32{0.229, 0.224, 0.225}}
+	planes, pixels := make([]float32, len(src)), make([]float32, len(src))
+	p.Apply(planes, src, []int{c, h, w})
+	p.NHWC = true
+	p.Apply(pixels, src, []int{c, h, w})
+	for i, v := range planes {
+		if got := pixels[i%(h*w)*c+i/(h*w)]; got != v {
+			t.Fatalf("value %d: %v by pixels, %v by planes", i, got, v)
+		}
+	}
+}

@@ -31,21 +31,8 @@ func Run(t *testing.T, s fleet.Store) {
 // its servers elect who leads them.
 type patient struct{ fleet.Store }
 
-// surely calls f until it succeeds, or fails in a way that another try does not mend.
-func surely(ctx context.Context, f func() error) error {
-	for try := 0; ; try++ {
-		err := f()
-		if err == nil || errors.Is(err, fleet.ErrFenced) || errors.Is(err, fleet.ErrRefused) || errors.Is(err, fleet.ErrLost) {
-			return err
-		}
-		if perr := fleet.Pause(ctx, try); perr != nil {
-			return errors.Join(perr, err)
-		}
-	}
-}
-
 func (p patient) Read(ctx context.Context, log string, after uint64) (frames []fleet.Frame, err error) {
-	err = surely(ctx, func() error {
+	err = fleet.Surely(ctx, func() error {
 		frames, err = p.Store.Read(ctx, log, after)
 		return err
 	})
@@ -54,7 +41,7 @@ func (p patient) Read(ctx context.Context, log string, after uint64) (frames []f
 
 func (p patient) Append(ctx context.Context, log string, pos uint64, frame []byte) (at uint64, err error) {
 	open := false // an earlier try may have added the frame
-	err = surely(ctx, func() error {
+	err = fleet.Surely(ctx, func() error {
 		at, err = p.Store.Append(ctx, log, pos, frame)
 		if open && errors.Is(err, fleet.ErrFenced) {
 			after, rerr := p.Store.Read(ctx, log, pos)
@@ -72,11 +59,11 @@ func (p patient) Append(ctx context.Context, log string, pos uint64, frame []byt
 }
 
 func (p patient) Trim(ctx context.Context, log string, pos uint64) error {
-	return surely(ctx, func() error { return p.Store.Trim(ctx, log, pos) })
+	return fleet.Surely(ctx, func() error { return p.Store.Trim(ctx, log, pos) })
 }
 
 func (p patient) Documents(ctx context.Context, prefix string) (keys []string, err error) {
-	err = surely(ctx, func() error {
+	err = fleet.Surely(ctx, func() error {
 		keys, err = p.Store.Documents(ctx, prefix)
 		return err
 	})
@@ -84,7 +71,7 @@ func (p patient) Documents(ctx context.Context, prefix string) (keys []string, e
 }
 
 func (p patient) Now(ctx context.Context) (now time.Time, err error) {
-	err = surely(ctx, func() error {
+	err = fleet.Surely(ctx, func() error {
 		now, err = p.Store.Now(ctx)
 		return err
 	})
