@@ -139,13 +139,18 @@ func (p *Preprocess) Apply(dst, src []float32, shape []int) {
 		copy(dst, src)
 		return
 	}
+	var plane []float32
 	p.each(shape, func(output, sample, pixels, stride int, mul, add float32) {
 		if stride == 1 {
 			kernel.Affine(dst[output:][:pixels], mul, src[sample:][:pixels], add)
 			return
 		}
-		for i := range pixels {
-			dst[output+i*stride] = float32(float64(src[sample+i])*float64(mul) + float64(add)) // one rounding, as above
+		if plane == nil {
+			plane = make([]float32, pixels)
+		}
+		kernel.Affine(plane, mul, src[sample:][:pixels], add)
+		for i, v := range plane {
+			dst[output+i*stride] = v
 		}
 	})
 }
