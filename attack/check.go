@@ -90,6 +90,10 @@ func (a Meta) Check(shape []int) error {
 		err = errors.New("attack: Meta has no Network; it is the meta attacker, such as pretrained.MetaAttackerMNIST()")
 	case a.Adam && a.Proportional:
 		err = errors.New("attack: Meta with both Adam and Proportional; a step follows one of them")
+	case a.Central && (a.Groups > 0 || a.Nearest):
+		err = errors.New("attack: Meta with Central and Groups or Nearest, which take forward differences")
+	case a.Turn > 1:
+		err = fmt.Errorf("attack: Meta.Turn is %g; it is a share, at most 1", a.Turn)
 	}
 	return errors.Join(sane(a), images(a, shape), err)
 }

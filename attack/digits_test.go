@@ -181,6 +181,16 @@ func TestMetaEndToEnd(t *testing.T) {
 	if ci.Lo < 0 {
 		t.Errorf("the random attacker needs %.0f more queries, interval [%.0f, %.0f]", extra, ci.Lo, ci.Hi)
 	}
+	lean, err := PresetOf[Meta]("lean")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lean.Network = pretrained.MetaAttackerMNIST()
+	l := run(lean, pairs, 10000).Summary()
+	t.Logf("preset lean: success %.2f, %.0f queries at L2 %.3f", l.SuccessRate, l.QueriesMean, l.L2Mean)
+	if l.SuccessRate < s.SuccessRate || l.QueriesMean > 0.4*s.QueriesMean || l.L2Mean > s.L2Mean {
+		t.Errorf("preset lean: success %.2f, %.0f queries at L2 %.3f", l.SuccessRate, l.QueriesMean, l.L2Mean)
+	}
 	const few = 2
 	baseline := run(ZOO{First: true, C: 3}, few, 40000).Summary() // it needs twenty thousand each
 	meta := Summarize(About{}, "", DefaultBudget, trained.Records[:few])

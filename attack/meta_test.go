@@ -2,7 +2,9 @@ package attack
 
 import (
 	"context"
+	"errors"
 	"math"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -98,6 +100,12 @@ func TestMetaAdam(t *testing.T) {
 	if err := a.Check([]int{1, 28, 28}); err == nil || !strings.Contains(err.Error(), "Proportional") {
 		t.Errorf("Adam and Proportional: %v", err)
 	}
+	for _, a := range []Meta{{Central: true, Groups: 3}, {Central: true, Nearest: true}, {Turn: 1.1}, {Approach: -1}, {Groups: -1}} {
+		a.Network = models.MetaAttackerMNIST(2)
+		if err := a.Check([]int{1, 28, 28}); err == nil {
+			t.Errorf("%+v was accepted", a)
+		}
+	}
 }
 
 // scripted is a linear victim that answers another class from a given query on.
@@ -171,10 +179,15 @@ func TestLearnedAttacksAreCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	frugal.Network = net
+	lean, err := PresetOf[Meta]("lean")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lean.Network = net
 	decoder := &Learned{Network: pretrained.AutoZOOMMNIST().Decoder, Code: []int{1, 14, 14}}
 	samples := v.samples(2, 3)
 	for _, a := range []ScoreAttack{
-		Meta{Network: net}, frugal, Meta{Network: net, Adam: true, Central: true, Box: Tanh}, AutoZOOM{Decoder: decoder, Directions: 3},
+		Meta{Network: net}, frugal, lean, Meta{Network: net, Adam: true, Central: true, Box: Tanh}, AutoZOOM{Decoder: decoder, Directions: 3},
 	} {
 		for _, targeted := range []bool{false, true} {
 			v.count.Store(0)
@@ -213,11 +226,101 @@ func TestAuthorsCount(t *testing.T) {
 			}
 		}
 	}
+	grouped := Meta{Coordinates: 112, Groups: 56, Interval: 6, First: 2} // measures at steps 2, 8, ...
+	for strict, theirs := range map[int]int{2: 1, 59: 2, 60: 59} {
+		if got := grouped.AuthorsCount(strict); got != theirs {
+			t.Errorf("groups: %d strict queries are %d by their count, want %d", strict, got, theirs)
+		}
+	}
 	// Steps 1 and 10 measure: 1+1+112 at step 1, 122 at step 9, 1+10+224 at step 10.
 	frugal := Meta{Coordinates: 112, Interval: 9, First: 1}
 	for strict, theirs := range map[int]int{1: 0, 114: 1, 122: 121, 235: 122} {
 		if got := frugal.AuthorsCount(strict); got != theirs {
 			t.Errorf("measuring at once: %d strict queries are %d by their count, want %d", strict, got, theirs)
+		}
+	}
+}
+
+// TestLeanResumes: stopped within its second measurement, an attack that reads all scores
+// goes on to the same end, and asks for nothing twice.
+func TestLeanResumes(t *testing.T) {
+	lean, err := PresetOf[Meta]("lean")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lean.Network = pretrained.MetaAttackerMNIST()
+	v := newLinear(4, 3, 1, 28, 28)
+	v.b[0] = 1e3
+	samples := v.samples(2, 1)
+	want, err := (&Campaign{Job: WithScores(lean, v), Budget: 150, Seed: 1}).Run(context.Background(), samples)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "journal")
+	f := &flaky{linear: v}
+	f.left.Store(70)
+	v.count.Store(0)
+	c := Campaign{Job: WithScores(lean, f), Budget: 150, Seed: 1, Journal: path}
+	if _, err := c.Run(context.Background(), samples); !errors.Is(err, errKilled) {
+		t.Fatalf("%v, want a kill", err)
+	}
+	f.left.Store(1 << 40)
+	res, err := c.Run(context.Background(), samples)
+	if err != nil || table(res) != table(want) {
+		t.Errorf("%v:\n%swant\n%s", err, table(res), table(want))
+	}
+	if n := int(v.count.Load()); n != 150+want.Records[0].Clean+want.Records[0].Verify {
+		t.Errorf("the victim saw %d queries", n)
+	}
+}
+
+// TestTurn: the whole of what is across goes, a share of it, or none; what leads the other
+// way counts as across.
+func TestTurn(t *testing.T) {
+	for _, c := range []struct {
+		g     []float64
+		share float64
+		want  []float32
+	}{
+		{[]float64{-2, 0, 0}, 1, []float32{3, 0, 0}},
+		{[]float64{-2, 0, 0}, 0.5, []float32{3, 2, 0.5}},
+		{[]float64{-2, 0, 0}, 0, []float32{3, 4, 1}},
+		{[]float64{5, 0, 0}, 0.5, []float32{1.5, 2, 0.5}},
+		{[]float64{0, 0, 0}, 0.5, []float32{1.5, 2, 0.5}},
+	} {
+		w := []float32{3, 4, 1}
+		if turnTo(w, c.g, c.share); !slices.Equal(w, c.want) {
+			t.Errorf("turned by %g to %v: %v, want %v", c.share, c.g, w, c.want)
+		}
+	}
+}
+
+// TestApproach: on a loss that falls by 1 in a whole step the last step is as long as what
+// is left, and steps are never shorter than an eighth; without a fall they are whole.
+func TestApproach(t *testing.T) {
+	a := approach{factor: 1}
+	at := 3.25
+	for i, want := range []float64{1, 1, 1, 0.25} {
+		a.see(at)
+		got := a.step()
+		if got != want {
+			t.Fatalf("step %d is %g at a loss of %g, want %g", i, got, at, want)
+		}
+		at -= got
+	}
+	if at != 0 {
+		t.Errorf("it ends at %g", at)
+	}
+	a = approach{factor: 1}
+	for i, c := range []struct{ loss, want float64 }{{2, 1}, {1, 1}, {0.01, 0.125}, {0.02, 1}, {0.01, 1}} {
+		if a.see(c.loss); a.step() != c.want {
+			t.Errorf("step %d at %g is %g, want %g", i, c.loss, a.share, c.want)
+		}
+	}
+	whole := approach{}
+	for _, loss := range []float64{3, 1, 0.1} {
+		if whole.see(loss); whole.step() != 1 {
+			t.Errorf("a step of %g without the option", whole.share)
 		}
 	}
 }

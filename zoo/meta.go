@@ -38,11 +38,22 @@ type Meta struct {
 	// Mask leaves out coordinates at a bound of [0,1] that the predicted step would not
 	// move.
 	Mask bool
+	// Groups, if not 0, makes so many groups of neighbours of the coordinates and measures
+	// along the prediction on each: one query for a group. Ours; not with Central.
+	Groups int
+	// Nearest makes an estimator choose the class to go to whenever it measures: the nearest
+	// by what was measured, for which it reads the scores of all classes (Objective.Keep).
+	// The loss then only says when the goal is reached. If the last image that was asked
+	// about is not the point, a measurement costs one query more. Targeted, it does nothing.
+	// Ours; not with Central.
+	Nearest bool
 
 	net    nn.Module
 	tape   *autograd.Tape
 	t      int
 	chosen []int     // S
+	groups [][]int   // of chosen
+	fresh  bool      // the last estimate was measured
 	map32  []float32 // the last prediction
 	wide   []float64
 	target *tensor.Tensor
@@ -89,7 +100,14 @@ func (m *Meta) Estimate(ctx context.Context, o *Objective, p Point, g []float64)
 	m.t++
 	since := m.t - cmp.Or(m.First, interval)
 	measures := since >= 0 && since%interval == 0
-	if !measures || m.chosen == nil { // else the last prediction says where to measure
+	grouped := m.Groups > 0 || m.Nearest
+	if grouped {
+		if err := m.checkGroups(o); err != nil {
+			return err
+		}
+	}
+	m.fresh = false
+	if !measures || m.chosen == nil || grouped { // else the last prediction says where to measure
 		if err := m.Predict(shape, p.X, m.map32); err != nil {
 			return err
 		}
@@ -101,7 +119,7 @@ func (m *Meta) Estimate(ctx context.Context, o *Objective, p Point, g []float64)
 		if err != nil {
 			return err
 		}
-		if measured { // else nothing was learned here: the prediction stands
+		if m.fresh = measured; measured { // else nothing was learned here: the prediction stands
 			answer = m.target.Data()
 		}
 	}
@@ -112,14 +130,23 @@ func (m *Meta) Estimate(ctx context.Context, o *Objective, p Point, g []float64)
 	return nil
 }
 
+// Measured reports whether the last estimate was measured, and not only predicted.
+func (m *Meta) Measured() bool { return m.fresh }
+
 // measure asks for differences, tunes the network by them and predicts anew. It reports
 // whether the differences told anything; they are then in m.target.
 func (m *Meta) measure(ctx context.Context, o *Objective, p Point, q int) (bool, error) {
 	shape := o.Info().Shape
 	m.wide = grow(m.wide, len(m.chosen))
-	diff := Differences{Step: m.Step, Central: m.Central}
-	if err := diff.Along(ctx, o, p, m.chosen, m.wide, nil); err != nil {
-		return false, err
+	if m.Groups > 0 || m.Nearest {
+		if err := m.measureGroups(ctx, o, p); err != nil {
+			return false, err
+		}
+	} else {
+		diff := Differences{Step: m.Step, Central: m.Central}
+		if err := diff.Along(ctx, o, p, m.chosen, m.wide, nil); err != nil {
+			return false, err
+		}
 	}
 	if m.target == nil {
 		m.target, m.mask = tensor.New(len(p.X)), tensor.New(len(p.X))

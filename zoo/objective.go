@@ -3,6 +3,7 @@ package zoo
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/mettleml/mettle/tensor"
 )
@@ -27,12 +28,16 @@ type Objective struct {
 	// Penalty, if not nil, is added to the loss of an image. An example is the squared
 	// distance to the clean image.
 	Penalty func(image []float32) float64
+	// Keep makes an objective ask for the scores of all classes, which Scores then returns,
+	// where the loss and the class of an image would do.
+	Keep bool
 
 	info   Info
 	size   int
 	images *tensor.Tensor // [capacity, sample...]
 	params []float32      // with a Space: [capacity, Dim]
 	evals  []Evaluation
+	scores []float64 // with Keep: [answered, Classes]
 }
 
 // NewObjective returns an objective over pixels, with the given victim, goal and loss.
@@ -90,7 +95,11 @@ func (o *Objective) Losses(ctx context.Context, n int, loss []float64) ([]Evalua
 	var err error
 	for got < n && err == nil {
 		end := min(got+most, n)
-		err = Evaluate(ctx, o.Victim, o.images.Slice(got, end), o.Loss, o.Goal, evals[got:end])
+		if o.Keep {
+			err = o.keep(ctx, got, evals[got:end])
+		} else {
+			err = Evaluate(ctx, o.Victim, o.images.Slice(got, end), o.Loss, o.Goal, evals[got:end])
+		}
 		got += answered(err, end-got)
 	}
 	for i, e := range evals[:got] {
@@ -100,6 +109,23 @@ func (o *Objective) Losses(ctx context.Context, n int, loss []float64) ([]Evalua
 		}
 	}
 	return evals[:got], err
+}
+
+// keep is Evaluate on images from at on, but for the scores, which it keeps.
+func (o *Objective) keep(ctx context.Context, at int, out []Evaluation) error {
+	k := o.info.Classes
+	o.scores = slices.Grow(o.scores[:at*k], len(out)*k)[:(at+len(out))*k]
+	scores := o.scores[at*k:]
+	err := o.Victim.Scores(ctx, o.images.Slice(at, at+len(out)), scores)
+	evaluate(o.info, scores, o.Loss, o.Goal, out[:answered(err, len(out))])
+	return err
+}
+
+// Scores returns the victim's scores for the i-th image of the last batch, after Losses with
+// Keep. They are valid until the next call.
+func (o *Objective) Scores(i int) []float64 {
+	k := o.info.Classes
+	return o.scores[i*k : (i+1)*k]
 }
 
 // Image returns the i-th image of the last batch, after Losses.

@@ -137,17 +137,21 @@ func Evaluate(ctx context.Context, v Scorer, x *tensor.Tensor, loss Loss, g Goal
 		return e.Evaluate(ctx, x, loss, g, out)
 	}
 	info := v.Info()
-	k := info.Classes
-	scores := make([]float64, len(out)*k)
+	scores := make([]float64, len(out)*info.Classes)
 	err := v.Scores(ctx, x, scores)
-	for i := range answered(err, len(out)) {
-		row := scores[i*k : (i+1)*k]
+	evaluate(info, scores, loss, g, out[:answered(err, len(out))])
+	return err
+}
+
+// evaluate writes the evaluations of rows of scores to out.
+func evaluate(info Info, scores []float64, loss Loss, g Goal, out []Evaluation) {
+	for i := range out {
+		row := scores[i*info.Classes:][:info.Classes]
 		out[i] = Evaluation{Label: Top(row)}
 		if loss != nil {
 			out[i].Loss = loss.Value(row, info.Scores, g)
 		}
 	}
-	return err
 }
 
 // ErrBadVictim is wrapped by every error that says that a victim contradicts its own

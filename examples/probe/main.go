@@ -65,7 +65,7 @@ func parse(c *config) {
 	g.StringVar(&c.options, "options", "", `options of attacks as JSON, which override all other flags: {"square": {"P": 0.2}, "meta": {"Loss": "margin"}}; the names are the fields of the attack's struct`)
 	g.Float64Var(&c.step, "step", 0, "step of the finite differences of meta and zoo; take a larger one for a victim that rounds its scores or its pixels (UINT8: 0.004 or more); 0 means 1e-4")
 	g.StringVar(&c.attacker, "attacker", "", "file of a meta attacker from examples/train -stage meta; default: the embedded one, for 28x28 gray images")
-	g.StringVar(&c.preset, "preset", "", "preset of the meta attack: paper, paper-cifar10, paper-tiny or frugal; default: paper for gray images, and for colour the one for about that size")
+	g.StringVar(&c.preset, "preset", "", "preset of the meta attack: paper, paper-cifar10, paper-tiny, frugal or lean; default: paper for gray images, and for colour the one for about that size")
 	g.StringVar(&c.decoder, "decoder", "", "file of an auto-encoder for autozoom-ae from examples/train -stage autoencoder; default: the embedded one, for 28x28 gray images")
 	g.Uint64Var(&c.seed, "seed", 1, "seed of all randomness")
 	g.IntVar(&c.workers, "workers", 0, "number of images attacked at the same time; 0 means one per processor")

@@ -139,6 +139,7 @@ func (b *book) arms() ([]arm, error) {
 	add("meta-random", "Meta Attack, random attacker", b.cast.Preset, b.random())
 	if b.cast.Preset == "paper" {
 		add("meta-frugal", "Meta Attack, frugal", "frugal", trained)
+		add("meta-lean", "Meta Attack, lean", "lean", trained)
 	}
 	if b.c.transfer != "" {
 		other, e := openAttacker(b.c.transfer)

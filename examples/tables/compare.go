@@ -39,7 +39,7 @@ func (b *book) comparison(ctx context.Context, targeted bool) error {
 		b.text(fmt.Sprintf("Attacks on labels begin with a success far away and come nearer: the L2 distance of the nearest success after so many queries, on the first %d images of each victim, which all of these attacks were run on. Median (mean) over images; a mean leaves out images without a success so far, and says of how many it is.", n))
 		b.table(b.distances(labelled, n))
 	}
-	b.contrasts(results, [][2]string{{"meta-random", "meta"}, {"meta-frugal", "meta"}, {"meta-transfer", "meta"}, {"autozoom-ae", "autozoom"}})
+	b.contrasts(results, [][2]string{{"meta-random", "meta"}, {"meta-frugal", "meta"}, {"meta-lean", "meta"}, {"meta-transfer", "meta"}, {"autozoom-ae", "autozoom"}})
 	b.notRun(missing)
 	return nil
 }

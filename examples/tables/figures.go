@@ -12,7 +12,7 @@ import (
 
 // figure21 is success against queries, of the attacks that need no ball.
 func (b *book) figure21(ctx context.Context) error {
-	return b.curves(ctx, "2.1", "success rate against queries", "zoo", "autozoom", "autozoom-ae", "meta", "meta-frugal")
+	return b.curves(ctx, "2.1", "success rate against queries", "zoo", "autozoom", "autozoom-ae", "meta", "meta-frugal", "meta-lean")
 }
 
 // figure22 compares a random and a trained attacker.

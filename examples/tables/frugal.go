@@ -12,14 +12,14 @@ import (
 // searchImages are the training images among which the frugal preset is looked for.
 const searchImages = 2000
 
-// frugal shows the neighbourhood in which the frugal preset was found: on another
-// victim and on training images. Its settings are compared with paper's on the same
-// images.
+// frugal shows the neighbourhood in which the presets frugal and lean were found: on
+// another victim and on training images. Their settings are compared with paper's on the
+// same images, and lean with what it is without each of its parts.
 func (b *book) frugal(ctx context.Context) error {
 	if b.cast.StandIn == "" {
 		return nil
 	}
-	b.heading("The frugal preset")
+	b.heading("The presets frugal and lean")
 	trained, err := b.attacker(b.cast.Attacker)
 	if err != nil {
 		return err
@@ -36,10 +36,10 @@ func (b *book) frugal(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	chosen.Network = trained.net
 	arms := []arm{paper}
 	try := func(title string, change func(m *attack.Meta)) {
 		m := chosen
+		m.Network = trained.net
 		change(&m)
 		arms = append(arms, arm{name: fmt.Sprint("frugal-", len(arms)), title: title, budget: usual, net: trained.hash, attack: m})
 	}
@@ -56,8 +56,20 @@ func (b *book) frugal(ctx context.Context) error {
 	for _, beta := range []float64{0.008, 0.01, 0.0125} {
 		try("", func(m *attack.Meta) { m.LR = beta })
 	}
+	if chosen, err = attack.PresetOf[attack.Meta]("lean"); err != nil {
+		return err
+	}
+	try("lean", func(*attack.Meta) {})
+	try("without groups", func(m *attack.Meta) { m.Groups = 0 })
+	try("as few coordinates, without groups", func(m *attack.Meta) { m.Coordinates, m.Groups = m.Groups, 0 })
+	try("to the class of the next score", func(m *attack.Meta) { m.Nearest = false })
+	try("without turns", func(m *attack.Meta) { m.Turn = 0 })
+	try("whole steps to the end", func(m *attack.Meta) { m.Approach = 0 })
+	for _, groups := range []int{40, 64, 72} {
+		try(fmt.Sprint(groups, " groups of two"), func(m *attack.Meta) { m.Coordinates, m.Groups = 2*groups, groups })
+	}
 	b.text(fmt.Sprintf("Settings of the Meta Attack on %s, and on training images, as ratios to those of preset paper on the same images. "+
-		"The preset is to need few queries at an L2 below 0.97 of paper's untargeted and near 1 targeted, which leaves a margin for other victims.", v.name))
+		"Frugal is to need few queries at an L2 below 0.97 of paper's untargeted and near 1 targeted, which leaves a margin for other victims.", v.name))
 	for _, targeted := range []bool{false, true} {
 		t := &report.Table{Head: []string{" " + goalName(targeted), "q", "m", "β", "queries", "ratio", "[95 %]", "L2", "ratio", "[95 %]", "images"}}
 		s.plan(arms, []*victim{v}, len(v.samples))

@@ -65,7 +65,7 @@ func flags(c *config) {
 	g.StringVar(&c.test, "test", "", "chapter 3: groups of the videos of -data that clips are taken from, such as 1,2,3; default: all")
 	g.IntVar(&c.stride, "stride", 1, "chapter 3: distance between two frames of a clip, in frames of the video")
 	g.Float64Var(&c.eps, "eps", 0.03, "chapter 3: Linf radius")
-	g.StringVar(&c.only, "only", "all", "tables and figures, such as 2.4,2.6,f2.1; frugal varies the settings of that preset. Chapters 4 and 5: parts of the plan, such as search 1")
+	g.StringVar(&c.only, "only", "all", "tables and figures, such as 2.4,2.6,f2.1; frugal varies the settings of the presets frugal and lean. Chapters 4 and 5: parts of the plan, such as search 1")
 	g.StringVar(&c.rows, "rows", "all", "attacks of tables 2.4 and 2.5, separated by commas; NAME:N attacks N images only, such as all,autozoom:100")
 	g.StringVar(&c.out, "out", "tables", "directory for the page (such as chapter2-DATA.md), the figures and the cells")
 	g.BoolVar(&c.cached, "cached", false, "attack and train nothing: show the results in OUT/cells")

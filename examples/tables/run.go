@@ -43,7 +43,7 @@ type book struct {
 }
 
 // sections are the tables and figures in the order of the page, and the neighbourhood
-// of the frugal preset.
+// of the presets frugal and lean.
 var sections = []struct {
 	name  string
 	write func(b *book, ctx context.Context) error

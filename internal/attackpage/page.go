@@ -75,13 +75,13 @@ func (f *Findings) Remarks() []string {
 	var all []string
 	for _, r := range f.Results {
 		var o struct { // of the options, what the authors' count follows from
-			Coordinates, First, Interval int
-			Central                      bool
+			Coordinates, Groups, First, Interval int
+			Central                              bool
 		}
 		if kind(r) != "meta" || json.Unmarshal(r.Options, &o) != nil {
 			continue
 		}
-		a := attack.Meta{Coordinates: o.Coordinates, First: o.First, Interval: o.Interval, Central: o.Central}
+		a := attack.Meta{Coordinates: o.Coordinates, Groups: o.Groups, First: o.First, Interval: o.Interval, Central: o.Central}
 		var sum, n float64
 		for _, rec := range r.Records {
 			if rec.Success {
