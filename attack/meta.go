@@ -14,8 +14,8 @@ import (
 // gradient, from the clean image until the first success. It is the right choice for a
 // small L2 from a victim with scores, if there are networks for similar pictures to train
 // the estimator on. Under a fixed ball Square and Bandits need fewer queries. A step costs
-// one query; every Interval-th step costs as many more as option Coordinates says, and
-// twice that with Central.
+// one query; every Interval-th step costs as many more as option Coordinates says, or
+// Groups, and twice that with Central.
 //
 // The zero value, with a Network, is the paper's setting for MNIST.
 type Meta struct {

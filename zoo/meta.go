@@ -21,8 +21,9 @@ import (
 // Each call is one step t = 1, 2, ... of an attack. At step First, and every Interval steps
 // after it, the estimator measures differences along the coordinates where the last
 // prediction was largest, and fine-tunes the network on them. This costs as many queries as
-// option Coordinates says, twice as many with Central. The estimate then is what was
-// measured, on those coordinates that the network still predicts to be among the largest.
+// option Coordinates says, or Groups, and twice as many with Central. The estimate then is
+// what was measured, on those coordinates that the network still predicts to be among the
+// largest.
 // Any other step costs no queries: the estimate is the network's prediction. All entries
 // but the Coordinates largest are 0.
 //
