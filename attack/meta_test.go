@@ -295,6 +295,82 @@ func TestTurn(t *testing.T) {
 	}
 }
 
+// TestTurnsOfAnAttack: on a victim with one slope an attack with Turn 1 is on the way along it
+// after its first measurement, gives up nothing at steps that are only predicted, and 0.8 of
+// what is across after the second measurement.
+func TestTurnsOfAnAttack(t *testing.T) {
+	const n, length, probes = 784, 0.05, 784
+	v := newLinear(3, 2, 1, 28, 28)
+	v.b[0] = 1e4 // never beaten
+	x := v.samples(1, 1)[0].X
+	slope := make([]float64, n)
+	for i := range slope {
+		slope[i] = v.w[0][i] - v.w[1][i]
+	}
+	var iterates [][]float32
+	asked := 0
+	rec := recorder{Scorer: zoo.ScorerFunc(v.info, v.Scores), see: func(x []float32, _ []float64) {
+		if asked < 2 || asked >= 2+probes && (asked-2-probes)%(3+probes) < 3 {
+			iterates = append(iterates, slices.Clone(x))
+		}
+		asked++
+	}}
+	ledger := &zoo.Ledger{Budget: 2 + probes + 3 + probes + 1}
+	try := &Try{Clean: x, Goal: zoo.Untargeted(0), norm: L2, ledger: ledger}
+	a := Meta{Network: models.MetaAttackerMNIST(2), Coordinates: n, Groups: probes, LR: length / math.Sqrt(n), H: 0.01,
+		First: 2, Interval: 3, Proportional: true, Turn: 1}
+	if err := a.AttackScores(context.Background(), zoo.MeterScores(ledger, zoo.AttackAccount, rec), try); !errors.Is(err, zoo.ErrBudget) {
+		t.Fatal(err)
+	}
+	if len(iterates) != 6 {
+		t.Fatalf("%d iterates in %d queries", len(iterates), asked)
+	}
+	var w [6][]float32
+	for k, x := range iterates {
+		w[k] = make([]float32, n)
+		for i := range x {
+			w[k][i] = x[i] - try.Clean.Data()[i]
+		}
+	}
+	moved := func(from, to []float32) float64 { return L2.Distance(from, to) }
+	if c := angle(slope, w[2], nil); !(c < -0.999) {
+		t.Errorf("after the first measurement the modifier's cosine with the slope is %v", c)
+	}
+	for k := 3; k <= 4; k++ {
+		if d := moved(w[k-1], w[k]); !(math.Abs(d-length) < 1e-4) {
+			t.Errorf("predicted step %d moved by %v, want %v", k, d, length)
+		}
+	}
+	for share, near := range map[float64]bool{0.8: true, 1: false} {
+		turned := slices.Clone(w[4])
+		if turnTo(turned, slope, share); (math.Abs(moved(turned, w[5])-length) < 1e-3*length) != near {
+			t.Errorf("after the second measurement the step is %v from what a turn by %v leaves, want %v: %v", moved(turned, w[5]), share, length, near)
+		}
+	}
+}
+
+// TestApproachOfAnAttack: on a victim with one slope, where every step is measured, an attack
+// that shortens its last steps ends at the edge; without that it ends a good part of a step
+// behind it.
+func TestApproachOfAnAttack(t *testing.T) {
+	v := newLinear(3, 2, 1, 28, 28)
+	s := v.samples(1, 1)[0]
+	edge := v.edge(s.X.Data(), s.Label)
+	length := edge / 2.5
+	for _, factor := range []float64{0, 1} {
+		a := Meta{Network: models.MetaAttackerMNIST(2), Coordinates: 784, Groups: 784, LR: length / math.Sqrt(784), H: 0.01,
+			First: 1, Interval: 1, Proportional: true, Approach: factor}
+		res, err := (&Campaign{Job: WithScores(a, v), Budget: 10000, Seed: 1}).Run(context.Background(), []Sample{s})
+		if err != nil {
+			t.Fatal(err)
+		}
+		behind := (res.Records[0].First.L2 - edge) / length
+		if !res.Records[0].Success || factor == 0 && !(behind > 0.4) || factor == 1 && !(behind < 0.15) {
+			t.Errorf("approach %g: it ends %.3f steps behind the edge", factor, behind)
+		}
+	}
+}
+
 // TestApproach: on a loss that falls by 1 in a whole step the last step is as long as what
 // is left, and steps are never shorter than an eighth; without a fall they are whole.
 func TestApproach(t *testing.T) {

@@ -46,7 +46,7 @@ func TestMetaGroups(t *testing.T) {
 	for _, c := range []struct{ q, groups int }{{784, 1}, {784, 100}, {784, 784}, {40, 13}, {7, 20}, {1, 1}} {
 		for _, mask := range []bool{false, true} {
 			est := NewMeta(net)
-			est.Coordinates, est.Groups, est.Interval, est.First, est.Step, est.Mask = c.q, c.groups, 10, 1, 1e-2, mask
+			est.Coordinates, est.Groups, est.Interval, est.First, est.Step, est.Mask = c.q, c.groups, 10, 2, 1e-2, mask
 			est.LR = 1e-30 // what is predicted stays
 			predicted := make([]float32, 784)
 			if err := est.Predict([]int{1, 28, 28}, x, predicted); err != nil {
@@ -62,8 +62,10 @@ func TestMetaGroups(t *testing.T) {
 			}
 			calls = 0
 			g := make([]float64, 784)
-			if err := est.Estimate(context.Background(), o, Point{x, loss}, g); err != nil {
-				t.Fatal(err)
+			for _, at := range [][]float32{flat(784, 0.5), x} { // what was predicted elsewhere does not count
+				if err := est.Estimate(context.Background(), o, Point{at, loss}, g); err != nil {
+					t.Fatal(err)
+				}
 			}
 			if want := min(c.q, c.groups); calls != want || !est.Measured() {
 				t.Fatalf("q %d, %d groups: %d queries, measured %v", c.q, c.groups, calls, est.Measured())
