@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+
+	"github.com/mettleml/mettle/zoo"
 )
 
 // Zero sets an option to exactly 0 where 0 means the default: Square{Eps: attack.Zero}
@@ -92,10 +94,22 @@ func (a Meta) Check(shape []int) error {
 		err = errors.New("attack: Meta with both Adam and Proportional; a step follows one of them")
 	case a.Central && (a.Groups > 0 || a.Nearest):
 		err = errors.New("attack: Meta with Central and Groups or Nearest, which take forward differences")
+	case a.Approach > 0 && !vanishing(a.Loss):
+		err = fmt.Errorf("attack: Meta with Approach and loss %s, which is not 0 where the goal is achieved; take Hinge", a.Loss.Name())
 	case a.Turn > 1:
 		err = fmt.Errorf("attack: Meta.Turn is %g; it is a share, at most 1", a.Turn)
 	}
 	return errors.Join(sane(a), images(a, shape), err)
+}
+
+// vanishing reports whether a loss, nil for Hinge, is 0 where the goal is achieved, as far
+// as its type says.
+func vanishing(l zoo.Loss) bool {
+	switch l.(type) {
+	case zoo.Margin, *zoo.Margin, zoo.CrossEntropy, *zoo.CrossEntropy:
+		return false
+	}
+	return true
 }
 
 // Check implements Checker.

@@ -139,7 +139,8 @@ func (a Meta) AttackScores(ctx context.Context, v zoo.Scorer, t *Try) error {
 	return d.Run(ctx, t)
 }
 
-// turnTo takes the given share of what of w is across -g, or all of w if w points along g.
+// turnTo takes away the given share of the part of w that is across -g; if w leads along g,
+// of all of w.
 func turnTo(w []float32, g []float64, share float64) {
 	var along, length float64
 	for i, u := range g {

@@ -100,7 +100,7 @@ func TestMetaAdam(t *testing.T) {
 	if err := a.Check([]int{1, 28, 28}); err == nil || !strings.Contains(err.Error(), "Proportional") {
 		t.Errorf("Adam and Proportional: %v", err)
 	}
-	for _, a := range []Meta{{Central: true, Groups: 3}, {Central: true, Nearest: true}, {Turn: 1.1}, {Approach: -1}, {Groups: -1}} {
+	for _, a := range []Meta{{Central: true, Groups: 3}, {Central: true, Nearest: true}, {Turn: 1.1}, {Approach: -1}, {Approach: 1, Loss: zoo.CrossEntropy{}}, {Approach: 1, Loss: zoo.Margin{Scale: 2}}, {Groups: -1}} {
 		a.Network = models.MetaAttackerMNIST(2)
 		if err := a.Check([]int{1, 28, 28}); err == nil {
 			t.Errorf("%+v was accepted", a)

@@ -12,20 +12,28 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// dotVictim has two classes with logits w·x and 0.
-func dotVictim(w []float64, calls *int) Scorer {
-	info := Info{Name: "dot", Shape: []int{1, 1, len(w)}, Classes: 2}
+// rowsVictim has a class for each row of w, with the logit b[c] + w[c]·x.
+func rowsVictim(shape []int, w [][]float64, b []float64, calls *int) Scorer {
+	info := Info{Name: "rows", Shape: shape, Classes: len(w)}
 	return ScorerFunc(info, func(_ context.Context, x *tensor.Tensor, out []float64) error {
+		n := info.Size()
 		for i := range x.Dim(0) {
 			*calls++
-			var s float64
-			for j, v := range x.Data()[i*len(w) : (i+1)*len(w)] {
-				s += w[j] * float64(v)
+			for c, row := range w {
+				s := b[c]
+				for j, v := range x.Data()[i*n:][:n] {
+					s += row[j] * float64(v)
+				}
+				out[i*len(w)+c] = s
 			}
-			out[2*i], out[2*i+1] = s, 0
 		}
 		return nil
 	})
+}
+
+// dotVictim has two classes with logits w·x and 0.
+func dotVictim(w []float64, calls *int) Scorer {
+	return rowsVictim([]int{1, 1, len(w)}, [][]float64{w, make([]float64, len(w))}, make([]float64, 2), calls)
 }
 
 func normals(r *rand.Rand, n int) []float64 {

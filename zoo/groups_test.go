@@ -12,23 +12,8 @@ import (
 	"github.com/mettleml/mettle/tensor"
 )
 
-// rowsVictim has a class for each row of w, with the logit b[c] + w[c]·x.
-func rowsVictim(w [][]float64, b []float64, calls *int) Scorer {
-	info := Info{Name: "rows", Shape: []int{1, 28, 28}, Classes: len(w)}
-	return ScorerFunc(info, func(_ context.Context, x *tensor.Tensor, out []float64) error {
-		for i := range x.Dim(0) {
-			*calls++
-			for c, row := range w {
-				s := b[c]
-				for j, v := range x.Data()[i*784:][:784] {
-					s += row[j] * float64(v)
-				}
-				out[i*len(w)+c] = s
-			}
-		}
-		return nil
-	})
-}
+// mnist is the shape of the samples.
+var mnist = []int{1, 28, 28}
 
 // TestMetaGroups: on a linear victim a measurement of k groups costs k queries, and what it
 // answers on a group is the gradient's projection on the prediction there.
@@ -37,7 +22,7 @@ func TestMetaGroups(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 1))
 	w := [][]float64{normals(r, 784), make([]float64, 784)}
 	calls := 0
-	v := inBounds(t, rowsVictim(w, []float64{1000, 0}, &calls))
+	v := inBounds(t, rowsVictim(mnist, w, []float64{1000, 0}, &calls))
 	x := randomImages(3, 784).Data()
 	for i, v := range x {
 		x[i] = 0.1 + 0.8*v
@@ -49,12 +34,12 @@ func TestMetaGroups(t *testing.T) {
 			est.Coordinates, est.Groups, est.Interval, est.First, est.Step, est.Mask = c.q, c.groups, 10, 2, 1e-2, mask
 			est.LR = 1e-30 // what is predicted stays
 			predicted := make([]float32, 784)
-			if err := est.Predict([]int{1, 28, 28}, x, predicted); err != nil {
+			if err := est.Predict(mnist, x, predicted); err != nil {
 				t.Fatal(err)
 			}
 			ref := &Meta{Mask: mask}
 			ref.choose(x, predicted, c.q)
-			groups := ref.cut([]int{1, 28, 28}, c.groups)
+			groups := ref.cut(mnist, c.groups)
 			o := NewObjective(v, Untargeted(0), unitMargin)
 			loss, _, err := o.At(context.Background(), x)
 			if err != nil {
@@ -97,8 +82,8 @@ func TestMetaGroups(t *testing.T) {
 	}
 }
 
-// TestGroupsAreNeighbours: no group of four of a whole plane of 28x28 spans more than a
-// square of four by four, and channels of a pixel go together.
+// TestGroupsAreNeighbours: if all coordinates are chosen, groups for each pixel are its
+// channels, and a quarter as many are squares of two by two pixels.
 func TestGroupsAreNeighbours(t *testing.T) {
 	m := &Meta{chosen: make([]int, 3*28*28)}
 	for i := range m.chosen {
@@ -136,7 +121,7 @@ func TestMetaNearest(t *testing.T) {
 			b[c] -= v * 0.5
 		}
 	}
-	v := rowsVictim(w, b, &calls)
+	v := rowsVictim(mnist, w, b, &calls)
 	for _, c := range []struct {
 		goal   Goal
 		groups int
@@ -194,7 +179,7 @@ func TestGroupsNeedAStep(t *testing.T) {
 	calls := 0
 	est := NewMeta(models.MetaAttackerMNIST(5))
 	est.Groups, est.First, est.Step = 10, 1, 1e-9
-	o := NewObjective(rowsVictim([][]float64{make([]float64, 784), make([]float64, 784)}, make([]float64, 2), &calls), Untargeted(0), unitMargin)
+	o := NewObjective(rowsVictim(mnist, [][]float64{make([]float64, 784), make([]float64, 784)}, make([]float64, 2), &calls), Untargeted(0), unitMargin)
 	if err := est.Estimate(context.Background(), o, Point{flat(784, 0.5), 1}, make([]float64, 784)); err == nil || calls > 0 {
 		t.Errorf("%v after %d queries", err, calls)
 	}
@@ -206,7 +191,7 @@ func TestKeptScores(t *testing.T) {
 	r := rand.New(rand.NewPCG(6, 1))
 	w := [][]float64{normals(r, 784), normals(r, 784), normals(r, 784)}
 	calls := 0
-	whole := rowsVictim(w, make([]float64, 3), &calls)
+	whole := rowsVictim(mnist, w, make([]float64, 3), &calls)
 	info := whole.Info()
 	info.Batch = 3
 	v := ScorerFunc(info, func(ctx context.Context, x *tensor.Tensor, out []float64) error { return whole.Scores(ctx, x, out) })

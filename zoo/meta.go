@@ -53,7 +53,6 @@ type Meta struct {
 	tape   *autograd.Tape
 	t      int
 	chosen []int     // S
-	groups [][]int   // of chosen
 	fresh  bool      // the last estimate was measured
 	map32  []float32 // the last prediction
 	wide   []float64
@@ -101,14 +100,11 @@ func (m *Meta) Estimate(ctx context.Context, o *Objective, p Point, g []float64)
 	m.t++
 	since := m.t - cmp.Or(m.First, interval)
 	measures := since >= 0 && since%interval == 0
-	grouped := m.Groups > 0 || m.Nearest
-	if grouped {
-		if err := m.checkGroups(o); err != nil {
-			return err
-		}
+	if err := m.checkGroups(o); err != nil {
+		return err
 	}
 	m.fresh = false
-	if !measures || m.chosen == nil || grouped { // else the last prediction says where to measure
+	if !measures || m.chosen == nil || m.grouped() { // else the last prediction says where to measure
 		if err := m.Predict(shape, p.X, m.map32); err != nil {
 			return err
 		}
@@ -139,7 +135,7 @@ func (m *Meta) Measured() bool { return m.fresh }
 func (m *Meta) measure(ctx context.Context, o *Objective, p Point, q int) (bool, error) {
 	shape := o.Info().Shape
 	m.wide = grow(m.wide, len(m.chosen))
-	if m.Groups > 0 || m.Nearest {
+	if m.grouped() {
 		if err := m.measureGroups(ctx, o, p); err != nil {
 			return false, err
 		}

@@ -43,19 +43,8 @@ func TestMetaStep(t *testing.T) {
 	net := models.MetaAttackerMNIST(5)
 	r := rand.New(rand.NewPCG(1, 1))
 	w := normals(r, 784)
-	info := Info{Name: "linear", Shape: []int{1, 28, 28}, Classes: 2}
 	calls := 0
-	v := ScorerFunc(info, func(_ context.Context, x *tensor.Tensor, out []float64) error {
-		calls += x.Dim(0)
-		for i := range x.Dim(0) {
-			var s float64
-			for j, p := range x.Data()[i*784 : (i+1)*784] {
-				s += w[j] * float64(p)
-			}
-			out[2*i], out[2*i+1] = s, 0
-		}
-		return nil
-	})
+	v := rowsVictim(mnist, [][]float64{w, make([]float64, 784)}, make([]float64, 2), &calls)
 	for _, c := range [][2]int{{1, 0}, {3, 0}, {5, 0}, {3, 1}, {4, 2}, {2, 3}} {
 		interval, first := c[0], c[1]
 		for _, q := range []int{1, 16, 784} {

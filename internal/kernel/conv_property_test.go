@@ -93,7 +93,8 @@ func TestConvSameBitsInAnyBatch(t *testing.T) {
 	})
 }
 
-// TestConvKeepsNaNInItsImage fills one image of a batch with NaN and infinities.
+// TestConvKeepsNaNInItsImage fills one image of a batch with NaN and one with NaN and
+// infinities.
 func TestConvKeepsNaNInItsImage(t *testing.T) {
 	rng := newRand(t)
 	eachSet(t, func(t *testing.T) {
@@ -103,7 +104,7 @@ func TestConvKeepsNaNInItsImage(t *testing.T) {
 				for _, v := range [][]float32{x[n*s.XLen()/4:][:s.XLen()/4], dy[n*s.YLen()/4:][:s.YLen()/4]} {
 					for i := range v {
 						v[i] = float32(math.NaN())
-						if i%2 == 0 {
+						if n == 3 && i%2 == 0 { // ReLU makes 0 of infinities that sum to a negative one
 							v[i] = float32(math.Inf(1))
 						}
 					}
