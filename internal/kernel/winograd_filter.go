@@ -127,7 +127,11 @@ func (t *winoTask) packFilters(f []float32, o, columns, c0, c1 int) {
 				t.ops.pack(&f[c*room], &t.w[((c0+c)*t.o+o)*t.taps], &t.tapAt[0], t.taps, t.taps, columns, t.o*t.taps)
 			}
 		} else {
-			t.ops.pack(&f[0], &t.w[(o*t.c+c0)*t.taps], &t.tapAt[0], t.c*t.taps, n*t.taps, columns, n*t.taps)
+			ahead := 0
+			if t.frames > 1 { // these come next; of one frame the next are those of other columns
+				ahead = n * t.taps
+			}
+			t.ops.pack(&f[0], &t.w[(o*t.c+c0)*t.taps], &t.tapAt[0], t.c*t.taps, n*t.taps, columns, ahead)
 		}
 		f = f[n*room:]
 	}
