@@ -51,22 +51,37 @@ func (s *Sequential) Walk(w *Walker) {
 // chain applies layers in turn. In Inference mode it frees what passes between two
 // layers that keep nothing.
 func chain(x autograd.Var, layers []Module) autograd.Var {
+	var room [16]Promise
+	have := room[:0] // what each layer promises
+	for _, l := range layers {
+		have = append(have, promises(l))
+	}
 	free := false // x was made here and nobody else has it
 	for len(layers) > 0 {
-		y, n := fused(x, layers)
-		pure := Together(layers[:n]...)&KeepsNothing != 0
+		y, n := fused(x, layers, have)
+		pure := keepNothing(have[:n])
 		if free && pure && y != x {
 			x.Free()
 		}
 		free = pure && (y != x || free)
-		x, layers = y, layers[n:]
+		x, layers, have = y, layers[n:], have[n:]
 	}
 	return x
 }
 
+// keepNothing reports whether all of some layers keep nothing.
+func keepNothing(have []Promise) bool {
+	for _, p := range have {
+		if p&KeepsNothing == 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // fused applies the first layers at once if they merge, or the first alone, and
-// returns how many it applied.
-func fused(x autograd.Var, layers []Module) (autograd.Var, int) {
+// returns how many it applied. have is what each layer promises.
+func fused(x autograd.Var, layers []Module, have []Promise) (autograd.Var, int) {
 	if len(layers) == 1 {
 		return layers[0].Forward(x), 1
 	}
@@ -79,10 +94,9 @@ func fused(x autograd.Var, layers []Module) (autograd.Var, int) {
 			return c.normalized(x, b, n == 3), n
 		}
 	}
-	first, second := promises(layers[0]), promises(layers[1])
-	third := Promise(0)
+	first, second, third := have[0], have[1], Promise(0)
 	if len(layers) > 2 {
-		third = promises(layers[2])
+		third = have[2]
 	}
 	_, relu := layers[1].(ReLU)
 	// A ReLU goes along with the layer before it, unless what follows does better: a
@@ -100,7 +114,7 @@ func fused(x autograd.Var, layers []Module) (autograd.Var, int) {
 	if first&Increasing != 0 && second&Maximum != 0 {
 		pooled := layers[1].Forward(x)
 		y := layers[0].Forward(pooled)
-		if y != pooled && Together(layers[:2]...)&KeepsNothing != 0 {
+		if y != pooled && keepNothing(have[:2]) {
 			pooled.Free()
 		}
 		return y, 2
