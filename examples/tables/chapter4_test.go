@@ -115,7 +115,7 @@ func TestChapter4(t *testing.T) {
 	if v, err := s.decay(ctx); err != nil || v != decays[1] {
 		t.Fatalf("weight decay %v, %v", v, err)
 	}
-	want := []string{"bank of 100 per class, instance sampling, balanced-softmax", "logits (LwF)", "3 times as strongly", "0.7 of the steps in phase I", "imprinted rows"}
+	want := []string{"bank of 100 per class, instance sampling, balanced-softmax", "logits (LwF)", "3 times as strongly", "2 head classes", "0.7 of the steps in phase I, rate 0.03 in phase II", "imprinted rows", "graph, 1"}
 	for round, title := range want {
 		arms, err := s.search(ctx, round)
 		if err != nil {
@@ -138,7 +138,7 @@ func TestChapter4(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := best.setting
-	if decay != decays[1] || c.Two.PerClass != 100 || c.Two.Loss != recipes.BalancedSoftmax || c.Two.Lambda != 0 || c.Two.Distill != 3 || c.Share != 0.7 || c.Two.Rows != "imprint" {
+	if decay != decays[1] || c.Two.PerClass != 100 || c.Two.Loss != recipes.BalancedSoftmax || c.Two.Lambda != 1 || c.Two.Distill != 0 || c.Point != 2 || c.Share != 0.7 || c.LR != 0.03 || c.Two.Rows != "imprint" {
 		t.Errorf("chosen: %+v", c)
 	}
 	eachJob(t, s, s.plan(), func(_ part, j *recipes.Job) {

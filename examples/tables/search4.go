@@ -59,26 +59,42 @@ var searches = []func(best recipes.Dual, classes int) []arm4{
 		}
 		return list
 	},
-	func(b recipes.Dual, classes int) []arm4 { // the two phases' shares, and the rate of the second
+	func(b recipes.Dual, classes int) []arm4 { // the point
 		var list []arm4
-		for _, share := range []float64{0.3, 0.7} {
-			c := b
-			c.Share = share
-			list = append(list, arm4{title: fmt.Sprintf("%g of the steps in phase I", share), setting: c})
-		}
-		c := b
-		c.LR = 0.03
-		return append(list, arm4{title: "rate 0.03", setting: c})
-	},
-	func(b recipes.Dual, classes int) []arm4 { // statistics, rows, the point
-		frozen, rows := b, b
-		frozen.Two.Statistics, frozen.LR = "frozen", 0.01 // what is not normalised anew diverges at a high rate
-		rows.Two.Rows = "imprint"
-		list := []arm4{{title: "frozen statistics, rate 0.01", setting: frozen}, {title: "imprinted rows", setting: rows}}
-		for _, k := range []int{20, 50} { // hundredths of the classes
+		for _, k := range []int{20, 50, 69, 85} { // hundredths of the classes
 			c := b
 			c.Point = max(k*classes/100, 1)
 			list = append(list, arm4{title: fmt.Sprintf("%d head classes", c.Point), setting: c})
+		}
+		return list
+	},
+	func(b recipes.Dual, classes int) []arm4 { // the two phases' shares, and the rate of the second
+		var list []arm4
+		for _, v := range []struct{ share, rate float64 }{{0.3, 0}, {0.7, 0}, {b.Share, 0.03}, {0.7, 0.03}, {0.8, 0.01}} {
+			c := b
+			c.Share, c.LR = v.share, v.rate
+			title := fmt.Sprintf("%g of the steps in phase I", c.Share)
+			if c.LR > 0 {
+				title += fmt.Sprintf(", rate %g in phase II", c.LR)
+			}
+			list = append(list, arm4{title: title, setting: c})
+		}
+		return list
+	},
+	func(b recipes.Dual, classes int) []arm4 { // statistics, rows
+		frozen, rows := b, b
+		frozen.Two.Statistics, frozen.LR = "frozen", 0.01 // what is not normalised anew diverges at a high rate
+		rows.Two.Rows = "imprint"
+		return []arm4{{title: "frozen statistics, rate 0.01", setting: frozen}, {title: "imprinted rows", setting: rows}}
+	},
+	func(b recipes.Dual, classes int) []arm4 { // retention again: what was chosen since may need it
+		var list []arm4
+		for _, lambda := range []float64{0.3, 1} {
+			graph, logits := b, b
+			graph.Two.Retention, graph.Two.Lambda, graph.Two.Distill = &longtail.Retention{}, lambda, 0
+			logits.Two.Retention, logits.Two.Lambda, logits.Two.Distill = nil, 0, lambda
+			list = append(list, arm4{title: fmt.Sprintf("graph, %g", lambda), setting: graph},
+				arm4{title: fmt.Sprintf("logits (LwF), %g", lambda), setting: logits})
 		}
 		return list
 	},
