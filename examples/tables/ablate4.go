@@ -71,6 +71,9 @@ func (s *study) ablations(ctx context.Context, seed uint64) ([]*recipes.Job, err
 // parted are the points of figure 4.6, in hundredths of the classes.
 var parted = []int{10, 20, 35, 50, 69, 85}
 
+// hundredths is so many hundredths of the classes, at least one.
+func hundredths(k, classes int) int { return max(k*classes/100, 1) }
+
 // points sweeps the disentanglement point, with the image-steps of the search.
 func (s *study) points(ctx context.Context) ([]*recipes.Job, error) {
 	best, decay, err := s.chosen(ctx)
@@ -80,7 +83,7 @@ func (s *study) points(ctx context.Context) ([]*recipes.Job, error) {
 	var list []*recipes.Job
 	for _, k := range parted {
 		c := best.setting
-		c.Point = max(k*len(s.main.Train.Counts)/100, 1)
+		c.Point = hundredths(k, len(s.main.Train.Counts))
 		list = append(list, s.dual(s.main, 1, c, s.proxyEpochs(), decay))
 	}
 	return list, nil

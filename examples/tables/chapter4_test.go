@@ -89,6 +89,55 @@ func eachJob(t *testing.T, s *study, plan []part, visit func(p part, j *recipes.
 	}
 }
 
+// Every arm of the search changes what its title says in the literal reading, and nothing
+// else.
+func TestSearches(t *testing.T) {
+	words := func(c recipes.Dual) []string { return strings.Split(inWords(c), ", ") }
+	before := words(recipes.Literal)
+	var changes []string
+	for _, arms := range searches {
+		for _, a := range arms(recipes.Literal, 30) {
+			after := words(a.setting)
+			gone := slices.DeleteFunc(slices.Clone(before), func(s string) bool { return slices.Contains(after, s) })
+			come := slices.DeleteFunc(after, func(s string) bool { return slices.Contains(before, s) })
+			changes = append(changes, fmt.Sprintf("%s: %s -> %s", a.title, strings.Join(gone, ", "), strings.Join(come, ", ")))
+		}
+	}
+	want := []string{
+		"bank of 20 per class, balanced sampling, ce:  -> ",
+		"bank of 20 per class, instance sampling, balanced-softmax: balanced sampling, ce -> instance sampling, balanced-softmax",
+		"bank of 100 per class, balanced sampling, ce: 20 exemplars per class -> 100 exemplars per class",
+		"bank of 100 per class, instance sampling, balanced-softmax: 20 exemplars per class, balanced sampling, ce -> 100 exemplars per class, instance sampling, balanced-softmax",
+		"bank of all per class, balanced sampling, ce: 20 exemplars per class -> all of the head in the bank",
+		"bank of all per class, instance sampling, balanced-softmax: 20 exemplars per class, balanced sampling, ce -> all of the head in the bank, instance sampling, balanced-softmax",
+		"no retention: variant graph with λ 1 -> no retention",
+		"variant features: variant graph with λ 1 -> variant features with λ 1",
+		"variant relation: variant graph with λ 1 -> variant relation with λ 1",
+		"logits (LwF): variant graph with λ 1 -> logits held (LwF) by a factor of 1",
+		"graph and logits:  -> logits held (LwF) by a factor of 1",
+		"0.3 times as strongly: variant graph with λ 1 -> variant graph with λ 0.3",
+		"3 times as strongly: variant graph with λ 1 -> variant graph with λ 3",
+		"6 head classes: the many-shot classes as head -> 6 head classes",
+		"15 head classes: the many-shot classes as head -> 15 head classes",
+		"20 head classes: the many-shot classes as head -> 20 head classes",
+		"25 head classes: the many-shot classes as head -> 25 head classes",
+		"0.3 of the steps in phase I: 0.5 of the image-steps in phase I -> 0.3 of the image-steps in phase I",
+		"0.7 of the steps in phase I: 0.5 of the image-steps in phase I -> 0.7 of the image-steps in phase I",
+		"0.5 of the steps in phase I, rate 0.03 in phase II:  -> rate 0.03",
+		"0.7 of the steps in phase I, rate 0.03 in phase II: 0.5 of the image-steps in phase I -> 0.7 of the image-steps in phase I, rate 0.03",
+		"0.8 of the steps in phase I, rate 0.01 in phase II: 0.5 of the image-steps in phase I -> 0.8 of the image-steps in phase I, rate 0.01",
+		"frozen statistics, rate 0.01:  -> rate 0.01, frozen batch statistics",
+		"imprinted rows:  -> imprint rows",
+		"graph, λ 0.3: variant graph with λ 1 -> variant graph with λ 0.3",
+		"logits (LwF), λ 0.3: variant graph with λ 1 -> logits held (LwF) by a factor of 0.3",
+		"graph, λ 1:  -> ",
+		"logits (LwF), λ 1: variant graph with λ 1 -> logits held (LwF) by a factor of 1",
+	}
+	if !slices.Equal(changes, want) {
+		t.Errorf("the arms are\n%s", strings.Join(changes, "\n"))
+	}
+}
+
 // What the plan chooses follows from the results of its cells, and the page and the records
 // show what was done.
 func TestChapter4(t *testing.T) {
@@ -115,7 +164,7 @@ func TestChapter4(t *testing.T) {
 	if v, err := s.decay(ctx); err != nil || v != decays[1] {
 		t.Fatalf("weight decay %v, %v", v, err)
 	}
-	want := []string{"bank of 100 per class, instance sampling, balanced-softmax", "logits (LwF)", "3 times as strongly", "2 head classes", "0.7 of the steps in phase I, rate 0.03 in phase II", "imprinted rows", "graph, 1"}
+	want := []string{"bank of 100 per class, instance sampling, balanced-softmax", "logits (LwF)", "3 times as strongly", "2 head classes", "0.7 of the steps in phase I, rate 0.03 in phase II", "imprinted rows", "graph, λ 1"}
 	for round, title := range want {
 		arms, err := s.search(ctx, round)
 		if err != nil {

@@ -61,9 +61,9 @@ var searches = []func(best recipes.Dual, classes int) []arm4{
 	},
 	func(b recipes.Dual, classes int) []arm4 { // the point
 		var list []arm4
-		for _, k := range []int{20, 50, 69, 85} { // hundredths of the classes
+		for _, k := range []int{20, 50, 69, 85} {
 			c := b
-			c.Point = max(k*classes/100, 1)
+			c.Point = hundredths(k, classes)
 			list = append(list, arm4{title: fmt.Sprintf("%d head classes", c.Point), setting: c})
 		}
 		return list
@@ -93,8 +93,8 @@ var searches = []func(best recipes.Dual, classes int) []arm4{
 			graph, logits := b, b
 			graph.Two.Retention, graph.Two.Lambda, graph.Two.Distill = &longtail.Retention{}, lambda, 0
 			logits.Two.Retention, logits.Two.Lambda, logits.Two.Distill = nil, 0, lambda
-			list = append(list, arm4{title: fmt.Sprintf("graph, %g", lambda), setting: graph},
-				arm4{title: fmt.Sprintf("logits (LwF), %g", lambda), setting: logits})
+			list = append(list, arm4{title: fmt.Sprintf("graph, λ %g", lambda), setting: graph},
+				arm4{title: fmt.Sprintf("logits (LwF), λ %g", lambda), setting: logits})
 		}
 		return list
 	},
