@@ -210,6 +210,54 @@ func TestIncreasingLayerMayReturnItsArgument(t *testing.T) {
 	}
 }
 
+// A spy doubles its argument, and remembers it.
+type spy struct {
+	promise nn.Promise
+	got     autograd.Var
+}
+
+func (s *spy) Forward(x autograd.Var) autograd.Var {
+	s.got = x
+	return autograd.Scale(x, 2)
+}
+
+func (s *spy) ForwardAfterReLU(x autograd.Var) autograd.Var {
+	s.got = x
+	return autograd.Scale(autograd.ReLU(x), 2)
+}
+
+func (s *spy) Walk(*nn.Walker) {}
+
+func (s *spy) Promises(self nn.Module) nn.Promise { return nn.Promised[*spy](self, s.promise) }
+
+// TestMergedLayersMayKeepTheirArgument: what passes between layers that are computed in one
+// pass, or in another order, is freed if all of them promise to keep nothing, and only then.
+func TestMergedLayersMayKeepTheirArgument(t *testing.T) {
+	x := randn(newRand(t), 3, 2, 4, 4)
+	pool := nn.MaxPool{Kernel: []int{2}}
+	for name, c := range map[string]struct {
+		promise nn.Promise
+		around  func(s *spy) []nn.Module
+	}{
+		"after a ReLU":     {nn.FusesPriorReLU, func(s *spy) []nn.Module { return []nn.Module{nn.Tanh{}, nn.ReLU{}, s, nn.Tanh{}} }},
+		"before a maximum": {nn.Increasing, func(s *spy) []nn.Module { return []nn.Module{nn.Tanh{}, s, pool, nn.Tanh{}} }},
+	} {
+		for _, free := range []nn.Promise{0, nn.KeepsNothing} {
+			s := &spy{promise: c.promise | free}
+			m := nn.NewSequential(c.around(s)...)
+			tape := autograd.NewTape(autograd.Inference, 0)
+			y := m.Forward(tape.Input(x))
+			gone := tensor.Try(func() error { s.got.Data(); return nil }) != nil
+			if gone != (free != 0) {
+				t.Errorf("%s, promise %b: freed: %v", name, s.promise, gone)
+			}
+			if !slices.Equal(y.Data(), apart(m, tape.Input(x)).Data()) {
+				t.Errorf("%s, promise %b: other bits than layer by layer", name, s.promise)
+			}
+		}
+	}
+}
+
 // bare promises what it has no method for.
 type bare struct{ scale }
 
